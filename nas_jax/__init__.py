@@ -1,0 +1,1 @@
+"""ProxylessNAS in JAX: search a fast network directly on your data and hardware."""

@@ -1,0 +1,26 @@
+"""Shared array aliases and the letters used for their axes.
+
+B batch · H W C image height, width, channels · L searchable layers · K candidate
+operations. This module holds aliases only and imports nothing of the package.
+"""
+
+from typing import Any
+
+from jaxtyping import Array, Bool, Float, Int, Key
+
+Images = Float[Array, "B H W C"]
+Labels = Int[Array, "B"]
+Logits = Float[Array, "B classes"]
+
+Alphas = Float[Array, "L K"]
+Probs = Float[Array, "L K"]
+Mask = Bool[Array, "L K"]
+Costs = Float[Array, "L K"]
+Path = Int[Array, "L"]
+
+Scalar = Float[Array, ""]
+PRNGKey = Key[Array, ""]
+
+# Nested dicts and lists of arrays; the structure belongs to the module that made it.
+PyTree = Any
+Metrics = dict[str, Any]

@@ -1,0 +1,250 @@
+"""All configuration, as frozen dataclasses. Importing this module imports no JAX.
+
+An experiment file builds one `Experiment` in its `get_config()`; the command line
+overrides single fields (`--search.target-ratio 0.6`). Values are checked here, where
+they are made, so that a mistake is reported before anything is loaded or compiled.
+Durations are in epochs, times in milliseconds, widths in channels.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+MBCONV_CANDIDATES = (
+    "mb3_k3",
+    "mb6_k3",
+    "mb3_k5",
+    "mb6_k5",
+    "mb3_k7",
+    "mb6_k7",
+    "zero",
+)
+
+
+def _require(condition: bool, name: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"{name}: expected {expected}, got {got!r}")
+
+
+@dataclass(frozen=True)
+class SpaceConfig:
+    """A MobileNetV2-like space; the defaults are the paper's ImageNet space.
+
+    Stem, optionally a fixed first block of expansion 1, then `cells[i]` searchable
+    layers of width `stage_widths[i]` per stage, a 1x1 convolution and a classifier.
+    Widths are multiplied by `width_mult` and rounded to multiples of 8.
+    """
+
+    name: str = "imagenet_mobile"
+    input_size: int = 224
+    input_channels: int = 3
+    classes: int = 1000
+    stem_channels: int = 32
+    stem_stride: int = 2
+    first_block_channels: int | None = 16
+    """Width of the fixed first block; None leaves the block out."""
+    stage_widths: tuple[int, ...] = (24, 40, 80, 96, 192, 320)
+    cells: tuple[int, ...] = (4, 4, 4, 4, 4, 1)
+    strides: tuple[int, ...] = (2, 2, 2, 1, 2, 1)
+    """Stride of the first cell of each stage."""
+    candidates: tuple[str, ...] = MBCONV_CANDIDATES
+    """Candidate operations; `zero` is offered only where the shortcut exists."""
+    head_channels: int = 1280
+    width_mult: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "input_channels", "stem_channels", "head_channels"):
+            value = getattr(self, name)
+            _require(value >= 1, f"space.{name}", "a positive integer", value)
+        _require(self.classes >= 2, "space.classes", "at least 2", self.classes)
+        _require(self.stem_stride in (1, 2), "space.stem_stride", "1 or 2", self.stem_stride)
+        _require(self.width_mult > 0, "space.width_mult", "above 0", self.width_mult)
+        stages = (len(self.stage_widths), len(self.cells), len(self.strides))
+        _require(
+            len(set(stages)) == 1 and stages[0] > 0,
+            "space.stage_widths, space.cells, space.strides",
+            "one value per stage in each",
+            stages,
+        )
+        for name in ("stage_widths", "cells"):
+            values = getattr(self, name)
+            _require(min(values) >= 1, f"space.{name}", "positive integers", values)
+        _require(
+            set(self.strides) <= {1, 2}, "space.strides", "1 or 2 each", self.strides
+        )
+        _require(
+            len(set(self.candidates)) == len(self.candidates) > 0,
+            "space.candidates",
+            "distinct names, at least one",
+            self.candidates,
+        )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data set, and how many images each split takes."""
+
+    name: Literal["digits"] = "digits"
+    train_weights: int = 300
+    """Images that train the weights of the supernet."""
+    train_alphas: int = 300
+    """Images that train the architecture parameters."""
+    valid: int = 197
+    """Images for looking at progress; they never train or choose anything."""
+    test: int = 1000
+    """Images used once, at the end, on every network."""
+    shift_pixels: int = 2
+    """Augmentation: random translation by up to this many pixels; 0 for none."""
+
+    def __post_init__(self) -> None:
+        for name in ("train_weights", "train_alphas", "valid", "test"):
+            value = getattr(self, name)
+            _require(value >= 1, f"data.{name}", "a positive number of images", value)
+        _require(self.shift_pixels >= 0, "data.shift_pixels", "0 or more", self.shift_pixels)
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """Where latencies come from: a stored table, or a measurement on this machine."""
+
+    table: str | None = None
+    """Path of a stored table; None measures one before the search."""
+    runtime: Literal["onnxruntime"] = "onnxruntime"
+    threads: int = 1
+    batch: int = 8
+    repeats: int = 20
+    """Interleaved rounds per entry."""
+    loop_ms: float = 1.0
+    """Each timed loop lasts at least this long."""
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "batch"):
+            value = getattr(self, name)
+            _require(value >= 1, f"latency.{name}", "a positive integer", value)
+        _require(self.repeats >= 3, "latency.repeats", "at least 3", self.repeats)
+        _require(self.loop_ms > 0, "latency.loop_ms", "above 0", self.loop_ms)
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Schedule and optimisers of the search; the defaults are the paper's.
+
+    Weights: SGD with Nesterov momentum and cosine decay per iteration, in a warm-up
+    phase and a joint phase. Architecture parameters: Adam with beta1 = 0.
+    """
+
+    warmup_epochs: int = 40
+    joint_epochs: int = 120
+    batch: int = 256
+    warmup_lr: float = 0.05
+    lr: float = 0.025
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    label_smoothing: float = 0.1
+    arch_batch: int = 256
+    arch_every: int = 5
+    """Weight steps per architecture step in the joint phase."""
+    arch_start_epoch: int = 1
+    """First epoch of the joint phase with architecture steps."""
+    arch_lr: float = 1e-3
+    alpha_init_std: float = 1e-3
+    objective: Literal["add_linear", "mul_log", "none"] = "add_linear"
+    expectation: Literal["pair", "full"] = "pair"
+    """Expected latency over the two sampled candidates, or over all of a layer."""
+    penalty: float = 0.1
+    """Weight lambda of `add_linear` when architecture steps begin."""
+    penalty_rate: float = 0.0
+    """Schedule of lambda: it grows by rate * (E/T - 1) per architecture step."""
+    mul_log_alpha: float = 0.2
+    mul_log_beta: float = 0.3
+    target_ratio: float | None = None
+    """Target latency as a share of the hand-designed baseline's, by table."""
+    target_ms: float | None = None
+    """Target latency; exactly one of `target_ms` and `target_ratio` is given."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "arch_batch", "arch_every", "joint_epochs"):
+            value = getattr(self, name)
+            _require(value >= 1, f"search.{name}", "a positive integer", value)
+        for name in ("warmup_epochs", "arch_start_epoch", "weight_decay", "penalty_rate"):
+            value = getattr(self, name)
+            _require(value >= 0, f"search.{name}", "0 or more", value)
+        for name in ("warmup_lr", "lr", "arch_lr", "alpha_init_std"):
+            value = getattr(self, name)
+            _require(value > 0, f"search.{name}", "above 0", value)
+        for name in ("momentum", "label_smoothing"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"search.{name}", "in [0, 1)", value)
+        for name in ("target_ms", "target_ratio"):
+            value = getattr(self, name)
+            _require(
+                value is None or value > 0, f"search.{name}", "a number above 0", value
+            )
+        _require(
+            self.target_ms is None or self.target_ratio is None,
+            "search.target_ms, search.target_ratio",
+            "only one of the two (give the other as None)",
+            (self.target_ms, self.target_ratio),
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training of a derived network from scratch."""
+
+    epochs: int = 300
+    batch: int = 256
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    label_smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            value = getattr(self, name)
+            _require(value >= 1, f"train.{name}", "a positive integer", value)
+        _require(self.lr > 0, "train.lr", "above 0", self.lr)
+        _require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
+        for name in ("momentum", "label_smoothing"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"train.{name}", "in [0, 1)", value)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything a run depends on; written to `config.json` of its folder."""
+
+    name: str
+    seed: int = 0
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(self.name) and self.name.replace("_", "").replace("-", "").isalnum(),
+            "name",
+            "letters, digits, - and _",
+            self.name,
+        )
+        _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        _require(
+            self.search.batch <= self.data.train_weights,
+            "search.batch",
+            f"at most data.train_weights = {self.data.train_weights}",
+            self.search.batch,
+        )
+        _require(
+            self.search.arch_batch <= self.data.train_alphas,
+            "search.arch_batch",
+            f"at most data.train_alphas = {self.data.train_alphas}",
+            self.search.arch_batch,
+        )
+        train_images = self.data.train_weights + self.data.train_alphas
+        _require(
+            self.train.batch <= train_images,
+            "train.batch",
+            f"at most data.train_weights + data.train_alphas = {train_images}",
+            self.train.batch,
+        )

@@ -1,0 +1,140 @@
+"""Multiply-adds and parameters, exactly, without building anything.
+
+MACs count the weights of convolutions and of the linear layer once per output position
+(no bias, BN, activation, pooling); parameters count all trainable numbers, BN scale and
+bias included. Both conventions are the paper's reference code's, so published counts
+come out exactly.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nas_jax.architecture import Architecture, from_ops
+from nas_jax.space import Block, Classifier, Head, OpSpec, Part, SearchSpace, Stem
+
+
+def macs(part: Part) -> int:
+    """Multiply-adds of one image through `part`.
+
+    >>> macs(Stem(in_channels=3, out_channels=32, stride=2, input_size=224))
+    10838016
+    """
+    match part:
+        case Stem():
+            taps = part.kernel**2 * part.in_channels
+            return taps * part.out_channels * part.output_size**2
+        case Block(op=OpSpec(kind="zero")):
+            return 0
+        case Block():
+            inner = part.inner_channels
+            expand = part.in_channels * inner if part.op.expansion > 1 else 0
+            depthwise_and_project = part.op.kernel**2 * inner + inner * part.out_channels
+            return (
+                expand * part.input_size**2
+                + depthwise_and_project * part.output_size**2
+            )
+        case Head():
+            return part.in_channels * part.out_channels * part.input_size**2
+        case Classifier():
+            return part.in_channels * part.classes
+
+
+def params(part: Part) -> int:
+    """Trainable numbers of `part`; a batch normalisation has two per channel."""
+    match part:
+        case Stem():
+            taps = part.kernel**2 * part.in_channels
+            return (taps + 2) * part.out_channels
+        case Block(op=OpSpec(kind="zero")):
+            return 0
+        case Block():
+            inner = part.inner_channels
+            expand = (part.in_channels + 2) * inner if part.op.expansion > 1 else 0
+            depthwise = (part.op.kernel**2 + 2) * inner
+            return expand + depthwise + (inner + 2) * part.out_channels
+        case Head():
+            return (part.in_channels + 2) * part.out_channels
+        case Classifier():
+            return (part.in_channels + 1) * part.classes
+
+
+def _row(name: str, op: str, part: Part) -> dict[str, Any]:
+    out = part.classes if isinstance(part, Classifier) else part.out_channels
+    return {
+        "name": name,
+        "op": op,
+        "in": part.in_channels,
+        "out": out,
+        "stride": getattr(part, "stride", 1),
+        "input": part.input_size,
+        "macs": macs(part),
+        "params": params(part),
+    }
+
+
+def describe(architecture: Architecture) -> dict[str, Any]:
+    """Layers, MACs and parameters of a network, ready for JSON."""
+    blocks = [
+        _row(f"block_{index}", block.op.name, block)
+        for index, block in enumerate(architecture.blocks)
+    ]
+    layers = [
+        _row("stem", f"conv_k{architecture.stem.kernel}", architecture.stem),
+        *blocks,
+        _row("head", "conv_k1", architecture.head),
+        _row("classifier", "linear", architecture.classifier),
+    ]
+    return {
+        "name": architecture.name,
+        "input_size": architecture.stem.input_size,
+        "classes": architecture.classifier.classes,
+        "layers": layers,
+        "macs": sum(row["macs"] for row in layers),
+        "params": sum(row["params"] for row in layers),
+    }
+
+
+def candidate_macs(space: SearchSpace) -> np.ndarray:
+    """MACs of every candidate, Float `[L K]`, 0 where the mask is False."""
+    return _per_candidate(space, macs)
+
+
+def _per_candidate(space: SearchSpace, count: Callable[[Block], int]) -> np.ndarray:
+    table = np.zeros(space.mask.shape)
+    for row, layer in enumerate(space.layers):
+        for column, op in enumerate(space.candidates):
+            if op in layer.candidates:
+                table[row, column] = count(layer.block(op))
+    return table
+
+
+def describe_space(space: SearchSpace) -> dict[str, Any]:
+    """Size of a space: layers, candidates, networks, weights, range of MACs.
+
+    `macs_uniform` is the expectation when every candidate is equally likely. The
+    layers listed are those of the largest network.
+    """
+    table = candidate_macs(space)
+    fixed = sum(macs(part) for part in space.fixed_parts)
+    available = np.where(space.mask, table, np.nan)
+    weights = _per_candidate(space, params).sum()
+    largest = [space.candidates[k] for k in np.nanargmax(available, axis=1)]
+    smallest = [space.candidates[k] for k in np.nanargmin(available, axis=1)]
+    description = describe(from_ops(space, largest, space.name))
+    return {
+        "name": space.name,
+        "input_size": space.stem.input_size,
+        "classes": space.classifier.classes,
+        "layers": description["layers"],
+        "macs": description["macs"],
+        "params": description["params"],
+        "searchable_layers": len(space.layers),
+        "candidates_per_layer": [len(layer.candidates) for layer in space.layers],
+        "architectures": space.architectures,
+        "supernet_weights": int(weights) + sum(params(p) for p in space.fixed_parts),
+        "macs_min": describe(from_ops(space, smallest, space.name))["macs"],
+        "macs_uniform": float(fixed + np.nanmean(available, axis=1).sum()),
+        "macs_max": description["macs"],
+    }

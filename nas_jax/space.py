@@ -1,0 +1,338 @@
+"""The search space, as static, hashable data without arrays.
+
+A network is a chain of *parts*: stem, blocks, head (1x1 feature mix), classifier. A
+`SearchSpace` is such a chain in which L blocks are open: each `LayerSpec` lists its
+candidate operations. Every part has a readable `key`, which is its name in latency
+tables. Structure and rules: ProxylessNAS, section 3 and appendix; widths and candidate
+order as in the reference implementation (`mit-han-lab/proxylessnas`).
+"""
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas_jax.config import SpaceConfig
+
+_OP_NAME = re.compile(r"mb([1-9])_k([1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """A candidate operation: `mb{expansion}_k{kernel}`, or `zero`.
+
+    >>> OpSpec.parse("mb6_k3")
+    OpSpec(kind='mbconv', kernel=3, expansion=6)
+    >>> OpSpec.parse("zero").name
+    'zero'
+    """
+
+    kind: str
+    kernel: int = 0
+    expansion: int = 0
+
+    @property
+    def name(self) -> str:
+        if self.kind == "zero":
+            return "zero"
+        return f"mb{self.expansion}_k{self.kernel}"
+
+    @staticmethod
+    def parse(name: str) -> "OpSpec":
+        """Reads a name; raises `ValueError` if there is no such operation."""
+        if name == "zero":
+            return OpSpec("zero")
+        match = _OP_NAME.fullmatch(name)
+        if not match or int(match[2]) % 2 == 0:
+            raise ValueError(
+                f"unknown operation {name!r}: expected 'zero' or 'mb<expansion>_k<odd "
+                "kernel>', for example 'mb6_k3'"
+            )
+        return OpSpec("mbconv", kernel=int(match[2]), expansion=int(match[1]))
+
+
+def _shape(size: int, channels: int) -> str:
+    return f"{size}x{size}x{channels}"
+
+
+def _strided(size: int, stride: int) -> int:
+    """Output side of an odd kernel k with k//2 padding on both sides."""
+    return (size - 1) // stride + 1
+
+
+@dataclass(frozen=True)
+class Stem:
+    """3x3 convolution, BN, ReLU6."""
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+    kernel: int = 3
+
+    @property
+    def output_size(self) -> int:
+        return _strided(self.input_size, self.stride)
+
+    @property
+    def key(self) -> str:
+        return (
+            f"stem {_shape(self.input_size, self.in_channels)}->"
+            f"{_shape(self.output_size, self.out_channels)} s{self.stride}"
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """One operation in its place; with `shortcut` the input is added to its output."""
+
+    op: OpSpec
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+    shortcut: bool
+
+    @property
+    def output_size(self) -> int:
+        return _strided(self.input_size, self.stride)
+
+    @property
+    def inner_channels(self) -> int:
+        """Width inside an MBConv: expansion times the input width."""
+        return self.in_channels * self.op.expansion
+
+    @property
+    def key(self) -> str:
+        return (
+            f"{self.op.name} {_shape(self.input_size, self.in_channels)}->"
+            f"{_shape(self.output_size, self.out_channels)} s{self.stride}"
+            f"{' skip' if self.shortcut else ''}"
+        )
+
+
+@dataclass(frozen=True)
+class Head:
+    """1x1 convolution, BN, ReLU6: the feature mix before pooling."""
+
+    in_channels: int
+    out_channels: int
+    input_size: int
+
+    @property
+    def key(self) -> str:
+        return (
+            f"head {_shape(self.input_size, self.in_channels)}->"
+            f"{_shape(self.input_size, self.out_channels)}"
+        )
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Global average pooling and a linear layer with bias."""
+
+    in_channels: int
+    classes: int
+    input_size: int
+
+    @property
+    def key(self) -> str:
+        return (
+            f"classifier {_shape(self.input_size, self.in_channels)}->{self.classes}"
+        )
+
+
+Part = Stem | Block | Head | Classifier
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A searchable layer: a block whose operation is one of `candidates`."""
+
+    candidates: tuple[OpSpec, ...]
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+
+    def __post_init__(self) -> None:
+        if OpSpec("zero") in self.candidates and not self.shortcut:
+            raise ValueError(
+                "candidate 'zero' needs stride 1 and equal widths (it is the identity "
+                f"there), got stride {self.stride}, {self.in_channels} -> "
+                f"{self.out_channels} channels; remove it from this layer"
+            )
+
+    @property
+    def shortcut(self) -> bool:
+        return self.stride == 1 and self.in_channels == self.out_channels
+
+    @property
+    def output_size(self) -> int:
+        return _strided(self.input_size, self.stride)
+
+    def block(self, op: OpSpec) -> Block:
+        """This layer with one operation in its place."""
+        if op not in self.candidates:
+            names = ", ".join(candidate.name for candidate in self.candidates)
+            raise ValueError(
+                f"operation {op.name!r} is no candidate of this layer; its candidates "
+                f"are {names}"
+            )
+        return Block(
+            op=op,
+            in_channels=self.in_channels,
+            out_channels=self.out_channels,
+            stride=self.stride,
+            input_size=self.input_size,
+            shortcut=self.shortcut,
+        )
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A chain of parts with L searchable layers and K candidate operations.
+
+    `candidates` fixes the order of the K operations for all arrays `[L K]`.
+    """
+
+    name: str
+    candidates: tuple[OpSpec, ...]
+    stem: Stem
+    first_block: Block | None
+    layers: tuple[LayerSpec, ...]
+    head: Head
+    classifier: Classifier
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """H, W, C of an image."""
+        size = self.stem.input_size
+        return (size, size, self.stem.in_channels)
+
+    @property
+    def fixed_parts(self) -> tuple[Part, ...]:
+        """The parts that every network of the space contains."""
+        first = () if self.first_block is None else (self.first_block,)
+        return (self.stem, *first, self.head, self.classifier)
+
+    @functools.cached_property
+    def mask(self) -> np.ndarray:
+        """Bool `[L K]`: which operations each layer offers."""
+        rows = [[op in layer.candidates for op in self.candidates] for layer in self.layers]
+        return np.array(rows, dtype=bool)
+
+    @property
+    def architectures(self) -> int:
+        """Number of networks in the space."""
+        return math.prod(len(layer.candidates) for layer in self.layers)
+
+    def check_path(self, path: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns a path as Int `[L]`, or raises `ValueError` if it is not one.
+
+        Inside a compiled step a wrong index would be clamped silently, so paths from
+        outside are checked here.
+        """
+        array = np.asarray(path)
+        valid = (
+            array.shape == (len(self.layers),)
+            and np.issubdtype(array.dtype, np.integer)
+            and bool(((array >= 0) & (array < len(self.candidates))).all())
+            and bool(self.mask[np.arange(len(array)), array].all())
+        )
+        if not valid:
+            raise ValueError(
+                f"path: expected {len(self.layers)} candidate indices of space "
+                f"{self.name!r} (each below {len(self.candidates)} and offered by its "
+                f"layer), got {array.tolist()}"
+            )
+        return array.astype(np.int32)
+
+
+def round_channels(channels: float, divisor: int = 8) -> int:
+    """Nearest multiple of `divisor`, at least one, never more than 10 % below.
+
+    >>> [round_channels(width) for width in (9.6, 17.92, 33, 1433.6)]
+    [16, 24, 32, 1432]
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def mobile(config: SpaceConfig) -> SearchSpace:
+    """Builds the MobileNetV2-like space that `config` describes.
+
+    `zero` is offered where the shortcut exists (stride 1, equal widths), so it means
+    that the block is the identity. With `width_mult` above 1 the head grows too.
+
+    >>> space = mobile(SpaceConfig())
+    >>> len(space.layers), space.architectures == 6**6 * 7**15
+    (21, True)
+    """
+    candidates = tuple(OpSpec.parse(name) for name in config.candidates)
+    movable = tuple(op for op in candidates if op.kind != "zero")
+    if not movable:
+        raise ValueError(
+            f"space.candidates: expected at least one operation besides 'zero', got "
+            f"{config.candidates}"
+        )
+    scale = config.width_mult
+    stem = Stem(
+        in_channels=config.input_channels,
+        out_channels=round_channels(config.stem_channels * scale),
+        stride=config.stem_stride,
+        input_size=config.input_size,
+    )
+    channels, size = stem.out_channels, stem.output_size
+    first_block = None
+    if config.first_block_channels is not None:
+        first_block = Block(
+            op=OpSpec("mbconv", kernel=3, expansion=1),
+            in_channels=channels,
+            out_channels=round_channels(config.first_block_channels * scale),
+            stride=1,
+            input_size=size,
+            shortcut=False,
+        )
+        channels = first_block.out_channels
+    layers: list[LayerSpec] = []
+    for stage_width, cells, stage_stride in zip(
+        config.stage_widths, config.cells, config.strides, strict=True
+    ):
+        width = round_channels(stage_width * scale)
+        for cell in range(cells):
+            stride = stage_stride if cell == 0 else 1
+            is_skippable = stride == 1 and channels == width
+            layer = LayerSpec(
+                candidates=candidates if is_skippable else movable,
+                in_channels=channels,
+                out_channels=width,
+                stride=stride,
+                input_size=size,
+            )
+            layers.append(layer)
+            channels, size = width, layer.output_size
+    head_channels = config.head_channels
+    if scale > 1:
+        head_channels = round_channels(head_channels * scale)
+    return SearchSpace(
+        name=config.name,
+        candidates=candidates,
+        stem=stem,
+        first_block=first_block,
+        layers=tuple(layers),
+        head=Head(channels, head_channels, size),
+        classifier=Classifier(head_channels, config.classes, size),
+    )
+
+
+def imagenet_mobile(width_mult: float = 1.0) -> SearchSpace:
+    """The paper's ImageNet space (section 4.2): 21 layers, 6^6 * 7^15 networks."""
+    return mobile(dataclasses.replace(SpaceConfig(), width_mult=width_mult))
+
+
+PRESETS = {"imagenet_mobile": imagenet_mobile}
