@@ -66,7 +66,9 @@ class Architecture:
         return (size, size, self.stem.in_channels)
 
 
-def _check_chain(where: str, part: Block | Head | Classifier, channels: int, size: int):
+def _check_chain(
+    where: str, part: Block | Head | Classifier, channels: int, size: int
+) -> None:
     if (part.in_channels, part.input_size) != (channels, size):
         raise ValueError(
             f"architecture: {where} ({part.key!r}) does not continue the part before "
@@ -82,9 +84,7 @@ def from_ops(space: SearchSpace, ops: Sequence[OpSpec], name: str) -> Architectu
             f"{len(ops)}"
         )
     first = () if space.first_block is None else (space.first_block,)
-    blocks = tuple(
-        layer.block(op) for layer, op in zip(space.layers, ops, strict=True)
-    )
+    blocks = tuple(layer.block(op) for layer, op in zip(space.layers, ops, strict=True))
     return Architecture(
         name, space.stem, (*first, *blocks), space.head, space.classifier
     )
@@ -158,7 +158,7 @@ def _field(document: Any, key: str, kind: type) -> Any:
         raise ValueError(
             f"architecture: expected {key!r} of type {kind.__name__}, got {value!r}"
         )
-    if kind is int and value < 1:
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
         raise ValueError(f"architecture: expected a positive {key!r}, got {value}")
     return value
 

@@ -56,7 +56,9 @@ class SpaceConfig:
             value = getattr(self, name)
             _require(value >= 1, f"space.{name}", "a positive integer", value)
         _require(self.classes >= 2, "space.classes", "at least 2", self.classes)
-        _require(self.stem_stride in (1, 2), "space.stem_stride", "1 or 2", self.stem_stride)
+        _require(
+            self.stem_stride in (1, 2), "space.stem_stride", "1 or 2", self.stem_stride
+        )
         _require(self.width_mult > 0, "space.width_mult", "above 0", self.width_mult)
         stages = (len(self.stage_widths), len(self.cells), len(self.strides))
         _require(
@@ -99,7 +101,9 @@ class DataConfig:
         for name in ("train_weights", "train_alphas", "valid", "test"):
             value = getattr(self, name)
             _require(value >= 1, f"data.{name}", "a positive number of images", value)
-        _require(self.shift_pixels >= 0, "data.shift_pixels", "0 or more", self.shift_pixels)
+        _require(
+            self.shift_pixels >= 0, "data.shift_pixels", "0 or more", self.shift_pixels
+        )
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,12 @@ class SearchConfig:
         for name in ("batch", "arch_batch", "arch_every", "joint_epochs"):
             value = getattr(self, name)
             _require(value >= 1, f"search.{name}", "a positive integer", value)
-        for name in ("warmup_epochs", "arch_start_epoch", "weight_decay", "penalty_rate"):
+        for name in (
+            "warmup_epochs",
+            "arch_start_epoch",
+            "weight_decay",
+            "penalty_rate",
+        ):
             value = getattr(self, name)
             _require(value >= 0, f"search.{name}", "0 or more", value)
         for name in ("warmup_lr", "lr", "arch_lr", "alpha_init_std"):
@@ -203,7 +212,9 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value >= 1, f"train.{name}", "a positive integer", value)
         _require(self.lr > 0, "train.lr", "above 0", self.lr)
-        _require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
+        _require(
+            self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay
+        )
         for name in ("momentum", "label_smoothing"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"train.{name}", "in [0, 1)", value)

@@ -30,7 +30,9 @@ def macs(part: Part) -> int:
         case Block():
             inner = part.inner_channels
             expand = part.in_channels * inner if part.op.expansion > 1 else 0
-            depthwise_and_project = part.op.kernel**2 * inner + inner * part.out_channels
+            depthwise_and_project = (
+                part.op.kernel**2 * inner + inner * part.out_channels
+            )
             return (
                 expand * part.input_size**2
                 + depthwise_and_project * part.output_size**2

@@ -141,9 +141,7 @@ class Classifier:
 
     @property
     def key(self) -> str:
-        return (
-            f"classifier {_shape(self.input_size, self.in_channels)}->{self.classes}"
-        )
+        return f"classifier {_shape(self.input_size, self.in_channels)}->{self.classes}"
 
 
 Part = Stem | Block | Head | Classifier
@@ -223,7 +221,9 @@ class SearchSpace:
     @functools.cached_property
     def mask(self) -> np.ndarray:
         """Bool `[L K]`: which operations each layer offers."""
-        rows = [[op in layer.candidates for op in self.candidates] for layer in self.layers]
+        rows = [
+            [op in layer.candidates for op in self.candidates] for layer in self.layers
+        ]
         return np.array(rows, dtype=bool)
 
     @property

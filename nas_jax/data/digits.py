@@ -1,0 +1,87 @@
+"""scikit-learn's bundled handwritten digits: 1,797 real scans of 8x8 pixels.
+
+No download. Origin: UCI "Optical Recognition of Handwritten Digits" (Alpaydin, Kaynak).
+Images are up-sampled bilinearly by a whole factor and normalised to mean 0, variance 1
+(statistics of the whole set: two numbers, no labels).
+"""
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from nas_jax.batches import Batch
+from nas_jax.config import DataConfig
+
+SPLITS = ("train_weights", "train_alphas", "valid", "test")
+CLASSES = 10
+
+
+def load(config: DataConfig, input_size: int, seed: int) -> dict[str, Batch]:
+    """The four splits, disjoint, stratified by class, drawn once by `seed`.
+
+    Args:
+      config: how many images each split takes.
+      input_size: side of the images, a multiple of 8.
+      seed: of the split.
+
+    Raises:
+      ValueError: if the splits ask for more images than there are, or for fewer than
+        one per class, or if `input_size` does not fit.
+    """
+    if input_size % 8 or input_size < 8:
+        raise ValueError(
+            f"digits: expected space.input_size to be a multiple of 8, got {input_size}"
+        )
+    pixels, labels = load_digits(return_X_y=True)
+    sizes = [getattr(config, split) for split in SPLITS]
+    if sum(sizes) > len(labels):
+        raise ValueError(
+            f"digits: the splits ask for {sum(sizes)} images "
+            f"({' + '.join(map(str, sizes))}), the set has {len(labels)}; lower data.*"
+        )
+    for split, size in zip(SPLITS, sizes, strict=True):
+        if size < CLASSES:
+            raise ValueError(
+                f"digits: data.{split} = {size} is fewer than one image per class "
+                f"({CLASSES})"
+            )
+    images = _normalise(_enlarge(pixels.reshape(-1, 8, 8), input_size // 8))
+    chosen = _stratified(labels, sizes, seed)
+    return {
+        split: Batch(images[indices], labels[indices].astype(np.int32))
+        for split, indices in zip(SPLITS, chosen, strict=True)
+    }
+
+
+def _stratified(labels: np.ndarray, sizes: list[int], seed: int) -> list[np.ndarray]:
+    """Disjoint index sets of the given sizes, classes in equal proportion."""
+    rest, chosen = np.arange(len(labels)), []
+    for size in sizes:
+        if size == len(rest):
+            taken, rest = rest, rest[:0]
+        else:
+            taken, rest = train_test_split(
+                rest, train_size=size, stratify=labels[rest], random_state=seed
+            )
+        chosen.append(taken)
+    return chosen
+
+
+def _enlarge(images: np.ndarray, factor: int) -> np.ndarray:
+    """Bilinear up-sampling of `[N h w]` by a factor, pixel centres aligned."""
+    for axis in (1, 2):
+        side = images.shape[axis]
+        position = (np.arange(side * factor) + 0.5) / factor - 0.5
+        below = np.clip(np.floor(position).astype(int), 0, side - 1)
+        above = np.clip(below + 1, 0, side - 1)
+        share = np.clip(position - below, 0, 1)
+        share = share.reshape([-1 if a == axis else 1 for a in range(3)])
+        images = (
+            images.take(below, axis) * (1 - share) + images.take(above, axis) * share
+        )
+    return images
+
+
+def _normalise(images: np.ndarray) -> np.ndarray:
+    """To mean 0 and variance 1 over the whole set, Float32 `[N H W 1]`."""
+    return ((images - images.mean()) / images.std()).astype(np.float32)[..., None]

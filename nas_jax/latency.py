@@ -1,0 +1,64 @@
+"""Latency of a network under an additive table, and its expectation under alpha.
+
+ProxylessNAS, section 3.3: E[latency] = fixed + sum_l sum_k p_lk F_lk, with F_lk the
+measured latency of candidate k in layer l. The table was resolved to a dense array
+beforehand, so only arithmetic is left here and the expectation is differentiable:
+dE/dp_lk = F_lk, and through the softmax dE/dalpha_i = p_i (F_i - sum_j p_j F_j).
+
+Any additive cost (MACs, parameters) can take the place of the latency.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax import gates
+from nas_jax.base import Alphas, Costs, Mask, Path, Probs, Scalar
+
+
+class CostModel(NamedTuple):
+    """Costs of all candidates (0 where masked), and of the parts always there."""
+
+    costs: Costs
+    fixed: float
+
+
+def expected(model: CostModel, probs: Probs) -> Scalar:
+    """fixed + sum p F. At one-hot `probs` it is the latency of that path.
+
+    >>> expected(CostModel(jnp.array([[1.0, 3.0]]), 0.5), jnp.array([[0.25, 0.75]]))
+    Array(3., dtype=float32)
+    """
+    return model.fixed + jnp.sum(probs * model.costs)
+
+
+def expected_full(model: CostModel, alphas: Alphas, mask: Mask) -> Scalar:
+    """The expectation over all candidates of every layer."""
+    return expected(model, gates.probabilities(alphas, mask))
+
+
+def expected_pair(model: CostModel, alphas: Alphas, pair: gates.PathPair) -> Scalar:
+    """The expectation over the sampled pair of every layer, with q for p.
+
+    A noisy value, but its gradient leaves unsampled alphas alone: the two-path update
+    of the reference.
+    """
+    q = gates.pair_probabilities(alphas, pair)
+    return model.fixed + jnp.sum(
+        q * jnp.take_along_axis(model.costs, pair.indices, axis=1)
+    )
+
+
+def of_path(model: CostModel, path: Path) -> Scalar:
+    """Latency of one network: the sum of its table entries."""
+    layers = jnp.arange(len(model.costs))
+    return model.fixed + jnp.sum(model.costs[layers, path])
+
+
+def reachable(model: CostModel, mask: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest latency of any network of the space."""
+    costs = np.asarray(model.costs)
+    smallest = np.where(mask, costs, np.inf).min(axis=1).sum()
+    largest = np.where(mask, costs, -np.inf).max(axis=1).sum()
+    return float(model.fixed + smallest), float(model.fixed + largest)

@@ -1,0 +1,1 @@
+"""Measuring latency on the runtimes that networks are deployed on."""

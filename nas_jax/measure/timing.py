@@ -1,0 +1,109 @@
+"""Interleaved timing of calls, and the statistics of it; knows no runtime.
+
+Other work on a machine slows a call, for milliseconds or for seconds; nothing makes it
+faster. Three consequences. A round passes several times over all calls, in shuffled
+order, and keeps the best time of each: a slow phase hits all alike and short ones drop
+out. Rounds fill some seconds, so that not all fall into one phase. The time of a call
+is the mean over the fastest quarter of its rounds, `steady`; median and quartiles are
+over all rounds and show the disturbance that is left.
+"""
+
+import gc
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+# Wraps the rounds like tqdm: progress(iterable, total=..., desc=...).
+Progress = Callable[..., Iterable[Any]]
+
+SPREAD_S = 6.0
+"""Seconds that all rounds together take, at least, by default."""
+
+_PASSES = 5
+_WARMUP_CALLS = 3
+
+
+def time_calls(
+    calls: Mapping[str, Callable[[], None]],
+    *,
+    repeats: int,
+    loop_ms: float,
+    spread_s: float = SPREAD_S,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """Milliseconds per call, Float `[repeats]`: one value per round.
+
+    A value is the best of five or more loops of at least `loop_ms`, per call: a round
+    lasts `spread_s / repeats` or five passes, whichever is longer. The garbage
+    collector is off meanwhile.
+    """
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffle = list(calls), random.Random(0).shuffle
+    rounds: Iterable[int] = range(repeats)
+    if progress is not None:
+        rounds = progress(rounds, total=repeats, desc="measuring latency")
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        loops = {name: _loop_count(call, loop_ms) for name, call in calls.items()}
+        start = time.perf_counter()
+        for index in rounds:
+            best = dict.fromkeys(calls, math.inf)
+            end = start + (index + 1) * spread_s / repeats
+            passes = 0
+            while passes < _PASSES or time.perf_counter() < end:
+                passes += 1
+                shuffle(order)
+                for name in order:
+                    # the call before this one left its own data in the caches
+                    _loop_ms(calls[name], 1)
+                    elapsed = _loop_ms(calls[name], loops[name])
+                    best[name] = min(best[name], elapsed / loops[name])
+            for name, value in best.items():
+                times[name].append(value)
+    finally:
+        if was_enabled:
+            gc.enable()
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def fastest(times: np.ndarray) -> np.ndarray:
+    """The fastest quarter of the rounds, at least two, sorted.
+
+    >>> fastest(np.array([4.0, 1.0, 9.0, 2.0, 3.0])).tolist()
+    [1.0, 2.0]
+    """
+    return np.sort(times)[: max(2, math.ceil(len(times) / 4))]
+
+
+def steady(times: np.ndarray) -> float:
+    """The mean over the fastest quarter of the rounds."""
+    return float(fastest(times).mean())
+
+
+def quartiles(times: np.ndarray) -> tuple[float, float, float]:
+    """25 %, median, 75 % over all rounds."""
+    q25, median, q75 = np.percentile(times, [25, 50, 75]).tolist()
+    return q25, median, q75
+
+
+def _loop_ms(call: Callable[[], None], count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def _loop_count(call: Callable[[], None], loop_ms: float) -> int:
+    """Calls that together last at least `loop_ms`; warms up on the way."""
+    _loop_ms(call, _WARMUP_CALLS)
+    count = 1
+    while (elapsed := _loop_ms(call, count)) < loop_ms:
+        growth = 1.1 * loop_ms / max(elapsed, 1e-6)
+        count = math.ceil(count * min(growth, 10))
+    return count

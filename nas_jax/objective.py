@@ -1,0 +1,62 @@
+"""Losses: cross-entropy, and its combinations with an expected cost.
+
+CE is the loss of classification, E the expected latency (or any cost) and T its target.
+Worked values at CE 2, E 100, T 80: `add_linear` with weight 0.1 gives 2.025, `mul_log`
+with alpha 0.2, beta 0.3 gives 0.406004823.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from nas_jax.base import Labels, Logits, Scalar
+
+
+def cross_entropy(logits: Logits, labels: Labels, smoothing: float = 0.0) -> Scalar:
+    """Mean cross-entropy against (1 - smoothing) onehot + smoothing / classes."""
+    log_probs = jax.nn.log_softmax(logits)
+    picked = jnp.take_along_axis(log_probs, labels[:, None], axis=1)[:, 0]
+    return -jnp.mean((1 - smoothing) * picked + smoothing * log_probs.mean(axis=1))
+
+
+def accuracy(logits: Logits, labels: Labels) -> Scalar:
+    """Share of images whose largest logit is the label's."""
+    return jnp.mean(jnp.argmax(logits, axis=1) == labels)
+
+
+def add_linear(ce: Scalar, cost: Scalar, target: float, weight: Scalar) -> Scalar:
+    """L = CE + weight (E - T) / T.
+
+    >>> add_linear(jnp.array(2.0), jnp.array(100.0), 80.0, jnp.array(0.1))
+    Array(2.025, dtype=float32)
+    """
+    return ce + weight * (cost - target) / target
+
+
+def mul_log(
+    ce: Scalar, cost: Scalar, target: float, alpha: float, beta: float
+) -> Scalar:
+    """L = alpha CE (ln E / ln T)^beta, the reference's default.
+
+    Below one unit the logarithm changes sign and the pressure turns around, so callers
+    check with `require_above_one` that no reachable cost gets there.
+    """
+    return alpha * ce * (jnp.log(cost) / jnp.log(target)) ** beta
+
+
+def require_above_one(smallest: float, target: float) -> None:
+    """Refuses `mul_log` where ln E or ln T could be zero or negative."""
+    if min(smallest, target) <= 1:
+        raise ValueError(
+            "objective mul_log needs costs above 1 unit (it uses their logarithm), got "
+            f"a target of {target:.4g} and a smallest reachable cost of "
+            f"{smallest:.4g}; use --search.objective add_linear"
+        )
+
+
+def next_weight(weight: Scalar, cost: Scalar, target: float, rate: float) -> Scalar:
+    """Schedule of `add_linear`'s weight: max(0, weight + rate (E/T - 1)).
+
+    While the expected cost is above the target the weight grows, below it falls, and
+    it comes to rest where E = T.
+    """
+    return jnp.maximum(weight + rate * (cost / target - 1), 0.0)

@@ -1,0 +1,55 @@
+"""Optimisers and schedules, as optax transformations."""
+
+import optax
+
+from nas_jax.config import SearchConfig, TrainConfig
+
+
+def steps_per_epoch(images: int, batch: int) -> int:
+    """Full batches in one pass over the data; the rest is left to the next shuffle."""
+    return images // batch
+
+
+def _sgd(
+    lr: optax.Schedule, *, momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
+    """Nesterov SGD as the reference's: decay joins the gradient, of all parameters.
+
+    d = g + wd w;  v <- m v + d;  w <- w - lr (d + m v)
+    """
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay),
+        optax.sgd(lr, momentum=momentum, nesterov=True),
+    )
+
+
+def search_weights(
+    config: SearchConfig, steps_per_epoch: int
+) -> optax.GradientTransformation:
+    """Weights of the supernet: cosine to 0 in warm-up, again in the joint phase.
+
+    The momentum carries over from one phase to the next.
+    """
+    warmup_steps = config.warmup_epochs * steps_per_epoch
+    joint = optax.cosine_decay_schedule(
+        config.lr, config.joint_epochs * steps_per_epoch
+    )
+    if warmup_steps == 0:
+        schedule = joint
+    else:
+        warmup = optax.cosine_decay_schedule(config.warmup_lr, warmup_steps)
+        schedule = optax.join_schedules([warmup, joint], [warmup_steps])
+    return _sgd(schedule, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+def search_alphas(config: SearchConfig) -> optax.GradientTransformation:
+    """Adam with beta1 = 0: an alpha whose gradient is zero does not move at all."""
+    return optax.adam(config.arch_lr, b1=0.0, b2=0.999, eps=1e-8)
+
+
+def train_weights(
+    config: TrainConfig, steps_per_epoch: int
+) -> optax.GradientTransformation:
+    """Weights of a derived network: one cosine to 0."""
+    schedule = optax.cosine_decay_schedule(config.lr, config.epochs * steps_per_epoch)
+    return _sgd(schedule, momentum=config.momentum, weight_decay=config.weight_decay)

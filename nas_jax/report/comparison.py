@@ -1,0 +1,132 @@
+"""The searched network against the others: the sentence and the table."""
+
+from collections.abc import Mapping
+
+from nas_jax.report import legends
+from nas_jax.report import quantities as q
+from nas_jax.report.folder import NetworkResult, Run
+from nas_jax.report.intervals import wilson
+from nas_jax.report.markup import Html, element, join
+
+_COLUMNS = (
+    "test accuracy",
+    "parameters",
+    "multiply-adds",
+    "predicted",
+    "measured",
+    "measured / predicted",
+)
+
+
+def headline(run: Run) -> Html:
+    """The result in one sentence, or how far the run has come."""
+    searched = run.networks.get("searched", NetworkResult())
+    if searched.test_accuracy is None:
+        return join([_progress(run)])
+    sentence: list[str] = [
+        "Searched network: ",
+        element("b", q.percent(searched.test_accuracy)),
+        " test accuracy",
+    ]
+    if searched.measured_ms is not None:
+        sentence += [" at ", element("b", q.milliseconds(searched.measured_ms))]
+        sentence += [" measured"]
+        baseline = run.networks.get("baseline", NetworkResult())
+        speed = _ratio(baseline.measured_ms, searched.measured_ms)
+        if speed is not None:
+            beside = f"{q.percent(baseline.test_accuracy)} at "
+            beside += q.milliseconds(baseline.measured_ms)
+            sentence += [", ", element("b", q.ratio(speed)), " the speed of the "]
+            sentence += [f"hand-designed baseline ({beside})"]
+    return join(sentence)
+
+
+def lead(run: Run) -> str:
+    """What belongs to the headline: the target, and how sure the difference is."""
+    searched = run.networks.get("searched", NetworkResult())
+    baseline = run.networks.get("baseline", NetworkResult())
+    sentences = []
+    if run.target_ms is not None:
+        target = f"Target {q.milliseconds(run.target_ms)}"
+        if searched.predicted_ms is not None:
+            is_met = searched.predicted_ms <= run.target_ms * (1 + 1e-6)
+            target += f", {'met' if is_met else 'missed'}: the latency table predicts "
+            target += q.milliseconds(searched.predicted_ms)
+        sentences.append(f"{target}.")
+    first, second = interval(searched), interval(baseline)
+    if first is not None and second is not None:
+        overlap = first[0] <= second[1] and second[0] <= first[1]
+        verb = "overlap" if overlap else "do not overlap"
+        sentences.append(f"The 95{q.NBSP}% intervals of the two accuracies {verb}.")
+    return " ".join(sentences)
+
+
+def table(networks: Mapping[str, NetworkResult]) -> Html:
+    """One row per network; on a phone every row becomes a small card."""
+    head = (element("th", text, scope="col") for text in ("network", *_COLUMNS))
+    rows = (
+        element(
+            "tr",
+            element("th", legends.mark(name), name, scope="row"),
+            *(
+                element("td", cell, data_label=label)
+                for label, cell in zip(_COLUMNS, _cells(found), strict=True)
+            ),
+            class_="first" if name == "searched" else None,
+        )
+        for name, found in networks.items()
+    )
+    return element(
+        "table", element("thead", element("tr", *head)), element("tbody", *rows)
+    )
+
+
+def interval(found: NetworkResult) -> tuple[float, float] | None:
+    """The 95 % interval of the test accuracy, if images were counted."""
+    if found.test_accuracy is None or not found.test_images:
+        return None
+    return wilson(found.test_accuracy, found.test_images)
+
+
+def _cells(found: NetworkResult) -> list[Html]:
+    accuracy: list[str] = [q.percent(found.test_accuracy)]
+    bounds = interval(found)
+    if bounds is not None:
+        text = f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
+        accuracy += [" ", element("small", text)]
+    measured: list[str] = [q.milliseconds(found.measured_ms)]
+    if found.quartiles_ms is not None:
+        text = "–".join(q.decimals(value) for value in found.quartiles_ms)
+        measured += [" ", element("small", text)]
+    off = _ratio(found.measured_ms, found.predicted_ms)
+    return [
+        element("span", *accuracy),
+        element("span", q.count(found.params), title=found.params),
+        element("span", q.count(found.macs), title=found.macs),
+        element("span", q.milliseconds(found.predicted_ms)),
+        element("span", *measured),
+        element("span", q.ABSENT if off is None else f"{off:.2f}"),
+    ]
+
+
+def _ratio(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
+
+
+def _progress(run: Run) -> str:
+    """The state of a run without a result."""
+    lines = run.curves.search
+    if run.curves.retraining:
+        names = ", ".join(run.curves.retraining)
+        return f"Not finished: retraining ({names}) after {len(lines)} epochs of search"
+    if not lines:
+        return "Not finished: the search has not begun"
+    phase = "warm-up" if lines[-1]["phase"] == "warmup" else "joint phase"
+    planned = run.config.get("search")
+    total = ""
+    if isinstance(planned, dict):
+        epochs = [planned.get(key) for key in ("warmup_epochs", "joint_epochs")]
+        known = [value for value in epochs if isinstance(value, int)]
+        if len(known) == 2:
+            total = f" of {sum(known)}"
+    return f"Not finished: searching, {phase}, epoch {len(lines)}{total}"

@@ -1,0 +1,145 @@
+"""`metrics.jsonl`, read: the curves of search and retraining.
+
+One JSON object a line. A last line cut short by a crash is left out with a note; every
+other line must be whole. Where a resumed run repeats an epoch, the later line holds.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SEARCH_PHASES = ("warmup", "joint")
+PHASES = (*SEARCH_PHASES, "train")
+_PROBS = "search/probs"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines of the search in order, lines of retraining by network, notes."""
+
+    search: list[dict[str, Any]] = field(default_factory=list)
+    retraining: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def warmup_epochs(self) -> int:
+        return sum(line["phase"] == "warmup" for line in self.search)
+
+    def series(self, name: str) -> np.ndarray:
+        """One value of the search per epoch, Float `[epochs]`, NaN where absent."""
+        return as_series(self.search, name)
+
+    def probs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Epochs `[T]` (counted from 1) and path probabilities there, `[T L K]`."""
+        rows = [
+            (epoch, line[_PROBS])
+            for epoch, line in enumerate(self.search, start=1)
+            if _PROBS in line
+        ]
+        epochs = np.array([epoch for epoch, _ in rows], dtype=int)
+        return epochs, np.array([probs for _, probs in rows], dtype=float)
+
+
+def as_series(lines: list[dict[str, Any]], name: str) -> np.ndarray:
+    """One value per line, Float `[lines]`, NaN where absent or not finite."""
+    values = np.array([line.get(name, np.nan) for line in lines], dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def require(condition: bool, where: str, expected: str, got: object) -> None:
+    """Raises `ValueError` with place, expectation and a shortened finding."""
+    if not condition:
+        found = repr(got)
+        found = found if len(found) <= 60 else f"{found[:57]}..."
+        raise ValueError(f"{where}: expected {expected}, got {found}")
+
+
+def number(document: Any, key: str, where: str) -> float | None:
+    """A number of a JSON object; None if it is absent or null."""
+    require(isinstance(document, dict), where, "a JSON object", document)
+    value = document.get(key)
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # an integer of 400 digits is JSON, but no double
+    is_number = is_number and (isinstance(value, float) or abs(value) < 1 << 1000)
+    require(is_number, f"{where}: {key}", "a number", value)
+    return float(value)
+
+
+def parse(content: bytes, probs_shape: tuple[int, ...] | None) -> Curves:
+    """Reads the file; `probs_shape` is (L, K) of the space if that is known."""
+    lines = [
+        (place, line)
+        for place, line in enumerate(content.split(b"\n"), start=1)
+        if line.strip()
+    ]
+    search: dict[object, dict[str, Any]] = {}
+    retraining: dict[str, dict[object, dict[str, Any]]] = {}
+    notes = []
+    for place, text in lines:
+        where = f"metrics.jsonl line {place}"
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            if place == lines[-1][0]:
+                notes.append(
+                    f"The last line of metrics.jsonl (line {place}) is cut short and "
+                    "was left out."
+                )
+                continue
+            raise ValueError(f"{where}: expected a JSON object, got {error}") from error
+        line = _check(document, where, probs_shape)
+        probs_shape = line[_PROBS].shape if _PROBS in line else probs_shape
+        key = (line["phase"], line.get("epoch", line.get("step", place)))
+        if line["phase"] == "train":
+            retraining.setdefault(line["network"], {})[key] = line
+        else:
+            search[key] = line
+    return Curves(
+        search=list(search.values()),
+        retraining={name: list(found.values()) for name, found in retraining.items()},
+        notes=tuple(notes),
+    )
+
+
+def _check(
+    document: Any, where: str, probs_shape: tuple[int, ...] | None
+) -> dict[str, Any]:
+    """A line with its values checked; absent and null values are left out."""
+    require(isinstance(document, dict), where, "a JSON object", document)
+    phase = document.get("phase")
+    require(phase in PHASES, f"{where}: phase", f"one of {', '.join(PHASES)}", phase)
+    line: dict[str, Any] = {"phase": phase}
+    if phase == "train":
+        line["network"] = document.get("network")
+        require(
+            isinstance(line["network"], str),
+            f"{where}: network",
+            "the name of a network",
+            line["network"],
+        )
+    names = {"step", "epoch", "seconds"} | {name for name in document if "/" in name}
+    for name in sorted(names - {_PROBS}):
+        value = number(document, name, where)
+        if value is not None:
+            line[name] = value
+    if document.get(_PROBS) is not None:
+        line[_PROBS] = _probs(document[_PROBS], where, probs_shape)
+    return line
+
+
+def _probs(value: Any, where: str, shape: tuple[int, ...] | None) -> np.ndarray:
+    expected = "numbers in [0, 1], one row per layer and one column per candidate"
+    if shape is not None:
+        expected += f" ({shape[0]} x {shape[1]})"
+    try:
+        probs = np.array(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        probs = np.zeros(())
+    is_valid = probs.ndim == 2 and probs.size > 0 and shape in (None, probs.shape)
+    is_valid = is_valid and bool(((probs >= -1e-6) & (probs <= 1 + 1e-6)).all())
+    require(is_valid, f"{where}: {_PROBS}", expected, value)
+    return probs

@@ -1,0 +1,114 @@
+"""The search: weights and architecture parameters trained in turn.
+
+`run` is a generator over epochs: it yields, its consumer logs, times and saves.
+ProxylessNAS, section 3; schedule as in the reference code.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax import gates, latency, objective, optim
+from nas_jax.base import Metrics, PRNGKey, Probs
+from nas_jax.batches import Augment, Batch, batch_at, permutations
+from nas_jax.config import SearchConfig
+from nas_jax.space import SearchSpace
+from nas_jax.steps import (
+    SearchState,
+    init,
+    make_arch_step,
+    make_validate,
+    make_weight_step,
+)
+
+
+class Epoch(NamedTuple):
+    """What `run` yields after every epoch."""
+
+    phase: str
+    epoch: int
+    state: SearchState
+    probs: Probs
+    metrics: Metrics
+
+
+def run(
+    key: PRNGKey,
+    space: SearchSpace,
+    config: SearchConfig,
+    model: latency.CostModel,
+    target_ms: float,
+    train_weights: Batch,
+    train_alphas: Batch,
+    valid: Batch,
+    augment: Augment,
+) -> Iterator[Epoch]:
+    """Runs a search, yielding after every epoch.
+
+    Epochs count passes over `train_weights`. In the joint phase, from
+    `arch_start_epoch` on, every `arch_every`-th weight step is followed by one
+    architecture step on a batch of `train_alphas`. `valid` trains nothing: the network
+    that is most probable now is tested on it with batch statistics.
+
+    Args:
+      key: the key of the search; everything random derives from it.
+      space: the search space.
+      config: schedule, optimisers, objective.
+      model: costs `[L K]` in ms, and the fixed part.
+      target_ms: the latency to reach.
+      train_weights: images normalised `[N H W C]`, labels `[N]`; so the next two.
+      train_alphas: held out from the weights.
+      valid: held out from both.
+      augment: applied inside the weight step.
+    """
+    if config.objective == "mul_log":
+        objective.require_above_one(latency.reachable(model, space.mask)[0], target_ms)
+    per_epoch = optim.steps_per_epoch(len(train_weights.labels), config.batch)
+    weights_tx = optim.search_weights(config, per_epoch)
+    alphas_tx = optim.search_alphas(config)
+    weight_step = make_weight_step(space, config, weights_tx, augment)
+    arch_step = make_arch_step(space, config, alphas_tx, model, target_ms)
+    validate = make_validate(space)
+    state = init(key, space, config, weights_tx, alphas_tx)
+    weight_order = permutations(key, "weight_order", len(train_weights.labels))
+    alpha_order = permutations(key, "alpha_order", len(train_alphas.labels))
+    mask = jnp.asarray(space.mask)
+    arch_steps = 0
+    for epoch in range(config.warmup_epochs + config.joint_epochs):
+        joint_epoch = epoch - config.warmup_epochs
+        collected: list[Metrics] = []
+        for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+            batch = batch_at(train_weights, weight_order, config.batch, step)
+            state, metrics = weight_step(state, batch)
+            collected.append(metrics)
+            is_due = (step + 1) % config.arch_every == 0
+            if joint_epoch >= config.arch_start_epoch and is_due:
+                batch = batch_at(
+                    train_alphas, alpha_order, config.arch_batch, arch_steps
+                )
+                state, metrics = arch_step(state, batch)
+                collected.append(metrics)
+                arch_steps += 1
+        probs = gates.probabilities(state.alphas, mask)
+        valid_accuracy = validate(state, jnp.argmax(probs, axis=1), valid)
+        metrics = _mean(collected) | {
+            "search/valid_accuracy": float(valid_accuracy),
+            "search/expected_latency_ms": float(latency.expected(model, probs)),
+            "search/target_ms": target_ms,
+            "search/entropy": float(gates.entropy(probs)),
+            "search/penalty": float(state.penalty),
+        }
+        phase = "warmup" if joint_epoch < 0 else "joint"
+        yield Epoch(phase, epoch, state, probs, metrics)
+
+
+def _mean(collected: list[Metrics]) -> Metrics:
+    """Mean of every metric over the steps that reported it."""
+    values: dict[str, list[float]] = {}
+    for metrics in jax.device_get(collected):
+        for name, value in metrics.items():
+            values.setdefault(name, []).append(float(value))
+    return {name: float(np.mean(numbers)) for name, numbers in values.items()}

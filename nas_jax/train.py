@@ -1,0 +1,134 @@
+"""Training of a plain network from scratch, and its evaluation.
+
+The same shape as the search: a jitted step `(state, batch) -> (state, metrics)`, and
+`run`, a generator over epochs.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from nas_jax import network, objective, optim, rng
+from nas_jax.architecture import Architecture
+from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
+from nas_jax.batches import Augment, Batch, batch_at, permutations
+from nas_jax.config import TrainConfig
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything a training carries from step to step."""
+
+    step: Array
+    key: PRNGKey
+    params: PyTree
+    batch_stats: PyTree
+    opt: PyTree
+
+
+class Epoch(NamedTuple):
+    """What `run` yields after every epoch."""
+
+    epoch: int
+    state: TrainState
+    metrics: Metrics
+
+
+def make_train_step(
+    architecture: Architecture,
+    config: TrainConfig,
+    tx: optax.GradientTransformation,
+    augment: Augment,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """Builds the jitted step of one network."""
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        images = augment(rng.stream(state.key, "augment", state.step), batch.images)
+
+        def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
+            logits, new_stats = network.apply(
+                architecture, params, state.batch_stats, images, train=True
+            )
+            loss = objective.cross_entropy(logits, batch.labels, config.label_smoothing)
+            return loss, (logits, new_stats)
+
+        grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
+        (loss, (logits, new_stats)), grads = grads_fn(state.params)
+        updates, opt = tx.update(grads, state.opt, state.params)
+        metrics = {
+            "train/loss": loss,
+            "train/accuracy": objective.accuracy(logits, batch.labels),
+        }
+        state = state.replace(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=new_stats,
+            opt=opt,
+        )
+        return state, metrics
+
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def run(
+    key: PRNGKey,
+    architecture: Architecture,
+    config: TrainConfig,
+    data: Batch,
+    augment: Augment,
+) -> Iterator[Epoch]:
+    """Trains a network from scratch, yielding after every epoch."""
+    per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
+    tx = optim.train_weights(config, per_epoch)
+    params, batch_stats = network.init(rng.stream(key, "weights"), architecture)
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        params=params,
+        batch_stats=batch_stats,
+        opt=tx.init(params),
+    )
+    train_step = make_train_step(architecture, config, tx, augment)
+    order = permutations(key, "order", len(data.labels))
+    for epoch in range(config.epochs):
+        collected = []
+        for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+            state, metrics = train_step(
+                state, batch_at(data, order, config.batch, step)
+            )
+            collected.append(metrics)
+        mean = jax.tree.map(lambda *v: float(np.mean(v)), *jax.device_get(collected))
+        yield Epoch(epoch, state, mean)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict(
+    architecture: Architecture, params: PyTree, batch_stats: PyTree, images: Array
+) -> Array:
+    """Logits `[B classes]` with the running statistics."""
+    return network.apply(architecture, params, batch_stats, images, train=False)[0]
+
+
+def evaluate(
+    architecture: Architecture,
+    params: PyTree,
+    batch_stats: PyTree,
+    data: Batch,
+    batch: int = 250,
+) -> float:
+    """Top-1 accuracy over all images; the last batch is padded, never dropped."""
+    correct = 0
+    for start in range(0, len(data.labels), batch):
+        images = data.images[start : start + batch]
+        labels = np.asarray(data.labels[start : start + batch])
+        padding = [(0, batch - len(labels)), (0, 0), (0, 0), (0, 0)]
+        logits = predict(architecture, params, batch_stats, np.pad(images, padding))
+        correct += int((np.argmax(logits[: len(labels)], axis=1) == labels).sum())
+    return correct / len(data.labels)

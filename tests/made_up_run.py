@@ -1,0 +1,181 @@
+"""A run folder with made-up numbers that hang together, for tests of its readers."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from nas_jax import architecture, counts
+from nas_jax.config import Experiment, SearchConfig, SpaceConfig
+from nas_jax.report.folder import NETWORKS
+from nas_jax.space import OpSpec, SearchSpace, mobile
+
+DIGITS = SpaceConfig(
+    name="digits",
+    input_size=16,
+    input_channels=1,
+    classes=10,
+    stem_channels=16,
+    stem_stride=1,
+    first_block_channels=None,
+    stage_widths=(16, 32, 64),
+    cells=(2, 2, 2),
+    strides=(1, 2, 2),
+    head_channels=128,
+)
+
+
+def _probs(space: SearchSpace, path: np.ndarray, progress: float) -> np.ndarray:
+    """Uniform at progress 0, nearly one-hot at 1."""
+    lean = np.linspace(2.0, 5.0, len(path))[:, None] * progress
+    weights = np.exp(lean * np.eye(len(space.candidates))[path]) * space.mask
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _metrics(
+    space: SearchSpace, path: np.ndarray, epochs: tuple[int, int], seed: int
+) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    warmup, joint = epochs
+    lines: list[dict] = []
+    for epoch in range(warmup + joint):
+        is_warm = epoch < warmup
+        progress = 0.0 if is_warm else (epoch - warmup + 1) / joint
+        probs = _probs(space, path, progress)
+        entropy = -(probs * np.log(np.maximum(probs, 1e-9))).sum(1).mean()
+        rise = 1 - np.exp(-epoch / 8)
+        lines.append(
+            {
+                "step": epoch * 5,
+                "phase": "warmup" if is_warm else "joint",
+                "epoch": epoch,
+                "seconds": 1.5 * epoch,
+                "search/loss": 2.3 - 1.8 * rise + rng.normal(0, 0.03),
+                "search/accuracy": 0.1 + 0.85 * rise + rng.normal(0, 0.01),
+                "search/valid_accuracy": 0.1 + 0.82 * rise + rng.normal(0, 0.012),
+                "search/expected_latency_ms": 0.61 - 0.2 * progress**0.7,
+                "search/target_ms": 0.42,
+                "search/entropy": entropy,
+                "search/penalty": 0.0 if is_warm else 0.1,
+                "search/probs": probs.round(5).tolist(),
+            }
+        )
+    for network, best in zip(NETWORKS, (0.99, 0.985, 0.93, 0.97), strict=True):
+        for epoch in range(30):
+            rise = 1 - np.exp(-(epoch + 1) / 5)
+            lines.append(
+                {
+                    "step": epoch * 9,
+                    "phase": "train",
+                    "network": network,
+                    "epoch": epoch,
+                    "seconds": 100.0 + epoch,
+                    "train/loss": 2.4 - 2 * best * rise + rng.normal(0, 0.02),
+                    "train/accuracy": min(best * rise + rng.normal(0, 0.006), 1.0),
+                }
+            )
+    return lines
+
+
+def make_run(
+    run: Path,
+    config: SpaceConfig = DIGITS,
+    epochs: tuple[int, int] = (10, 30),
+    seed: int = 0,
+) -> Path:
+    """A run folder with made-up numbers that hang together."""
+    run.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    space = mobile(config)
+    paths = [rng.choice(np.flatnonzero(row)) for row in space.mask]
+    path = np.array(paths)
+    path[1] = len(space.candidates) - 1  # a zero, as searches like to find them
+    random_path = [rng.choice(np.flatnonzero(row)) for row in space.mask]
+    networks = {
+        "searched": architecture.from_path(space, path, "searched"),
+        "baseline": architecture.homogeneous(space, OpSpec.parse("mb6_k3")),
+        "cheapest": architecture.from_ops(
+            space,
+            [
+                OpSpec("zero") if row[-1] else OpSpec.parse("mb3_k3")
+                for row in space.mask
+            ],
+            "cheapest",
+        ),
+        "random": architecture.from_path(space, random_path, "random"),
+    }
+    parts = [*space.fixed_parts]
+    parts += [layer.block(op) for layer in space.layers for op in layer.candidates]
+    entries = {
+        part.key: {"mean_ms": 0.002 + counts.macs(part) * 1.1e-7, "std_ms": 0.001}
+        for part in parts
+    }
+    results = {}
+    accuracies = dict(zip(NETWORKS, (0.973, 0.969, 0.902, 0.951), strict=True))
+    for name, network in networks.items():
+        predicted = sum(entries[part.key]["mean_ms"] for part in network.parts)
+        measured = predicted * (1.04 + 0.02 * rng.random())
+        description = counts.describe(network)
+        results[name] = {
+            "architecture": json.loads(architecture.to_json(network)),
+            "test_accuracy": accuracies[name],
+            "test_images": 1000,
+            "params": description["params"],
+            "macs": description["macs"],
+            "predicted_ms": predicted,
+            "measured_ms": {
+                "median": measured,
+                "q25": measured * 0.98,
+                "q75": measured * 1.03,
+            },
+            "onnx_max_abs_difference": 2.4e-6,
+        }
+    experiment = Experiment(
+        name=config.name,
+        seed=seed,
+        space=config,
+        search=SearchConfig(
+            warmup_epochs=epochs[0], joint_epochs=epochs[1], batch=100, arch_batch=100
+        ),
+    )
+    documents = {
+        "config.json": dataclasses.asdict(experiment),
+        "latency_table.json": {
+            "format": "nas_jax latency table",
+            "version": 1,
+            "entries": entries,
+            "provenance": {
+                "device": "Imaginary CPU",
+                "runtime": "onnxruntime",
+                "runtime_version": "1.20",
+                "threads": 1,
+                "batch": 8,
+                "date": "2026-01-02",
+                "repeats": 20,
+            },
+        },
+        "result.json": {
+            "networks": results,
+            "target_ms": 0.42,
+            "seed": seed,
+            "versions": {"jax": "0.10.0", "flax": "0.12.8"},
+            "device": "Imaginary CPU",
+            "commit": "0123abcd",
+            "seconds_per_phase": {
+                "measure": 41.2,
+                "search": 75.0,
+                "train": 131.9,
+                "test": 2.5,
+            },
+            "command": "nas_jax search digits --seed 0",
+        },
+    }
+    for name, document in documents.items():
+        (run / name).write_text(json.dumps(document))
+    (run / "architecture.json").write_text(architecture.to_json(networks["searched"]))
+    lines = _metrics(space, path, epochs, seed)
+    (run / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines)
+    )
+    return run
