@@ -6,10 +6,12 @@ operations. This module holds aliases only and imports nothing of the package.
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-Images = Float[Array, "B H W C"]
-Labels = Int[Array, "B"]
+# Data may still lie in host memory.
+Images = Float[Array | np.ndarray, "B H W C"]
+Labels = Int[Array | np.ndarray, "B"]
 Logits = Float[Array, "B classes"]
 
 Alphas = Float[Array, "L K"]

@@ -7,6 +7,7 @@ a zero block owns an empty dict.
 import functools
 
 import jax
+import jax.numpy as jnp
 
 from nas_jax import ops
 from nas_jax.architecture import Architecture
@@ -43,7 +44,7 @@ def apply(
     With `train`, batch normalisation uses the batch and its running values move;
     otherwise it uses the running values and they come back unchanged.
     """
-    x, updated = images, []
+    x, updated = jnp.asarray(images), []
     for part, part_params, part_stats in zip(
         architecture.parts, _parts_of(params), _parts_of(batch_stats), strict=True
     ):

@@ -279,6 +279,8 @@ def apply(
     """Output of a part and its batch statistics, updated if `train`."""
     variables = {"params": params, "batch_stats": batch_stats}
     if not train:
-        return module(part).apply(variables, x, False), batch_stats
-    y, updated = module(part).apply(variables, x, True, mutable=["batch_stats"])
+        y: Any = module(part).apply(variables, x, False)
+        return y, batch_stats
+    outputs: Any = module(part).apply(variables, x, True, mutable=["batch_stats"])
+    y, updated = outputs
     return y, updated.get("batch_stats", {})

@@ -7,10 +7,10 @@ from the state's key and jit the whole: `(state, batch) -> (state, metrics)`, co
 once for all paths. ProxylessNAS, sections 3.1 and 3.2.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
@@ -23,7 +23,8 @@ from nas_jax.config import SearchConfig
 from nas_jax.space import SearchSpace
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class SearchState:
     """Everything a search carries from step to step.
 
@@ -56,7 +57,7 @@ def init(
     alphas = config.alpha_init_std * noise
     return SearchState(
         step=jnp.zeros((), jnp.int32),
-        key=key,
+        key=rng.stream(key, "steps"),  # a copy: the steps donate their state
         params=params,
         batch_stats=batch_stats,
         alphas=alphas,
@@ -99,7 +100,8 @@ def update_weights(
         "search/loss": loss,
         "search/accuracy": objective.accuracy(logits, batch.labels),
     }
-    state = state.replace(
+    state = dataclasses.replace(
+        state,
         step=state.step + 1,
         params=supernet.scatter(state.params, new_params, rows),
         batch_stats=supernet.scatter(state.batch_stats, new_stats, rows),
@@ -211,7 +213,9 @@ def update_alphas(
     penalty = objective.next_weight(
         state.penalty, expected, target_ms, config.penalty_rate
     )
-    return state.replace(alphas=alphas, arch_opt=arch_opt, penalty=penalty), metrics
+    return dataclasses.replace(
+        state, alphas=alphas, arch_opt=arch_opt, penalty=penalty
+    ), metrics
 
 
 def make_weight_step(

@@ -51,15 +51,14 @@ def _ravel(tree: PyTree, size: int) -> Float[Array, "P"]:
 
 
 def _unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
-    leaves, treedef = jax.tree.flatten(shapes)
+    leaves, structure = jax.tree.flatten(shapes)
     ends = np.cumsum([leaf.size for leaf in leaves])
     starts = ends - [leaf.size for leaf in leaves]
-    return treedef.unflatten(
-        [
-            row[start:end].reshape(leaf.shape)
-            for leaf, start, end in zip(leaves, starts, ends, strict=True)
-        ]
-    )
+    values = [
+        row[start:end].reshape(leaf.shape)
+        for leaf, start, end in zip(leaves, starts, ends, strict=True)
+    ]
+    return jax.tree.unflatten(structure, values)
 
 
 def _table(trees: list[PyTree]) -> Float[Array, "N P"]:
@@ -178,9 +177,15 @@ def scatter(tree: PyTree, sampled: PyTree, rows: Int[Array, "L"]) -> PyTree:
 Branch = Callable[..., Any]
 
 
+# Branches are cached and jitted so that each is traced once, however many switches
+# it stands in.
+
+
+@functools.cache
 def _branch(block: Block, stats_size: int) -> Branch:
     """Runs one candidate from its rows: (row, stats, x) -> (y, new stats)."""
 
+    @jax.jit
     def run(row: Array, stats: Array, x: Array) -> tuple[Array, Array]:
         shapes, stats_shapes = ops.shapes(block)
         y, new_stats = ops.apply(
@@ -191,9 +196,11 @@ def _branch(block: Block, stats_size: int) -> Branch:
     return run
 
 
+@functools.cache
 def _batch_branch(block: Block) -> Branch:
     """As `_branch` with batch statistics, leaving the running ones alone."""
 
+    @jax.jit
     def run(row: Array, x: Array) -> Array:
         shapes, stats_shapes = ops.shapes(block)
         stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats_shapes)
@@ -211,11 +218,13 @@ def mixed_op(
     return lax.switch(i, branches, row, stats, x)
 
 
-def _mixed_forward(layer: LayerSpec, i: Array, row: Array, stats: Array, x: Array):
+def _mixed_forward(
+    layer: LayerSpec, i: Array, row: Array, stats: Array, x: Array
+) -> Any:
     return mixed_op(layer, i, row, stats, x), (i, row, stats, x)
 
 
-def _mixed_backward(layer: LayerSpec, residuals: Any, cotangents: Any):
+def _mixed_backward(layer: LayerSpec, residuals: Any, cotangents: Any) -> Any:
     i, row, stats, x = residuals
     dy = cotangents[0]
 
@@ -250,11 +259,13 @@ def two_path_op(
     return lax.switch(pair[0], branches, rows[0], x)
 
 
-def _two_path_forward(layer: LayerSpec, gates: Any, pair: Any, rows: Any, x: Any):
+def _two_path_forward(
+    layer: LayerSpec, gates: Any, pair: Any, rows: Any, x: Array
+) -> Any:
     return two_path_op(layer, gates, pair, rows, x), (gates, pair, rows, x)
 
 
-def _two_path_backward(layer: LayerSpec, residuals: Any, dy: Array):
+def _two_path_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
     gates, pair, rows, x = residuals
 
     def pull_back(block: Block) -> Branch:
@@ -299,7 +310,7 @@ def _through_layers(
         y, new_stats[name] = ops.apply(part, fixed[name], fixed_stats[name], x, train)
         return y
 
-    x = run("stem", images)
+    x = run("stem", jnp.asarray(images))
     if space.first_block is not None:
         x = run("first_block", x)
     for index, layer in enumerate(space.layers):

@@ -4,11 +4,11 @@ The same shape as the search: a jitted step `(state, batch) -> (state, metrics)`
 `run`, a generator over epochs.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,8 @@ from nas_jax.batches import Augment, Batch, batch_at, permutations
 from nas_jax.config import TrainConfig
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class TrainState:
     """Everything a training carries from step to step."""
 
@@ -66,7 +67,8 @@ def make_train_step(
             "train/loss": loss,
             "train/accuracy": objective.accuracy(logits, batch.labels),
         }
-        state = state.replace(
+        state = dataclasses.replace(
+            state,
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             batch_stats=new_stats,
@@ -90,7 +92,7 @@ def run(
     params, batch_stats = network.init(rng.stream(key, "weights"), architecture)
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
-        key=key,
+        key=rng.stream(key, "steps"),  # a copy: the steps donate their state
         params=params,
         batch_stats=batch_stats,
         opt=tx.init(params),

@@ -13,10 +13,8 @@ cache: the sum over parts fits networks that stay in cache and falls short for o
 """
 
 import os
-import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 # Official wheels send usage events over the network unless this is set before import.
@@ -26,7 +24,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from nas_jax import onnx_graph, tables
+from nas_jax import onnx_graph, provenance, tables
 from nas_jax.config import LatencyConfig
 from nas_jax.measure import timing
 from nas_jax.space import Part, SearchSpace
@@ -71,6 +69,17 @@ def time_models(
     return timing.time_calls(
         calls, repeats=repeats, loop_ms=loop_ms, spread_s=spread_s, progress=progress
     )
+
+
+def run(model: onnx.ModelProto, images: np.ndarray, batch: int = 250) -> np.ndarray:
+    """Logits `[N classes]` of a network on normalised images `[N H W C]`."""
+    runtime = session(model, threads=1)
+    planes = np.ascontiguousarray(np.transpose(images, (0, 3, 1, 2)), dtype=np.float32)
+    pieces = [
+        runtime.run(["logits"], {"images": planes[start : start + batch]})[0]
+        for start in range(0, len(planes), batch)
+    ]
+    return np.concatenate(pieces)
 
 
 def measure_table(
@@ -209,7 +218,7 @@ def _entry(part: Part, times: Mapping[str, np.ndarray]) -> tables.Entry:
 
 def _provenance(config: LatencyConfig, spread_s: float) -> dict[str, Any]:
     return {
-        "device": _device(),
+        "device": provenance.device(),
         "runtime": config.runtime,
         "runtime_version": onnxruntime.__version__,
         "threads": config.threads,
@@ -221,17 +230,3 @@ def _provenance(config: LatencyConfig, spread_s: float) -> dict[str, Any]:
         "mean": "fastest quarter of the rounds",
         "subtracts": "identity",
     }
-
-
-def _device() -> str:
-    """Model name of the CPU, or what the platform calls it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [
-        line.partition(":")[2].strip()
-        for line in lines
-        if line.startswith("model name")
-    ]
-    return next(filter(None, [*named, platform.processor()]), platform.machine())

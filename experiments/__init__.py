@@ -1,0 +1,1 @@
+"""Experiments: short Python files with `get_config()`."""

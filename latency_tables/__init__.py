@@ -1,0 +1,1 @@
+"""Measured latency tables; see README.md."""

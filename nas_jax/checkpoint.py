@@ -1,0 +1,105 @@
+"""Trained networks on disk: a folder with the architecture, the weights, a digest.
+
+    model = checkpoint.load_model("runs/digits_cpu-seed0-000/checkpoints/searched")
+    logits = model(images)  # normalised, Float [B H W C]
+
+Weights are written by Orbax. A digest per array is checked on loading, because a
+flipped bit in an array file would otherwise come back as a wrong number, unnoticed.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from nas_jax import architecture, ops, train
+from nas_jax.architecture import Architecture
+from nas_jax.base import Images, Logits, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A network with its weights; call it on normalised images `[B H W C]`."""
+
+    architecture: Architecture
+    params: PyTree
+    batch_stats: PyTree
+
+    def __call__(self, images: Images) -> Logits:
+        """Logits `[B classes]` with the running statistics."""
+        expected = self.architecture.input_shape
+        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"images: expected shape [batch, {', '.join(map(str, expected))}] "
+                f"(height, width, channels), got {list(images.shape)}"
+            )
+        return train.predict(self.architecture, self.params, self.batch_stats, images)
+
+
+def _digests(tree: PyTree) -> dict[str, str]:
+    return {
+        jax.tree_util.keystr(path): hashlib.sha256(
+            np.asarray(leaf).tobytes()
+        ).hexdigest()
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
+def save_model(folder: Path, model: Model) -> None:
+    """Writes a network into a new folder; `ValueError` if the folder exists."""
+    folder = Path(folder).absolute()
+    if folder.exists():
+        raise ValueError(f"{folder} exists; expected a new folder to save a network in")
+    folder.mkdir(parents=True)
+    weights = {"params": model.params, "batch_stats": model.batch_stats}
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / "weights", weights)
+    (folder / "digests.json").write_text(json.dumps(_digests(weights), indent=1))
+    # last: a folder with an architecture is complete
+    text = architecture.to_json(model.architecture)
+    (folder / "architecture.json").write_text(text)
+
+
+def load_model(folder: str | Path) -> Model:
+    """Reads a network back, checking every array against its digest.
+
+    Raises `ValueError` naming the folder and what is missing or damaged.
+    """
+    folder = Path(folder).absolute()
+    if not (folder / "architecture.json").is_file():
+        raise ValueError(
+            f"{folder}: expected a saved network (architecture.json, weights), found "
+            "none; networks are saved by 'nas_jax search' and 'nas_jax train'"
+        )
+    found = architecture.from_json((folder / "architecture.json").read_text())
+    shapes = [ops.shapes(part) for part in found.parts]
+    target = {
+        "params": _like([one for one, _ in shapes]),
+        "batch_stats": _like([one for _, one in shapes]),
+    }
+    try:
+        digests = json.loads((folder / "digests.json").read_text())
+        with ocp.StandardCheckpointer() as checkpointer:
+            weights: Any = checkpointer.restore(folder / "weights", target)
+    except Exception as error:  # Orbax raises many kinds; all mean the same to a user
+        first = str(error).strip().splitlines()[0]
+        raise ValueError(f"{folder}: the weights cannot be read ({first})") from error
+    damaged = [
+        name for name, value in _digests(weights).items() if digests.get(name) != value
+    ]
+    if damaged:
+        raise ValueError(
+            f"{folder}: {len(damaged)} arrays differ from their digest, first "
+            f"{damaged[0]}; the files are damaged"
+        )
+    return Model(found, weights["params"], weights["batch_stats"])
+
+
+def _like(shapes: list[PyTree]) -> PyTree:
+    stem, *blocks, head, classifier = shapes
+    return {"stem": stem, "blocks": blocks, "head": head, "classifier": classifier}

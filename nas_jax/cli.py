@@ -1,0 +1,199 @@
+"""The command line: parse, call, print.
+
+Every verb is one public function call. Mistakes of a user end in one line on standard
+error and exit code 2; `--debug` shows the traceback instead.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from nas_jax import overrides, shipped
+from nas_jax.config import Experiment
+from nas_jax.terminal import Terminal, comparison_table, description
+
+RUNS = Path("runs")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nas_jax",
+        description="Hardware-aware neural architecture search: ProxylessNAS in JAX.",
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(
+        dest="verb", required=True, metavar="VERB", parser_class=_Parser
+    )
+
+    def verb(name: str, text: str, *arguments: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(
+            name, help=text, description=text, allow_abbrev=False, add_help=False
+        )
+        for argument in arguments:
+            one.add_argument(argument)
+        one.add_argument("--debug", action="store_true", help="show tracebacks")
+        one.add_argument("-h", "--help", action="store_true", help="show this help")
+        return one
+
+    one = verb("search", "measure, search, retrain, test, export, report", "experiment")
+    one.add_argument("--out", type=Path, help="run folder to make (default: runs/...)")
+    one = verb("measure", "measure the latency table of an experiment", "experiment")
+    one.add_argument("--out", type=Path, required=True, help="table to write, JSON")
+    one.add_argument("--runtime", choices=["onnxruntime"], default="onnxruntime")
+    verb("derive", "derive the network of a run's newest probabilities", "run")
+    one = verb("train", "train an architecture from scratch", "architecture")
+    one.add_argument("experiment", nargs="?", help="not needed for a run folder")
+    one.add_argument("--out", type=Path, help="folder for the trained network")
+    one = verb("evaluate", "test and time the trained networks of a run", "run")
+    one.add_argument("--json", action="store_true", help="print JSON")
+    one = verb("describe", "size of a space or an architecture", "name")
+    one.add_argument("--json", action="store_true", help="print JSON")
+    verb("report", "write report.html of a run again", "run")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parser = _parser()
+        options, rest = parser.parse_known_args(words)
+        takes_overrides = options.verb in ("search", "measure", "train")
+        if options.help and not (takes_overrides and options.experiment):
+            parser.parse_args([options.verb, "--help"])
+        if rest and not takes_overrides:
+            raise ValueError(f"unknown arguments {' '.join(rest)}")
+        return _VERBS[options.verb](options, rest, words)
+    except ValueError as error:
+        if "--debug" in words:
+            raise
+        print(f"nas_jax: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _experiment(name: str, rest: list[str], options: argparse.Namespace) -> Experiment:
+    prog = f"nas_jax {options.verb} {name}"
+    more = ["--help"] if options.help else []
+    return overrides.apply(shipped.load_experiment(name), [*rest, *more], prog)
+
+
+def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    experiment = _experiment(options.experiment, rest, options)
+    command = shlex.join(["nas_jax", *words])
+    from nas_jax import pipeline, run_folder
+
+    pipeline.problem(experiment)  # refuse what does not fit before a folder is made
+    folder = run_folder.create(experiment, options.out, RUNS)
+    print(f"run folder: {folder}", file=sys.stderr)
+    try:
+        result = pipeline.run(experiment, folder, command, Terminal())
+    except KeyboardInterrupt:
+        print(
+            f"nas_jax: stopped; what is finished lies in {folder}; start again with: "
+            f"{command}",
+            file=sys.stderr,
+        )
+        return 130
+    except ValueError as error:
+        raise ValueError(f"{error} (run folder: {folder})") from error
+    print(comparison_table(result["networks"]))
+    print(f"target {result['target_ms']:.4f} ms, report: {folder / 'report.html'}")
+    return 0
+
+
+def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    experiment = _experiment(options.experiment, rest, options)
+    from nas_jax import space, tables
+    from nas_jax.measure import onnx_runtime
+
+    if options.out.exists():
+        raise ValueError(f"--out {options.out}: expected a new file, this one exists")
+    searched = space.mobile(experiment.space)
+    table = onnx_runtime.measure_table(
+        searched, experiment.latency, progress=Terminal().steps
+    )
+    tables.save(table, options.out)
+    print(f"{len(table.entries)} entries: {options.out}")
+    return 0
+
+
+def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import pipeline
+
+    folder = Path(options.run)
+    found = pipeline.derive_run(folder)
+    print(" ".join(block.op.name for block in found.blocks))
+    print(f"written: {folder / 'architecture.json'}")
+    return 0
+
+
+def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import architecture, pipeline, run_folder
+
+    source = Path(options.architecture)
+    if source.is_dir():
+        if options.experiment or options.out or rest:
+            raise ValueError(
+                f"{source} is a run folder and trains with its own configuration; "
+                "give architecture.json and an experiment to change it"
+            )
+        experiment, folder = run_folder.read_experiment(source), source
+        network = pipeline.read_architecture(source / "architecture.json")
+    elif options.experiment:
+        experiment = _experiment(options.experiment, rest, options)
+        network = pipeline.read_architecture(source)
+        pipeline.check_network(experiment, network)
+        folder = run_folder.create(experiment, options.out, RUNS)
+        text = architecture.to_json(network)
+        run_folder.write_text(folder / "architecture.json", text)
+    else:
+        raise ValueError(
+            f"train {source}: expected a run folder, or an architecture file and an "
+            "experiment"
+        )
+    saved, accuracy = pipeline.train_network(experiment, network, folder, Terminal())
+    print(f"test accuracy {accuracy:.1%}: {saved}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import pipeline
+
+    results = pipeline.evaluate_run(Path(options.run), Terminal())
+    print(json.dumps(results) if options.json else comparison_table(results))
+    return 0
+
+
+def _describe(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import pipeline
+
+    size = pipeline.describe(options.name)
+    print(json.dumps(size) if options.json else description(size))
+    return 0
+
+
+def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import report
+
+    print(report.write(Path(options.run)))
+    return 0
+
+
+_VERBS = {
+    "search": _search,
+    "measure": _measure,
+    "derive": _derive,
+    "train": _train,
+    "evaluate": _evaluate,
+    "describe": _describe,
+    "report": _report,
+}

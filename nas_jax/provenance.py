@@ -1,0 +1,50 @@
+"""Where a number comes from: device, library versions, commit."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+_LIBRARIES = ("nas_jax", "jax", "flax", "optax", "numpy", "onnx", "onnxruntime")
+
+
+def device() -> str:
+    """Model name of the CPU, or what the platform calls it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [
+        line.partition(":")[2].strip()
+        for line in lines
+        if line.startswith("model name")
+    ]
+    return next(filter(None, [*named, platform.processor()]), platform.machine())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that shape a result."""
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **found}
+
+
+def commit() -> str:
+    """Commit of the checkout the package runs from, `-dirty` with changes on top.
+
+    "unknown" for an installed package, which knows its version only.
+    """
+    folder = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        # an installed package may lie inside somebody else's repository
+        if not git("ls-files", "provenance.py"):
+            return "unknown"
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,115 @@
+"""A run is a folder, and anything printed can be rebuilt from it.
+
+config.json · metrics.jsonl · latency_table.json · architecture.json · checkpoints/ ·
+export/ · result.json · report.html. Files are written in one step (a reader never sees
+half a file) and metrics line by line, so a run stopped at any moment is a valid folder.
+"""
+
+import dataclasses
+import json
+import os
+import typing
+from pathlib import Path
+from typing import Any
+
+from nas_jax.config import Experiment
+
+
+def create(experiment: Experiment, out: Path | None, root: Path) -> Path:
+    """Makes the folder of a new run and writes its configuration.
+
+    Args:
+      experiment: what is going to run.
+      out: an explicit folder, which must not exist; None for the next free
+        `<experiment>-seed<k>-<NNN>` below `root`.
+      root: where unnamed runs go.
+
+    Raises:
+      ValueError: if `out` exists.
+    """
+    if out is not None:
+        try:
+            out.mkdir(parents=True)
+        except FileExistsError:
+            raise ValueError(
+                f"--out {out}: expected a folder that does not exist yet, this one "
+                "does; choose another name"
+            ) from None
+        folder = out
+    else:
+        folder = _next_free(root, f"{experiment.name}-seed{experiment.seed}")
+    config = dataclasses.asdict(experiment)
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    return folder
+
+
+def _next_free(root: Path, name: str) -> Path:
+    number = 0
+    while True:
+        folder = root / f"{name}-{number:03d}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one step."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def append_metrics(folder: Path, line: dict[str, Any]) -> None:
+    """Adds one line to `metrics.jsonl`."""
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def last_probabilities(folder: Path) -> list[list[float]]:
+    """The newest path probabilities `[L K]` that a search wrote.
+
+    Raises `ValueError` if the run has none yet.
+    """
+    path = folder / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in reversed(lines):
+        try:
+            document = json.loads(line)
+        except json.JSONDecodeError:  # the last line of a stopped run may be cut
+            continue
+        if "search/probs" in document:
+            return document["search/probs"]
+    raise ValueError(
+        f"{folder}: expected search/probs in metrics.jsonl, found none; the search has "
+        "not finished an epoch yet"
+    )
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """The configuration of a run; `ValueError` if the folder is not one."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder}: expected a run folder with config.json; runs are made by "
+            "'nas_jax search'"
+        )
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return _from_json(Experiment, document)
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a configuration ({error})") from error
+
+
+def _from_json(kind: Any, document: Any) -> Any:
+    """A config dataclass from what `dataclasses.asdict` made of it."""
+    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
+        return tuple(document) if isinstance(document, list) else document
+    types = typing.get_type_hints(kind)
+    unknown = sorted(set(document) - set(types))
+    if unknown:
+        raise TypeError(f"unknown keys {unknown} of {kind.__name__}")
+    values = {key: _from_json(types[key], found) for key, found in document.items()}
+    return kind(**values)

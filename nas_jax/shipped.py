@@ -1,0 +1,58 @@
+"""Experiments and tables that come with the package.
+
+They lie beside the package in a checkout and inside it once installed.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from nas_jax.config import Experiment
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def folder(name: str) -> Path:
+    """The folder `experiments` or `latency_tables`."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def load_experiment(name: str) -> Experiment:
+    """The configuration of an experiment file, or of a shipped experiment by name.
+
+    Raises `ValueError` if there is no such file, or if it does not define
+    `get_config()` returning an `Experiment`.
+    """
+    path = Path(name)
+    if not path.is_file():
+        path = folder("experiments") / f"{Path(name).stem}.py"
+    if not path.is_file():
+        known = sorted(
+            file.stem
+            for file in folder("experiments").glob("*.py")
+            if not file.stem.startswith("_")
+        )
+        raise ValueError(
+            f"experiment {name!r}: expected a Python file with get_config(), or one of "
+            f"the shipped experiments: {', '.join(known)}"
+        )
+    spec = importlib.util.spec_from_file_location(f"_experiment_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"experiment {name!r}: expected a .py file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(
+            f"{path}: cannot be read ({type(error).__name__}: {error})"
+        ) from error
+    get_config = getattr(module, "get_config", None)
+    experiment = get_config() if callable(get_config) else None
+    if not isinstance(experiment, Experiment):
+        raise ValueError(
+            f"{path}: expected get_config() returning nas_jax.config.Experiment, got "
+            f"{type(experiment).__name__}"
+        )
+    return experiment

@@ -1,0 +1,102 @@
+"""What a run looks like on a terminal, and in plain text without one."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from nas_jax.pipeline import Watch
+
+
+class Terminal(Watch):
+    """A line per stage and a progress bar per loop, on standard error.
+
+    Bars are drawn on a terminal only; the lines always.
+    """
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def phase(self, title: str) -> None:
+        print(f"· {title}", file=sys.stderr, flush=True)
+
+    def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
+        # disable=None: silent where standard error is no terminal
+        self._bar = tqdm(
+            iterable, total=total, desc=f"  {desc}", leave=False, disable=None
+        )
+        with self._bar:
+            # the first step compiles, and says so
+            self._bar.set_postfix_str("compiling")
+            yield from self._bar
+
+    def note(self, **values: str) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(values)
+
+
+def comparison_table(networks: dict[str, Any]) -> str:
+    """Networks side by side, one a line."""
+    header = (
+        "network",
+        "test acc.",
+        "params",
+        "MACs",
+        "predicted ms",
+        "measured ms [q25, q75]",
+        "meas./pred.",
+    )
+    rows = [header]
+    for name, found in networks.items():
+        timing = found["measured_ms"]
+        rows.append(
+            (
+                name,
+                f"{found['test_accuracy']:.1%}",
+                f"{found['params']:,}",
+                f"{found['macs']:,}",
+                _number(found.get("predicted_ms"), 4),
+                f"{timing['median']:.4f} [{timing['q25']:.4f}, {timing['q75']:.4f}]",
+                _number(found.get("measured_over_predicted"), 2),
+            )
+        )
+    return _aligned(rows)
+
+
+def description(size: dict[str, Any]) -> str:
+    """The layers and the size of a network or space."""
+    header = ("layer", "op", "input", "in", "out", "stride", "MACs", "params")
+    rows = [header]
+    for layer in size["layers"]:
+        numbers = (layer["input"], layer["in"], layer["out"], layer["stride"])
+        rows.append(
+            (
+                layer["name"],
+                layer["op"],
+                *map(str, numbers),
+                f"{layer['macs']:,}",
+                f"{layer['params']:,}",
+            )
+        )
+    rest = [
+        f"{key}: {value:,}" if isinstance(value, int | float) else f"{key}: {value}"
+        for key, value in size.items()
+        if key not in ("layers",)
+    ]
+    return _aligned(rows) + "\n" + "\n".join(rest)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [
+            cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)
+        ]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
