@@ -158,6 +158,9 @@ class SearchConfig:
     """Weight lambda of `add_linear` when architecture steps begin."""
     penalty_rate: float = 0.0
     """Schedule of lambda: it grows by rate * (E/T - 1) per architecture step."""
+    descent_epochs: int = 0
+    """Epochs over which the target descends to its value, from the latency expected
+    at uniform probabilities; 0 for the full pressure from the first step."""
     mul_log_alpha: float = 0.2
     mul_log_beta: float = 0.3
     target_ratio: float | None = None
@@ -174,6 +177,7 @@ class SearchConfig:
             "arch_start_epoch",
             "weight_decay",
             "penalty_rate",
+            "descent_epochs",
         ):
             value = getattr(self, name)
             _require(value >= 0, f"search.{name}", "0 or more", value)

@@ -23,7 +23,9 @@ def accuracy(logits: Logits, labels: Labels) -> Scalar:
     return jnp.mean(jnp.argmax(logits, axis=1) == labels)
 
 
-def add_linear(ce: Scalar, cost: Scalar, target: float, weight: Scalar) -> Scalar:
+def add_linear(
+    ce: Scalar, cost: Scalar, target: Scalar | float, weight: Scalar
+) -> Scalar:
     """L = CE + weight (E - T) / T.
 
     >>> add_linear(jnp.array(2.0), jnp.array(100.0), 80.0, jnp.array(0.1))
@@ -33,7 +35,7 @@ def add_linear(ce: Scalar, cost: Scalar, target: float, weight: Scalar) -> Scala
 
 
 def mul_log(
-    ce: Scalar, cost: Scalar, target: float, alpha: float, beta: float
+    ce: Scalar, cost: Scalar, target: Scalar | float, alpha: float, beta: float
 ) -> Scalar:
     """L = alpha CE (ln E / ln T)^beta, the reference's default.
 
@@ -53,7 +55,9 @@ def require_above_one(smallest: float, target: float) -> None:
         )
 
 
-def next_weight(weight: Scalar, cost: Scalar, target: float, rate: float) -> Scalar:
+def next_weight(
+    weight: Scalar, cost: Scalar, target: Scalar | float, rate: float
+) -> Scalar:
     """Schedule of `add_linear`'s weight: max(0, weight + rate (E/T - 1)).
 
     While the expected cost is above the target the weight grows, below it falls, and

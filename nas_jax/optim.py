@@ -53,3 +53,17 @@ def train_weights(
     """Weights of a derived network: one cosine to 0."""
     schedule = optax.cosine_decay_schedule(config.lr, config.epochs * steps_per_epoch)
     return _sgd(schedule, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+def target(
+    config: SearchConfig, steps_per_epoch: int, start_ms: float, target_ms: float
+) -> optax.Schedule:
+    """The latency asked for at a weight step: a line from `start_ms` to `target_ms`.
+
+    It begins with the architecture steps and takes `descent_epochs`.
+    """
+    if config.descent_epochs == 0:
+        return optax.constant_schedule(target_ms)
+    first = (config.warmup_epochs + config.arch_start_epoch) * steps_per_epoch
+    steps = config.descent_epochs * steps_per_epoch
+    return optax.linear_schedule(start_ms, target_ms, steps, transition_begin=first)

@@ -70,12 +70,15 @@ def run(
     weights_tx = optim.search_weights(config, per_epoch)
     alphas_tx = optim.search_alphas(config)
     weight_step = make_weight_step(space, config, weights_tx, augment)
-    arch_step = make_arch_step(space, config, alphas_tx, model, target_ms)
+    mask = jnp.asarray(space.mask)
+    uniform = gates.probabilities(jnp.zeros(space.mask.shape), mask)
+    start_ms = float(latency.expected(model, uniform))
+    schedule = optim.target(config, per_epoch, start_ms, target_ms)
+    arch_step = make_arch_step(space, config, alphas_tx, model, schedule)
     validate = make_validate(space)
     state = init(key, space, config, weights_tx, alphas_tx)
     weight_order = permutations(key, "weight_order", len(train_weights.labels))
     alpha_order = permutations(key, "alpha_order", len(train_alphas.labels))
-    mask = jnp.asarray(space.mask)
     arch_steps = 0
     for epoch in range(config.warmup_epochs + config.joint_epochs):
         joint_epoch = epoch - config.warmup_epochs

@@ -133,7 +133,7 @@ def two_path_gradients(
     space: SearchSpace,
     config: SearchConfig,
     model: latency.CostModel,
-    target_ms: float,
+    target_ms: Scalar | float,
     state: SearchState,
     pair: gates.PathPair,
     batch: Batch,
@@ -175,7 +175,11 @@ def two_path_gradients(
 
 
 def joined_loss(
-    config: SearchConfig, ce: Scalar, cost: Scalar, target_ms: float, penalty: Scalar
+    config: SearchConfig,
+    ce: Scalar,
+    cost: Scalar,
+    target_ms: Scalar | float,
+    penalty: Scalar,
 ) -> Scalar:
     """Cross-entropy joined with the expected cost as `config.objective` says."""
     if config.objective == "add_linear":
@@ -192,7 +196,7 @@ def update_alphas(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     model: latency.CostModel,
-    target_ms: float,
+    target_ms: Scalar | float,
     state: SearchState,
     pair: gates.PathPair,
     batch: Batch,
@@ -243,15 +247,19 @@ def make_arch_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     model: latency.CostModel,
-    target_ms: float,
+    target_ms: optax.Schedule,
 ) -> Step:
-    """The jitted architecture step: samples a pair per layer and moves its alphas."""
+    """The jitted architecture step: samples a pair per layer and moves its alphas.
+
+    The target is a function of the weight step.
+    """
     mask = jnp.asarray(space.mask)
 
     def arch_step(state: SearchState, batch: Batch) -> tuple[SearchState, Metrics]:
         pair_key = rng.stream(state.key, "pair", state.step)
         pair = gates.sample_pair(pair_key, state.alphas, mask)
-        return update_alphas(space, config, tx, model, target_ms, state, pair, batch)
+        target = jnp.asarray(target_ms(state.step))
+        return update_alphas(space, config, tx, model, target, state, pair, batch)
 
     return jax.jit(arch_step, donate_argnums=0)
 
