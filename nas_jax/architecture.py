@@ -36,6 +36,11 @@ class Architecture:
     classifier: Classifier
 
     def __post_init__(self) -> None:
+        if self.stem.kernel % 2 == 0:
+            raise ValueError(
+                f"architecture {self.name!r}: expected a stem kernel of odd size "
+                f"(padding is k//2), got {self.stem.kernel}"
+            )
         channels, size = self.stem.out_channels, self.stem.output_size
         for index, block in enumerate(self.blocks):
             _check_chain(f"block {index}", block, channels, size)

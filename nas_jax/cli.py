@@ -1,7 +1,8 @@
 """The command line: parse, call, print.
 
 Every verb is one public function call. Mistakes of a user end in one line on standard
-error and exit code 2; `--debug` shows the traceback instead.
+error and exit code 2; `--debug` shows the traceback instead. JAX is imported by the
+verbs that need it, so that help and a mistyped flag are answered at once.
 """
 
 import argparse
@@ -10,11 +11,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from nas_jax import overrides, shipped
 from nas_jax.config import Experiment
-from nas_jax.terminal import Terminal, comparison_table, description
 
 RUNS = Path("runs")
 
@@ -22,6 +22,17 @@ RUNS = Path("runs")
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; see {self.prog} --help")
+
+
+class _Help(argparse.Action):
+    """Help of a verb and, once an experiment is named, of all its fields."""
+
+    def __call__(self, parser: Any, namespace: Any, *_: Any) -> None:
+        parser.print_help()
+        if namespace.experiment:
+            print()
+            _experiment(namespace, ["--help"], parser.prog)
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +52,12 @@ def _parser() -> argparse.ArgumentParser:
         for argument in arguments:
             one.add_argument(argument)
         one.add_argument("--debug", action="store_true", help="show tracebacks")
-        one.add_argument("-h", "--help", action="store_true", help="show this help")
+        if name in _TAKE_FIELDS:
+            one.epilog = (
+                "Any field of the experiment can be set, for example --seed 1; list "
+                f"them with: nas_jax {name} {one.format_usage().split(']')[-1].strip()}"
+            )
+        one.add_argument("-h", "--help", action="help", help="show this help")
         return one
 
     one = verb("search", "measure, search, retrain, test, export, report", "experiment")

@@ -67,21 +67,19 @@ def init(
     )
 
 
-def update_weights(
+def path_gradients(
     space: SearchSpace,
     config: SearchConfig,
-    tx: optax.GradientTransformation,
     state: SearchState,
     path: Path,
     batch: Batch,
-) -> tuple[SearchState, Metrics]:
-    """One SGD step on the weights along `path`, label smoothing included.
+) -> tuple[PyTree, PyTree, Metrics]:
+    """Gradients and new batch statistics of the candidates on `path` alone.
 
-    Only the sampled candidates are read, differentiated, updated and written back:
-    weights, momentum and batch statistics of the others stay bit-unchanged.
+    The loss is cross-entropy with label smoothing. Both trees are as
+    `supernet.gather` takes them from the tables.
     """
     rows = supernet.rows_of(space, path)
-    sampled = supernet.gather(state.params, rows)
     stats = supernet.gather(state.batch_stats, rows)
 
     def loss_fn(sampled: PyTree) -> tuple[Scalar, Any]:
@@ -90,17 +88,48 @@ def update_weights(
         return loss, (logits, new_stats)
 
     grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (logits, new_stats)), grads = grads_fn(sampled)
+    (loss, (logits, new_stats)), grads = grads_fn(supernet.gather(state.params, rows))
+    metrics = {
+        "search/loss": loss,
+        "search/accuracy": objective.accuracy(logits, batch.labels),
+    }
+    return grads, new_stats, metrics
+
+
+def update_weights(
+    space: SearchSpace,
+    config: SearchConfig,
+    tx: optax.GradientTransformation,
+    state: SearchState,
+    path: Path,
+    batch: Batch,
+) -> tuple[SearchState, Metrics]:
+    """One SGD step on the weights along `path`.
+
+    Only the sampled candidates are read, differentiated, updated and written back:
+    weights, momentum and batch statistics of the others stay bit-unchanged.
+    """
+    grads, new_stats, metrics = path_gradients(space, config, state, path, batch)
+    return apply_path_gradients(space, tx, state, path, grads, new_stats), metrics
+
+
+def apply_path_gradients(
+    space: SearchSpace,
+    tx: optax.GradientTransformation,
+    state: SearchState,
+    path: Path,
+    grads: PyTree,
+    new_stats: PyTree,
+) -> SearchState:
+    """The state after the optimiser moved the candidates on `path`."""
+    rows = supernet.rows_of(space, path)
+    sampled = supernet.gather(state.params, rows)
     sampled_opt = _in_params_trees(
         lambda tree: supernet.gather(tree, rows), state.weight_opt
     )
     updates, new_opt = tx.update(grads, sampled_opt, sampled)
     new_params = optax.apply_updates(sampled, updates)
-    metrics = {
-        "search/loss": loss,
-        "search/accuracy": objective.accuracy(logits, batch.labels),
-    }
-    state = dataclasses.replace(
+    return dataclasses.replace(
         state,
         step=state.step + 1,
         params=supernet.scatter(state.params, new_params, rows),
@@ -111,7 +140,6 @@ def update_weights(
             new_opt,
         ),
     )
-    return state, metrics
 
 
 def _in_params_trees(fn: Callable[..., PyTree], opt: PyTree, *rest: PyTree) -> PyTree:
@@ -201,25 +229,37 @@ def update_alphas(
     pair: gates.PathPair,
     batch: Batch,
 ) -> tuple[SearchState, Metrics]:
-    """One step on the alphas, then the rescale that belongs to the pair expectation.
-
-    With `expectation = "pair"` unsampled candidates keep their probability. With
-    `"full"` the latency moves every alpha, so there is nothing to keep and no rescale.
-    """
+    """One step on the alphas; lambda follows the expected latency."""
     _, grads, metrics = two_path_gradients(
         space, config, model, target_ms, state, pair, batch
     )
+    state = apply_alpha_gradients(config, tx, state, pair, grads)
+    mask = jnp.asarray(space.mask)
+    expected = latency.expected_full(model, state.alphas, mask)
+    penalty = objective.next_weight(
+        state.penalty, expected, target_ms, config.penalty_rate
+    )
+    return dataclasses.replace(state, penalty=penalty), metrics
+
+
+def apply_alpha_gradients(
+    config: SearchConfig,
+    tx: optax.GradientTransformation,
+    state: SearchState,
+    pair: gates.PathPair,
+    grads: Alphas,
+) -> SearchState:
+    """The state after the optimiser moved the alphas, and the rescale.
+
+    The rescale belongs to the pair expectation: unsampled candidates keep their
+    probability. With `expectation = "full"` the latency moves every alpha, so there is
+    nothing to keep.
+    """
     updates, arch_opt = tx.update(grads, state.arch_opt, state.alphas)
     alphas = optax.apply_updates(state.alphas, updates)
     if config.expectation == "pair":
         alphas = gates.rescale_pair(state.alphas, alphas, pair)
-    expected = latency.expected_full(model, alphas, jnp.asarray(space.mask))
-    penalty = objective.next_weight(
-        state.penalty, expected, target_ms, config.penalty_rate
-    )
-    return dataclasses.replace(
-        state, alphas=alphas, arch_opt=arch_opt, penalty=penalty
-    ), metrics
+    return dataclasses.replace(state, alphas=alphas, arch_opt=arch_opt)
 
 
 def make_weight_step(

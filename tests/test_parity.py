@@ -11,6 +11,7 @@ gates and alphas of edges whose active operation is Zero except under `plain/` (
 reference loses gradients there; ours treat Zero as any candidate, with output 0).
 """
 
+import dataclasses
 import functools
 from collections import defaultdict
 from pathlib import Path
@@ -99,8 +100,8 @@ def initial(config: SearchConfig) -> steps.SearchState:
     for edge in EDGES:
         stored = STORED[f"alpha/block{edge}"]
         alphas[edge - 1, : len(stored)] = stored
-    return state.replace(
-        params=trees[0], batch_stats=trees[1], alphas=jnp.array(alphas)
+    return dataclasses.replace(
+        state, params=trees[0], batch_stats=trees[1], alphas=jnp.array(alphas)
     )
 
 
@@ -194,21 +195,17 @@ def test_weight_steps():
     config = SearchConfig(label_smoothing=0.1)
     tx, _ = optimisers(config)
     state = before = initial(config)
-    update = jax.jit(
-        lambda state, path, batch: steps.update_weights(
-            SPACE, config, tx, state, path, batch
-        )
-    )
-    gradients = jax.jit(gradients_of)
+
+    @jax.jit
+    def step(state, path, batch):
+        grads, stats, metrics = steps.path_gradients(SPACE, config, state, path, batch)
+        after = steps.apply_path_gradients(SPACE, tx, state, path, grads, stats)
+        return grads, after, metrics
+
     for index in (1, 2, 3):
-        path = jnp.asarray(STORED["weight/ops"][index - 1])
-        batch = train_batch(index - 1)
-        for name, value in gradients(state, path, batch).items():
-            # candidates' gradients are stored for the active path only
-            stored = f"weight/step{index}/grad/{name}"
-            if stored in STORED:
-                check("weight gradients", stored, value)
-        state, metrics = update(state, path, batch)
+        path = STORED["weight/ops"][index - 1]
+        grads, state, metrics = step(state, jnp.asarray(path), train_batch(index - 1))
+        check_gradients(index, state, path, grads)
         check("weight loss", f"weight/step{index}/loss", metrics["search/loss"])
         check_state(index, state)
     for case in (0, 1):
@@ -217,18 +214,18 @@ def test_weight_steps():
     check_unsampled(before, state)
 
 
-def gradients_of(state, path, batch):
-    """Gradients by reference name: the weights of the path, by plain autodiff."""
-    rows = supernet.rows_of(SPACE, path)
-    stats = supernet.gather(state.batch_stats, rows)
-
-    def loss(params):
-        sampled = supernet.gather(params, rows)
-        logits, _ = supernet.apply(SPACE, sampled, stats, rows, batch.images)
-        return objective.cross_entropy(logits, batch.labels, 0.1)
-
-    grads = jax.grad(loss)(state.params)
-    return dict(named(grads)) | dict(named_candidates(grads, state.batch_stats))
+def check_gradients(index: int, state: steps.SearchState, path, grads) -> None:
+    tables = supernet.scatter(
+        jax.tree.map(jnp.zeros_like, state.params),
+        grads,
+        supernet.rows_of(SPACE, jnp.asarray(path)),
+    )
+    arrays = dict(named(tables)) | dict(named_candidates(tables, state.batch_stats))
+    for name, value in arrays.items():
+        # stored for the active path only
+        stored = f"weight/step{index}/grad/{name}"
+        if stored in STORED:
+            check("weight gradients", stored, value)
 
 
 def check_state(index: int, state: steps.SearchState) -> None:
@@ -283,9 +280,7 @@ def arch_step(config: SearchConfig):
             SPACE, config, model, REFERENCE_COST, state, pair, VALID
         )
         updates, _ = tx.update(grads, state.arch_opt, state.alphas)
-        after, _ = steps.update_alphas(
-            SPACE, config, tx, model, REFERENCE_COST, state, pair, VALID
-        )
+        after = steps.apply_alpha_gradients(config, tx, state, pair, grads)
         return gate_grads, grads, metrics, state.alphas + updates, after.alphas
 
     return run

@@ -1,0 +1,189 @@
+"""Schedules and updates against NumPy recursions."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nas_jax import optim
+from nas_jax.config import SearchConfig, TrainConfig
+
+STEPS_PER_EPOCH = 4
+SEARCH = SearchConfig(
+    warmup_epochs=2,
+    joint_epochs=3,
+    warmup_lr=0.2,
+    lr=0.1,
+    momentum=0.9,
+    weight_decay=0.01,
+)
+WARMUP, JOINT = 8, 12
+PARAMS = {"kernel": np.array([1.0, -2.0]), "bn": {"scale": np.array([0.5])}}
+
+
+def cosine(lr, step, steps):
+    return 0.5 * lr * (1 + math.cos(math.pi * step / steps))
+
+
+def search_lr(step):
+    if step < WARMUP:
+        return cosine(SEARCH.warmup_lr, step, WARMUP)
+    return cosine(SEARCH.lr, step - WARMUP, JOINT)
+
+
+def trajectory(tx, gradients):
+    """Parameters after each update, from PARAMS."""
+
+    @jax.jit
+    def run(params, gradients):
+        def step(carry, gradient):
+            params, opt = carry
+            updates, opt = tx.update(
+                jax.tree.map(lambda p: jnp.full_like(p, gradient), params), opt, params
+            )
+            params = optax.apply_updates(params, updates)
+            return (params, opt), params
+
+        return jax.lax.scan(step, (params, tx.init(params)), gradients)[1]
+
+    as_float32 = jax.tree.map(lambda p: jnp.asarray(p, jnp.float32), PARAMS)
+    return run(as_float32, jnp.asarray(gradients, jnp.float32))
+
+
+def nesterov(lr_of, gradients, momentum, decay):
+    """d = g + wd w;  v <- m v + d;  w <- w - lr (d + m v), from PARAMS."""
+    history = []
+    params = {"kernel": PARAMS["kernel"], "scale": PARAMS["bn"]["scale"]}
+    velocity = {name: np.zeros_like(value) for name, value in params.items()}
+    for step, gradient in enumerate(gradients):
+        for name, value in params.items():
+            d = gradient + decay * value
+            velocity[name] = momentum * velocity[name] + d
+            params[name] = value - lr_of(step) * (d + momentum * velocity[name])
+        history.append(dict(params))
+    return {name: np.stack([row[name] for row in history]) for name in params}
+
+
+GRADIENTS = np.sin(np.arange(WARMUP + JOINT))
+
+
+def test_search_updates_are_nesterov_sgd_with_decay_of_every_parameter():
+    """Also: each phase has its own cosine, and momentum carries over between them."""
+    ours = trajectory(optim.search_weights(SEARCH, STEPS_PER_EPOCH), GRADIENTS)
+    expected = nesterov(search_lr, GRADIENTS, SEARCH.momentum, SEARCH.weight_decay)
+    np.testing.assert_allclose(ours["kernel"], expected["kernel"], rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ours["bn"]["scale"], expected["scale"], rtol=2e-5, atol=1e-6
+    )
+
+
+def test_momentum_reset_between_the_phases_would_be_seen():
+    carried = nesterov(search_lr, GRADIENTS, 0.9, 0.01)["kernel"]
+    before = nesterov(search_lr, GRADIENTS[:WARMUP], 0.9, 0.01)["kernel"][-1]
+    d = GRADIENTS[WARMUP] + 0.01 * before
+    reset = before - search_lr(WARMUP) * (d + 0.9 * d)
+    assert np.abs(carried[WARMUP] - reset).max() > 1e-3
+
+
+def learning_rates(tx, steps):
+    """Steps of unit gradient without momentum and decay move by -lr."""
+    kernel = trajectory(tx, np.ones(steps))["kernel"][:, 0]
+    return -np.diff(np.asarray(kernel), prepend=PARAMS["kernel"][0])
+
+
+def plain(config_type, **changes):
+    return config_type(momentum=0.0, weight_decay=0.0, **changes)
+
+
+def test_both_phases_of_the_search_fall_from_their_rate_to_0():
+    config = plain(
+        SearchConfig, warmup_epochs=2, joint_epochs=3, warmup_lr=0.2, lr=0.1
+    )
+    # one more step than the schedule has, to see its end
+    rates = learning_rates(
+        optim.search_weights(config, STEPS_PER_EPOCH), WARMUP + JOINT + 1
+    )
+    np.testing.assert_allclose(rates[0], 0.2, rtol=1e-5)
+    np.testing.assert_allclose(
+        rates[WARMUP - 1], cosine(0.2, WARMUP - 1, WARMUP), atol=1e-6
+    )
+    np.testing.assert_allclose(rates[WARMUP], 0.1, rtol=1e-5)
+    np.testing.assert_allclose(rates[WARMUP + JOINT], 0.0, atol=1e-7)
+    assert (np.diff(rates[:WARMUP]) < 0).all()
+    assert (np.diff(rates[WARMUP:]) < 0).all()
+
+
+def test_search_without_warm_up_starts_with_the_joint_rate():
+    config = plain(SearchConfig, warmup_epochs=0, joint_epochs=3, lr=0.1)
+    rates = learning_rates(optim.search_weights(config, STEPS_PER_EPOCH), JOINT + 1)
+    np.testing.assert_allclose(rates[[0, JOINT]], [0.1, 0.0], atol=1e-6)
+
+
+def test_retraining_is_one_cosine_to_0():
+    config = plain(TrainConfig, epochs=3, lr=0.3)
+    rates = learning_rates(optim.train_weights(config, STEPS_PER_EPOCH), JOINT + 1)
+    expected = [cosine(0.3, step, JOINT) for step in range(JOINT + 1)]
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
+def test_retraining_updates_are_nesterov_sgd_with_decay():
+    config = TrainConfig(epochs=3, lr=0.3, momentum=0.8, weight_decay=0.02)
+    gradients = GRADIENTS[:JOINT]
+    ours = trajectory(optim.train_weights(config, STEPS_PER_EPOCH), gradients)
+    expected = nesterov(lambda t: cosine(0.3, t, JOINT), gradients, 0.8, 0.02)
+    np.testing.assert_allclose(ours["kernel"], expected["kernel"], rtol=2e-5, atol=1e-6)
+
+
+def test_first_step_of_adam_is_the_rate_times_the_sign():
+    tx = optim.search_alphas(SearchConfig(arch_lr=0.02))
+    alphas = jnp.ones((2, 3))
+    gradient = jnp.array([[1e-3, -5.0, 0.0], [40.0, 0.0, -1e-2]])
+    updates, _ = tx.update(gradient, tx.init(alphas), alphas)
+    np.testing.assert_allclose(updates, -0.02 * np.sign(gradient), rtol=1e-4)
+    assert (np.asarray(updates)[np.asarray(gradient) == 0] == 0).all()
+
+
+def test_second_step_of_adam_uses_the_new_gradient_alone():
+    """beta1 = 0, beta2 = 0.999, bias corrected; no decay of the alphas."""
+    tx = optim.search_alphas(SearchConfig(arch_lr=0.02))
+    alphas, opt = jnp.full((1, 2), 5.0), tx.init(jnp.zeros((1, 2)))
+    first, second = jnp.array([[1.0, 1.0]]), jnp.array([[-3.0, 0.0]])
+    _, opt = tx.update(first, opt, alphas)
+    updates, _ = tx.update(second, opt, alphas)
+    variance = (0.999 * 0.001 * 1.0 + 0.001 * 9.0) / (1 - 0.999**2)
+    np.testing.assert_allclose(
+        updates, [[0.02 * 3 / math.sqrt(variance), 0.0]], rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "steps"), [(100, 25, 4), (99, 25, 3), (25, 25, 1)]
+)
+def test_steps_per_epoch_counts_full_batches(images, batch, steps):
+    assert optim.steps_per_epoch(images, batch) == steps
+
+
+def test_target_descends_on_a_line_once_architecture_steps_begin():
+    config = SearchConfig(
+        warmup_epochs=2, joint_epochs=5, arch_start_epoch=1, descent_epochs=2
+    )
+    target = optim.target(config, STEPS_PER_EPOCH, start_ms=10.0, target_ms=4.0)
+    first, steps = (2 + 1) * STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH
+    values = {
+        0: 10.0,
+        first: 10.0,
+        first + steps // 4: 8.5,
+        first + steps // 2: 7.0,
+        first + steps: 4.0,
+        first + 10 * steps: 4.0,
+    }
+    for step, expected in values.items():
+        np.testing.assert_allclose(target(step), expected, rtol=1e-6)
+
+
+def test_target_without_descent_is_the_target_from_the_first_step():
+    target = optim.target(SearchConfig(descent_epochs=0), 4, 10.0, 4.0)
+    assert [float(target(step)) for step in (0, 1, 10_000)] == [4.0] * 3
