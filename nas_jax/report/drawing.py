@@ -37,7 +37,9 @@ def draw(
 ) -> Html:
     """The drawing of one network; `part_ms` may know some parts, all, or none."""
     parts = architecture.parts
-    known = [part_ms[part.key] for part in parts if part.key in part_ms]
+    # a skipped block has no entry in a table: it costs nothing
+    timed = [part for part in parts if not _is_zero(part)]
+    known = [part_ms[part.key] for part in timed if part.key in part_ms]
     # the same number of decimals in all rows: three digits of the longest time
     digits = len(decimals(max(known, default=1.0)).partition(".")[2])
     height = _TOP + len(parts) * _PITCH + (30 if known else 6)
@@ -54,7 +56,7 @@ def draw(
         for index, part in enumerate(parts)
     ]
     footer: Sequence[Html] = ()
-    if len(known) == len(parts):
+    if len(known) == len(timed):
         y = height - 10
         footer = (
             _text(_OP, y, "sum of layers", fill="var(--muted)"),
@@ -63,7 +65,7 @@ def draw(
             ),
         )
     elif known:
-        note = f"{len(parts) - len(known)} layers are not in the table"
+        note = f"{len(timed) - len(known)} layers are not in the table"
         footer = (_text(_OP, height - 10, note, fill="var(--muted)"),)
     return element(
         "svg",
@@ -117,7 +119,7 @@ def _op(part: Part) -> str:
 def _row(index: int, part: Part, ms: float | None, digits: int, units: float) -> Html:
     """Box, texts and tooltip of one part."""
     y = _row_y(index)
-    zero = isinstance(part, Block) and part.op.kind == "zero"
+    zero = _is_zero(part)
     stride = getattr(part, "stride", 1)
     channels = f"{part.in_channels}→{_out(part)}"
     shape = [] if zero else [_shape(part, y, units)]
@@ -161,6 +163,10 @@ def _shape(part: Part, y: float, units: float) -> Html:
         fill="var(--card)",
     )
     return join([box(_CENTRE, y, _WIDEST, height, colour), gap])
+
+
+def _is_zero(part: Part) -> bool:
+    return isinstance(part, Block) and part.op.kind == "zero"
 
 
 def _bands(parts: Sequence[Part]) -> Html:
