@@ -46,4 +46,5 @@ def get_config() -> Experiment:
             target_ratio=0.5,
         ),
         train=TrainConfig(epochs=60, batch=50, lr=0.1),
+        random_networks=3,
     )

@@ -34,6 +34,7 @@ def random_of_latency(
     space: SearchSpace,
     model: CostModel,
     latency_ms: float,
+    name: str = "random",
     tolerance: float = 0.03,
     draws: int = 20_000,
 ) -> Architecture:
@@ -52,4 +53,4 @@ def random_of_latency(
     gaps = np.abs(latencies / latency_ms - 1)
     inside = np.flatnonzero(gaps <= tolerance)
     chosen = inside[0] if len(inside) else gaps.argmin()
-    return architecture.from_path(space, paths[chosen], "random")
+    return architecture.from_path(space, paths[chosen], name)

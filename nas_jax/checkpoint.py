@@ -10,6 +10,7 @@ flipped bit in an array file would otherwise come back as a wrong number, unnoti
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +52,23 @@ def _digests(tree: PyTree) -> dict[str, str]:
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Writes a network into a new folder; `ValueError` if the folder exists."""
+    """Writes a network into a new folder, all of it or nothing.
+
+    Raises `ValueError` if the folder exists.
+    """
     folder = Path(folder).absolute()
     if folder.exists():
         raise ValueError(f"{folder} exists; expected a new folder to save a network in")
-    folder.mkdir(parents=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a save that was stopped
+    partial.mkdir(parents=True)
     weights = {"params": model.params, "batch_stats": model.batch_stats}
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder / "weights", weights)
-    (folder / "digests.json").write_text(json.dumps(_digests(weights), indent=1))
-    # last: a folder with an architecture is complete
+        checkpointer.save(partial / "weights", weights)
+    (partial / "digests.json").write_text(json.dumps(_digests(weights), indent=1))
     text = architecture.to_json(model.architecture)
-    (folder / "architecture.json").write_text(text)
+    (partial / "architecture.json").write_text(text)
+    partial.rename(folder)
 
 
 def load_model(folder: str | Path) -> Model:
@@ -87,15 +93,18 @@ def load_model(folder: str | Path) -> Model:
         with ocp.StandardCheckpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user
-        first = str(error).strip().splitlines()[0]
-        raise ValueError(f"{folder}: the weights cannot be read ({first})") from error
+        reason = str(error).strip() or type(error).__name__
+        raise ValueError(
+            f"{folder}: the weights cannot be read ({reason.splitlines()[0]}); restore "
+            "the files, or train the network again"
+        ) from error
     damaged = [
         name for name, value in _digests(weights).items() if digests.get(name) != value
     ]
     if damaged:
         raise ValueError(
             f"{folder}: {len(damaged)} arrays differ from their digest, first "
-            f"{damaged[0]}; the files are damaged"
+            f"{damaged[0]}; restore the files, or train the network again"
         )
     return Model(found, weights["params"], weights["batch_stats"])
 

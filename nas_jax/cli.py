@@ -17,21 +17,29 @@ from nas_jax import overrides, shipped
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
+_SET_FIELDS = ("search", "measure", "train")
+_FIELDS = (
+    "Every field of the experiment can be set, for example --search.target-ms 0.2; "
+    "EXPERIMENT --help lists them."
+)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        required = "the following arguments are required: "
+        if message.startswith(required):
+            message = f"expected {message.removeprefix(required)}, got none"
         raise ValueError(f"{message}; see {self.prog} --help")
 
 
 class _Help(argparse.Action):
-    """Help of a verb and, once an experiment is named, of all its fields."""
+    """Help of a verb and, once an experiment is named, of the fields it sets."""
 
     def __call__(self, parser: Any, namespace: Any, *_: Any) -> None:
         parser.print_help()
         if namespace.experiment:
             print()
-            _experiment(namespace, ["--help"], parser.prog)
+            _experiment(namespace.experiment, ["--help"], parser.prog)
         parser.exit()
 
 
@@ -46,18 +54,20 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     def verb(name: str, text: str, *arguments: str) -> argparse.ArgumentParser:
+        sets_fields = name in _SET_FIELDS
         one = verbs.add_parser(
-            name, help=text, description=text, allow_abbrev=False, add_help=False
+            name,
+            help=text,
+            description=text,
+            epilog=_FIELDS if sets_fields else None,
+            allow_abbrev=False,
+            add_help=not sets_fields,
         )
         for argument in arguments:
-            one.add_argument(argument)
+            one.add_argument(argument, metavar=argument.upper())
+        if sets_fields:
+            one.add_argument("-h", "--help", action=_Help, nargs=0, help="show this")
         one.add_argument("--debug", action="store_true", help="show tracebacks")
-        if name in _TAKE_FIELDS:
-            one.epilog = (
-                "Any field of the experiment can be set, for example --seed 1; list "
-                f"them with: nas_jax {name} {one.format_usage().split(']')[-1].strip()}"
-            )
-        one.add_argument("-h", "--help", action="help", help="show this help")
         return one
 
     one = verb("search", "measure, search, retrain, test, export, report", "experiment")
@@ -66,8 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, help="table to write, JSON")
     one.add_argument("--runtime", choices=["onnxruntime"], default="onnxruntime")
     verb("derive", "derive the network of a run's newest probabilities", "run")
-    one = verb("train", "train an architecture from scratch", "architecture")
-    one.add_argument("experiment", nargs="?", help="not needed for a run folder")
+    one = verb("train", "train an architecture or a run from scratch", "architecture")
+    one.add_argument(
+        "experiment",
+        metavar="EXPERIMENT",
+        nargs="?",
+        help="not needed for a run folder",
+    )
     one.add_argument("--out", type=Path, help="folder for the trained network")
     one = verb("evaluate", "test and time the trained networks of a run", "run")
     one.add_argument("--json", action="store_true", help="print JSON")
@@ -81,61 +96,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parser = _parser()
-        options, rest = parser.parse_known_args(words)
-        takes_overrides = options.verb in ("search", "measure", "train")
-        if options.help and not (takes_overrides and options.experiment):
-            parser.parse_args([options.verb, "--help"])
-        if rest and not takes_overrides:
-            raise ValueError(f"unknown arguments {' '.join(rest)}")
+        options, rest = _parser().parse_known_args(words)
+        if rest and options.verb not in _SET_FIELDS:
+            raise ValueError(
+                f"unknown arguments: {' '.join(rest)}; see nas_jax {options.verb} "
+                "--help"
+            )
         return _VERBS[options.verb](options, rest, words)
-    except ValueError as error:
+    except KeyboardInterrupt:
+        print("nas_jax: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
         if "--debug" in words:
             raise
         print(f"nas_jax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
 
-def _experiment(name: str, rest: list[str], options: argparse.Namespace) -> Experiment:
-    prog = f"nas_jax {options.verb} {name}"
-    more = ["--help"] if options.help else []
-    return overrides.apply(shipped.load_experiment(name), [*rest, *more], prog)
+def _experiment(name: str, rest: list[str], prog: str) -> Experiment:
+    return overrides.apply(shipped.load_experiment(name), rest, f"{prog} {name}")
 
 
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    experiment = _experiment(options.experiment, rest, options)
+    experiment = _experiment(options.experiment, rest, "nas_jax search")
     command = shlex.join(["nas_jax", *words])
-    from nas_jax import pipeline, run_folder
+    from nas_jax import pipeline, run_folder, terminal
 
-    pipeline.problem(experiment)  # refuse what does not fit before a folder is made
+    pipeline.check(experiment)  # refuse what does not fit before a folder is made
     folder = run_folder.create(experiment, options.out, RUNS)
     print(f"run folder: {folder}", file=sys.stderr)
     try:
-        result = pipeline.run(experiment, folder, command, Terminal())
+        result = pipeline.run(experiment, folder, command, terminal.Terminal())
     except KeyboardInterrupt:
+        again = "start again" + (" with a new --out" if options.out else "")
         print(
-            f"nas_jax: stopped; what is finished lies in {folder}; start again with: "
-            f"{command}",
+            f"nas_jax: stopped; what is finished lies in {folder}; {again}: {command}",
             file=sys.stderr,
         )
         return 130
     except ValueError as error:
         raise ValueError(f"{error} (run folder: {folder})") from error
-    print(comparison_table(result["networks"]))
+    print(terminal.comparison_table(result["networks"]))
     print(f"target {result['target_ms']:.4f} ms, report: {folder / 'report.html'}")
     return 0
 
 
 def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    experiment = _experiment(options.experiment, rest, options)
-    from nas_jax import space, tables
+    experiment = _experiment(options.experiment, rest, "nas_jax measure")
+    if options.out.exists():
+        raise ValueError(
+            f"--out {options.out}: expected a new file, this one exists; choose "
+            "another name"
+        )
+    from nas_jax import space, tables, terminal
     from nas_jax.measure import onnx_runtime
 
-    if options.out.exists():
-        raise ValueError(f"--out {options.out}: expected a new file, this one exists")
     searched = space.mobile(experiment.space)
     table = onnx_runtime.measure_table(
-        searched, experiment.latency, progress=Terminal().steps
+        searched, experiment.latency, progress=terminal.Terminal().steps
     )
     tables.save(table, options.out)
     print(f"{len(table.entries)} entries: {options.out}")
@@ -153,7 +171,7 @@ def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 
 def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture, pipeline, run_folder
+    from nas_jax import architecture, pipeline, run_folder, terminal
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -165,7 +183,7 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
         experiment, folder = run_folder.read_experiment(source), source
         network = pipeline.read_architecture(source / "architecture.json")
     elif options.experiment:
-        experiment = _experiment(options.experiment, rest, options)
+        experiment = _experiment(options.experiment, rest, "nas_jax train")
         network = pipeline.read_architecture(source)
         pipeline.check_network(experiment, network)
         folder = run_folder.create(experiment, options.out, RUNS)
@@ -176,24 +194,25 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
             f"train {source}: expected a run folder, or an architecture file and an "
             "experiment"
         )
-    saved, accuracy = pipeline.train_network(experiment, network, folder, Terminal())
+    watch = terminal.Terminal()
+    saved, accuracy = pipeline.train_network(experiment, network, folder, watch)
     print(f"test accuracy {accuracy:.1%}: {saved}")
     return 0
 
 
 def _evaluate(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import pipeline
+    from nas_jax import pipeline, terminal
 
-    results = pipeline.evaluate_run(Path(options.run), Terminal())
-    print(json.dumps(results) if options.json else comparison_table(results))
+    results = pipeline.evaluate_run(Path(options.run), terminal.Terminal())
+    print(json.dumps(results) if options.json else terminal.comparison_table(results))
     return 0
 
 
 def _describe(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import pipeline
+    from nas_jax import pipeline, terminal
 
     size = pipeline.describe(options.name)
-    print(json.dumps(size) if options.json else description(size))
+    print(json.dumps(size) if options.json else terminal.description(size))
     return 0
 
 

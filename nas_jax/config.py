@@ -235,6 +235,8 @@ class Experiment:
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    random_networks: int = 1
+    """Networks drawn at random at the searched one's latency, trained beside it."""
 
     def __post_init__(self) -> None:
         _require(
@@ -244,6 +246,12 @@ class Experiment:
             self.name,
         )
         _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        _require(
+            self.random_networks >= 0,
+            "random_networks",
+            "0 or more",
+            self.random_networks,
+        )
         _require(
             self.search.batch <= self.data.train_weights,
             "search.batch",

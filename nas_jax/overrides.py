@@ -5,9 +5,11 @@ tyro reads the config dataclasses; its boxed messages are folded into one line.
 
 import contextlib
 import dataclasses
+import difflib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tyro
 
@@ -24,20 +26,40 @@ def apply(experiment: Experiment, arguments: Sequence[str], prog: str) -> Experi
       ValueError: for an unknown field, a wrong type or a refused value.
     """
     experiment = _without_replaced_target(experiment, arguments)
-    is_help = any(argument in ("-h", "--help") for argument in arguments)
     heard = io.StringIO()
     try:
         with contextlib.ExitStack() as stack:
-            if not is_help:
+            if "--help" not in arguments:
+                _refuse_unknown(arguments, prog)
                 stack.enter_context(contextlib.redirect_stderr(heard))
                 stack.enter_context(contextlib.redirect_stdout(heard))
             return tyro.cli(
                 Experiment, default=experiment, args=list(arguments), prog=prog
             )
     except SystemExit as stop:
-        if is_help:
+        if "--help" in arguments:
             raise
         raise ValueError(_one_line(heard.getvalue(), prog)) from stop
+
+
+def _flags(config: Any, prefix: str = "--") -> Iterator[str]:
+    """`--search.arch-lr` and so on, for every field of the dataclasses."""
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            yield from _flags(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _refuse_unknown(arguments: Sequence[str], prog: str) -> None:
+    known = list(_flags(Experiment("any")))
+    for argument in arguments:
+        flag = argument.split("=")[0].replace("_", "-")
+        if argument.startswith("--") and flag not in known:
+            near = difflib.get_close_matches(flag, known, n=3)
+            meant = f"did you mean {' or '.join(near)}? " if near else ""
+            raise ValueError(f"unknown field {flag}; {meant}all fields: {prog} --help")
 
 
 def _without_replaced_target(
@@ -52,6 +74,23 @@ def _without_replaced_target(
     return dataclasses.replace(experiment, search=open_target)
 
 
+# tyro's own words, in ours: which field, what was expected, what came
+_WORDS = {
+    r"Error parsing [\w-]+: ": "",
+    r"Error parsing (--\S+): could not convert string to float: (.*)": (
+        r"\1: expected a number, got \2"
+    ),
+    r"Error parsing (--\S+): invalid literal for int\(\) with base 10: (.*)": (
+        r"\1: expected a whole number, got \2"
+    ),
+    r"invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)\.": (
+        r"\2: expected one of \3, got \1"
+    ),
+    r"Missing value for argument '(.*)'\..*": r"\1: expected a value, got none",
+    r"Unrecognized options: (.*)": r"expected --field value, got \1",
+}
+
+
 def _one_line(box: str, prog: str) -> str:
     text = re.sub(r"[─-╿]", " ", box)
     sections = [
@@ -63,4 +102,7 @@ def _one_line(box: str, prog: str) -> str:
         if section
         and not section.startswith(("For full helptext", "Argument helptext"))
     ]
-    return f"{'; '.join(useful)}; all fields: {prog} --help"
+    line = "; ".join(useful)
+    for theirs, ours in _WORDS.items():
+        line = re.sub(theirs, ours, line)
+    return f"{line}; all fields: {prog} --help"

@@ -10,7 +10,7 @@ draws and a notebook may replace.
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from nas_jax import (
     counts,
     derive,
     latency,
+    objective,
     onnx_graph,
     provenance,
     report,
@@ -96,8 +97,26 @@ def check_split(name: str, split: Batch, searched: SearchSpace) -> None:
     if low < 0 or high >= classes:
         raise ValueError(
             f"{name}: expected labels 0 to {classes - 1} for {classes} classes, got "
-            f"labels from {low} to {high}; set space.classes"
+            f"labels from {low} to {high}; set space.classes to {high + 1}"
         )
+
+
+def check(experiment: Experiment) -> None:
+    """Raises `ValueError` for what `run` would refuse, before anything is written.
+
+    A stored table is checked, and the target against it; a measured one in `run`.
+    """
+    given, stored = problem(experiment), experiment.latency.table
+    baselines.hand_designed(given.space)
+    if experiment.search.target_ms is None and experiment.search.target_ratio is None:
+        raise ValueError(
+            "no target: expected search.target_ms or search.target_ratio, got neither; "
+            "give one, for example --search.target-ratio 0.5"
+        )
+    if stored is not None:
+        table = tables.load(Path(stored))
+        model = cost_model(table, given.space, stored)
+        target_ms(experiment.search, given.space, model, table)
 
 
 def measure(
@@ -121,25 +140,31 @@ def target_ms(
     config: SearchConfig,
     searched: SearchSpace,
     model: latency.CostModel,
-    baseline_ms: Callable[[], float],
+    table: tables.LatencyTable,
 ) -> tuple[float, str | None]:
     """The target latency, and a warning if every network of the space meets it.
 
     Raises `ValueError` with the reachable range if no network meets it.
     """
+    baseline_ms = tables.predict_ms(table, baselines.hand_designed(searched))
     if config.target_ms is not None:
         target, given = config.target_ms, f"search.target_ms = {config.target_ms:g}"
     elif config.target_ratio is not None:
-        target = config.target_ratio * baseline_ms()
+        target = config.target_ratio * baseline_ms
         given = f"search.target_ratio = {config.target_ratio:g} ({target:.4g} ms)"
     else:
         raise ValueError(
             "no target: expected search.target_ms or search.target_ratio, got neither"
         )
     smallest, largest = latency.reachable(model, searched.mask)
-    reachable = f"networks of this space take {smallest:.4g} to {largest:.4g} ms"
+    reachable = (
+        f"networks of this space take {smallest:.4g} to {largest:.4g} ms, a ratio of "
+        f"{smallest / baseline_ms:.2g} to {largest / baseline_ms:.2g}"
+    )
     if target < smallest:
         raise ValueError(f"{given} is out of reach: {reachable}; raise the target")
+    if config.objective == "mul_log":
+        objective.require_above_one(smallest, target)
     warning = None
     if target > largest:
         warning = f"{given} is above the maximum: {reachable}; the target binds nothing"
@@ -166,14 +191,15 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
         origin = experiment.latency.table or "the measured table"
-        model = cost_model(table, given.space, origin)
         tables.save(table, folder / "latency_table.json")
-    target, warning = target_ms(
-        experiment.search,
-        given.space,
-        model,
-        lambda: tables.predict_ms(table, baselines.hand_designed(given.space)),
-    )
+        model = cost_model(table, given.space, origin)
+    try:
+        target, warning = target_ms(experiment.search, given.space, model, table)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; measured already: --latency.table "
+            f"{folder / 'latency_table.json'}"
+        ) from error
     if warning:
         watch.phase(f"warning: {warning}")
     with _timed(seconds, "search"):
@@ -266,15 +292,21 @@ def comparison(
 ) -> dict[str, Architecture]:
     """The searched network and those to hold it against."""
     path = architecture.path_of(searched, found)
+    latency_ms = float(latency.of_path(model, jnp.asarray(path)))
     numbers = np.random.default_rng(experiment.seed)
-    return {
-        "searched": found,
-        "baseline": baselines.hand_designed(searched),
-        "cheapest": baselines.cheapest(searched, model),
-        "random": baselines.random_of_latency(
-            numbers, searched, model, float(latency.of_path(model, jnp.asarray(path)))
-        ),
-    }
+    drawn = [
+        baselines.random_of_latency(
+            numbers, searched, model, latency_ms, name=f"random_{index + 1}"
+        )
+        for index in range(experiment.random_networks)
+    ]
+    networks = [
+        found,
+        baselines.hand_designed(searched),
+        baselines.cheapest(searched, model),
+        *drawn,
+    ]
+    return {network.name: network for network in networks}
 
 
 def retrain(
@@ -406,6 +438,8 @@ def describe(name: str) -> dict[str, Any]:
     try:
         experiment = shipped.load_experiment(name)
     except ValueError as error:
+        if Path(name).is_file():
+            raise
         raise ValueError(
             f"describe {name!r}: expected a space ({', '.join(space.PRESETS)}), an "
             "architecture file (.json) or an experiment"
@@ -420,7 +454,7 @@ def _weights(model: checkpoint.Model) -> tuple[Architecture, Any, Any]:
 def evaluate_run(folder: Path, watch: Watch) -> dict[str, Any]:
     """Assesses the trained networks of a run again, from its files."""
     experiment = run_folder.read_experiment(folder)
-    trained = sorted((folder / "checkpoints").glob("*/architecture.json"))
+    trained = sorted((folder / "checkpoints").glob("[!.]*/architecture.json"))
     if not trained:
         raise ValueError(
             f"{folder}: expected trained networks in checkpoints/, found none; train "

@@ -44,12 +44,17 @@ def load_experiment(name: str) -> Experiment:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
+        get_config = getattr(module, "get_config", None)
+        experiment = get_config() if callable(get_config) else None
     except Exception as error:
         raise ValueError(
             f"{path}: cannot be read ({type(error).__name__}: {error})"
         ) from error
-    get_config = getattr(module, "get_config", None)
-    experiment = get_config() if callable(get_config) else None
+    if not callable(get_config):
+        raise ValueError(
+            f"{path}: expected a function get_config() returning "
+            "nas_jax.config.Experiment, found none"
+        )
     if not isinstance(experiment, Experiment):
         raise ValueError(
             f"{path}: expected get_config() returning nas_jax.config.Experiment, got "

@@ -26,6 +26,8 @@ probabilities = jax.jit(gates.probabilities)
 alpha_gradient = jax.jit(gates.alpha_gradient)
 sample_path = jax.jit(gates.sample_path)
 sample_pair = jax.jit(gates.sample_pair)
+pair_probabilities = jax.jit(gates.pair_probabilities)
+rescale_pair = jax.jit(gates.rescale_pair)
 softmax_vjp = jax.jit(
     lambda alphas, mask, g: jax.vjp(lambda a: gates.probabilities(a, mask), alphas)[1](
         g
@@ -39,7 +41,9 @@ THREE = np.log(np.array([1.0, 2.0, 3.0], np.float32))  # p = 1/6, 2/6, 3/6
 
 
 def arrays(low, high):
-    return hnp.arrays(np.float32, (L, K), elements=st.floats(low, high, width=32))
+    # XLA flushes subnormal numbers to 0
+    elements = st.floats(low, high, width=32, allow_subnormal=False)
+    return hnp.arrays(np.float32, (L, K), elements=elements)
 
 
 alphas_of = arrays(-8, 8)
@@ -49,7 +53,7 @@ masks_of = hnp.arrays(np.bool_, (L, K)).map(
     lambda mask: mask | (np.arange(K) == mask.argmin(axis=1)[:, None])
 )
 seeds = st.integers(0, 2**31 - 1)
-few = settings(deadline=None, max_examples=60)
+few = settings(deadline=None, max_examples=60, derandomize=True)
 
 
 def exact(alphas, mask):
@@ -146,14 +150,16 @@ def test_sampled_candidates_are_offered_and_distinct(seed, alphas, mask):
 def test_pair_probabilities_are_the_renormalised_ones(seed, alphas, mask):
     pair = sample_pair(jax.random.key(seed), alphas, mask)
     p = np.take_along_axis(exact(alphas, mask), np.asarray(pair.indices), axis=1)
-    q = gates.pair_probabilities(jnp.asarray(alphas), pair)
+    q = pair_probabilities(alphas, pair)
     np.testing.assert_allclose(q, p / p.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_same_key_draws_the_same_and_another_key_another_path():
     alphas, mask = jnp.zeros((40, K)), jnp.ones((40, K), bool)
-    draw = functools.partial(gates.sample_path, alphas=alphas, mask=mask)
-    first, again, other = (draw(jax.random.key(seed)) for seed in (0, 0, 1))
+    first, again, other = (
+        np.asarray(sample_path(jax.random.key(seed), alphas, mask))
+        for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -241,11 +247,11 @@ def test_pair_of_a_layer_with_one_candidate_is_twice_that_one():
 
 def test_space_with_one_candidate_per_layer_works():
     alphas, mask = jnp.zeros((L, 1)), jnp.ones((L, 1), bool)
-    path = gates.sample_path(jax.random.key(0), alphas, mask)
-    pair = gates.sample_pair(jax.random.key(0), alphas, mask)
+    path = sample_path(jax.random.key(0), alphas, mask)
+    pair = sample_pair(jax.random.key(0), alphas, mask)
     np.testing.assert_array_equal(path, [0] * L)
     np.testing.assert_array_equal(pair.indices, [[0, 0]] * L)
-    new = gates.rescale_pair(alphas, alphas + 3.0, pair)
+    new = rescale_pair(alphas, alphas + 3.0, pair)
     np.testing.assert_allclose(new, alphas, atol=1e-6)
 
 
@@ -310,8 +316,7 @@ def test_with_the_pair_expectation_unsampled_probabilities_stay_to_1e_6(
 @given(seeds, alphas_of, masks_of, arrays(-1, 1))
 def test_rescale_preserves_the_exponential_sum_of_the_pair(seed, alphas, mask, change):
     pair = sample_pair(jax.random.key(seed), alphas, mask)
-    new = np.asarray(gates.rescale_pair(alphas, jnp.asarray(alphas + change), pair))
-    single = mask.sum(axis=1) == 1
+    new = np.asarray(rescale_pair(alphas, alphas + change, pair))
 
     def mass(values):
         two = np.take_along_axis(values, np.asarray(pair.indices), axis=1)
@@ -319,21 +324,20 @@ def test_rescale_preserves_the_exponential_sum_of_the_pair(seed, alphas, mask, c
 
     np.testing.assert_allclose(mass(new), mass(alphas), rtol=5e-6)
     # the difference of the two is the one of the update
-    two, pick = (alphas + change), np.asarray(pair.indices)
-    np.testing.assert_allclose(
-        np.diff(np.take_along_axis(new, pick, axis=1)),
-        np.diff(np.take_along_axis(two, pick, axis=1)),
-        atol=4e-6,
+    before, after = (
+        np.diff(np.take_along_axis(values, np.asarray(pair.indices), axis=1))
+        for values in (alphas + change, new)
     )
-    assert single.shape == (L,)
+    np.testing.assert_allclose(after, before, atol=4e-6)
 
 
 def test_rescale_does_not_overflow_at_large_alphas():
     old = jnp.array([[500.0, 499.0, 498.0]])
-    new = gates.rescale_pair(old, old + 1.0, pair_of([0], [1]))
+    new = rescale_pair(old, old + 1.0, pair_of([0], [1]))
     np.testing.assert_allclose(new, [[500.0, 499.0, 499.0]])
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def drift_of_unsampled(b1):
     """Largest change of an unsampled probability when the pair changes from step 1."""
     tx = optax.adam(0.05, b1=b1, b2=0.999)
@@ -345,7 +349,7 @@ def drift_of_unsampled(b1):
     new, _, _ = two_path_update(tx, opt, alphas, mask, second, push, costs)
     unsampled = np.array([0, 1, 4])
     change = gates.probabilities(new, mask) - gates.probabilities(alphas, mask)
-    return float(np.abs(change)[0, unsampled].max())
+    return jnp.abs(change)[0, unsampled].max()
 
 
 def test_only_beta1_0_keeps_unsampled_probabilities():

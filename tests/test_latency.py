@@ -17,9 +17,16 @@ MASK = np.array(
 COSTS = jnp.array([[1.0, 3.0, 2.0, 0.0], [0.5, 0.25, 0.0, 0.0], [4.0, 5.0, 6.0, 0.0]])
 MODEL = latency.CostModel(COSTS, FIXED)
 
-few = settings(deadline=None, max_examples=60)
-costs_of = hnp.arrays(np.float32, (L, K), elements=st.floats(0, 100, width=32))
-alphas_of = hnp.arrays(np.float32, (L, K), elements=st.floats(-5, 5, width=32))
+few = settings(deadline=None, max_examples=60, derandomize=True)
+
+
+def arrays(low, high):
+    # XLA flushes subnormal numbers to 0
+    elements = st.floats(low, high, width=32, allow_subnormal=False)
+    return hnp.arrays(np.float32, (L, K), elements=elements)
+
+
+costs_of, alphas_of = arrays(0, 100), arrays(-5, 5)
 paths_of = hnp.arrays(np.int32, (L,), elements=st.integers(0, K - 1))
 
 

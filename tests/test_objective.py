@@ -73,7 +73,7 @@ def test_mul_log_pushes_the_cost_down():
     ("smallest", "target"), [(1.0, 80.0), (0.9, 80.0), (5.0, 1.0), (5.0, 0.2)]
 )
 def test_mul_log_is_refused_where_its_pressure_turns_around(smallest, target):
-    with pytest.raises(ValueError, match="mul_log needs costs above 1.*add_linear"):
+    with pytest.raises(ValueError, match=r"mul_log needs costs above 1.*add_linear"):
         objective.require_above_one(smallest, target)
 
 

@@ -99,9 +99,7 @@ def plain(config_type, **changes):
 
 
 def test_both_phases_of_the_search_fall_from_their_rate_to_0():
-    config = plain(
-        SearchConfig, warmup_epochs=2, joint_epochs=3, warmup_lr=0.2, lr=0.1
-    )
+    config = plain(SearchConfig, warmup_epochs=2, joint_epochs=3, warmup_lr=0.2, lr=0.1)
     # one more step than the schedule has, to see its end
     rates = learning_rates(
         optim.search_weights(config, STEPS_PER_EPOCH), WARMUP + JOINT + 1

@@ -148,7 +148,7 @@ def test_zero_without_shortcut_is_refused(out, stride):
 
 
 def test_operation_that_is_no_candidate_is_refused_with_the_list():
-    with pytest.raises(ValueError, match="'mb6_k5'.*candidates are mb3_k3, zero"):
+    with pytest.raises(ValueError, match=r"'mb6_k5'.*candidates are mb3_k3, zero"):
         LayerSpec((MB3_K3, ZERO), 8, 8, 1, 4).block(OpSpec.parse("mb6_k5"))
 
 

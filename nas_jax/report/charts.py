@@ -13,6 +13,7 @@ from nas_jax.report.intervals import wilson
 from nas_jax.report.markup import Html
 from nas_jax.report.metrics import Curves, as_series
 from nas_jax.report.plotting import MARKERS, colour, new_axes, style, to_svg
+from nas_jax.report.styles import kind
 
 # What the lines of the search stand for, by the colour they have
 _SEARCH_STYLES = {"muted": (0, (2, 2)), "baseline": "dashed", "searched": "solid"}
@@ -41,7 +42,7 @@ def accuracy_against_latency(
                 ],
                 yerr=[[accuracy - 100 * low], [100 * high - accuracy]],
                 color=colour(name),
-                marker=MARKERS.get(name, "v"),
+                marker=MARKERS.get(kind(name), "v"),
                 markersize=7,
                 elinewidth=1.3,
                 linestyle="none",
@@ -122,7 +123,7 @@ def _over_epochs(
                 values,
                 color=colour(label),
                 linestyle=styles.get(label, "solid"),
-                marker=MARKERS.get(label, "v") if is_marked else None,
+                marker=MARKERS.get(kind(label), "v") if is_marked else None,
                 markevery=max(len(values) // 6, 1),
                 markersize=4.5,
             )

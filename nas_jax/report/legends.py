@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from nas_jax.architecture import Architecture
 from nas_jax.report.drawing import block_height, box
 from nas_jax.report.markup import Html, element
-from nas_jax.report.styles import kernel_colour, network_colour
+from nas_jax.report.styles import kernel_colour, kind, network_colour
 
 _MARKS = {
     "searched": '<circle cx="7" cy="7" r="6"></circle>',
@@ -26,7 +26,7 @@ def mark(name: str) -> Html:
     """The colour and shape that stand for a network everywhere on the page."""
     return element(
         "svg",
-        Html(_MARKS.get(name, _OTHER_MARK)),
+        Html(_MARKS.get(kind(name), _OTHER_MARK)),
         viewBox="0 0 14 14",
         fill=network_colour(name),
         aria_hidden="true",

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from nas_jax.report.markup import Html
+from nas_jax.report.styles import kind
 
 _NAMES = "ink muted grid band searched baseline cheapest random other"
 _COLOURS = {
@@ -54,7 +55,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def colour(name: str) -> str:
-    return _COLOURS.get(name, _COLOURS["other"])
+    return _COLOURS.get(kind(name), _COLOURS["other"])
 
 
 def new_axes(width: float, height: float) -> tuple[Figure, Axes]:

@@ -121,5 +121,10 @@ def kernel_colour(kernel: int) -> str:
     return f"var(--k{kernel})" if kernel in (3, 5, 7) else "var(--kx)"
 
 
+def kind(name: str) -> str:
+    """Networks of a kind are numbered and look alike: `random_2` is a `random`."""
+    return name.rstrip("0123456789").rstrip("_")
+
+
 def network_colour(name: str) -> str:
-    return f"var(--{name})" if name in NETWORK_COLOURS else "var(--other)"
+    return f"var(--{kind(name)})" if kind(name) in NETWORK_COLOURS else "var(--other)"

@@ -1,0 +1,456 @@
+"""What the command line answers, above all to mistakes: one line, code 2, no trace."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from nas_jax import cli, pipeline, search, shipped, space, tables
+from nas_jax.architecture import from_ops, to_json
+from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.space import OpSpec
+
+VERBS = ("search", "measure", "derive", "train", "evaluate", "describe", "report")
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    """Commands run in a folder of their own, and none may begin a search."""
+
+    def fail(*args):
+        raise AssertionError("the search began")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(search, "run", fail)
+    monkeypatch.setattr(cli, "RUNS", tmp_path / "runs")
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """Runs a command that must be refused; returns its one line."""
+
+    def run(*words):
+        before = contents(tmp_path)
+        assert cli.main(words) == 2
+        out, err = capsys.readouterr()
+        assert contents(tmp_path) == before
+        assert out == ""
+        assert err.startswith("nas_jax: ")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        return err.removeprefix("nas_jax: ").removesuffix("\n")
+
+    return run
+
+
+def contents(folder):
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if "__pycache__" not in path.parts
+    }
+
+
+# --- mistakes on the command line ----------------------------------------------------
+
+FIELDS = "all fields: nas_jax search digits_cpu --help"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--search.arch-rl 1e-3",
+            "unknown field --search.arch-rl; did you mean --search.arch-lr or ",
+        ),
+        ("--search.arch_rl=1", "unknown field --search.arch-rl; did you mean "),
+        ("--xyzzy 1", f"unknown field --xyzzy; {FIELDS}"),
+        ("word", "expected --field value, got word; "),
+        (
+            "--search.arch-lr fast",
+            "--search.arch-lr: expected a number, got 'fast'; ",
+        ),
+        (
+            "--search.joint-epochs 1.5",
+            "--search.joint-epochs: expected a whole number, got '1.5'; ",
+        ),
+        ("--search.lr", "--search.lr: expected a value, got none; "),
+        (
+            "--search.objective magic",
+            "--search.objective: expected one of 'add_linear', 'mul_log', 'none', "
+            "got 'magic'; ",
+        ),
+        ("--search.lr -1", "search.lr: expected above 0, got -1.0; "),
+        ("--space.classes 1", "space.classes: expected at least 2, got 1; "),
+        (
+            "--data.train-weights 20",
+            "search.batch: expected at most data.train_weights = 20, got 50; ",
+        ),
+        (
+            "--search.target-ms 1 --search.target-ratio 0.5",
+            "search.target_ms, search.target_ratio: expected only one of the two ",
+        ),
+    ],
+)
+def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
+    line = refused("search", "digits_cpu", *words.split())
+    assert line.startswith(message)
+    assert line.endswith(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "expected VERB, got none; see nas_jax --help"),
+        ("serach", "argument VERB: invalid choice: 'serach' (choose from "),
+        ("--wrong", "expected VERB, got none; see nas_jax --help"),
+        ("search", "expected EXPERIMENT, got none; see nas_jax search --help"),
+        ("measure digits_cpu", "expected --out, got none; see nas_jax measure --help"),
+        (
+            "search cifar",
+            "experiment 'cifar': expected a Python file with get_config(), or one of "
+            "the shipped experiments: digits_cpu",
+        ),
+        (
+            "search digits_cpu --search.target-ms None",
+            "no target: expected search.target_ms or search.target_ratio, got neither",
+        ),
+        (
+            "search digits_cpu --space.candidates mb3_k3 mb6_k4",
+            "unknown operation 'mb6_k4': expected 'zero' or ",
+        ),
+        (
+            "search digits_cpu --space.candidates mb3_k3 zero",
+            "space 'digits' does not offer 'mb6_k3' in every layer, so ",
+        ),
+        ("describe imagenet", "describe 'imagenet': expected a space (imagenet_mobil"),
+        ("describe no.json", "no.json: expected an architecture file, found none"),
+        (
+            "describe imagenet_mobile --jsn",
+            "unknown arguments: --jsn; see nas_jax describe --help",
+        ),
+        ("report nowhere", "run folder: expected an existing folder, got 'nowhere'"),
+        ("derive nowhere", "nowhere: expected a run folder with config.json; "),
+        ("evaluate nowhere", "nowhere: expected a run folder with config.json; "),
+        ("train nowhere", "train nowhere: expected a run folder, or an architecture "),
+        ("train no.json digits_cpu", "no.json: expected an architecture file, found"),
+    ],
+)
+def test_wrong_command_is_refused_with_what_was_expected(refused, words, message):
+    assert refused(*words.split()).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "expected a function get_config() returning nas_jax.config.Exp"),
+        ("def get_config(): return 3", "expected get_config() returning nas_jax.conf"),
+        ("1 / 0", "cannot be read (ZeroDivisionError: division by zero)"),
+        ("def get_config(): 1 / 0", "cannot be read (ZeroDivisionError: division by"),
+        ("def get_config(", "cannot be read (SyntaxError: "),
+        ("raise ValueError('a\\nb')", "cannot be read (ValueError: a b)"),
+    ],
+)
+def test_experiment_file_that_gives_no_experiment_is_refused(
+    refused, tmp_path, text, message
+):
+    (tmp_path / "mine.py").write_text(text)
+    assert refused("search", "mine.py").startswith(f"mine.py: {message}")
+    assert refused("describe", "mine.py").startswith(f"mine.py: {message}")
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(ValueError, match="experiment 'cifar': expected"):
+        cli.main(["search", "cifar", "--debug"])
+
+
+# --- data that does not fit ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--space.classes 5",
+            "train_weights: expected labels 0 to 4 for 5 classes, got labels from 0 to "
+            "9; set space.classes to 10",
+        ),
+        ("--space.input-size 20", "digits: expected space.input_size to be a multiple"),
+        (
+            "--space.input-channels 3",
+            "train_weights: expected images of shape (16, 16, 3) (height, width, "
+            "channels) for space 'digits', got (16, 16, 1); set space.input_size and "
+            "space.input_channels",
+        ),
+        (
+            "--data.test 2000",
+            "digits: the splits ask for 2797 images (300 + 300 + 197 + 2000), the set "
+            "has 1797; lower data.*",
+        ),
+        (
+            "--data.valid 5",
+            "digits: data.valid = 5 is fewer than one image per class (10)",
+        ),
+    ],
+)
+def test_data_that_does_not_fit_the_space_is_refused(refused, words, message):
+    assert refused("search", "digits_cpu", *words.split()).startswith(message)
+
+
+# --- tables and targets --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def document():
+    """A table of the digits space: the fixed parts take 0.3 ms, any candidate 0.1."""
+    parts = tables.required_parts(
+        space.mobile(shipped.load_experiment("digits_cpu").space)
+    )
+    numbers = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.1)
+    values = {str: "made up", int: 1}
+    return {
+        "format": tables.FORMAT,
+        "version": tables.VERSION,
+        "provenance": {key: values[kind] for key, kind in tables.PROVENANCE.items()},
+        "entries": {part.key: {**numbers, "count": 2} for part in parts},
+    }
+
+
+@pytest.fixture
+def table(document, tmp_path):
+    """Writes the table, changed, and names it to a search."""
+
+    def write(change=lambda document: None):
+        changed = json.loads(json.dumps(document))
+        change(changed)
+        (tmp_path / "table.json").write_text(json.dumps(changed))
+        return ("search", "digits_cpu", "--latency.table", "table.json")
+
+    return write
+
+
+KEY = "mb6_k3 8x8x8->8x8x8 s1 skip"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda table: table["entries"].pop(KEY),
+            f"table.json: expected an entry '{KEY}' (layer 0, op mb6_k3), got none "
+            "among ",
+        ),
+        (
+            lambda table: table["entries"][KEY].update(mean_ms=-1.0),
+            f"latency table 'table.json', entry '{KEY}': expected 'mean_ms' to be "
+            "finite and 0 or more, got -1.0; correct the table, or measure it with ",
+        ),
+        (
+            lambda table: table["entries"][KEY].update(mean_ms=float("nan")),
+            f"latency table 'table.json', entry '{KEY}': expected 'mean_ms' to be "
+            "finite and 0 or more, got nan; correct the table, or measure it with ",
+        ),
+        (
+            lambda table: table.update(entries={"stem 9x9x1": table["entries"][KEY]}),
+            "table.json was made for another space: it has no part of space 'digits', ",
+        ),
+        (
+            lambda table: table.update(version=2),
+            "latency table 'table.json': expected 'version' to be 1, got 2; ",
+        ),
+    ],
+    ids=["missing_key", "negative", "nan", "other_space", "other_version"],
+)
+def test_table_that_does_not_serve_is_refused(refused, table, change, message):
+    line = refused(*table(change))
+    assert line.startswith(message)
+    assert "measure it with `nas_jax measure EXPERIMENT --out TABLE.json`" in line
+
+
+def test_table_that_is_not_there_is_refused(refused):
+    line = refused("search", "digits_cpu", "--latency.table", "none.json")
+    assert line.startswith("latency table 'none.json': expected a file, got none; give")
+
+
+# Four of the six layers offer `zero`: 0.3 + 2 * 0.1 to 0.3 + 6 * 0.1 ms.
+REACHABLE = "networks of this space take 0.5 to 0.9 ms, a ratio of 0.56 to 1"
+WITHIN_REACH = ("--search.target-ms", "0.8")
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("--search.target-ms 0.1", "search.target_ms = 0.1 is out of reach: "),
+        (
+            "--search.target-ratio 0.1",
+            "search.target_ratio = 0.1 (0.09 ms) is out of reach: ",
+        ),
+    ],
+)
+def test_target_below_reach_is_refused_with_the_range(refused, table, words, given):
+    line = refused(*table(), *words.split())
+    assert line == given + REACHABLE + "; raise the target"
+
+
+def test_unreachable_target_of_a_measured_table_keeps_the_table(
+    table, document, tmp_path, monkeypatch, capsys
+):
+    table()
+    stored = tables.load(tmp_path / "table.json")
+    monkeypatch.setattr(pipeline, "measure", lambda *args: stored)
+    assert cli.main(["search", "digits_cpu", "--search.target-ms", "0.1"]) == 2
+    folder = tmp_path / "runs" / "digits_cpu-seed0-000"
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "is out of reach" in line
+    assert f"--latency.table {folder / 'latency_table.json'}" in line
+    assert tables.load(folder / "latency_table.json") == stored
+
+
+def test_target_above_the_maximum_is_a_warning(table, capsys):
+    with pytest.raises(AssertionError, match="the search began"):
+        cli.main([*table(), "--search.target-ms", "5"])
+    warnings = [
+        line for line in capsys.readouterr().err.splitlines() if "warning" in line
+    ]
+    assert warnings == [
+        f"· warning: search.target_ms = 5 is above the maximum: {REACHABLE}; the "
+        "target binds nothing"
+    ]
+
+
+def test_mul_log_below_one_unit_is_refused(refused, table):
+    words = (*WITHIN_REACH, "--search.objective", "mul_log")
+    assert refused(*table(), *words).startswith(
+        "objective mul_log needs costs above 1 unit (it uses their logarithm), got a "
+    )
+
+
+@pytest.mark.parametrize("word", ["--search.target-ms=0.7", "--search.target_ms=0.7"])
+def test_target_given_replaces_the_one_of_the_experiment(word, monkeypatch):
+    heard = []
+    monkeypatch.setattr(pipeline, "check", heard.append)
+    monkeypatch.setattr(pipeline, "run", lambda *args: {"networks": {}, "target_ms": 1})
+    assert shipped.load_experiment("digits_cpu").search.target_ratio is not None
+    assert cli.main(["search", "digits_cpu", word]) == 0
+    assert heard[0].search.target_ms == 0.7
+    assert heard[0].search.target_ratio is None
+
+
+def test_named_folder_that_exists_is_refused(refused, table, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").write_text("data")
+    line = refused(*table(), *WITHIN_REACH, "--out", "mine")
+    assert line == (
+        "--out mine: expected a folder that does not exist yet, this one does; choose "
+        "another name"
+    )
+
+
+def test_measured_table_does_not_overwrite_a_file(refused, tmp_path):
+    (tmp_path / "t.json").write_text("precious")
+    line = refused("measure", "digits_cpu", "--out", "t.json")
+    assert line.startswith("--out t.json: expected a new file, this one exists; choose")
+
+
+def test_folder_that_cannot_be_made_is_refused(refused, table, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = refused(*table(), *WITHIN_REACH, "--out", "file/run")
+    assert "Not a directory: 'file/run'" in line
+
+
+# --- describe ------------------------------------------------------------------------
+
+
+def test_describe_prints_one_json_object_with_the_totals_of_the_space(capsys):
+    assert cli.main(["describe", "imagenet_mobile", "--json"]) == 0
+    out, err = capsys.readouterr()
+    size = json.loads(out)
+    assert err == ""
+    assert size["macs_uniform"] == 373300544.0
+    assert size["supernet_weights"] == 16034168
+    assert size["architectures"] == 221502229807900608
+
+
+def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys):
+    searched = space.mobile(shipped.load_experiment("digits_cpu").space)
+    ops = [OpSpec.parse("mb3_k5")] * len(searched.layers)
+    (tmp_path / "net.json").write_text(to_json(from_ops(searched, ops, "net")))
+    assert cli.main(["describe", "net.json"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("mb3_k5") == 6
+    assert cli.main(["describe", "net.json", "--json"]) == 0
+    size = json.loads(capsys.readouterr().out)
+    assert size["name"] == "net"
+    assert f"macs: {size['macs']:,}" in text
+    assert cli.main(["describe", "digits_cpu", "--json"]) == 0
+    assert (
+        json.loads(capsys.readouterr().out)["architectures"] == searched.architectures
+    )
+
+
+def test_train_refuses_a_network_of_another_shape(refused, tmp_path):
+    other = space.mobile(SpaceConfig(name="other", input_size=32))
+    ops = [OpSpec.parse("mb3_k3")] * len(other.layers)
+    (tmp_path / "net.json").write_text(to_json(from_ops(other, ops, "net")))
+    assert refused("train", "net.json", "digits_cpu").startswith(
+        "architecture 'net': expected height, width, channels, classes (16, 16, 1, 10) "
+        "of experiment 'digits_cpu', got (32, 32, 3, 1000)"
+    )
+
+
+# --- help ----------------------------------------------------------------------------
+
+
+def help_text(capsys, *words):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb, flag, capsys):
+    assert f"usage: nas_jax {verb}" in help_text(capsys, verb, flag)
+    assert verb in help_text(capsys, flag)
+
+
+@pytest.mark.parametrize(
+    "words", ["search digits_cpu", "measure digits_cpu", "train net.json digits_cpu"]
+)
+def test_help_after_an_experiment_lists_the_fields_and_their_values(words, capsys):
+    text = help_text(capsys, *words.split(), "--help")
+    assert "--out" in text
+    assert "--search.target-ratio" in text
+    assert "(default: 0.5)" in text
+
+
+def test_help_and_wrong_flags_are_answered_without_jax():
+    code = (
+        "import sys; from nas_jax import cli\n"
+        "assert cli.main(['search', 'digits_cpu', '--search.arch-rl', '3']) == 2\n"
+        "try: cli.main(['search', 'digits_cpu', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print('jax' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "False"
+
+
+def test_module_runs_as_the_command_does():
+    command = [sys.executable, "-m", "nas_jax", "--help"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith("usage: nas_jax ")
+
+
+def test_every_field_of_the_configuration_can_be_set(capsys):
+    text = help_text(capsys, "search", "digits_cpu", "--help")
+    flags = list(cli.overrides._flags(Experiment("any")))
+    assert len(flags) > 40
+    assert [flag for flag in flags if flag not in text] == []

@@ -1,0 +1,71 @@
+"""The most probable candidate of every layer; ties to the cheaper, then the first."""
+
+import numpy as np
+import pytest
+
+from nas_jax import derive, space
+from nas_jax.config import SpaceConfig
+
+# Layer 0 changes the width and offers no `zero` (candidate 1); layer 1 offers all.
+TOY = space.mobile(
+    SpaceConfig(
+        name="toy",
+        input_size=8,
+        stem_channels=8,
+        first_block_channels=8,
+        stage_widths=(16,),
+        cells=(2,),
+        strides=(1,),
+        candidates=("mb3_k3", "zero", "mb6_k5"),
+        head_channels=32,
+    )
+)
+COSTS = np.array([[5.0, 0.0, 2.0], [5.0, 0.0, 2.0]])
+
+
+def path(probs, costs=COSTS):
+    return derive.most_probable(TOY, np.array(probs), costs).tolist()
+
+
+def test_most_probable_candidate_stays_whatever_it_costs():
+    assert path([[0.6, 0.0, 0.4], [0.2, 0.3, 0.5]]) == [0, 2]
+
+
+def test_tie_goes_to_the_cheaper_candidate():
+    assert path([[0.5, 0.0, 0.5], [0.4, 0.2, 0.4]]) == [2, 2]
+    third = 1 / 3
+    assert path([[0.5, 0.0, 0.5], [third, third, third]]) == [2, 1]
+
+
+def test_tie_of_equal_cost_goes_to_the_lower_index():
+    assert path([[0.5, 0.0, 0.5], [0.25, 0.25, 0.5]], np.ones((2, 3))) == [0, 2]
+
+
+def test_smallest_difference_is_no_tie():
+    above = np.nextafter(np.float32(0.5), np.float32(1))
+    assert path([[above, 0.0, 0.5], [0.0, 0.0, 1.0]])[0] == 0
+
+
+def test_masked_candidate_never_wins():
+    assert path([[0.1, 0.9, 0.0], [0.1, 0.9, 0.0]]) == [0, 1]
+    # not even on a tie, where its entry costs nothing
+    assert path([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]) == [2, 1]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_diverged_search_is_refused(value):
+    with pytest.raises(ValueError, match=r"finite .*\(2, 3\).* 1 non-finite"):
+        path([[0.6, 0.0, 0.4], [value, 0.5, 0.5]])
+
+
+def test_probabilities_of_another_space_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), got shape \(1, 3\)"):
+        path([[0.6, 0.0, 0.4]])
+
+
+def test_derived_network_has_the_chosen_operations_and_the_name():
+    probs = np.array([[0.6, 0.0, 0.4], [0.2, 0.5, 0.3]])
+    network = derive.derive(TOY, probs, COSTS, "found")
+    names = [block.op.name for block in network.blocks]
+    assert (network.name, names) == ("found", ["mb1_k3", "mb3_k3", "zero"])
+    assert derive.derive(TOY, probs, COSTS).name == "searched"

@@ -1,0 +1,390 @@
+"""One small run, from the command line to the report, and what its folder is good for.
+
+The run itself is made once; every test gets the folder, or a copy to damage.
+"""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from nas_jax import (
+    architecture,
+    checkpoint,
+    cli,
+    config,
+    pipeline,
+    report,
+    run_folder,
+    search,
+    space,
+    tables,
+)
+from nas_jax.measure import onnx_runtime
+
+NETWORKS = {"searched", "baseline", "cheapest", "random_1"}
+EXPERIMENT = config.Experiment(
+    name="small",
+    seed=3,
+    random_networks=1,
+    space=config.SpaceConfig(
+        name="small",
+        input_size=8,
+        input_channels=1,
+        classes=10,
+        stem_channels=8,
+        stem_stride=1,
+        first_block_channels=None,
+        stage_widths=(8,),
+        cells=(2,),
+        strides=(1,),
+        candidates=("mb3_k3", "mb6_k3", "zero"),
+        head_channels=16,
+    ),
+    data=config.DataConfig(train_weights=40, train_alphas=40, valid=20, test=50),
+    latency=config.LatencyConfig(batch=4, repeats=3, loop_ms=0.1),
+    search=config.SearchConfig(
+        warmup_epochs=1,
+        joint_epochs=2,
+        arch_start_epoch=0,
+        arch_every=1,
+        batch=20,
+        arch_batch=20,
+        arch_lr=0.1,
+        target_ratio=0.7,
+    ),
+    train=config.TrainConfig(epochs=2, batch=40),
+)
+FILE = f"""
+from nas_jax.config import *
+
+def get_config():
+    return {EXPERIMENT!r}
+"""
+ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with an experiment file and a latency table, written by hand."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "small.py").write_text(FILE)
+    parts = tables.required_parts(space.mobile(EXPERIMENT.space))
+    entries = {
+        part.key: tables.Entry(**ENTRY | {"mean_ms": 0.1 + index / 10}, count=2)
+        for index, part in enumerate(parts)
+    }
+    names = {str: "made up", int: 1}
+    provenance = {key: names[kind] for key, kind in tables.PROVENANCE.items()}
+    tables.save(tables.LatencyTable(entries, provenance), home / "table.json")
+    return home
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Whole networks are timed without spreading the rounds over seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_runtime.timing, "SPREAD_S", 0.0)
+        measure = onnx_runtime.measure_networks
+        patch.setattr(
+            onnx_runtime,
+            "measure_networks",
+            lambda *args, **given: measure(*args, **given, spread_s=0.0),
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def arguments(home):
+    return ["search", str(home / "small.py"), "--latency.table", f"{home}/table.json"]
+
+
+@pytest.fixture(scope="module")
+def finished(home, arguments, quick):
+    """The folder of the run."""
+    assert cli.main([*arguments, "--out", str(home / "run")]) == 0
+    return home / "run"
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def result(finished):
+    return json.loads((finished / "result.json").read_text())
+
+
+# --- what a run leaves ---------------------------------------------------------------
+
+
+def test_run_folder_has_every_file_and_no_partial_one(finished):
+    assert {path.name for path in finished.iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "architecture.json",
+        "latency_table.json",
+        "result.json",
+        "report.html",
+        "export",
+    }
+    assert {path.name for path in (finished / "checkpoints").iterdir()} == NETWORKS
+    exported = {path.name for path in (finished / "export").iterdir()}
+    assert exported == {f"{name}.onnx" for name in NETWORKS}
+
+
+def test_config_of_the_folder_is_the_experiment_with_its_overrides(finished, home):
+    latency = dataclasses.replace(EXPERIMENT.latency, table=f"{home}/table.json")
+    expected = dataclasses.replace(EXPERIMENT, latency=latency)
+    assert run_folder.read_experiment(finished) == expected
+
+
+def test_result_has_the_agreed_keys(result):
+    assert set(result) == {
+        "networks",
+        "target_ms",
+        "seed",
+        "versions",
+        "device",
+        "commit",
+        "seconds_per_phase",
+        "command",
+    }
+    assert set(result["networks"]) == NETWORKS
+    assert result["seed"] == 3
+    assert set(result["seconds_per_phase"]) == {
+        "measure",
+        "search",
+        "retrain",
+        "evaluate",
+    }
+    for network in result["networks"].values():
+        assert {
+            "architecture",
+            "test_accuracy",
+            "test_images",
+            "params",
+            "macs",
+            "predicted_ms",
+            "measured_ms",
+        } <= set(network)
+        assert {"median", "q25", "q75"} <= set(network["measured_ms"])
+        assert network["test_images"] == 50
+        # an accuracy over 50 images is a whole number of them
+        assert (network["test_accuracy"] * 50) % 1 == pytest.approx(0, abs=1e-9)
+
+
+def test_target_is_the_ratio_of_the_baseline_by_table(result):
+    baseline = result["networks"]["baseline"]["predicted_ms"]
+    assert result["target_ms"] == pytest.approx(0.7 * baseline)
+
+
+def test_metrics_lines_carry_step_phase_and_seconds(finished):
+    lines = [
+        json.loads(line)
+        for line in (finished / "metrics.jsonl").read_text().splitlines()
+    ]
+    phases = ["warmup", "joint", "joint"] + 4 * ["train", "train"]
+    assert [line["phase"] for line in lines] == phases
+    assert all({"step", "phase", "seconds", "epoch"} <= set(line) for line in lines)
+    steps = [line["step"] for line in lines]
+    assert steps == [2, 4, 6] + 4 * [2, 4]
+    for line in lines[:3]:
+        assert np.shape(line["search/probs"]) == (2, 3)
+        assert line["search/expected_latency_ms"] > 0
+        assert {"search/loss", "search/valid_accuracy", "search/entropy"} <= set(line)
+    for line in lines[3:]:
+        assert line["network"] in NETWORKS
+        assert {"train/loss", "train/accuracy"} <= set(line)
+
+
+def test_architecture_is_the_searched_network_of_the_result(finished, result):
+    text = (finished / "architecture.json").read_text()
+    found = architecture.from_json(text)
+    assert architecture.to_json(found) == text
+    assert json.loads(text) == result["networks"]["searched"]["architecture"]
+    architecture.path_of(space.mobile(EXPERIMENT.space), found)  # is of the space
+
+
+def test_exported_network_gives_the_logits_of_the_loaded_one(finished, result):
+    images = np.random.default_rng(0).normal(size=(7, 8, 8, 1)).astype(np.float32)
+    for name in NETWORKS:
+        assert result["networks"][name]["onnx_max_abs_difference"] <= 1e-4
+        model = checkpoint.load_model(finished / "checkpoints" / name)
+        graph = onnx.load(finished / "export" / f"{name}.onnx")
+        logits = onnx_runtime.run(graph, images)
+        np.testing.assert_allclose(model(images), logits, atol=1e-4)
+
+
+def test_loaded_network_refuses_images_of_another_shape(finished):
+    model = checkpoint.load_model(finished / "checkpoints" / "searched")
+    with pytest.raises(
+        ValueError, match=r"expected shape \[batch, 8, 8, 1\] .* got \[2, 8, 8, 3\]"
+    ):
+        model(np.zeros((2, 8, 8, 3), np.float32))
+
+
+# --- the verbs on a folder -----------------------------------------------------------
+
+
+def test_derive_finds_the_same_network_again(copy, capsys):
+    before = (copy / "architecture.json").read_bytes()
+    (copy / "architecture.json").unlink()
+    assert cli.main(["derive", str(copy)]) == 0
+    assert (copy / "architecture.json").read_bytes() == before
+    assert str(copy / "architecture.json") in capsys.readouterr().out
+
+
+def test_report_is_made_again_from_the_files(copy, capsys):
+    (copy / "report.html").unlink()
+    assert cli.main(["report", str(copy)]) == 0
+    assert capsys.readouterr().out.strip() == str(copy / "report.html")
+    assert "small" in (copy / "report.html").read_text()
+
+
+def test_evaluate_gives_the_accuracies_of_the_result(copy, result, capsys, quick):
+    assert cli.main(["evaluate", str(copy), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    for name in NETWORKS:
+        expected = result["networks"][name]["test_accuracy"]
+        assert again[name]["test_accuracy"] == expected, name
+
+
+def test_train_makes_a_deleted_network_again(copy, result, capsys, quick):
+    shutil.rmtree(copy / "checkpoints" / "searched")
+    leftover = copy / "checkpoints" / ".searched.partial"  # of a stopped save
+    leftover.mkdir()
+    assert cli.main(["train", str(copy)]) == 0
+    accuracy = result["networks"]["searched"]["test_accuracy"]
+    assert f"test accuracy {accuracy:.1%}" in capsys.readouterr().out
+    assert not leftover.exists()
+    checkpoint.load_model(copy / "checkpoints" / "searched")
+    assert cli.main(["report", str(copy)]) == 0
+    assert cli.main(["train", str(copy)]) == 2
+    assert "this network is trained already" in capsys.readouterr().err
+
+
+def test_train_of_an_architecture_file_makes_a_folder_of_its_own(
+    finished, home, tmp_path, capsys
+):
+    found, out = str(finished / "architecture.json"), tmp_path / "trained"
+    words = ["train", found, str(home / "small.py"), "--train.epochs", "1"]
+    assert cli.main([*words, "--out", str(out)]) == 0
+    assert checkpoint.load_model(out / "checkpoints" / "searched")
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 1
+    assert cli.main([*words, "--out", str(out)]) == 2
+    assert "expected a folder that does not exist yet" in capsys.readouterr().err
+
+
+# --- damage --------------------------------------------------------------------------
+
+
+def test_flipped_bit_in_the_weights_is_found(copy):
+    folder = copy / "checkpoints" / "searched"
+    refused = 0
+    files = [path for path in (folder / "weights").rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    content = largest.read_bytes()
+    for place in range(0, len(content), max(1, len(content) // 12)):
+        flipped = bytearray(content)
+        flipped[place] ^= 4
+        largest.write_bytes(flipped)
+        try:
+            damaged = checkpoint.load_model(folder)
+        except ValueError as error:
+            assert "\n" not in str(error)
+            assert str(folder) in str(error)
+            refused += 1
+        else:  # the bit belonged to no array: the weights are what they were
+            assert checkpoint._digests(
+                {"params": damaged.params, "batch_stats": damaged.batch_stats}
+            ) == json.loads((folder / "digests.json").read_text())
+    assert refused > 0
+    largest.write_bytes(content)
+    checkpoint.load_model(folder)
+
+
+def test_wrong_digest_names_the_array(copy):
+    folder = copy / "checkpoints" / "searched"
+    digests = json.loads((folder / "digests.json").read_text())
+    first = next(iter(digests))
+    (folder / "digests.json").write_text(json.dumps(digests | {first: "0"}))
+    with pytest.raises(ValueError) as caught:
+        checkpoint.load_model(folder)
+    assert f"1 arrays differ from their digest, first {first}" in str(caught.value)
+
+
+def test_save_does_not_overwrite_a_network(copy):
+    folder = copy / "checkpoints" / "searched"
+    model = checkpoint.load_model(folder)
+    with pytest.raises(ValueError, match="exists; expected a new folder"):
+        checkpoint.save_model(folder, model)
+    checkpoint.load_model(folder)
+
+
+# --- stopped -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped_early(monkeypatch):
+    """Ctrl-C after the first epoch of a search."""
+    whole = search.run
+
+    def run(*args):
+        yield next(whole(*args))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "run", run)
+
+
+def test_stopped_search_leaves_a_folder_that_works(
+    arguments, stopped_early, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 130
+    folder = run_folder.Path("runs") / "small-seed3-000"
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == (
+        f"nas_jax: stopped; what is finished lies in {folder}; start again: nas_jax "
+        + " ".join(arguments)
+    )
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
+    assert report.write(folder).is_file()
+    assert cli.main(["derive", str(folder)]) == 0
+    assert (folder / "architecture.json").is_file()
+    assert cli.main(["evaluate", str(folder)]) == 2
+    assert "expected trained networks in checkpoints/" in capsys.readouterr().err
+
+
+@pytest.fixture
+def stopped_at_once(monkeypatch):
+    """Ctrl-C while the latency is measured."""
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "measure", stop)
+
+
+def test_restart_of_a_named_run_is_told_to_take_another_name(
+    arguments, stopped_at_once, tmp_path, capsys
+):
+    words = [*arguments, "--out", str(tmp_path / "named")]
+    assert cli.main(words) == 130
+    assert "; start again with a new --out: nas_jax" in capsys.readouterr().err
+    assert cli.main(words) == 2
+
+
+def test_stop_before_the_first_epoch_says_what_derive_lacks(
+    arguments, stopped_at_once, tmp_path, capsys
+):
+    assert cli.main([*arguments, "--out", str(tmp_path / "run")]) == 130
+    assert cli.main(["report", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert cli.main(["derive", str(tmp_path / "run")]) == 2
+    assert "the search has not finished an epoch yet" in capsys.readouterr().err
