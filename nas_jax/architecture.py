@@ -11,15 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.space import (
-    Block,
-    Classifier,
-    Head,
-    OpSpec,
-    Part,
-    SearchSpace,
-    Stem,
-)
+from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax.space import SearchSpace
 
 
 @dataclass(frozen=True)

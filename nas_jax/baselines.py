@@ -5,7 +5,8 @@ import numpy as np
 from nas_jax import architecture
 from nas_jax.architecture import Architecture
 from nas_jax.latency import CostModel
-from nas_jax.space import OpSpec, SearchSpace
+from nas_jax.parts import OpSpec
+from nas_jax.space import SearchSpace
 
 
 def hand_designed(space: SearchSpace) -> Architecture:

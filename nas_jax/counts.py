@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from nas_jax.architecture import Architecture, from_ops
-from nas_jax.space import Block, Classifier, Head, OpSpec, Part, SearchSpace, Stem
+from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax.space import SearchSpace
 
 
 def macs(part: Part) -> int:

@@ -26,7 +26,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nas_jax.architecture import Architecture
-from nas_jax.space import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
 
 OPSET = 17
 # The oldest file format that holds opset 17; onnxruntime reads it since 1.12.

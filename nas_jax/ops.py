@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from nas_jax.base import PRNGKey, PyTree
 from nas_jax.depthwise import depthwise
-from nas_jax.space import Block, Classifier, Head, Part, Stem
+from nas_jax.parts import Block, Classifier, Head, Part, Stem
 
 # Modules declare shapes only; the initial values are made by `init` below.
 _ZEROS = nn.initializers.zeros

@@ -15,14 +15,9 @@ from nas_jax import gates, latency, objective, optim
 from nas_jax.base import Metrics, PRNGKey, Probs
 from nas_jax.batches import Augment, Batch, batch_at, permutations
 from nas_jax.config import SearchConfig
+from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
-from nas_jax.steps import (
-    SearchState,
-    init,
-    make_arch_step,
-    make_validate,
-    make_weight_step,
-)
+from nas_jax.steps import make_arch_step, make_validate, make_weight_step
 
 
 class Epoch(NamedTuple):

@@ -17,54 +17,13 @@ import optax
 from jaxtyping import Array, Float
 
 from nas_jax import gates, latency, objective, rng, supernet
-from nas_jax.base import Alphas, Metrics, Path, PRNGKey, PyTree, Scalar
+from nas_jax.base import Alphas, Metrics, Path, PyTree, Scalar
 from nas_jax.batches import Augment, Batch
 from nas_jax.config import SearchConfig
+from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class SearchState:
-    """Everything a search carries from step to step.
-
-    `step` counts weight steps; `penalty` is the weight of the latency term.
-    """
-
-    step: Array
-    key: PRNGKey
-    params: PyTree
-    batch_stats: PyTree
-    alphas: Alphas
-    weight_opt: PyTree
-    arch_opt: PyTree
-    penalty: Scalar
-
-
 Step = Callable[[SearchState, Batch], tuple[SearchState, Metrics]]
-
-
-def init(
-    key: PRNGKey,
-    space: SearchSpace,
-    config: SearchConfig,
-    weights_tx: optax.GradientTransformation,
-    alphas_tx: optax.GradientTransformation,
-) -> SearchState:
-    """Fresh weights, and alphas drawn from N(0, alpha_init_std)."""
-    params, batch_stats = supernet.init(rng.stream(key, "weights"), space)
-    noise = jax.random.normal(rng.stream(key, "alphas"), space.mask.shape)
-    alphas = config.alpha_init_std * noise
-    return SearchState(
-        step=jnp.zeros((), jnp.int32),
-        key=rng.stream(key, "steps"),  # a copy: the steps donate their state
-        params=params,
-        batch_stats=batch_stats,
-        alphas=alphas,
-        weight_opt=weights_tx.init(params),
-        arch_opt=alphas_tx.init(alphas),
-        penalty=jnp.full((), config.penalty, jnp.float32),
-    )
 
 
 def path_gradients(

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from nas_jax.architecture import Architecture
-from nas_jax.space import Block, Part, SearchSpace
+from nas_jax.parts import Block, Part
+from nas_jax.space import SearchSpace
 
 FORMAT = "nas_jax latency table"
 VERSION = 1

@@ -8,8 +8,9 @@ import numpy as np
 
 from nas_jax import architecture, counts
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
+from nas_jax.parts import OpSpec
 from nas_jax.report.folder import NETWORKS
-from nas_jax.space import OpSpec, SearchSpace, mobile
+from nas_jax.space import SearchSpace, mobile
 
 DIGITS = SpaceConfig(
     name="digits",

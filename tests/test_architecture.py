@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nas_jax import architecture, space
 from nas_jax.config import SpaceConfig
-from nas_jax.space import OpSpec
+from nas_jax.parts import OpSpec
 
 PAPER = space.imagenet_mobile()
 TOY = space.mobile(

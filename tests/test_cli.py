@@ -9,7 +9,7 @@ import pytest
 from nas_jax import cli, pipeline, search, shipped, space, tables
 from nas_jax.architecture import from_ops, to_json
 from nas_jax.config import Experiment, SpaceConfig
-from nas_jax.space import OpSpec
+from nas_jax.parts import OpSpec
 
 VERBS = ("search", "measure", "derive", "train", "evaluate", "describe", "report")
 

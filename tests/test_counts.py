@@ -13,7 +13,7 @@ import pytest
 
 from nas_jax import architecture, counts, network, ops, space, supernet
 from nas_jax.config import MBCONV_CANDIDATES, SpaceConfig
-from nas_jax.space import Block, OpSpec
+from nas_jax.parts import Block, OpSpec
 
 PAPER = space.imagenet_mobile()
 HOMOGENEOUS = {

@@ -16,13 +16,13 @@ import nas_jax
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": ("base", "config"),
-    "static": ("space", "architecture"),
+    "static": ("parts", "space", "architecture"),
     "parts": (
         *("rng", "batches", "depthwise", "ops", "counts"),
         *("gates", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),
-    "processes": ("baselines", "derive", "train", "steps", "search"),
+    "processes": ("baselines", "derive", "train", "search_state", "steps", "search"),
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
         *("onnx_graph", "measure", "report", "pipeline"),
@@ -40,7 +40,7 @@ FILE_CALLS = {
 }
 LINES = 300
 # Longer than the ceiling and to be split; nothing may be added here.
-TOO_LONG = {"pipeline.py", "space.py", "steps.py"}
+TOO_LONG = {"pipeline.py"}
 
 FILES = sorted(
     path

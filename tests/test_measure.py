@@ -9,7 +9,8 @@ from nas_jax import onnx_graph, tables
 from nas_jax.architecture import from_path
 from nas_jax.config import LatencyConfig, SpaceConfig
 from nas_jax.measure import onnx_runtime, timing
-from nas_jax.space import Head, mobile
+from nas_jax.parts import Head
+from nas_jax.space import mobile
 
 CONFIG = LatencyConfig(batch=4, repeats=3, loop_ms=0.2)
 

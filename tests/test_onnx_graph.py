@@ -10,7 +10,8 @@ from nas_jax import onnx_graph
 from nas_jax.architecture import from_ops
 from nas_jax.config import SpaceConfig
 from nas_jax.measure.onnx_runtime import session
-from nas_jax.space import Block, Classifier, Head, OpSpec, Stem, mobile
+from nas_jax.parts import Block, Classifier, Head, OpSpec, Stem
+from nas_jax.space import mobile
 
 # float32 against float64, activations of order 1
 TOLERANCE = 2e-5

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from nas_jax import network, ops
 from nas_jax.architecture import Architecture
 from nas_jax.config import MBCONV_CANDIDATES
-from nas_jax.space import Block, Classifier, Head, OpSpec, Stem
+from nas_jax.parts import Block, Classifier, Head, OpSpec, Stem
 
 
 def block(name, stride=1, size=6):

@@ -22,7 +22,17 @@ import numpy as np
 import optax
 import pytest
 
-from nas_jax import gates, latency, objective, optim, space, steps, supernet, train
+from nas_jax import (
+    gates,
+    latency,
+    objective,
+    optim,
+    search_state,
+    space,
+    steps,
+    supernet,
+    train,
+)
 from nas_jax.architecture import from_path
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
@@ -78,10 +88,10 @@ def stored_tree(prefix: str, part: str, like):
 
 
 @functools.cache
-def initial(config: SearchConfig) -> steps.SearchState:
+def initial(config: SearchConfig) -> search_state.SearchState:
     """The state that every case starts from."""
     weights_tx, alphas_tx = optimisers(config)
-    state = steps.init(jax.random.key(0), SPACE, config, weights_tx, alphas_tx)
+    state = search_state.init(jax.random.key(0), SPACE, config, weights_tx, alphas_tx)
     trees = []
     for tree in (state.params, state.batch_stats):
         tree = dict(tree)
@@ -176,14 +186,14 @@ def test_forward(case):
 
 
 @jax.jit
-def train_logits(state: steps.SearchState, path, images):
+def train_logits(state: search_state.SearchState, path, images):
     rows = supernet.rows_of(SPACE, path)
     sampled = supernet.gather(state.params, rows)
     stats = supernet.gather(state.batch_stats, rows)
     return supernet.apply(SPACE, sampled, stats, rows, images)[0]
 
 
-def eval_logits(state: steps.SearchState, path: np.ndarray):
+def eval_logits(state: search_state.SearchState, path: np.ndarray):
     architecture = from_path(SPACE, path, "extracted")
     params, stats = supernet.extract(
         SPACE, state.params, state.batch_stats, architecture
@@ -214,7 +224,7 @@ def test_weight_steps():
     check_unsampled(before, state)
 
 
-def check_gradients(index: int, state: steps.SearchState, path, grads) -> None:
+def check_gradients(index: int, state: search_state.SearchState, path, grads) -> None:
     tables = supernet.scatter(
         jax.tree.map(jnp.zeros_like, state.params),
         grads,
@@ -228,7 +238,7 @@ def check_gradients(index: int, state: steps.SearchState, path, grads) -> None:
             check("weight gradients", stored, value)
 
 
-def check_state(index: int, state: steps.SearchState) -> None:
+def check_state(index: int, state: search_state.SearchState) -> None:
     arrays = dict(named(state.params)) | dict(named(state.batch_stats))
     arrays |= dict(named_candidates(state.params, state.batch_stats))
     for name, value in arrays.items():
@@ -244,7 +254,9 @@ def check_state(index: int, state: steps.SearchState) -> None:
             check("momentum", stored, value)
 
 
-def check_unsampled(before: steps.SearchState, after: steps.SearchState) -> None:
+def check_unsampled(
+    before: search_state.SearchState, after: search_state.SearchState
+) -> None:
     sampled = {
         f"block{edge}/op{k}"
         for ops in STORED["weight/ops"]

@@ -9,7 +9,8 @@ import pytest
 
 from nas_jax import space
 from nas_jax.config import SpaceConfig
-from nas_jax.space import LayerSpec, OpSpec
+from nas_jax.parts import OpSpec
+from nas_jax.space import LayerSpec
 
 PAPER = space.imagenet_mobile()
 ZERO = OpSpec("zero")

@@ -27,7 +27,8 @@ import onnxruntime
 from nas_jax import onnx_graph, provenance, tables
 from nas_jax.config import LatencyConfig
 from nas_jax.measure import timing
-from nas_jax.space import Part, SearchSpace
+from nas_jax.parts import Part
+from nas_jax.space import SearchSpace
 
 _CALL = (1,)
 """Shape of an Identity graph that costs no more than the call."""

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from nas_jax.architecture import Architecture
+from nas_jax.parts import Block, Classifier, Head, Part, Stem
 from nas_jax.report.markup import Html, element, join
 from nas_jax.report.quantities import decimals
 from nas_jax.report.styles import kernel_colour
-from nas_jax.space import Block, Classifier, Head, Part, Stem
 
 _WIDTH, _PITCH, _TOP = 444, 27, 26
 _CENTRE, _WIDEST = 139, 168

@@ -10,9 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from nas_jax.parts import OpSpec
 from nas_jax.report.markup import Html, element, join
 from nas_jax.report.styles import kernel_colour
-from nas_jax.space import LayerSpec, OpSpec, SearchSpace
+from nas_jax.space import LayerSpec, SearchSpace
 
 _WIDTH, _GUTTER, _ROW, _FOOT = 208, 58, 16, 18
 _LEVELS = 24  # steps of opacity

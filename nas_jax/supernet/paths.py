@@ -17,7 +17,8 @@ from jaxtyping import Array, Float, Int
 from nas_jax import ops
 from nas_jax.base import Images, Logits, PyTree
 from nas_jax.gates import PathPair
-from nas_jax.space import Block, LayerSpec, SearchSpace
+from nas_jax.parts import Block
+from nas_jax.space import LayerSpec, SearchSpace
 from nas_jax.supernet import storage
 
 Branch = Callable[..., Any]

@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int
 from nas_jax import ops
 from nas_jax.architecture import Architecture, path_of
 from nas_jax.base import Path, PRNGKey, PyTree
-from nas_jax.space import Block, LayerSpec, OpSpec, Part, SearchSpace
+from nas_jax.parts import Block, OpSpec, Part
+from nas_jax.space import LayerSpec, SearchSpace
 
 _FIXED_NAMES = ("stem", "first_block", "head", "classifier")
 
