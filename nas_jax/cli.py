@@ -120,9 +120,9 @@ def _experiment(name: str, rest: list[str], prog: str) -> Experiment:
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     experiment = _experiment(options.experiment, rest, "nas_jax search")
     command = shlex.join(["nas_jax", *words])
-    from nas_jax import pipeline, run_folder, terminal
+    from nas_jax import pipeline, problem, run_folder, terminal
 
-    pipeline.check(experiment)  # refuse what does not fit before a folder is made
+    problem.check(experiment)  # refuse what does not fit before a folder is made
     folder = run_folder.create(experiment, options.out, RUNS)
     print(f"run folder: {folder}", file=sys.stderr)
     try:
@@ -171,7 +171,7 @@ def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 
 def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture, pipeline, run_folder, terminal
+    from nas_jax import architecture, pipeline, problem, run_folder, terminal
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -181,11 +181,11 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
                 "give architecture.json and an experiment to change it"
             )
         experiment, folder = run_folder.read_experiment(source), source
-        network = pipeline.read_architecture(source / "architecture.json")
+        network = run_folder.read_architecture(source / "architecture.json")
     elif options.experiment:
         experiment = _experiment(options.experiment, rest, "nas_jax train")
-        network = pipeline.read_architecture(source)
-        pipeline.check_network(experiment, network)
+        network = run_folder.read_architecture(source)
+        problem.check_network(experiment, network)
         folder = run_folder.create(experiment, options.out, RUNS)
         text = architecture.to_json(network)
         run_folder.write_text(folder / "architecture.json", text)
@@ -201,17 +201,17 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
 
 
 def _evaluate(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import pipeline, terminal
+    from nas_jax import assessment, terminal
 
-    results = pipeline.evaluate_run(Path(options.run), terminal.Terminal())
+    results = assessment.evaluate_run(Path(options.run), terminal.Terminal())
     print(json.dumps(results) if options.json else terminal.comparison_table(results))
     return 0
 
 
 def _describe(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import pipeline, terminal
+    from nas_jax import problem, terminal
 
-    size = pipeline.describe(options.name)
+    size = problem.describe(options.name)
     print(json.dumps(size) if options.json else terminal.description(size))
     return 0
 

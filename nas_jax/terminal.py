@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nas_jax.pipeline import Watch
+from nas_jax.watch import Watch
 
 
 class Terminal(Watch):

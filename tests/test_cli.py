@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nas_jax import cli, pipeline, search, shipped, space, tables
+from nas_jax import cli, pipeline, problem, search, shipped, space, tables
 from nas_jax.architecture import from_ops, to_json
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
@@ -330,7 +330,7 @@ def test_mul_log_below_one_unit_is_refused(refused, table):
 @pytest.mark.parametrize("word", ["--search.target-ms=0.7", "--search.target_ms=0.7"])
 def test_target_given_replaces_the_one_of_the_experiment(word, monkeypatch):
     heard = []
-    monkeypatch.setattr(pipeline, "check", heard.append)
+    monkeypatch.setattr(problem, "check", heard.append)
     monkeypatch.setattr(pipeline, "run", lambda *args: {"networks": {}, "target_ms": 1})
     assert shipped.load_experiment("digits_cpu").search.target_ratio is not None
     assert cli.main(["search", "digits_cpu", word]) == 0

@@ -1,0 +1,93 @@
+"""Trained networks tested, exported, compared with JAX and timed side by side."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from nas_jax import (
+    architecture,
+    checkpoint,
+    counts,
+    onnx_graph,
+    problem,
+    run_folder,
+    tables,
+    train,
+)
+from nas_jax.batches import Batch
+from nas_jax.config import Experiment
+from nas_jax.measure import onnx_runtime
+from nas_jax.problem import Problem
+from nas_jax.watch import Watch
+
+
+def assess(
+    experiment: Experiment,
+    given: Problem,
+    models: dict[str, checkpoint.Model],
+    table: tables.LatencyTable | None,
+    folder: Path,
+    watch: Watch,
+) -> dict[str, Any]:
+    """Tests, exports and times trained networks: the `networks` of result.json.
+
+    Every network is exported to `export/<name>.onnx` and its logits on the test images
+    compared with JAX's; all are timed interleaved.
+    """
+    graphs, differences = {}, {}
+    test = given.splits["test"]
+    for name, model in models.items():
+        graph = onnx_graph.network(model.architecture, model.params, model.batch_stats)
+        (folder / "export").mkdir(exist_ok=True)
+        onnx.save(graph, folder / "export" / f"{name}.onnx")
+        logits = onnx_runtime.run(graph, np.asarray(test.images))
+        differences[name] = float(np.abs(logits - model(test.images)).max())
+        graphs[name] = graph
+    measured = onnx_runtime.measure_networks(
+        graphs, given.space.input_shape, experiment.latency, progress=watch.steps
+    )
+    results = {}
+    for name, model in models.items():
+        size = counts.describe(model.architecture)
+        timing = measured[name]
+        results[name] = {
+            "architecture": json.loads(architecture.to_json(model.architecture)),
+            "test_accuracy": test_accuracy(model, test),
+            "test_images": len(test.labels),
+            "params": size["params"],
+            "macs": size["macs"],
+            "measured_ms": timing,
+            "onnx_max_abs_difference": differences[name],
+        }
+        if table is not None:
+            predicted = tables.predict_ms(table, model.architecture)
+            results[name] |= {
+                "predicted_ms": predicted,
+                # a table entry is net of the call that a whole network pays once
+                "measured_over_predicted": (timing["mean"] - timing["overhead"])
+                / predicted,
+            }
+    return results
+
+
+def test_accuracy(model: checkpoint.Model, test: Batch) -> float:
+    """Top-1 accuracy of a trained network."""
+    return train.evaluate(model.architecture, model.params, model.batch_stats, test)
+
+
+def evaluate_run(folder: Path, watch: Watch) -> dict[str, Any]:
+    """Assesses the trained networks of a run again, from its files."""
+    experiment = run_folder.read_experiment(folder)
+    trained = sorted((folder / "checkpoints").glob("[!.]*/architecture.json"))
+    if not trained:
+        raise ValueError(
+            f"{folder}: expected trained networks in checkpoints/, found none; train "
+            f"one with 'nas_jax train {folder}'"
+        )
+    models = {path.parent.name: checkpoint.load_model(path.parent) for path in trained}
+    stored = folder / "latency_table.json"
+    table = tables.load(stored) if stored.exists() else None
+    return assess(experiment, problem.load(experiment), models, table, folder, watch)
