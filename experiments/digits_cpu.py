@@ -36,7 +36,7 @@ def get_config() -> Experiment:
             batch=50,
             warmup_lr=0.1,
             lr=0.1,
-            arch_batch=50,
+            arch_batch=100,
             arch_every=1,
             arch_lr=0.02,
             expectation="full",

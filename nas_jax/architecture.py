@@ -5,6 +5,7 @@ through JSON unchanged.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,12 @@ class Architecture:
     classifier: Classifier
 
     def __post_init__(self) -> None:
+        # it becomes the name of a folder
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+            raise ValueError(
+                "architecture: expected a 'name' of letters, digits, - and _, got "
+                f"{self.name!r}"
+            )
         if self.stem.kernel % 2 == 0:
             raise ValueError(
                 f"architecture {self.name!r}: expected a stem kernel of odd size "

@@ -236,3 +236,13 @@ def test_block_that_is_no_object_is_refused(entry):
     document = json.loads(architecture.to_json(NETWORK))
     document["blocks"][0] = entry
     assert_refused(json.dumps(document), "expected 'op' of type str")
+
+
+@pytest.mark.parametrize("name", ["", "../outside", "a/b", "a b", ".hidden"])
+def test_name_that_is_no_plain_word_is_refused(name):
+    document = json.loads(
+        architecture.to_json(architecture.homogeneous(PAPER, OpSpec.parse("mb6_k5")))
+    )
+    document["name"] = name
+    with pytest.raises(ValueError, match="expected a 'name' of letters"):
+        architecture.from_json(json.dumps(document))
