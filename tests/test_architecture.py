@@ -37,7 +37,7 @@ def paths(of):
 @settings(deadline=None, max_examples=60, derandomize=True)
 def test_json_round_trip_is_the_identity(drawn):
     of, path = drawn
-    network = architecture.from_path(of, path, "n-1_é")
+    network = architecture.from_path(of, path, "n-1_e")
     again = architecture.from_json(architecture.to_json(network))
     assert again == network
     assert hash(again) == hash(network)
