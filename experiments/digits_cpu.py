@@ -27,7 +27,7 @@ def get_config() -> Experiment:
             head_channels=64,
         ),
         data=DataConfig(
-            train_weights=300, train_alphas=300, valid=197, test=1000, shift_pixels=4
+            train_weights=300, train_alphas=300, valid=197, test=1000, shift_pixels=2
         ),
         latency=LatencyConfig(batch=64),
         search=SearchConfig(
@@ -45,6 +45,6 @@ def get_config() -> Experiment:
             descent_epochs=350,
             target_ratio=0.5,
         ),
-        train=TrainConfig(epochs=60, batch=50, lr=0.1),
+        train=TrainConfig(epochs=40, batch=50, lr=0.1),
         random_networks=3,
     )
