@@ -273,7 +273,6 @@ def test_hostile_names_are_text(run):
         result["seconds_per_phase"] = {HOSTILE: 1.0}
 
     _edit(run, "result.json", rename)
-    _edit(run, "architecture.json", lambda document: document.update(name=HOSTILE))
     _edit(run, "config.json", lambda document: document.update(name=HOSTILE))
     _edit(run, "config.json", lambda document: document["space"].update(name=HOSTILE))
     _edit(run, "latency_table.json", lambda d: d["provenance"].update(device=HOSTILE))
@@ -284,6 +283,12 @@ def test_hostile_names_are_text(run):
     assert not {"script", "img"} & set(page.tags)
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert HOSTILE in page.text
+
+
+def test_architecture_with_a_hostile_name_is_refused(run):
+    _edit(run, "architecture.json", lambda document: document.update(name=HOSTILE))
+    with pytest.raises(ValueError, match="expected a 'name' of letters"):
+        report.write(run)
 
 
 @pytest.mark.parametrize(
