@@ -27,7 +27,7 @@ def get_config() -> Experiment:
             head_channels=64,
         ),
         data=DataConfig(
-            train_weights=300, train_alphas=300, valid=197, test=1000, shift_pixels=2
+            train_weights=300, train_alphas=300, valid=197, test=1000, shift_pixels=4
         ),
         latency=LatencyConfig(batch=64),
         search=SearchConfig(
@@ -38,13 +38,12 @@ def get_config() -> Experiment:
             lr=0.1,
             arch_batch=50,
             arch_every=1,
-            arch_lr=0.07,
+            arch_lr=0.02,
             expectation="full",
             penalty=0.0,
             penalty_rate=0.003,
             descent_epochs=350,
             target_ratio=0.5,
         ),
-        train=TrainConfig(epochs=40, batch=50, lr=0.1),
-        random_networks=3,
+        train=TrainConfig(epochs=60, batch=50, lr=0.1),
     )
