@@ -1,4 +1,11 @@
-"""not yet run"""
+"""A search on scikit-learn's scanned digits for this CPU, in about four minutes.
+
+Command: nas_jax search digits_cpu --seed 0
+Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 64.
+Obtained (seeds 0, 1, 2; commit 68b68e8c37af; AMD EPYC): mean test accuracy 97.00 %
+searched, 97.77 % hand-designed, 95.27 % cheapest, at a measured latency of
+0.55, 0.49, 0.53 of the hand-designed network's. All runs: experiments/README.md.
+"""
 
 from nas_jax.config import (
     DataConfig,
