@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from nas_jax import architecture, ops, train
+from nas_jax import architecture, network, train
 from nas_jax.architecture import Architecture
 from nas_jax.base import Images, Logits, PyTree
 
@@ -83,11 +83,8 @@ def load_model(folder: str | Path) -> Model:
             "none; networks are saved by 'nas_jax search' and 'nas_jax train'"
         )
     found = architecture.from_json((folder / "architecture.json").read_text())
-    shapes = [ops.shapes(part) for part in found.parts]
-    target = {
-        "params": _like([one for one, _ in shapes]),
-        "batch_stats": _like([one for _, one in shapes]),
-    }
+    params, batch_stats = network.shapes(found)
+    target = {"params": params, "batch_stats": batch_stats}
     try:
         digests = json.loads((folder / "digests.json").read_text())
         with ocp.StandardCheckpointer() as checkpointer:
@@ -107,8 +104,3 @@ def load_model(folder: str | Path) -> Model:
             f"{damaged[0]}; restore the files, or train the network again"
         )
     return Model(found, weights["params"], weights["batch_stats"])
-
-
-def _like(shapes: list[PyTree]) -> PyTree:
-    stem, *blocks, head, classifier = shapes
-    return {"stem": stem, "blocks": blocks, "head": head, "classifier": classifier}

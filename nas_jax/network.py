@@ -17,8 +17,16 @@ from nas_jax.base import Images, Logits, PRNGKey, PyTree
 @functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics."""
-    made = ops.init_all(key, architecture.parts)
-    params, batch_stats = zip(*made, strict=True)
+    return _assemble_both(ops.init_all(key, architecture.parts))
+
+
+def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:
+    """Shapes of the parameters and of the batch statistics."""
+    return _assemble_both([ops.shapes(part) for part in architecture.parts])
+
+
+def _assemble_both(pairs: list[tuple[PyTree, PyTree]]) -> tuple[PyTree, PyTree]:
+    params, batch_stats = zip(*pairs, strict=True)
     return _assemble(params), _assemble(batch_stats)
 
 
