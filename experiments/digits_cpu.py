@@ -1,8 +1,11 @@
-"""A search on scikit-learn's scanned digits for this CPU, in about four minutes.
+"""A search on scikit-learn's scanned digits for this CPU, in about five minutes.
 
 Command: nas_jax search digits_cpu --seed 0
 Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 64.
-Obtained with these settings: not yet run; earlier ones: experiments/README.md.
+Obtained (seeds 0, 1, 2; commit b85a0c2eba80; AMD EPYC): mean test accuracy 97.27 %
+searched, 97.90 % hand-designed, 97.45 % random at its latency, 94.97 % cheapest, at a
+measured latency of 0.54, 0.49, 0.48 of the hand-designed network's. All runs:
+experiments/README.md.
 
 The warm-up is long because the architecture is decided within some 200 epochs of its
 end: after 250 epochs the supernet still classifies worse than one image in three and
