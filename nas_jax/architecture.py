@@ -6,14 +6,16 @@ through JSON unchanged.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax import topology
+from nas_jax.parts import Block, Classifier, Head, Norm, OpSpec, Part, Stem
 from nas_jax.space import SearchSpace
+from nas_jax.topology import Cell
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Architecture:
     name: str
     stem: Stem
     blocks: tuple[Block, ...]
-    head: Head
+    head: Head | Norm
     classifier: Classifier
+    cells: tuple[Cell, ...] = ()
 
     def __post_init__(self) -> None:
         # it becomes the name of a folder
@@ -42,7 +45,9 @@ class Architecture:
                 f"(padding is k//2), got {self.stem.kernel}"
             )
         channels, size = self.stem.out_channels, self.stem.output_size
-        for index, block in enumerate(self.blocks):
+        if self.cells:
+            channels, size = self._check_cells(channels, size)
+        for index, block in enumerate(() if self.cells else self.blocks):
             _check_chain(f"block {index}", block, channels, size)
             if block.shortcut and (
                 block.stride != 1 or block.in_channels != block.out_channels
@@ -60,9 +65,42 @@ class Architecture:
         _check_chain("head", self.head, channels, size)
         _check_chain("classifier", self.classifier, self.head.out_channels, size)
 
+    def _check_cells(self, channels: int, size: int) -> tuple[int, int]:
+        if len(self.blocks) != topology.EDGES * len(self.cells):
+            raise ValueError(
+                f"architecture {self.name!r}: expected {topology.EDGES} operations for "
+                f"each of {len(self.cells)} cells, got {len(self.blocks)}"
+            )
+        for index, cell in enumerate(self.cells):
+            _check_chain(f"cell {index}", cell, channels, size)
+            for block in self.blocks_of(index):
+                cell.check(block)
+            channels, size = cell.out_channels, cell.output_size
+        return channels, size
+
+    def blocks_of(self, cell: int) -> tuple[Block, ...]:
+        """The operations of one tree cell."""
+        first = topology.EDGES * cell
+        return self.blocks[first : first + topology.EDGES]
+
+    @property
+    def slots(self) -> dict[str | int, Part]:
+        """All parts: fixed ones by name, blocks by index."""
+        slots: dict[str | int, Part] = {"stem": self.stem}
+        slots.update(topology.fixed_parts(self.cells))
+        slots.update(enumerate(self.blocks))
+        slots.update(head=self.head, classifier=self.classifier)
+        return slots
+
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (self.stem, *self.blocks, self.head, self.classifier)
+        return tuple(self.slots.values())
+
+    def forward(self, run: Callable[[str | int, Any], Any], x: Any) -> Any:
+        """The way of a signal through the parts: `run(slot, x)` runs one."""
+        shortcuts = [block.shortcut for block in self.blocks]
+        x = topology.forward(self.cells, shortcuts, run, run, run("stem", x))
+        return run("classifier", run("head", x))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -72,11 +110,11 @@ class Architecture:
 
 
 def _check_chain(
-    where: str, part: Block | Head | Classifier, channels: int, size: int
+    where: str, part: Block | Cell | Head | Norm | Classifier, channels: int, size: int
 ) -> None:
     if (part.in_channels, part.input_size) != (channels, size):
         raise ValueError(
-            f"architecture: {where} ({part.key!r}) does not continue the part before "
+            f"architecture: {where} ({part}) does not continue the part before "
             f"it: expected input {size}x{size}x{channels}"
         )
 
@@ -91,7 +129,12 @@ def from_ops(space: SearchSpace, ops: Sequence[OpSpec], name: str) -> Architectu
     first = () if space.first_block is None else (space.first_block,)
     blocks = tuple(layer.block(op) for layer, op in zip(space.layers, ops, strict=True))
     return Architecture(
-        name, space.stem, (*first, *blocks), space.head, space.classifier
+        name,
+        space.stem,
+        (*first, *blocks),
+        space.head,
+        space.classifier,
+        space.cells,
     )
 
 
@@ -132,16 +175,29 @@ def path_of(space: SearchSpace, architecture: Architecture) -> np.ndarray:
 
 def to_json(architecture: Architecture) -> str:
     """Writes an architecture as JSON; `from_json` reads it back unchanged."""
-    document = {
+    stem = architecture.stem
+    document: dict[str, Any] = {
         "name": architecture.name,
-        "input_size": architecture.stem.input_size,
-        "input_channels": architecture.stem.in_channels,
+        "input_size": stem.input_size,
+        "input_channels": stem.in_channels,
         "stem": {
-            "out": architecture.stem.out_channels,
-            "stride": architecture.stem.stride,
-            "kernel": architecture.stem.kernel,
+            "out": stem.out_channels,
+            "stride": stem.stride,
+            "kernel": stem.kernel,
         },
-        "blocks": [
+    }
+    if architecture.cells:
+        document["cells"] = [
+            {
+                "width": cell.width,
+                "out": cell.out_channels,
+                "stride": cell.stride,
+                "ops": [block.op.name for block in architecture.blocks_of(index)],
+            }
+            for index, cell in enumerate(architecture.cells)
+        ]
+    else:
+        document["blocks"] = [
             {
                 "op": block.op.name,
                 "out": block.out_channels,
@@ -149,10 +205,9 @@ def to_json(architecture: Architecture) -> str:
                 "shortcut": block.shortcut,
             }
             for block in architecture.blocks
-        ],
-        "head": {"out": architecture.head.out_channels},
-        "classes": architecture.classifier.classes,
-    }
+        ]
+        document["head"] = {"out": architecture.head.out_channels}
+    document["classes"] = architecture.classifier.classes
     return json.dumps(document, indent=1) + "\n"
 
 
@@ -181,7 +236,26 @@ def from_json(text: str) -> Architecture:
         stride=_field(stem_document, "stride", int),
         input_size=_field(document, "input_size", int),
         kernel=_field(stem_document, "kernel", int),
+        activate="cells" not in document,
     )
+    name, classes = _field(document, "name", str), _field(document, "classes", int)
+    if "cells" in document:
+        cells, twigs = _read_cells(document, stem)
+        channels, size = stem.out_channels, stem.output_size
+        if cells:
+            channels, size = cells[-1].out_channels, cells[-1].output_size
+        norm = Norm(channels, size, activate=True)
+        last = Classifier(channels, classes, size)
+        return Architecture(name, stem, twigs, norm, last, cells)
+    blocks = _read_blocks(document, stem)
+    channels = blocks[-1].out_channels if blocks else stem.out_channels
+    size = blocks[-1].output_size if blocks else stem.output_size
+    head = Head(channels, _field(_field(document, "head", dict), "out", int), size)
+    classifier = Classifier(head.out_channels, classes, size)
+    return Architecture(name, stem, blocks, head, classifier)
+
+
+def _read_blocks(document: Any, stem: Stem) -> tuple[Block, ...]:
     channels, size = stem.out_channels, stem.output_size
     blocks = []
     for entry in _field(document, "blocks", list):
@@ -195,13 +269,30 @@ def from_json(text: str) -> Architecture:
         )
         blocks.append(block)
         channels, size = block.out_channels, block.output_size
-    head = Head(channels, _field(_field(document, "head", dict), "out", int), size)
-    return Architecture(
-        name=_field(document, "name", str),
-        stem=stem,
-        blocks=tuple(blocks),
-        head=head,
-        classifier=Classifier(
-            head.out_channels, _field(document, "classes", int), size
-        ),
-    )
+    return tuple(blocks)
+
+
+def _read_cells(
+    document: Any, stem: Stem
+) -> tuple[tuple[Cell, ...], tuple[Block, ...]]:
+    channels, size = stem.out_channels, stem.output_size
+    cells: list[Cell] = []
+    blocks: list[Block] = []
+    for entry in _field(document, "cells", list):
+        cell = Cell(
+            in_channels=channels,
+            width=_field(entry, "width", int),
+            out_channels=_field(entry, "out", int),
+            stride=_field(entry, "stride", int),
+            input_size=size,
+        )
+        cells.append(cell)
+        channels, size = cell.out_channels, cell.output_size
+        for name in _field(entry, "ops", list):
+            if not isinstance(name, str):
+                raise ValueError(
+                    f"architecture: expected names of operations in 'ops', got {name!r}"
+                )
+            op = OpSpec.parse(name)
+            blocks.append(Block(op, cell.width, cell.width, 1, size, shortcut=False))
+    return tuple(cells), tuple(blocks)

@@ -9,10 +9,23 @@ come out exactly.
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
+from nas_jax import ops
 from nas_jax.architecture import Architecture, from_ops
-from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax.parts import (
+    OWN_OPERATIONS,
+    Block,
+    Classifier,
+    Head,
+    Norm,
+    NormConv,
+    OpSpec,
+    Part,
+    Stem,
+    Widen,
+)
 from nas_jax.space import SearchSpace
 
 
@@ -26,8 +39,13 @@ def macs(part: Part) -> int:
         case Stem():
             taps = part.kernel**2 * part.in_channels
             return taps * part.out_channels * part.output_size**2
-        case Block(op=OpSpec(kind="zero")):
+        case Block(op=OpSpec(kind="zero" | "identity" | "avg" | "max")):
             return 0
+        case Block(op=OpSpec(kind="sep" | "dil")):
+            taps = part.op.kernel**2 + part.out_channels
+            return taps * part.in_channels * part.output_size**2
+        case Block(op=OpSpec(kind=own)) if own in OWN_OPERATIONS:
+            return OWN_OPERATIONS[own].macs(part)
         case Block():
             inner = part.inner_channels
             expand = part.in_channels * inner if part.op.expansion > 1 else 0
@@ -42,6 +60,11 @@ def macs(part: Part) -> int:
             return part.in_channels * part.out_channels * part.input_size**2
         case Classifier():
             return part.in_channels * part.classes
+        case NormConv():
+            taps = part.kernel**2 * part.in_channels // part.groups
+            return taps * part.out_channels * part.output_size**2
+        case Norm() | Widen():
+            return 0
 
 
 def params(part: Part) -> int:
@@ -50,8 +73,12 @@ def params(part: Part) -> int:
         case Stem():
             taps = part.kernel**2 * part.in_channels
             return (taps + 2) * part.out_channels
-        case Block(op=OpSpec(kind="zero")):
+        case Block(op=OpSpec(kind="zero" | "identity" | "avg" | "max")) | Widen():
             return 0
+        case Block(op=OpSpec(kind="sep" | "dil")):
+            return (2 + part.op.kernel**2 + part.out_channels) * part.in_channels
+        case Block(op=OpSpec(kind=own)) if own in OWN_OPERATIONS:
+            return sum(leaf.size for leaf in jax.tree.leaves(ops.shapes(part)[0]))
         case Block():
             inner = part.inner_channels
             expand = (part.in_channels + 2) * inner if part.op.expansion > 1 else 0
@@ -61,6 +88,11 @@ def params(part: Part) -> int:
             return (part.in_channels + 2) * part.out_channels
         case Classifier():
             return (part.in_channels + 1) * part.classes
+        case NormConv():
+            taps = part.kernel**2 * part.in_channels // part.groups
+            return taps * part.out_channels + 2 * part.in_channels
+        case Norm():
+            return 2 * part.channels
 
 
 def _row(name: str, op: str, part: Part) -> dict[str, Any]:
@@ -77,17 +109,24 @@ def _row(name: str, op: str, part: Part) -> dict[str, Any]:
     }
 
 
+def _op_name(part: Part) -> str:
+    match part:
+        case Block():
+            return part.op.name
+        case Stem() | NormConv():
+            return f"conv_k{part.kernel}"
+        case Head():
+            return "conv_k1"
+        case Classifier():
+            return "linear"
+    return type(part).__name__.lower()
+
+
 def describe(architecture: Architecture) -> dict[str, Any]:
     """Layers, MACs and parameters of a network, ready for JSON."""
-    blocks = [
-        _row(f"block_{index}", block.op.name, block)
-        for index, block in enumerate(architecture.blocks)
-    ]
     layers = [
-        _row("stem", f"conv_k{architecture.stem.kernel}", architecture.stem),
-        *blocks,
-        _row("head", "conv_k1", architecture.head),
-        _row("classifier", "linear", architecture.classifier),
+        _row(f"block_{slot}" if isinstance(slot, int) else slot, _op_name(part), part)
+        for slot, part in architecture.slots.items()
     ]
     return {
         "name": architecture.name,

@@ -1,13 +1,14 @@
 """The plain network of one architecture, as pure functions.
 
-Parameters and batch statistics are `{"stem", "blocks": [...], "head", "classifier"}`;
-a zero block owns an empty dict.
+Parameters and batch statistics are `{"stem", "blocks": [...], "head", "classifier"}`,
+with further fixed parts by their names; a zero block owns an empty dict.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from nas_jax import ops
 from nas_jax.architecture import Architecture
@@ -17,26 +18,34 @@ from nas_jax.base import Images, Logits, PRNGKey, PyTree
 @functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics."""
-    return _assemble_both(ops.init_all(key, architecture.parts))
+    return _assemble_both(architecture, ops.init_all(key, architecture.parts))
 
 
 def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Shapes of the parameters and of the batch statistics."""
-    return _assemble_both([ops.shapes(part) for part in architecture.parts])
+    return _assemble_both(
+        architecture, [ops.shapes(part) for part in architecture.parts]
+    )
 
 
-def _assemble_both(pairs: list[tuple[PyTree, PyTree]]) -> tuple[PyTree, PyTree]:
+def _assemble_both(
+    architecture: Architecture, pairs: list[tuple[PyTree, PyTree]]
+) -> tuple[PyTree, PyTree]:
     params, batch_stats = zip(*pairs, strict=True)
-    return _assemble(params), _assemble(batch_stats)
+    slots = architecture.slots
+    return (
+        assemble(dict(zip(slots, params, strict=True))),
+        assemble(dict(zip(slots, batch_stats, strict=True))),
+    )
 
 
-def _assemble(parts: tuple[PyTree, ...]) -> PyTree:
-    stem, *blocks, head, classifier = parts
-    return {"stem": stem, "blocks": blocks, "head": head, "classifier": classifier}
-
-
-def _parts_of(tree: PyTree) -> list[PyTree]:
-    return [tree["stem"], *tree["blocks"], tree["head"], tree["classifier"]]
+def assemble(by_slot: dict[str | int, PyTree]) -> PyTree:
+    """The tree of a network from what its slots own."""
+    blocks = [
+        by_slot[slot] for slot in sorted(s for s in by_slot if isinstance(s, int))
+    ]
+    fixed = {slot: own for slot, own in by_slot.items() if isinstance(slot, str)}
+    return {**fixed, "blocks": blocks}
 
 
 def apply(
@@ -52,11 +61,15 @@ def apply(
     With `train`, batch normalisation uses the batch and its running values move;
     otherwise it uses the running values and they come back unchanged.
     """
-    x, updated = jnp.asarray(images), []
-    for part, part_params, part_stats in zip(
-        architecture.parts, _parts_of(params), _parts_of(batch_stats), strict=True
-    ):
-        y, new_stats = ops.apply(part, part_params, part_stats, x, train)
-        x = x + y if getattr(part, "shortcut", False) else y
-        updated.append(new_stats)
-    return x, _assemble(tuple(updated))
+    updated: dict[str | int, PyTree] = {}
+
+    def run(slot: str | int, x: Array) -> Array:
+        own, stats = (
+            tree["blocks"][slot] if isinstance(slot, int) else tree[slot]
+            for tree in (params, batch_stats)
+        )
+        y, updated[slot] = ops.apply(architecture.slots[slot], own, stats, x, train)
+        return y
+
+    logits = architecture.forward(run, jnp.asarray(images))
+    return logits, assemble(updated)

@@ -1,213 +1,115 @@
-"""Parts of a network as Flax Linen modules: the only file that knows Linen.
+"""Parts of a network as pure functions: shapes, initial values, output.
 
-`module(part)` gives the module of a part; `init` and `apply` work on plain pytrees.
-Conventions of the reference: convolutions without bias, k//2 padding on every side at
-every stride, ReLU6, batch normalisation with eps 1e-3 whose running variance takes the
-*unbiased* batch variance (Flax's own takes the biased one).
+`module(part)` gives the Linen module of a part; `init` and `apply` work on plain
+pytrees. Operations of a user's own come in through `register`.
 """
 
 import functools
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
+from nas_jax import layers
 from nas_jax.base import PRNGKey, PyTree
-from nas_jax.depthwise import depthwise
-from nas_jax.parts import Block, Classifier, Head, Part, Stem
+from nas_jax.parts import (
+    OWN_OPERATIONS,
+    Block,
+    Classifier,
+    Head,
+    Norm,
+    NormConv,
+    OpSpec,
+    OwnOperation,
+    Part,
+    Stem,
+    Widen,
+)
 
-# Modules declare shapes only; the initial values are made by `init` below.
-_ZEROS = nn.initializers.zeros
-
-BN_EPS = 1e-3
-BN_MOMENTUM = 0.1  # weight of the new value, as PyTorch counts it
-
-
-class BatchNorm(nn.Module):
-    """y = scale (x - mean) / sqrt(var + eps) + bias over the last axis.
-
-    With `train`, mean and (biased) variance are the batch's, and the running values
-    move by `BN_MOMENTUM` towards the batch mean and the unbiased batch variance.
-    """
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*batch C"], train: bool) -> Array:
-        channels = x.shape[-1]
-        scale = self.param("scale", _ZEROS, (channels,))
-        bias = self.param("bias", _ZEROS, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if not train:
-            inverse = scale * lax.rsqrt(running_var.value + BN_EPS)
-            return (x - running_mean.value) * inverse + bias
-        y, mean, var = _normalise(x, scale, bias)
-        if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            count = x.size // channels
-            unbiased = var * (count / max(count - 1, 1))
-            running_mean.value += BN_MOMENTUM * (mean - running_mean.value)
-            running_var.value += BN_MOMENTUM * (unbiased - running_var.value)
-        return y
-
-
-def _channel_sum(x: Array) -> Array:
-    # Behind a barrier the sum is a plain reduction, which XLA:CPU runs vectorised;
-    # fused with the product that made x it would run scalar.
-    return lax.optimization_barrier(x).sum(tuple(range(x.ndim - 1)))
-
-
-@jax.custom_vjp
-def _normalise(x: Array, scale: Array, bias: Array) -> tuple[Array, Array, Array]:
-    """Normalised x, batch mean and biased batch variance, per channel."""
-    return _normalise_forward(x, scale, bias)[0]
-
-
-def _normalise_forward(x: Array, scale: Array, bias: Array) -> tuple[Any, Any]:
-    count = x.size // x.shape[-1]
-    mean = _channel_sum(x) / count
-    centred = x - mean
-    var = _channel_sum(centred * centred) / count
-    inverse = lax.rsqrt(var + BN_EPS)
-    y = centred * (scale * inverse) + bias
-    return (y, mean, var), (x, scale, mean, inverse)
-
-
-def _normalise_backward(residuals: Any, cotangents: Any) -> tuple[Array, Array, Array]:
-    # The running statistics are no function of the loss: only dy counts.
-    x, scale, mean, inverse = residuals
-    dy = cotangents[0]
-    count = x.size // x.shape[-1]
-    normalised = (x - mean) * inverse
-    dbias = _channel_sum(dy)
-    dscale = _channel_sum(dy * normalised)
-    dx = (scale * inverse) * (dy - dbias / count - normalised * (dscale / count))
-    return dx, dscale, dbias
-
-
-_normalise.defvjp(_normalise_forward, _normalise_backward)
-
-
-@jax.custom_jvp
-def relu6(x: Array) -> Array:
-    """min(max(x, 0), 6); the derivative is 1 strictly between."""
-    return jnp.clip(x, 0.0, 6.0)
-
-
-@relu6.defjvp
-def _relu6_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    y = relu6(primals[0])
-    # From the output alone, so that the input need not be kept for the backward pass.
-    return y, jnp.where((y > 0) & (y < 6), tangents[0], 0)
-
-
-class Pointwise(nn.Module):
-    """1x1 convolution as one matrix product, BN, and ReLU6 if `activate`."""
-
-    channels: int
-    activate: bool
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        shape = (1, 1, x.shape[-1], self.channels)
-        kernel = self.param("kernel", _ZEROS, shape)
-        y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
-        y = BatchNorm(name="bn")(y.reshape(*x.shape[:-1], self.channels), train)
-        return relu6(y) if self.activate else y
-
-
-class Depthwise(nn.Module):
-    """Depthwise k x k convolution, BN, ReLU6."""
-
-    kernel_size: int
-    stride: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        k = self.kernel_size
-        kernel = self.param("kernel", _ZEROS, (k, k, 1, x.shape[-1]))
-        return relu6(BatchNorm(name="bn")(depthwise(x, kernel, self.stride), train))
-
-
-class MBConv(nn.Module):
-    """Inverted bottleneck: expand 1x1, depthwise k x k, project 1x1.
-
-    BN after each, ReLU6 after the first two; no expansion layer at expansion 1. The
-    shortcut is not part of it: it belongs to the block.
-    """
-
-    block: Block
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        block = self.block
-        if block.op.expansion > 1:
-            x = Pointwise(block.inner_channels, True, name="expand")(x, train)
-        x = Depthwise(block.op.kernel, block.stride, name="depthwise")(x, train)
-        return Pointwise(block.out_channels, False, name="project")(x, train)
-
-
-class Zero(nn.Module):
-    """Output 0: with the shortcut around it, the block is the identity."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        return jnp.zeros_like(x)
-
-
-class StemConv(nn.Module):
-    """Dense k x k convolution, BN, ReLU6."""
-
-    stem: Stem
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        stem, k = self.stem, self.stem.kernel
-        kernel = self.param(
-            "kernel", _ZEROS, (k, k, stem.in_channels, stem.out_channels)
-        )
-        y = lax.conv_general_dilated(
-            x,
-            kernel,
-            window_strides=(stem.stride, stem.stride),
-            padding=[(k // 2, k // 2)] * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        return relu6(BatchNorm(name="bn")(y, train))
-
-
-class Linear(nn.Module):
-    """Global average pooling, then a linear layer with bias."""
-
-    classifier: Classifier
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "B H W C"], train: bool
-    ) -> Float[Array, "B classes"]:
-        part = self.classifier
-        kernel = self.param("kernel", _ZEROS, (part.in_channels, part.classes))
-        bias = self.param("bias", _ZEROS, (part.classes,))
-        return x.mean((1, 2)) @ kernel + bias
+_NAMES = ("kernel", "bias", "scale", "mean", "var")
 
 
 def module(part: Part) -> nn.Module:
     """The module of a part; of a block without its shortcut."""
     match part:
         case Stem():
-            return StemConv(part)
-        case Block() if part.op.kind == "zero":
-            return Zero()
+            return layers.StemConv(part)
         case Block():
-            return MBConv(part)
+            return _operation(part)
         case Head():
-            return Pointwise(part.out_channels, True)
+            return layers.Pointwise(part.out_channels, True)
         case Classifier():
-            return Linear(part)
+            return layers.Linear(part)
+        case Norm():
+            return layers.NormActivation(part.activate)
+        case NormConv():
+            return layers.NormConvolution(part)
+        case Widen():
+            return layers.Widening(part)
+
+
+def _operation(block: Block) -> nn.Module:
+    match block.op.kind:
+        case "mbconv":
+            return layers.MBConv(block)
+        case "sep" | "dil":
+            return layers.Separable(block)
+        case "avg" | "max":
+            return layers.Pool(block)
+        case "identity":
+            return layers.Identity()
+        case "zero":
+            return layers.Zero()
+        case own:
+            return OWN_OPERATIONS[own].module(block)
+
+
+def register(
+    name: str, macs: Callable[[Block], int]
+) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Makes a Linen module a candidate operation under a name of its own.
+
+    The module takes the `Block` it stands in (widths, stride, side) and is called with
+    `(x [B H W C], train)`. Its kernels have to be named "kernel" and its other numbers
+    "bias", "scale", "mean" or "var", as in `layers`, whose modules may be used in it:
+    initial values go by these names. `macs` counts its multiply-adds for one image.
+
+        @ops.register("ghost", macs=lambda block: ...)
+        class Ghost(nn.Module):
+            block: Block
+            @nn.compact
+            def __call__(self, x, train): ...
+
+    Raises:
+      ValueError: if the name is one of the package's own or not a plain word.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or (
+        name not in OWN_OPERATIONS and _is_known(name)
+    ):
+        raise ValueError(
+            f"operation {name!r}: expected a name of small letters, digits and _ that "
+            "the package does not use itself"
+        )
+
+    def keep(module: type[nn.Module]) -> type[nn.Module]:
+        OWN_OPERATIONS[name] = OwnOperation(module, macs)
+        return module
+
+    return keep
+
+
+def _is_known(name: str) -> bool:
+    try:
+        OpSpec.parse(name)
+    except ValueError:
+        return False
+    return True
 
 
 @functools.cache
@@ -245,6 +147,11 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
     def initial(path: tuple[Any, ...], leaf: Any) -> Array:
         nonlocal used
         name = path[-1].key
+        if name not in _NAMES:
+            raise ValueError(
+                f"operation of {part.key!r}: expected parameters named "
+                f"{', '.join(_NAMES)}, got {jax.tree_util.keystr(path)}"
+            )
         if name != "kernel":
             return jnp.full(leaf.shape, name in ("scale", "var"), jnp.float32)
         values = noise[used : used + leaf.size].reshape(leaf.shape)
@@ -252,8 +159,8 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
         if isinstance(part, Classifier):
             uniform = 2 * jax.scipy.special.ndtr(values) - 1
             return uniform * part.in_channels**-0.5
-        k, _, _, out = leaf.shape
-        return values * (2 / (k * k * out)) ** 0.5
+        fan_out = math.prod(leaf.shape[:-2]) * leaf.shape[-1]
+        return values * (2 / fan_out) ** 0.5
 
     params, batch_stats = shapes(part)
     return (

@@ -1,23 +1,40 @@
 """The parts of a network, as static, hashable data without arrays.
 
-A network is a chain of parts: stem, blocks, head (1x1 feature mix), classifier. Every
-part has a readable `key`, which is its name in latency tables.
+A network is made of parts: stem, blocks, head, classifier, and what a topology puts
+around them. Every part has a readable `key`, which is its name in latency tables.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-_OP_NAME = re.compile(r"mb([1-9])_k([1-9]\d*)")
+_OP_NAME = re.compile(r"(mb[1-9]|sep|dil|avg|max)_k([1-9]\d*)")
+_PLAIN_OPS = ("zero", "identity")
+
+
+class OwnOperation(NamedTuple):
+    """What `ops.register` keeps of a user's operation."""
+
+    module: Callable[["Block"], Any]
+    macs: Callable[["Block"], int]
+
+
+OWN_OPERATIONS: dict[str, OwnOperation] = {}
 
 
 @dataclass(frozen=True)
 class OpSpec:
-    """A candidate operation: `mb{expansion}_k{kernel}`, or `zero`.
+    """A candidate operation, known by its name.
+
+    `mb{expansion}_k{kernel}` inverted bottleneck, `sep_k{kernel}` and `dil_k{kernel}`
+    separable convolutions (the second with dilation 2), `avg_k{kernel}` and
+    `max_k{kernel}` pooling, `identity`, `zero`, and the names of registered ones.
 
     >>> OpSpec.parse("mb6_k3")
     OpSpec(kind='mbconv', kernel=3, expansion=6)
-    >>> OpSpec.parse("zero").name
-    'zero'
+    >>> OpSpec.parse("dil_k3").name
+    'dil_k3'
     """
 
     kind: str
@@ -26,22 +43,33 @@ class OpSpec:
 
     @property
     def name(self) -> str:
-        if self.kind == "zero":
-            return "zero"
-        return f"mb{self.expansion}_k{self.kernel}"
+        if self.kind == "mbconv":
+            return f"mb{self.expansion}_k{self.kernel}"
+        return f"{self.kind}_k{self.kernel}" if self.kernel else self.kind
 
     @staticmethod
     def parse(name: str) -> "OpSpec":
         """Reads a name; raises `ValueError` if there is no such operation."""
-        if name == "zero":
-            return OpSpec("zero")
+        if name in _PLAIN_OPS or name in OWN_OPERATIONS:
+            return OpSpec(name)
         match = _OP_NAME.fullmatch(name)
         if not match or int(match[2]) % 2 == 0:
+            own = "".join(f", {own!r}" for own in sorted(OWN_OPERATIONS))
             raise ValueError(
-                f"unknown operation {name!r}: expected 'zero' or 'mb<expansion>_k<odd "
-                "kernel>', for example 'mb6_k3'"
+                f"unknown operation {name!r}: expected 'zero', 'identity'{own}, "
+                "'mb<expansion>_k<odd kernel>' (for example 'mb6_k3') or 'sep', 'dil', "
+                "'avg', 'max' with '_k<odd kernel>'; register an operation of your own "
+                "with nas_jax.ops.register"
             )
-        return OpSpec("mbconv", kernel=int(match[2]), expansion=int(match[1]))
+        family, kernel = match[1], int(match[2])
+        if family.startswith("mb"):
+            return OpSpec("mbconv", kernel=kernel, expansion=int(family[2:]))
+        return OpSpec(family, kernel=kernel)
+
+    @property
+    def dilation(self) -> int:
+        """Distance of the kernel's taps, in pixels."""
+        return 2 if self.kind == "dil" else 1
 
 
 def _shape(size: int, channels: int) -> str:
@@ -55,13 +83,14 @@ def strided(size: int, stride: int) -> int:
 
 @dataclass(frozen=True)
 class Stem:
-    """3x3 convolution, BN, ReLU6."""
+    """3x3 convolution, BN, and ReLU6 if `activate`."""
 
     in_channels: int
     out_channels: int
     stride: int
     input_size: int
     kernel: int = 3
+    activate: bool = True
 
     @property
     def output_size(self) -> int:
@@ -72,6 +101,7 @@ class Stem:
         return (
             f"stem {_shape(self.input_size, self.in_channels)}->"
             f"{_shape(self.output_size, self.out_channels)} s{self.stride}"
+            f"{'' if self.activate else ' linear'}"
         )
 
 
@@ -133,4 +163,80 @@ class Classifier:
         return f"classifier {_shape(self.input_size, self.in_channels)}->{self.classes}"
 
 
-Part = Stem | Block | Head | Classifier
+@dataclass(frozen=True)
+class Norm:
+    """BN, and ReLU if `activate`."""
+
+    channels: int
+    input_size: int
+    activate: bool = False
+
+    @property
+    def in_channels(self) -> int:
+        return self.channels
+
+    @property
+    def out_channels(self) -> int:
+        return self.channels
+
+    @property
+    def output_size(self) -> int:
+        return self.input_size
+
+    @property
+    def key(self) -> str:
+        relu = " relu" if self.activate else ""
+        return f"norm {_shape(self.input_size, self.channels)}{relu}"
+
+
+@dataclass(frozen=True)
+class NormConv:
+    """BN, ReLU if `activate`, then a convolution without bias.
+
+    With `groups` above 1 its output channels are shuffled: channel g of n per group
+    goes from place (group, g) to place (g, group).
+    """
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+    kernel: int = 1
+    groups: int = 1
+    activate: bool = True
+
+    @property
+    def output_size(self) -> int:
+        return strided(self.input_size, self.stride)
+
+    @property
+    def key(self) -> str:
+        return (
+            f"{'relu-' if self.activate else ''}conv_k{self.kernel}_g{self.groups} "
+            f"{_shape(self.input_size, self.in_channels)}->"
+            f"{_shape(self.output_size, self.out_channels)} s{self.stride}"
+        )
+
+
+@dataclass(frozen=True)
+class Widen:
+    """Average pooling over stride x stride, then zeros for the missing channels."""
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+
+    @property
+    def output_size(self) -> int:
+        return self.input_size // self.stride
+
+    @property
+    def key(self) -> str:
+        return (
+            f"widen {_shape(self.input_size, self.in_channels)}->"
+            f"{_shape(self.output_size, self.out_channels)} s{self.stride}"
+        )
+
+
+Part = Stem | Block | Head | Classifier | Norm | NormConv | Widen

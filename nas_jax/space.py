@@ -9,13 +9,16 @@ widths and candidate order as in the reference implementation
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from nas_jax import topology
 from nas_jax.config import SpaceConfig
-from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem, strided
+from nas_jax.parts import Block, Classifier, Head, Norm, OpSpec, Part, Stem, strided
+from nas_jax.topology import Cell
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,21 @@ class LayerSpec:
     out_channels: int
     stride: int
     input_size: int
+    residual: bool = True
+    """Whether the input is added to the output where their shapes are equal."""
 
     def __post_init__(self) -> None:
         if OpSpec("zero") in self.candidates and not self.shortcut:
             raise ValueError(
-                "candidate 'zero' needs stride 1 and equal widths (it is the identity "
-                f"there), got stride {self.stride}, {self.in_channels} -> "
+                "candidate 'zero' needs a shortcut, stride 1 and equal widths (it is "
+                f"the identity there), got stride {self.stride}, {self.in_channels} -> "
                 f"{self.out_channels} channels; remove it from this layer"
             )
 
     @property
     def shortcut(self) -> bool:
-        return self.stride == 1 and self.in_channels == self.out_channels
+        is_same = self.stride == 1 and self.in_channels == self.out_channels
+        return self.residual and is_same
 
     @property
     def output_size(self) -> int:
@@ -64,9 +70,10 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A chain of parts with L searchable layers and K candidate operations.
+    """L searchable layers with K candidate operations, and the fixed parts around them.
 
-    `candidates` fixes the order of the K operations for all arrays `[L K]`.
+    `candidates` fixes the order of the K operations for all arrays `[L K]`. The layers
+    are a chain, or, with `cells`, the open operations of tree cells (`topology`).
     """
 
     name: str
@@ -74,8 +81,9 @@ class SearchSpace:
     stem: Stem
     first_block: Block | None
     layers: tuple[LayerSpec, ...]
-    head: Head
+    head: Head | Norm
     classifier: Classifier
+    cells: tuple[Cell, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -84,10 +92,31 @@ class SearchSpace:
         return (size, size, self.stem.in_channels)
 
     @property
+    def fixed(self) -> dict[str, Part]:
+        """The parts that every network of the space contains, by name."""
+        first = {} if self.first_block is None else {"first_block": self.first_block}
+        return {
+            "stem": self.stem,
+            **first,
+            **topology.fixed_parts(self.cells),
+            "head": self.head,
+            "classifier": self.classifier,
+        }
+
+    @property
     def fixed_parts(self) -> tuple[Part, ...]:
-        """The parts that every network of the space contains."""
-        first = () if self.first_block is None else (self.first_block,)
-        return (self.stem, *first, self.head, self.classifier)
+        return tuple(self.fixed.values())
+
+    def forward(
+        self, fixed: topology.RunFixed, layer: topology.RunLayer, x: Any
+    ) -> Any:
+        """The way of a signal: `fixed(name, x)` and `layer(index, x)` run the parts."""
+        x = fixed("stem", x)
+        if self.first_block is not None:
+            x = fixed("first_block", x)
+        shortcuts = [spec.shortcut for spec in self.layers]
+        x = topology.forward(self.cells, shortcuts, fixed, layer, x)
+        return fixed("classifier", fixed("head", x))
 
     @functools.cached_property
     def mask(self) -> np.ndarray:
@@ -206,4 +235,43 @@ def imagenet_mobile(width_mult: float = 1.0) -> SearchSpace:
     return mobile(dataclasses.replace(SpaceConfig(), width_mult=width_mult))
 
 
-PRESETS = {"imagenet_mobile": imagenet_mobile}
+def cifar10_tree(cells_per_stage: int = 18, last_channels: int = 400) -> SearchSpace:
+    """The paper's CIFAR-10 space (section 4.1): a PyramidNet of tree cells.
+
+    Seven operations on each of 12 edges per cell: identity, separable convolutions 3x3,
+    5x5, 7x7, a dilated separable 3x3, average and maximum pooling 3x3.
+
+    Args:
+      cells_per_stage: B of the paper.
+      last_channels: F of the paper, the width of the last block.
+    """
+    names = ("identity", "sep_k3", "sep_k5", "sep_k7", "dil_k3", "avg_k3", "max_k3")
+    candidates = tuple(OpSpec.parse(name) for name in names)
+    stem = Stem(3, 16, stride=1, input_size=32, activate=False)
+    cells = topology.pyramid(
+        cells_per_stage, last_channels, stem_channels=16, input_size=32
+    )
+    layers = [
+        LayerSpec(
+            candidates, cell.width, cell.width, 1, cell.output_size, residual=False
+        )
+        for cell in cells
+        for _ in range(topology.EDGES)
+    ]
+    channels, size = cells[-1].out_channels, cells[-1].output_size
+    return SearchSpace(
+        name="cifar10_tree",
+        candidates=candidates,
+        stem=stem,
+        first_block=None,
+        layers=tuple(layers),
+        head=Norm(channels, size, activate=True),
+        classifier=Classifier(channels, 10, size),
+        cells=cells,
+    )
+
+
+PRESETS: dict[str, Callable[[], SearchSpace]] = {
+    "imagenet_mobile": imagenet_mobile,
+    "cifar10_tree": cifar10_tree,
+}

@@ -123,7 +123,7 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
 
 
 def required_parts(space: SearchSpace) -> list[Part]:
-    """The parts a table of `space` needs, in order, without repeated keys or `zero`."""
+    """The parts a table of `space` needs, in order, none twice and no free ones."""
     candidates = [layer.block(op) for layer in space.layers for op in layer.candidates]
     parts: dict[str, Part] = {}
     for part in (*space.fixed_parts, *candidates):
@@ -137,8 +137,8 @@ def costs(
 ) -> tuple[np.ndarray, float]:
     """Mean times of the candidates, Float `[L K]`, and of the fixed parts together, ms.
 
-    Costs are 0 where the mask is False and for `zero`. `origin` names the table in
-    errors. Raises `ValueError` naming the first part that the table lacks.
+    Costs are 0 where the mask is False and for `zero` and `identity`. `origin` names
+    the table in errors. Raises `ValueError` naming the first part that the table lacks.
     """
     required = [part.key for part in required_parts(space)]
     if table.entries and not any(key in table.entries for key in required):
@@ -173,7 +173,7 @@ def predict_ms(
 
 
 def _is_free(part: Part) -> bool:
-    return isinstance(part, Block) and part.op.kind == "zero"
+    return isinstance(part, Block) and part.op.kind in ("zero", "identity")
 
 
 def _cost(table: LatencyTable, part: Part, where: str, origin: str) -> float:

@@ -12,10 +12,12 @@ from nas_jax import depthwise
 FUNCTIONS = (depthwise.shifted_products, depthwise.native)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def value_and_gradients(function, x, kernel, stride):
+@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+def value_and_gradients(function, x, kernel, stride, dilation=1):
     """y, dL/dx, dL/dkernel of L = sum over y of y * (fixed pseudo-random numbers)."""
-    y, pull_back = jax.vjp(lambda x, kernel: function(x, kernel, stride), x, kernel)
+    y, pull_back = jax.vjp(
+        lambda x, kernel: function(x, kernel, stride, dilation), x, kernel
+    )
     dy = jnp.sin(jnp.arange(y.size, dtype=y.dtype) * 1.7).reshape(y.shape)
     return y, *pull_back(dy)
 
@@ -48,6 +50,37 @@ def test_shifted_products_equal_the_native_convolution(k, stride, shape):
         np.testing.assert_allclose(one, other, atol=1e-5 * scale, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("k", "stride", "dilation", "shape"),
+    [
+        (3, 1, 2, (17, 5, 4, 2)),
+        (3, 2, 2, (3, 8, 7, 3)),
+        (5, 1, 3, (1, 6, 9, 2)),
+        (3, 1, 2, (2, 2, 1, 3)),
+    ],
+)
+def test_dilated_taps_equal_the_native_convolution(k, stride, dilation, shape):
+    rng = np.random.default_rng(k * stride)
+    x = rng.normal(size=shape).astype(np.float32)
+    kernel = rng.normal(size=(k, k, 1, shape[-1])).astype(np.float32)
+    ours, native = (
+        value_and_gradients(f, x, kernel, stride, dilation) for f in FUNCTIONS
+    )
+    for name, one, other in zip(("y", "dx", "dkernel"), ours, native, strict=True):
+        assert one.shape == other.shape, name
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(one, other, atol=1e-5 * scale, err_msg=name)
+
+
+def test_dilation_2_picks_pixels_two_apart():
+    """Taps left and right of pixel 3 in a row of squares: 1 + 25; edges see zeros."""
+    x = jnp.square(jnp.arange(6.0)).reshape(1, 1, 6, 1)
+    kernel = jnp.zeros((3, 3, 1, 1)).at[1, 0].set(1.0).at[1, 2].set(1.0)
+    for function in FUNCTIONS:
+        y = value_and_gradients(function, x, kernel, 1, 2)[0]
+        np.testing.assert_array_equal(y[0, 0, :, 0], [4, 9, 16, 26, 4, 9])
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_dtype_of_values_and_gradients_is_kept(function, dtype):
@@ -75,6 +108,6 @@ def test_padding_is_symmetric_at_stride_2():
 )
 def test_backend_chooses_the_implementation(monkeypatch, backend, chosen):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(depthwise, chosen, lambda x, kernel, stride: "called")
+    monkeypatch.setattr(depthwise, chosen, lambda x, kernel, stride, dilation: "called")
     x, kernel = jnp.zeros((1, 2, 2, 1)), jnp.zeros((3, 3, 1, 1))
     assert depthwise.depthwise(x, kernel, 1) == "called"

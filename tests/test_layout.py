@@ -16,9 +16,9 @@ import nas_jax
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": ("base", "config"),
-    "static": ("parts", "space", "architecture"),
+    "static": ("parts", "topology", "space", "architecture"),
     "parts": (
-        *("rng", "batches", "depthwise", "ops", "counts"),
+        *("rng", "batches", "depthwise", "layers", "ops", "counts"),
         *("gates", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),

@@ -12,7 +12,7 @@ import oracles
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from nas_jax import network, ops
+from nas_jax import layers, network, ops
 from nas_jax.architecture import Architecture
 from nas_jax.config import MBCONV_CANDIDATES
 from nas_jax.parts import Block, Classifier, Head, OpSpec, Stem
@@ -226,8 +226,8 @@ def batch_norm(train, scale, bias, mean, var, x):
         "batch_stats": {"mean": mean, "var": var},
     }
     if not train:
-        return ops.BatchNorm().apply(variables, x, False), variables["batch_stats"]
-    y, updated = ops.BatchNorm().apply(variables, x, True, mutable=["batch_stats"])
+        return layers.BatchNorm().apply(variables, x, False), variables["batch_stats"]
+    y, updated = layers.BatchNorm().apply(variables, x, True, mutable=["batch_stats"])
     return y, updated["batch_stats"]
 
 
@@ -313,7 +313,7 @@ def test_batch_norm_of_a_single_value_stays_finite():
 
 def test_relu6_and_its_gradient_at_and_outside_the_ends():
     x = jnp.array([-1.0, 0.0, 1e-3, 3.0, 5.999, 6.0, 7.0])
-    y, gradient = jax.vmap(jax.value_and_grad(ops.relu6))(x)
+    y, gradient = jax.vmap(jax.value_and_grad(layers.relu6))(x)
     np.testing.assert_allclose(y, [0, 0, 1e-3, 3, 5.999, 6, 6])
     np.testing.assert_array_equal(gradient, [0, 0, 1, 1, 1, 0, 0])
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from nas_jax.architecture import Architecture
-from nas_jax.parts import Block, Classifier, Head, Part, Stem
+from nas_jax.parts import Block, Classifier, Head, NormConv, Part, Stem
 from nas_jax.report.markup import Html, element, join
 from nas_jax.report.quantities import decimals
 from nas_jax.report.styles import kernel_colour
@@ -96,12 +96,11 @@ def _out(part: Part) -> int:
 
 def _output_size(part: Part) -> int:
     match part:
-        case Stem() | Block():
-            return part.output_size
         case Head():
             return part.input_size
         case Classifier():
             return 1
+    return part.output_size
 
 
 def _op(part: Part) -> str:
@@ -114,6 +113,9 @@ def _op(part: Part) -> str:
             return "head k1"
         case Classifier():
             return "classifier"
+        case NormConv():
+            return f"conv k{part.kernel}"
+    return type(part).__name__.lower()
 
 
 def _row(index: int, part: Part, ms: float | None, digits: int, units: float) -> Html:

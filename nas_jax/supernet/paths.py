@@ -149,25 +149,19 @@ def _through_layers(
     fixed: PyTree,
     fixed_stats: PyTree,
     images: Images,
-    layer_fn: Callable[[int, LayerSpec, Array], Array],
+    layer_fn: Callable[[int, Array], Array],
     *,
     train: bool,
 ) -> tuple[Logits, PyTree]:
-    """Fixed parts around the searchable layers; shortcuts added here."""
+    """Fixed parts around the searchable layers, as the space puts them together."""
     new_stats = {}
 
     def run(name: str, x: Array) -> Array:
-        part = storage.fixed_parts(space)[name]
+        part = space.fixed[name]
         y, new_stats[name] = ops.apply(part, fixed[name], fixed_stats[name], x, train)
         return y
 
-    x = run("stem", jnp.asarray(images))
-    if space.first_block is not None:
-        x = run("first_block", x)
-    for index, layer in enumerate(space.layers):
-        y = layer_fn(index, layer, x)
-        x = x + y if layer.shortcut else y
-    return run("classifier", run("head", x)), new_stats
+    return space.forward(run, layer_fn, jnp.asarray(images)), new_stats
 
 
 def apply(
@@ -186,18 +180,20 @@ def apply(
       rows: Int `[L]`, from `rows_of(space, path)`.
       images: Float `[B H W C]`, normalised.
     """
-    layer_stats: list[Array] = []
+    layer_stats: dict[int, Array] = {}
 
-    def one_path(index: int, layer: LayerSpec, x: Array) -> Array:
+    def one_path(index: int, x: Array) -> Array:
         row, stats = sampled["layers"][index], sampled_stats["layers"][index]
-        y, new = mixed_op(layer, rows[index], row, stats, x)
-        layer_stats.append(new)
+        y, layer_stats[index] = mixed_op(
+            space.layers[index], rows[index], row, stats, x
+        )
         return y
 
     logits, new_stats = _through_layers(
         space, sampled, sampled_stats, images, one_path, train=True
     )
-    return logits, {**new_stats, "layers": layer_stats}
+    in_order = [layer_stats[index] for index in range(len(space.layers))]
+    return logits, {**new_stats, "layers": in_order}
 
 
 def apply_two_path(
@@ -216,9 +212,9 @@ def apply_two_path(
     active, inactive = (storage.rows_of(space, path) for path in pair)
     first, second = storage.gather(params, active), storage.gather(params, inactive)
 
-    def two_path(index: int, layer: LayerSpec, x: Array) -> Array:
+    def two_path(index: int, x: Array) -> Array:
         indices = jnp.stack([active[index], inactive[index]])
         rows = (first["layers"][index], second["layers"][index])
-        return two_path_op(layer, gates[index], indices, rows, x)
+        return two_path_op(space.layers[index], gates[index], indices, rows, x)
 
     return _through_layers(space, params, batch_stats, images, two_path, train=True)[0]

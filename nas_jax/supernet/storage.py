@@ -18,10 +18,8 @@ from jaxtyping import Array, Float, Int
 from nas_jax import ops
 from nas_jax.architecture import Architecture, path_of
 from nas_jax.base import Path, PRNGKey, PyTree
-from nas_jax.parts import Block, OpSpec, Part
+from nas_jax.parts import Block, OpSpec
 from nas_jax.space import LayerSpec, SearchSpace
-
-_FIXED_NAMES = ("stem", "first_block", "head", "classifier")
 
 
 def _size(shapes: PyTree) -> int:
@@ -54,19 +52,10 @@ def _table(trees: list[PyTree]) -> Float[Array, "N P"]:
     return jnp.stack([ravel(tree, longest) for tree in trees])
 
 
-def fixed_parts(space: SearchSpace) -> dict[str, Part]:
-    parts = (space.stem, space.first_block, space.head, space.classifier)
-    return {
-        name: part
-        for name, part in zip(_FIXED_NAMES, parts, strict=True)
-        if part is not None
-    }
-
-
 @functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, space: SearchSpace) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics of all candidates."""
-    fixed = fixed_parts(space)
+    fixed = space.fixed
     blocks = [blocks_of(layer) for layer in space.layers]
     made = iter(ops.init_all(key, [*fixed.values(), *itertools.chain(*blocks)]))
     params: dict[str, Any] = {}
@@ -118,10 +107,9 @@ def extract(
     ]
     plain = []
     for index, tree in enumerate((params, batch_stats)):
-        first = [tree["first_block"]] if "first_block" in tree else []
-        blocks = [*first, *(one[index] for one in chosen)]
-        fixed = {name: tree[name] for name in ("stem", "head", "classifier")}
-        plain.append({**fixed, "blocks": blocks})
+        fixed = {name: tree[name] for name in space.fixed}
+        first = [fixed.pop("first_block")] if "first_block" in fixed else []
+        plain.append({**fixed, "blocks": [*first, *(one[index] for one in chosen)]})
     return plain[0], plain[1]
 
 

@@ -1,0 +1,282 @@
+"""Linen modules of the parts of a network.
+
+Conventions of the reference: convolutions without bias, k//2 padding on every side at
+every stride, ReLU6 in mobile parts, batch normalisation with eps 1e-3 whose running
+variance takes the *unbiased* batch variance (Flax's own takes the biased one).
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from nas_jax.depthwise import depthwise
+from nas_jax.parts import Block, Classifier, NormConv, Stem, Widen
+
+# Modules declare shapes only; the initial values are made by `ops.init`.
+_ZEROS = nn.initializers.zeros
+
+BN_EPS = 1e-3
+BN_MOMENTUM = 0.1  # weight of the new value, as PyTorch counts it
+
+
+class BatchNorm(nn.Module):
+    """y = scale (x - mean) / sqrt(var + eps) + bias over the last axis.
+
+    With `train`, mean and (biased) variance are the batch's, and the running values
+    move by `BN_MOMENTUM` towards the batch mean and the unbiased batch variance.
+    """
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch C"], train: bool) -> Array:
+        channels = x.shape[-1]
+        scale = self.param("scale", _ZEROS, (channels,))
+        bias = self.param("bias", _ZEROS, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        if not train:
+            inverse = scale * lax.rsqrt(running_var.value + BN_EPS)
+            return (x - running_mean.value) * inverse + bias
+        y, mean, var = _normalise(x, scale, bias)
+        if self.is_mutable_collection("batch_stats") and not self.is_initializing():
+            count = x.size // channels
+            unbiased = var * (count / max(count - 1, 1))
+            running_mean.value += BN_MOMENTUM * (mean - running_mean.value)
+            running_var.value += BN_MOMENTUM * (unbiased - running_var.value)
+        return y
+
+
+def _channel_sum(x: Array) -> Array:
+    # Behind a barrier the sum is a plain reduction, which XLA:CPU runs vectorised;
+    # fused with the product that made x it would run scalar.
+    return lax.optimization_barrier(x).sum(tuple(range(x.ndim - 1)))
+
+
+@jax.custom_vjp
+def _normalise(x: Array, scale: Array, bias: Array) -> tuple[Array, Array, Array]:
+    """Normalised x, batch mean and biased batch variance, per channel."""
+    return _normalise_forward(x, scale, bias)[0]
+
+
+def _normalise_forward(x: Array, scale: Array, bias: Array) -> tuple[Any, Any]:
+    count = x.size // x.shape[-1]
+    mean = _channel_sum(x) / count
+    centred = x - mean
+    var = _channel_sum(centred * centred) / count
+    inverse = lax.rsqrt(var + BN_EPS)
+    y = centred * (scale * inverse) + bias
+    return (y, mean, var), (x, scale, mean, inverse)
+
+
+def _normalise_backward(residuals: Any, cotangents: Any) -> tuple[Array, Array, Array]:
+    # The running statistics are no function of the loss: only dy counts.
+    x, scale, mean, inverse = residuals
+    dy = cotangents[0]
+    count = x.size // x.shape[-1]
+    normalised = (x - mean) * inverse
+    dbias = _channel_sum(dy)
+    dscale = _channel_sum(dy * normalised)
+    dx = (scale * inverse) * (dy - dbias / count - normalised * (dscale / count))
+    return dx, dscale, dbias
+
+
+_normalise.defvjp(_normalise_forward, _normalise_backward)
+
+
+@jax.custom_jvp
+def relu6(x: Array) -> Array:
+    """min(max(x, 0), 6); the derivative is 1 strictly between."""
+    return jnp.clip(x, 0.0, 6.0)
+
+
+@relu6.defjvp
+def _relu6_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    y = relu6(primals[0])
+    # From the output alone, so that the input need not be kept for the backward pass.
+    return y, jnp.where((y > 0) & (y < 6), tangents[0], 0)
+
+
+class Kernel(nn.Module):
+    """The bare weights of a convolution."""
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self) -> Array:
+        return self.param("kernel", _ZEROS, self.shape)
+
+
+class Pointwise(nn.Module):
+    """1x1 convolution as one matrix product, BN, and ReLU6 if `activate`."""
+
+    channels: int
+    activate: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        shape = (1, 1, x.shape[-1], self.channels)
+        kernel = self.param("kernel", _ZEROS, shape)
+        y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+        y = BatchNorm(name="bn")(y.reshape(*x.shape[:-1], self.channels), train)
+        return relu6(y) if self.activate else y
+
+
+class Separable(nn.Module):
+    """BN, ReLU, depthwise k x k (dilated for `dil`), pointwise 1x1."""
+
+    block: Block
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        block, k = self.block, self.block.op.kernel
+        x = jax.nn.relu(BatchNorm(name="bn")(x, train))
+        filters = Kernel((k, k, 1, block.in_channels), name="depthwise")()
+        x = depthwise(x, filters, block.stride, block.op.dilation)
+        mix = Kernel((1, 1, block.in_channels, block.out_channels), name="pointwise")()
+        return x @ mix[0, 0]
+
+
+class Pool(nn.Module):
+    """Average or maximum over k x k at stride 1; what lies outside does not count."""
+
+    block: Block
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        window = (self.block.op.kernel,) * 2
+        if self.block.op.kind == "max":
+            return nn.max_pool(x, window, padding="SAME")
+        return nn.avg_pool(x, window, padding="SAME", count_include_pad=False)
+
+
+class Depthwise(nn.Module):
+    """Depthwise k x k convolution, BN, ReLU6."""
+
+    kernel_size: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        k = self.kernel_size
+        kernel = self.param("kernel", _ZEROS, (k, k, 1, x.shape[-1]))
+        return relu6(BatchNorm(name="bn")(depthwise(x, kernel, self.stride), train))
+
+
+class MBConv(nn.Module):
+    """Inverted bottleneck: expand 1x1, depthwise k x k, project 1x1.
+
+    BN after each, ReLU6 after the first two; no expansion layer at expansion 1. The
+    shortcut is not part of it: it belongs to the block.
+    """
+
+    block: Block
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        block = self.block
+        if block.op.expansion > 1:
+            x = Pointwise(block.inner_channels, True, name="expand")(x, train)
+        x = Depthwise(block.op.kernel, block.stride, name="depthwise")(x, train)
+        return Pointwise(block.out_channels, False, name="project")(x, train)
+
+
+class Identity(nn.Module):
+    """Output x."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        return x
+
+
+class Zero(nn.Module):
+    """Output 0: with the shortcut around it, the block is the identity."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        return jnp.zeros_like(x)
+
+
+class StemConv(nn.Module):
+    """Dense k x k convolution, BN, ReLU6."""
+
+    stem: Stem
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        stem, k = self.stem, self.stem.kernel
+        kernel = self.param(
+            "kernel", _ZEROS, (k, k, stem.in_channels, stem.out_channels)
+        )
+        y = BatchNorm(name="bn")(_convolve(x, kernel, stem.stride), train)
+        return relu6(y) if stem.activate else y
+
+
+def _convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
+    k = kernel.shape[0]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=[(k // 2, k // 2)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+class NormActivation(nn.Module):
+    """BN, and ReLU if `activate`."""
+
+    activate: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        y = BatchNorm(name="bn")(x, train)
+        return jax.nn.relu(y) if self.activate else y
+
+
+class NormConvolution(nn.Module):
+    """BN, ReLU if asked for, convolution; output channels shuffled between groups."""
+
+    part: NormConv
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        part, k, groups = self.part, self.part.kernel, self.part.groups
+        x = NormActivation(part.activate, name="norm")(x, train)
+        shape = (k, k, part.in_channels // groups, part.out_channels)
+        y = _convolve(x, Kernel(shape, name="conv")(), part.stride, groups)
+        grouped = y.reshape(*y.shape[:-1], groups, part.out_channels // groups)
+        return grouped.swapaxes(-1, -2).reshape(y.shape)
+
+
+class Widening(nn.Module):
+    """Average pooling over stride x stride, zeros for the missing channels."""
+
+    part: Widen
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        part = self.part
+        if part.stride > 1:
+            window = (part.stride, part.stride)
+            x = nn.avg_pool(x, window, strides=window)
+        missing = part.out_channels - part.in_channels
+        return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
+
+
+class Linear(nn.Module):
+    """Global average pooling, then a linear layer with bias."""
+
+    classifier: Classifier
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B H W C"], train: bool
+    ) -> Float[Array, "B classes"]:
+        part = self.classifier
+        kernel = self.param("kernel", _ZEROS, (part.in_channels, part.classes))
+        bias = self.param("bias", _ZEROS, (part.classes,))
+        return x.mean((1, 2)) @ kernel + bias
