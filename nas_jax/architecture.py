@@ -5,6 +5,7 @@ through JSON unchanged.
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax.parts import BN_EPS, Block, Classifier, Head, OpSpec, Part, Stem
 from nas_jax.space import SearchSpace
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A plain network: stem, blocks (the fixed first one included), head, classifier.
+
+    `bn_eps` is the epsilon of all its batch normalisations: y = scale (x - mean) /
+    sqrt(var + eps) + bias. Networks of a search space have the default, which is the
+    reference's; imported weights need the value that they were trained with.
 
     Raises `ValueError` if the widths or sizes of neighbouring parts do not fit.
     """
@@ -28,6 +33,7 @@ class Architecture:
     blocks: tuple[Block, ...]
     head: Head
     classifier: Classifier
+    bn_eps: float = BN_EPS
 
     def __post_init__(self) -> None:
         # it becomes the name of a folder
@@ -40,6 +46,11 @@ class Architecture:
             raise ValueError(
                 f"architecture {self.name!r}: expected a stem kernel of odd size "
                 f"(padding is k//2), got {self.stem.kernel}"
+            )
+        if not 0 < self.bn_eps < math.inf:
+            raise ValueError(
+                f"architecture {self.name!r}: expected a positive bn_eps, got "
+                f"{self.bn_eps}"
             )
         channels, size = self.stem.out_channels, self.stem.output_size
         for index, block in enumerate(self.blocks):
@@ -152,6 +163,7 @@ def to_json(architecture: Architecture) -> str:
         ],
         "head": {"out": architecture.head.out_channels},
         "classes": architecture.classifier.classes,
+        "bn_eps": float(architecture.bn_eps),
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -169,7 +181,10 @@ def _field(document: Any, key: str, kind: type) -> Any:
 
 
 def from_json(text: str) -> Architecture:
-    """Reads what `to_json` wrote; raises `ValueError` naming what is wrong."""
+    """Reads what `to_json` wrote; raises `ValueError` naming what is wrong.
+
+    A document without `bn_eps`, as older versions wrote it, means 1e-3.
+    """
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -204,4 +219,5 @@ def from_json(text: str) -> Architecture:
         classifier=Classifier(
             head.out_channels, _field(document, "classes", int), size
         ),
+        bn_eps=_field(document, "bn_eps", float) if "bn_eps" in document else BN_EPS,
     )

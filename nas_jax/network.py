@@ -56,7 +56,9 @@ def apply(
     for part, part_params, part_stats in zip(
         architecture.parts, _parts_of(params), _parts_of(batch_stats), strict=True
     ):
-        y, new_stats = ops.apply(part, part_params, part_stats, x, train)
+        y, new_stats = ops.apply(
+            part, part_params, part_stats, x, train, architecture.bn_eps
+        )
         x = x + y if getattr(part, "shortcut", False) else y
         updated.append(new_stats)
     return x, _assemble(tuple(updated))

@@ -2,8 +2,7 @@
 
 `module(part)` gives the module of a part; `init` and `apply` work on plain pytrees.
 Conventions of the reference: convolutions without bias, k//2 padding on every side at
-every stride, ReLU6, batch normalisation with eps 1e-3 whose running variance takes the
-*unbiased* batch variance (Flax's own takes the biased one).
+every stride, ReLU6, batch normalisation of `batch_norm` with eps 1e-3 or the network's.
 """
 
 import functools
@@ -19,77 +18,12 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from nas_jax.base import PRNGKey, PyTree
+from nas_jax.batch_norm import BatchNorm
 from nas_jax.depthwise import depthwise
-from nas_jax.parts import Block, Classifier, Head, Part, Stem
+from nas_jax.parts import BN_EPS, Block, Classifier, Head, Part, Stem
 
 # Modules declare shapes only; the initial values are made by `init` below.
 _ZEROS = nn.initializers.zeros
-
-BN_EPS = 1e-3
-BN_MOMENTUM = 0.1  # weight of the new value, as PyTorch counts it
-
-
-class BatchNorm(nn.Module):
-    """y = scale (x - mean) / sqrt(var + eps) + bias over the last axis.
-
-    With `train`, mean and (biased) variance are the batch's, and the running values
-    move by `BN_MOMENTUM` towards the batch mean and the unbiased batch variance.
-    """
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*batch C"], train: bool) -> Array:
-        channels = x.shape[-1]
-        scale = self.param("scale", _ZEROS, (channels,))
-        bias = self.param("bias", _ZEROS, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if not train:
-            inverse = scale * lax.rsqrt(running_var.value + BN_EPS)
-            return (x - running_mean.value) * inverse + bias
-        y, mean, var = _normalise(x, scale, bias)
-        if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            count = x.size // channels
-            unbiased = var * (count / max(count - 1, 1))
-            running_mean.value += BN_MOMENTUM * (mean - running_mean.value)
-            running_var.value += BN_MOMENTUM * (unbiased - running_var.value)
-        return y
-
-
-def _channel_sum(x: Array) -> Array:
-    # Behind a barrier the sum is a plain reduction, which XLA:CPU runs vectorised;
-    # fused with the product that made x it would run scalar.
-    return lax.optimization_barrier(x).sum(tuple(range(x.ndim - 1)))
-
-
-@jax.custom_vjp
-def _normalise(x: Array, scale: Array, bias: Array) -> tuple[Array, Array, Array]:
-    """Normalised x, batch mean and biased batch variance, per channel."""
-    return _normalise_forward(x, scale, bias)[0]
-
-
-def _normalise_forward(x: Array, scale: Array, bias: Array) -> tuple[Any, Any]:
-    count = x.size // x.shape[-1]
-    mean = _channel_sum(x) / count
-    centred = x - mean
-    var = _channel_sum(centred * centred) / count
-    inverse = lax.rsqrt(var + BN_EPS)
-    y = centred * (scale * inverse) + bias
-    return (y, mean, var), (x, scale, mean, inverse)
-
-
-def _normalise_backward(residuals: Any, cotangents: Any) -> tuple[Array, Array, Array]:
-    # The running statistics are no function of the loss: only dy counts.
-    x, scale, mean, inverse = residuals
-    dy = cotangents[0]
-    count = x.size // x.shape[-1]
-    normalised = (x - mean) * inverse
-    dbias = _channel_sum(dy)
-    dscale = _channel_sum(dy * normalised)
-    dx = (scale * inverse) * (dy - dbias / count - normalised * (dscale / count))
-    return dx, dscale, dbias
-
-
-_normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
 @jax.custom_jvp
@@ -110,13 +44,15 @@ class Pointwise(nn.Module):
 
     channels: int
     activate: bool
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         shape = (1, 1, x.shape[-1], self.channels)
         kernel = self.param("kernel", _ZEROS, shape)
         y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
-        y = BatchNorm(name="bn")(y.reshape(*x.shape[:-1], self.channels), train)
+        y = y.reshape(*x.shape[:-1], self.channels)
+        y = BatchNorm(self.bn_eps, name="bn")(y, train)
         return relu6(y) if self.activate else y
 
 
@@ -125,12 +61,14 @@ class Depthwise(nn.Module):
 
     kernel_size: int
     stride: int
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         k = self.kernel_size
         kernel = self.param("kernel", _ZEROS, (k, k, 1, x.shape[-1]))
-        return relu6(BatchNorm(name="bn")(depthwise(x, kernel, self.stride), train))
+        y = depthwise(x, kernel, self.stride)
+        return relu6(BatchNorm(self.bn_eps, name="bn")(y, train))
 
 
 class MBConv(nn.Module):
@@ -141,14 +79,15 @@ class MBConv(nn.Module):
     """
 
     block: Block
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        block = self.block
+        block, eps = self.block, self.bn_eps
         if block.op.expansion > 1:
-            x = Pointwise(block.inner_channels, True, name="expand")(x, train)
-        x = Depthwise(block.op.kernel, block.stride, name="depthwise")(x, train)
-        return Pointwise(block.out_channels, False, name="project")(x, train)
+            x = Pointwise(block.inner_channels, True, eps, name="expand")(x, train)
+        x = Depthwise(block.op.kernel, block.stride, eps, name="depthwise")(x, train)
+        return Pointwise(block.out_channels, False, eps, name="project")(x, train)
 
 
 class Zero(nn.Module):
@@ -163,6 +102,7 @@ class StemConv(nn.Module):
     """Dense k x k convolution, BN, ReLU6."""
 
     stem: Stem
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
@@ -177,7 +117,7 @@ class StemConv(nn.Module):
             padding=[(k // 2, k // 2)] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        return relu6(BatchNorm(name="bn")(y, train))
+        return relu6(BatchNorm(self.bn_eps, name="bn")(y, train))
 
 
 class Linear(nn.Module):
@@ -195,17 +135,17 @@ class Linear(nn.Module):
         return x.mean((1, 2)) @ kernel + bias
 
 
-def module(part: Part) -> nn.Module:
+def module(part: Part, bn_eps: float = BN_EPS) -> nn.Module:
     """The module of a part; of a block without its shortcut."""
     match part:
         case Stem():
-            return StemConv(part)
+            return StemConv(part, bn_eps)
         case Block() if part.op.kind == "zero":
             return Zero()
         case Block():
-            return MBConv(part)
+            return MBConv(part, bn_eps)
         case Head():
-            return Pointwise(part.out_channels, True)
+            return Pointwise(part.out_channels, True, bn_eps)
         case Classifier():
             return Linear(part)
 
@@ -274,13 +214,20 @@ def init_all(key: PRNGKey, parts: Sequence[Part]) -> list[tuple[PyTree, PyTree]]
 
 
 def apply(
-    part: Part, params: PyTree, batch_stats: PyTree, x: Array, train: bool
+    part: Part,
+    params: PyTree,
+    batch_stats: PyTree,
+    x: Array,
+    train: bool,
+    bn_eps: float = BN_EPS,
 ) -> tuple[Array, PyTree]:
     """Output of a part and its batch statistics, updated if `train`."""
     variables = {"params": params, "batch_stats": batch_stats}
     if not train:
-        y: Any = module(part).apply(variables, x, False)
+        y: Any = module(part, bn_eps).apply(variables, x, False)
         return y, batch_stats
-    outputs: Any = module(part).apply(variables, x, True, mutable=["batch_stats"])
+    outputs: Any = module(part, bn_eps).apply(
+        variables, x, True, mutable=["batch_stats"]
+    )
     y, updated = outputs
     return y, updated.get("batch_stats", {})

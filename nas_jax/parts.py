@@ -7,6 +7,9 @@ part has a readable `key`, which is its name in latency tables.
 import re
 from dataclasses import dataclass
 
+# epsilon of every batch normalisation, unless a network says otherwise
+BN_EPS = 1e-3
+
 _OP_NAME = re.compile(r"mb([1-9])_k([1-9]\d*)")
 
 

@@ -173,7 +173,7 @@ def assert_refused(text, message):
 
 def test_written_fields_are_all_listed_here():
     document = json.loads(architecture.to_json(NETWORK))
-    assert set(document) == {path[0] for path in FIELDS}
+    assert set(document) == {path[0] for path in FIELDS} | {"bn_eps"}
     assert set(document["stem"]) == {"out", "stride", "kernel"}
     assert set(document["blocks"][2]) == {"op", "out", "stride", "shortcut"}
     assert set(document["head"]) == {"out"}
@@ -200,6 +200,26 @@ def test_number_below_one_is_refused(path, value):
 @pytest.mark.parametrize("path", NUMBERS, ids=lambda path: ".".join(map(str, path)))
 def test_true_is_no_width(path):
     assert_refused(changed(*path, value=True), f"'{path[-1]}' of type int, got True")
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1])
+def test_epsilon_of_batch_normalisation_is_written_and_read(eps):
+    network = dataclasses.replace(NETWORK, bn_eps=eps)
+    assert json.loads(architecture.to_json(network))["bn_eps"] == eps
+    assert architecture.from_json(architecture.to_json(network)) == network != NETWORK
+
+
+def test_older_file_without_epsilon_means_one_thousandth():
+    assert architecture.from_json(changed("bn_eps", value=None)).bn_eps == 1e-3
+
+
+@pytest.mark.parametrize("eps", [0.0, -1e-3, float("nan"), float("inf")])
+def test_epsilon_that_is_not_positive_is_refused(eps):
+    assert_refused(changed("bn_eps", value=eps), "'net': expected a positive bn_eps")
+
+
+def test_epsilon_of_wrong_type_is_refused():
+    assert_refused(changed("bn_eps", value="1e-3"), "expected 'bn_eps' of type float")
 
 
 def test_unknown_operation_is_refused():

@@ -18,7 +18,7 @@ ROWS = {
     "words": ("base", "config"),
     "static": ("parts", "space", "architecture"),
     "parts": (
-        *("rng", "batches", "depthwise", "ops", "counts"),
+        *("rng", "batches", "batch_norm", "depthwise", "ops", "counts"),
         *("gates", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),
