@@ -373,6 +373,12 @@ def test_describe_prints_one_json_object_with_the_totals_of_the_space(capsys):
     assert size["architectures"] == 221502229807900608
 
 
+def test_describe_knows_the_published_networks(capsys):
+    assert cli.main(["describe", "proxyless_gpu", "--json"]) == 0
+    size = json.loads(capsys.readouterr().out)
+    assert (size["macs"], size["params"]) == (465_260_160, 7_119_848)
+
+
 def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys):
     searched = space.mobile(shipped.load_experiment("digits_cpu").space)
     ops = [OpSpec.parse("mb3_k5")] * len(searched.layers)
