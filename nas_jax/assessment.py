@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from nas_jax import (
-    architecture,
+    architecture_json,
     checkpoint,
     counts,
     onnx_graph,
@@ -54,7 +54,7 @@ def assess(
         size = counts.describe(model.architecture)
         timing = measured[name]
         results[name] = {
-            "architecture": json.loads(architecture.to_json(model.architecture)),
+            "architecture": json.loads(architecture_json.to_json(model.architecture)),
             "test_accuracy": test_accuracy(model, test),
             "test_images": len(test.labels),
             "params": size["params"],

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from nas_jax import architecture, network, train
+from nas_jax import architecture_json, network, train
 from nas_jax.architecture import Architecture
 from nas_jax.base import Images, Logits, PyTree
 
@@ -66,7 +66,7 @@ def save_model(folder: Path, model: Model) -> None:
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(partial / "weights", weights)
     (partial / "digests.json").write_text(json.dumps(_digests(weights), indent=1))
-    text = architecture.to_json(model.architecture)
+    text = architecture_json.to_json(model.architecture)
     (partial / "architecture.json").write_text(text)
     partial.rename(folder)
 
@@ -82,7 +82,7 @@ def load_model(folder: str | Path) -> Model:
             f"{folder}: expected a saved network (architecture.json, weights), found "
             "none; networks are saved by 'nas_jax search' and 'nas_jax train'"
         )
-    found = architecture.from_json((folder / "architecture.json").read_text())
+    found = architecture_json.from_json((folder / "architecture.json").read_text())
     params, batch_stats = network.shapes(found)
     target = {"params": params, "batch_stats": batch_stats}
     try:

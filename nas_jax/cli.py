@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas_jax import overrides, shipped
+from nas_jax import architecture_json, overrides, shipped
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
@@ -171,7 +171,7 @@ def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 
 def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture, pipeline, problem, run_folder, terminal
+    from nas_jax import pipeline, problem, run_folder, terminal
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -187,7 +187,7 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
         network = run_folder.read_architecture(source)
         problem.check_network(experiment, network)
         folder = run_folder.create(experiment, options.out, RUNS)
-        text = architecture.to_json(network)
+        text = architecture_json.to_json(network)
         run_folder.write_text(folder / "architecture.json", text)
     else:
         raise ValueError(

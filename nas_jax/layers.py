@@ -1,11 +1,9 @@
 """Linen modules of the parts of a network.
 
 Conventions of the reference: convolutions without bias, k//2 padding on every side at
-every stride, ReLU6 in mobile parts, batch normalisation with eps 1e-3 whose running
-variance takes the *unbiased* batch variance (Flax's own takes the biased one).
+every stride, ReLU6 in mobile parts and ReLU in tree cells, batch normalisation of
+`batch_norm` with eps 1e-3 or the network's.
 """
-
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,77 +11,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from nas_jax.batch_norm import BatchNorm
 from nas_jax.depthwise import depthwise
-from nas_jax.parts import Block, Classifier, NormConv, Stem, Widen
+from nas_jax.parts import BN_EPS, Block, Classifier, NormConv, Stem, Widen
 
 # Modules declare shapes only; the initial values are made by `ops.init`.
 _ZEROS = nn.initializers.zeros
-
-BN_EPS = 1e-3
-BN_MOMENTUM = 0.1  # weight of the new value, as PyTorch counts it
-
-
-class BatchNorm(nn.Module):
-    """y = scale (x - mean) / sqrt(var + eps) + bias over the last axis.
-
-    With `train`, mean and (biased) variance are the batch's, and the running values
-    move by `BN_MOMENTUM` towards the batch mean and the unbiased batch variance.
-    """
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*batch C"], train: bool) -> Array:
-        channels = x.shape[-1]
-        scale = self.param("scale", _ZEROS, (channels,))
-        bias = self.param("bias", _ZEROS, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if not train:
-            inverse = scale * lax.rsqrt(running_var.value + BN_EPS)
-            return (x - running_mean.value) * inverse + bias
-        y, mean, var = _normalise(x, scale, bias)
-        if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            count = x.size // channels
-            unbiased = var * (count / max(count - 1, 1))
-            running_mean.value += BN_MOMENTUM * (mean - running_mean.value)
-            running_var.value += BN_MOMENTUM * (unbiased - running_var.value)
-        return y
-
-
-def _channel_sum(x: Array) -> Array:
-    # Behind a barrier the sum is a plain reduction, which XLA:CPU runs vectorised;
-    # fused with the product that made x it would run scalar.
-    return lax.optimization_barrier(x).sum(tuple(range(x.ndim - 1)))
-
-
-@jax.custom_vjp
-def _normalise(x: Array, scale: Array, bias: Array) -> tuple[Array, Array, Array]:
-    """Normalised x, batch mean and biased batch variance, per channel."""
-    return _normalise_forward(x, scale, bias)[0]
-
-
-def _normalise_forward(x: Array, scale: Array, bias: Array) -> tuple[Any, Any]:
-    count = x.size // x.shape[-1]
-    mean = _channel_sum(x) / count
-    centred = x - mean
-    var = _channel_sum(centred * centred) / count
-    inverse = lax.rsqrt(var + BN_EPS)
-    y = centred * (scale * inverse) + bias
-    return (y, mean, var), (x, scale, mean, inverse)
-
-
-def _normalise_backward(residuals: Any, cotangents: Any) -> tuple[Array, Array, Array]:
-    # The running statistics are no function of the loss: only dy counts.
-    x, scale, mean, inverse = residuals
-    dy = cotangents[0]
-    count = x.size // x.shape[-1]
-    normalised = (x - mean) * inverse
-    dbias = _channel_sum(dy)
-    dscale = _channel_sum(dy * normalised)
-    dx = (scale * inverse) * (dy - dbias / count - normalised * (dscale / count))
-    return dx, dscale, dbias
-
-
-_normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
 @jax.custom_jvp
@@ -114,13 +47,16 @@ class Pointwise(nn.Module):
 
     channels: int
     activate: bool
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         shape = (1, 1, x.shape[-1], self.channels)
         kernel = self.param("kernel", _ZEROS, shape)
         y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
-        y = BatchNorm(name="bn")(y.reshape(*x.shape[:-1], self.channels), train)
+        y = BatchNorm(self.bn_eps, name="bn")(
+            y.reshape(*x.shape[:-1], self.channels), train
+        )
         return relu6(y) if self.activate else y
 
 
@@ -128,11 +64,12 @@ class Separable(nn.Module):
     """BN, ReLU, depthwise k x k (dilated for `dil`), pointwise 1x1."""
 
     block: Block
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         block, k = self.block, self.block.op.kernel
-        x = jax.nn.relu(BatchNorm(name="bn")(x, train))
+        x = jax.nn.relu(BatchNorm(self.bn_eps, name="bn")(x, train))
         filters = Kernel((k, k, 1, block.in_channels), name="depthwise")()
         x = depthwise(x, filters, block.stride, block.op.dilation)
         mix = Kernel((1, 1, block.in_channels, block.out_channels), name="pointwise")()
@@ -157,12 +94,15 @@ class Depthwise(nn.Module):
 
     kernel_size: int
     stride: int
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         k = self.kernel_size
         kernel = self.param("kernel", _ZEROS, (k, k, 1, x.shape[-1]))
-        return relu6(BatchNorm(name="bn")(depthwise(x, kernel, self.stride), train))
+        return relu6(
+            BatchNorm(self.bn_eps, name="bn")(depthwise(x, kernel, self.stride), train)
+        )
 
 
 class MBConv(nn.Module):
@@ -173,14 +113,15 @@ class MBConv(nn.Module):
     """
 
     block: Block
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        block = self.block
+        block, eps = self.block, self.bn_eps
         if block.op.expansion > 1:
-            x = Pointwise(block.inner_channels, True, name="expand")(x, train)
-        x = Depthwise(block.op.kernel, block.stride, name="depthwise")(x, train)
-        return Pointwise(block.out_channels, False, name="project")(x, train)
+            x = Pointwise(block.inner_channels, True, eps, name="expand")(x, train)
+        x = Depthwise(block.op.kernel, block.stride, eps, name="depthwise")(x, train)
+        return Pointwise(block.out_channels, False, eps, name="project")(x, train)
 
 
 class Identity(nn.Module):
@@ -203,6 +144,7 @@ class StemConv(nn.Module):
     """Dense k x k convolution, BN, ReLU6."""
 
     stem: Stem
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
@@ -210,7 +152,7 @@ class StemConv(nn.Module):
         kernel = self.param(
             "kernel", _ZEROS, (k, k, stem.in_channels, stem.out_channels)
         )
-        y = BatchNorm(name="bn")(_convolve(x, kernel, stem.stride), train)
+        y = BatchNorm(self.bn_eps, name="bn")(_convolve(x, kernel, stem.stride), train)
         return relu6(y) if stem.activate else y
 
 
@@ -230,10 +172,11 @@ class NormActivation(nn.Module):
     """BN, and ReLU if `activate`."""
 
     activate: bool
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        y = BatchNorm(name="bn")(x, train)
+        y = BatchNorm(self.bn_eps, name="bn")(x, train)
         return jax.nn.relu(y) if self.activate else y
 
 
@@ -241,11 +184,12 @@ class NormConvolution(nn.Module):
     """BN, ReLU if asked for, convolution; output channels shuffled between groups."""
 
     part: NormConv
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         part, k, groups = self.part, self.part.kernel, self.part.groups
-        x = NormActivation(part.activate, name="norm")(x, train)
+        x = NormActivation(part.activate, self.bn_eps, name="norm")(x, train)
         shape = (k, k, part.in_channels // groups, part.out_channels)
         y = _convolve(x, Kernel(shape, name="conv")(), part.stride, groups)
         grouped = y.reshape(*y.shape[:-1], groups, part.out_channels // groups)

@@ -68,7 +68,8 @@ def apply(
             tree["blocks"][slot] if isinstance(slot, int) else tree[slot]
             for tree in (params, batch_stats)
         )
-        y, updated[slot] = ops.apply(architecture.slots[slot], own, stats, x, train)
+        part = architecture.slots[slot]
+        y, updated[slot] = ops.apply(part, own, stats, x, train, architecture.bn_eps)
         return y
 
     logits = architecture.forward(run, jnp.asarray(images))

@@ -26,12 +26,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nas_jax.architecture import Architecture
-from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax.parts import BN_EPS, Block, Classifier, Head, OpSpec, Part, Stem
 
 OPSET = 17
 # The oldest file format that holds opset 17; onnxruntime reads it since 1.12.
 IR_VERSION = 8
-BN_EPS = 1e-3
 
 # Nested dicts and lists of arrays, as the module docstring lays them out.
 Weights = Any
@@ -66,10 +65,7 @@ def _convolutions(part: Part) -> list[_Conv]:
 
 
 def network(
-    architecture: Architecture,
-    params: Weights,
-    batch_stats: Weights,
-    bn_eps: float = BN_EPS,
+    architecture: Architecture, params: Weights, batch_stats: Weights
 ) -> onnx.ModelProto:
     """The graph of a whole network: `images` [batch C H W] -> `logits` [batch classes].
 
@@ -81,7 +77,7 @@ def network(
             f"params: expected {len(blocks)} blocks for architecture "
             f"{architecture.name!r}, got {len(params.get('blocks', ()))}; {_CURE}"
         )
-    graph = _Graph(params, batch_stats, bn_eps)
+    graph = _Graph(params, batch_stats, architecture.bn_eps)
     value = graph.part("stem", architecture.stem, "images")
     for index, block in enumerate(blocks):
         value = graph.part(f"blocks/{index}", block, value)

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from nas_jax import layers
 from nas_jax.base import PRNGKey, PyTree
 from nas_jax.parts import (
+    BN_EPS,
     OWN_OPERATIONS,
     Block,
     Classifier,
@@ -35,31 +36,31 @@ from nas_jax.parts import (
 _NAMES = ("kernel", "bias", "scale", "mean", "var")
 
 
-def module(part: Part) -> nn.Module:
+def module(part: Part, bn_eps: float = BN_EPS) -> nn.Module:
     """The module of a part; of a block without its shortcut."""
     match part:
         case Stem():
-            return layers.StemConv(part)
+            return layers.StemConv(part, bn_eps)
         case Block():
-            return _operation(part)
+            return _operation(part, bn_eps)
         case Head():
-            return layers.Pointwise(part.out_channels, True)
+            return layers.Pointwise(part.out_channels, True, bn_eps)
         case Classifier():
             return layers.Linear(part)
         case Norm():
-            return layers.NormActivation(part.activate)
+            return layers.NormActivation(part.activate, bn_eps)
         case NormConv():
-            return layers.NormConvolution(part)
+            return layers.NormConvolution(part, bn_eps)
         case Widen():
             return layers.Widening(part)
 
 
-def _operation(block: Block) -> nn.Module:
+def _operation(block: Block, bn_eps: float) -> nn.Module:
     match block.op.kind:
         case "mbconv":
-            return layers.MBConv(block)
+            return layers.MBConv(block, bn_eps)
         case "sep" | "dil":
-            return layers.Separable(block)
+            return layers.Separable(block, bn_eps)
         case "avg" | "max":
             return layers.Pool(block)
         case "identity":
@@ -181,13 +182,20 @@ def init_all(key: PRNGKey, parts: Sequence[Part]) -> list[tuple[PyTree, PyTree]]
 
 
 def apply(
-    part: Part, params: PyTree, batch_stats: PyTree, x: Array, train: bool
+    part: Part,
+    params: PyTree,
+    batch_stats: PyTree,
+    x: Array,
+    train: bool,
+    bn_eps: float = BN_EPS,
 ) -> tuple[Array, PyTree]:
     """Output of a part and its batch statistics, updated if `train`."""
     variables = {"params": params, "batch_stats": batch_stats}
     if not train:
-        y: Any = module(part).apply(variables, x, False)
+        y: Any = module(part, bn_eps).apply(variables, x, False)
         return y, batch_stats
-    outputs: Any = module(part).apply(variables, x, True, mutable=["batch_stats"])
+    outputs: Any = module(part, bn_eps).apply(
+        variables, x, True, mutable=["batch_stats"]
+    )
     y, updated = outputs
     return y, updated.get("batch_stats", {})

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+# epsilon of every batch normalisation, unless a network says otherwise
+BN_EPS = 1e-3
+
 _OP_NAME = re.compile(r"(mb[1-9]|sep|dil|avg|max)_k([1-9]\d*)")
 _PLAIN_OPS = ("zero", "identity")
 

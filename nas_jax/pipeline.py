@@ -19,6 +19,7 @@ import numpy as np
 
 from nas_jax import (
     architecture,
+    architecture_json,
     assessment,
     baselines,
     checkpoint,
@@ -162,7 +163,7 @@ def derive_run(folder: Path) -> Architecture:
     table = tables.load(folder / "latency_table.json")
     costs, _ = tables.costs(table, searched, "latency_table.json")
     found = derive.derive(searched, probs, costs)
-    text = architecture.to_json(found)
+    text = architecture_json.to_json(found)
     run_folder.write_text(folder / "architecture.json", text)
     return found
 

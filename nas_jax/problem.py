@@ -12,6 +12,7 @@ from nas_jax import (
     counts,
     latency,
     objective,
+    published,
     run_folder,
     shipped,
     space,
@@ -135,12 +136,15 @@ def check_network(experiment: Experiment, network: Architecture) -> None:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Size of a preset space, an experiment's space or an architecture file, for JSON.
+    """Size of what a name stands for, for JSON.
 
-    Raises `ValueError` naming the presets if `name` is none of these.
+    A preset space, a published network, an architecture file, or an experiment's space.
+    Raises `ValueError` naming the first two kinds if `name` is none of these.
     """
     if name in space.PRESETS:
         return counts.describe_space(space.PRESETS[name]())
+    if name in published.NAMES:
+        return counts.describe(published.get(name))
     if name.endswith(".json"):
         return counts.describe(run_folder.read_architecture(Path(name)))
     try:
@@ -149,7 +153,8 @@ def describe(name: str) -> dict[str, Any]:
         if Path(name).is_file():
             raise
         raise ValueError(
-            f"describe {name!r}: expected a space ({', '.join(space.PRESETS)}), an "
-            "architecture file (.json) or an experiment"
+            f"describe {name!r}: expected a space ({', '.join(space.PRESETS)}), a "
+            f"published network ({', '.join(published.NAMES)}), an architecture file "
+            "(.json) or an experiment"
         ) from error
     return counts.describe_space(space.mobile(experiment.space))

@@ -12,7 +12,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from nas_jax import architecture
+from nas_jax import architecture_json
 from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment
 
@@ -94,7 +94,7 @@ def read_architecture(path: Path) -> Architecture:
     """An architecture file; `ValueError` if there is none or it is not one."""
     if not path.is_file():
         raise ValueError(f"{path}: expected an architecture file, found none")
-    return architecture.from_json(path.read_text(encoding="utf-8"))
+    return architecture_json.from_json(path.read_text(encoding="utf-8"))
 
 
 def read_experiment(folder: Path) -> Experiment:

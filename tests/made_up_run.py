@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas_jax import architecture, counts
+from nas_jax import architecture, architecture_json, counts
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
 from nas_jax.report.folder import NETWORKS
@@ -119,7 +119,7 @@ def make_run(
         measured = predicted * (1.04 + 0.02 * rng.random())
         description = counts.describe(network)
         results[name] = {
-            "architecture": json.loads(architecture.to_json(network)),
+            "architecture": json.loads(architecture_json.to_json(network)),
             "test_accuracy": accuracies[name],
             "test_images": 1000,
             "params": description["params"],
@@ -174,7 +174,9 @@ def make_run(
     }
     for name, document in documents.items():
         (run / name).write_text(json.dumps(document))
-    (run / "architecture.json").write_text(architecture.to_json(networks["searched"]))
+    (run / "architecture.json").write_text(
+        architecture_json.to_json(networks["searched"])
+    )
     lines = _metrics(space, path, epochs, seed)
     (run / "metrics.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in lines)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_jax import architecture, space
+from nas_jax import architecture, architecture_json, space
 from nas_jax.config import SpaceConfig
 from nas_jax.parts import OpSpec
 
@@ -38,7 +38,7 @@ def paths(of):
 def test_json_round_trip_is_the_identity(drawn):
     of, path = drawn
     network = architecture.from_path(of, path, "n-1_e")
-    again = architecture.from_json(architecture.to_json(network))
+    again = architecture_json.from_json(architecture_json.to_json(network))
     assert again == network
     assert hash(again) == hash(network)
 
@@ -130,7 +130,7 @@ def test_parts_that_do_not_fit_are_refused(change, message):
 
 def changed(*path, value):
     """The JSON of NETWORK with one field set, or removed if `value` is None."""
-    document = json.loads(architecture.to_json(NETWORK))
+    document = json.loads(architecture_json.to_json(NETWORK))
     place = document
     for key in path[:-1]:
         place = place[key]
@@ -167,13 +167,13 @@ NUMBERS = [
 
 def assert_refused(text, message):
     with pytest.raises(ValueError, match=message) as error:
-        architecture.from_json(text)
+        architecture_json.from_json(text)
     assert "\n" not in str(error.value)
 
 
 def test_written_fields_are_all_listed_here():
-    document = json.loads(architecture.to_json(NETWORK))
-    assert set(document) == {path[0] for path in FIELDS}
+    document = json.loads(architecture_json.to_json(NETWORK))
+    assert set(document) == {path[0] for path in FIELDS} | {"bn_eps"}
     assert set(document["stem"]) == {"out", "stride", "kernel"}
     assert set(document["blocks"][2]) == {"op", "out", "stride", "shortcut"}
     assert set(document["head"]) == {"out"}
@@ -200,6 +200,30 @@ def test_number_below_one_is_refused(path, value):
 @pytest.mark.parametrize("path", NUMBERS, ids=lambda path: ".".join(map(str, path)))
 def test_true_is_no_width(path):
     assert_refused(changed(*path, value=True), f"'{path[-1]}' of type int, got True")
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1])
+def test_epsilon_of_batch_normalisation_is_written_and_read(eps):
+    network = dataclasses.replace(NETWORK, bn_eps=eps)
+    assert json.loads(architecture_json.to_json(network))["bn_eps"] == eps
+    assert (
+        architecture_json.from_json(architecture_json.to_json(network))
+        == network
+        != NETWORK
+    )
+
+
+def test_older_file_without_epsilon_means_one_thousandth():
+    assert architecture_json.from_json(changed("bn_eps", value=None)).bn_eps == 1e-3
+
+
+@pytest.mark.parametrize("eps", [0.0, -1e-3, float("nan"), float("inf")])
+def test_epsilon_that_is_not_positive_is_refused(eps):
+    assert_refused(changed("bn_eps", value=eps), "'net': expected a positive bn_eps")
+
+
+def test_epsilon_of_wrong_type_is_refused():
+    assert_refused(changed("bn_eps", value="1e-3"), "expected 'bn_eps' of type float")
 
 
 def test_unknown_operation_is_refused():
@@ -233,7 +257,7 @@ def test_json_that_is_no_architecture_is_refused(text):
 
 @pytest.mark.parametrize("entry", [None, 3, []])
 def test_block_that_is_no_object_is_refused(entry):
-    document = json.loads(architecture.to_json(NETWORK))
+    document = json.loads(architecture_json.to_json(NETWORK))
     document["blocks"][0] = entry
     assert_refused(json.dumps(document), "expected 'op' of type str")
 
@@ -241,8 +265,10 @@ def test_block_that_is_no_object_is_refused(entry):
 @pytest.mark.parametrize("name", ["", "../outside", "a/b", "a b", ".hidden"])
 def test_name_that_is_no_plain_word_is_refused(name):
     document = json.loads(
-        architecture.to_json(architecture.homogeneous(PAPER, OpSpec.parse("mb6_k5")))
+        architecture_json.to_json(
+            architecture.homogeneous(PAPER, OpSpec.parse("mb6_k5"))
+        )
     )
     document["name"] = name
     with pytest.raises(ValueError, match="expected a 'name' of letters"):
-        architecture.from_json(json.dumps(document))
+        architecture_json.from_json(json.dumps(document))

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from nas_jax import cli, pipeline, problem, search, shipped, space, tables
-from nas_jax.architecture import from_ops, to_json
+from nas_jax.architecture import from_ops
+from nas_jax.architecture_json import to_json
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
 
@@ -119,7 +120,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
         ),
         (
             "search digits_cpu --space.candidates mb3_k3 mb6_k4",
-            "unknown operation 'mb6_k4': expected 'zero' or ",
+            "unknown operation 'mb6_k4': expected 'zero'",
         ),
         (
             "search digits_cpu --space.candidates mb3_k3 zero",
@@ -371,6 +372,12 @@ def test_describe_prints_one_json_object_with_the_totals_of_the_space(capsys):
     assert size["macs_uniform"] == 373300544.0
     assert size["supernet_weights"] == 16034168
     assert size["architectures"] == 221502229807900608
+
+
+def test_describe_knows_the_published_networks(capsys):
+    assert cli.main(["describe", "proxyless_gpu", "--json"]) == 0
+    size = json.loads(capsys.readouterr().out)
+    assert (size["macs"], size["params"]) == (465_260_160, 7_119_848)
 
 
 def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys):

@@ -16,9 +16,12 @@ import nas_jax
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": ("base", "config"),
-    "static": ("parts", "topology", "space", "architecture"),
+    "static": (
+        *("parts", "topology", "space", "architecture", "architecture_json"),
+        "published",
+    ),
     "parts": (
-        *("rng", "batches", "depthwise", "layers", "ops", "counts"),
+        *("rng", "batches", "batch_norm", "depthwise", "layers", "ops", "counts"),
         *("gates", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),

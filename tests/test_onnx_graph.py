@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import itertools
 
 import numpy as np
@@ -6,7 +7,7 @@ import onnx
 import oracles
 import pytest
 
-from nas_jax import onnx_graph
+from nas_jax import onnx_graph, train
 from nas_jax.architecture import from_ops
 from nas_jax.config import SpaceConfig
 from nas_jax.measure.onnx_runtime import session
@@ -131,23 +132,40 @@ def tiny():
     return architecture, params, batch_stats, images
 
 
-def test_network_equals_the_oracle_at_every_batch_size(tiny):
-    architecture, params, batch_stats, images = tiny
-    x = images
+def oracle(architecture, params, batch_stats, images, eps):
     stem = architecture.stem
-    x = oracles.conv_bn_eval(x, params["stem"], batch_stats["stem"], stem.stride)
+    weights, stats = params["stem"], batch_stats["stem"]
+    x = oracles.conv_bn_eval(images, weights, stats, stem.stride, eps=eps)
     x = oracles.relu6(x)
     for block, weights, stats in zip(
         architecture.blocks, params["blocks"], batch_stats["blocks"], strict=True
     ):
         if block.op.kind != "zero":
-            x = oracles.mbconv_eval(x, weights, stats, block.stride, block.shortcut)
-    x = oracles.conv_bn_eval(x, params["head"], batch_stats["head"])
-    expected = oracles.classifier_eval(oracles.relu6(x), params["classifier"])
+            x = oracles.mbconv_eval(
+                x, weights, stats, block.stride, block.shortcut, eps
+            )
+    x = oracles.conv_bn_eval(x, params["head"], batch_stats["head"], eps=eps)
+    return oracles.classifier_eval(oracles.relu6(x), params["classifier"])
+
+
+def test_network_equals_the_oracle_at_every_batch_size(tiny):
+    architecture, params, batch_stats, images = tiny
+    expected = oracle(*tiny, eps=1e-3)
     model = onnx_graph.network(architecture, params, batch_stats)
     for batch in (1, 5):
         actual = run(model, images[:batch])
         np.testing.assert_allclose(actual, expected[:batch], atol=1e-4, rtol=1e-4)
+
+
+def test_epsilon_of_the_architecture_reaches_every_batch_norm(tiny):
+    architecture, params, batch_stats, images = tiny
+    architecture = dataclasses.replace(architecture, bn_eps=0.5)
+    expected = oracle(architecture, params, batch_stats, images, eps=0.5)
+    exported = run(onnx_graph.network(architecture, params, batch_stats), images)
+    np.testing.assert_allclose(exported, expected, atol=1e-4, rtol=1e-4)
+    stats = {**batch_stats, "classifier": {}}
+    ours = train.predict(architecture, params, stats, images)
+    np.testing.assert_allclose(ours, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_network_is_named_as_promised(tiny):

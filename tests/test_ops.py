@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from nas_jax import layers, network, ops
 from nas_jax.architecture import Architecture
+from nas_jax.batch_norm import BatchNorm
 from nas_jax.config import MBCONV_CANDIDATES
 from nas_jax.parts import Block, Classifier, Head, OpSpec, Stem
 
@@ -219,15 +220,15 @@ def test_classifier_equals_the_oracle():
 # --- batch normalisation -------------------------------------------------------------
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def batch_norm(train, scale, bias, mean, var, x):
+@functools.partial(jax.jit, static_argnums=(0, 6))
+def batch_norm(train, scale, bias, mean, var, x, eps=1e-3):
     variables = {
         "params": {"scale": scale, "bias": bias},
         "batch_stats": {"mean": mean, "var": var},
     }
     if not train:
-        return layers.BatchNorm().apply(variables, x, False), variables["batch_stats"]
-    y, updated = layers.BatchNorm().apply(variables, x, True, mutable=["batch_stats"])
+        return BatchNorm(eps).apply(variables, x, False), variables["batch_stats"]
+    y, updated = BatchNorm(eps).apply(variables, x, True, mutable=["batch_stats"])
     return y, updated["batch_stats"]
 
 
@@ -239,10 +240,11 @@ MEAN = np.array([0.5, -0.5, 2.0, 0.0], np.float32)
 VAR = np.array([1.0, 4.0, 0.25, 9.0], np.float32)
 
 
-def test_batch_norm_normalises_with_the_biased_variance_of_the_batch():
+@pytest.mark.parametrize("eps", [1e-3, 0.5])
+def test_batch_norm_normalises_with_the_biased_variance_of_the_batch(eps):
     x = X.astype(np.float64)
-    y, _ = batch_norm(True, SCALE, BIAS, MEAN, VAR, X)
-    expected = SCALE * (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-3) + BIAS
+    y, _ = batch_norm(True, SCALE, BIAS, MEAN, VAR, X, eps)
+    expected = SCALE * (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + eps) + BIAS
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -256,23 +258,24 @@ def test_running_variance_takes_the_unbiased_variance_of_the_batch():
     )
 
 
-def test_batch_norm_in_evaluation_uses_the_running_values():
-    y, stats = batch_norm(False, SCALE, BIAS, MEAN, VAR, X)
-    expected = oracles.batch_norm_eval(X, SCALE, BIAS, MEAN, VAR)
+@pytest.mark.parametrize("eps", [1e-3, 0.5])
+def test_batch_norm_in_evaluation_uses_the_running_values(eps):
+    y, stats = batch_norm(False, SCALE, BIAS, MEAN, VAR, X, eps)
+    expected = oracles.batch_norm_eval(X, SCALE, BIAS, MEAN, VAR, eps)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(stats["mean"], MEAN)
     np.testing.assert_array_equal(stats["var"], VAR)
 
 
-@jax.jit
-def batch_norm_gradients(scale, bias, x):
+@functools.partial(jax.jit, static_argnums=3)
+def batch_norm_gradients(scale, bias, x, eps):
     def plain(scale, bias, x):
         mean = x.mean((0, 1, 2))
         var = ((x - mean) ** 2).mean((0, 1, 2))
-        return scale * (x - mean) / jnp.sqrt(var + 1e-3) + bias
+        return scale * (x - mean) / jnp.sqrt(var + eps) + bias
 
     def ours(scale, bias, x):
-        return batch_norm(True, scale, bias, MEAN, VAR, x)[0]
+        return batch_norm(True, scale, bias, MEAN, VAR, x, eps)[0]
 
     return [
         jax.grad(lambda *a, f=f: jnp.sin(f(*a)).sum(), argnums=(0, 1, 2))(
@@ -282,8 +285,9 @@ def batch_norm_gradients(scale, bias, x):
     ]
 
 
-def test_batch_norm_gradients_equal_autodiff_of_the_formula():
-    ours, plain = batch_norm_gradients(SCALE, BIAS, X)
+@pytest.mark.parametrize("eps", [1e-3, 0.5])
+def test_batch_norm_gradients_equal_autodiff_of_the_formula(eps):
+    ours, plain = batch_norm_gradients(SCALE, BIAS, X, eps)
     for name, one, other in zip(("scale", "bias", "x"), ours, plain, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-5, err_msg=name)
 

@@ -13,6 +13,7 @@ import pytest
 
 from nas_jax import (
     architecture,
+    architecture_json,
     checkpoint,
     cli,
     config,
@@ -205,8 +206,8 @@ def test_metrics_lines_carry_step_phase_and_seconds(finished):
 
 def test_architecture_is_the_searched_network_of_the_result(finished, result):
     text = (finished / "architecture.json").read_text()
-    found = architecture.from_json(text)
-    assert architecture.to_json(found) == text
+    found = architecture_json.from_json(text)
+    assert architecture_json.to_json(found) == text
     assert json.loads(text) == result["networks"]["searched"]["architecture"]
     architecture.path_of(space.mobile(EXPERIMENT.space), found)  # is of the space
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_up_run import DIGITS, make_run
 
-from nas_jax import architecture, report
+from nas_jax import architecture_json, report
 from nas_jax.config import SpaceConfig
 from nas_jax.report import folder
 from nas_jax.report.intervals import wilson
@@ -95,7 +95,7 @@ def test_report_says_the_numbers(run):
 
 def test_drawing_names_every_layer_with_its_predicted_time(run):
     titles = re.findall(r"<title>([^<]*)</title>", _written(run))
-    network = architecture.from_json((run / "architecture.json").read_text())
+    network = architecture_json.from_json((run / "architecture.json").read_text())
     entries = json.loads((run / "latency_table.json").read_text())["entries"]
     for part in network.parts:
         key = part.key.replace(">", "&gt;")

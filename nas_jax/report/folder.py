@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import architecture as architectures
+from nas_jax import architecture_json
 from nas_jax.architecture import Architecture
 from nas_jax.config import SpaceConfig
 from nas_jax.report import metrics
@@ -155,7 +156,7 @@ def _space(config: dict[str, Any]) -> SearchSpace:
 
 
 def _architecture(document: dict[str, Any]) -> Architecture:
-    return architectures.from_json(json.dumps(document))
+    return architecture_json.from_json(json.dumps(document))
 
 
 def _networks(result: dict[str, Any]) -> dict[str, NetworkResult]:
