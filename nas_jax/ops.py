@@ -72,7 +72,9 @@ def _operation(block: Block, bn_eps: float) -> nn.Module:
 
 
 def register(
-    name: str, macs: Callable[[Block], int]
+    name: str,
+    macs: Callable[[Block], int],
+    to_onnx: Callable[..., str] | None = None,
 ) -> Callable[[type[nn.Module]], type[nn.Module]]:
     """Makes a Linen module a candidate operation under a name of its own.
 
@@ -80,6 +82,8 @@ def register(
     `(x [B H W C], train)`. Its kernels have to be named "kernel" and its other numbers
     "bias", "scale", "mean" or "var", as in `layers`, whose modules may be used in it:
     initial values go by these names. `macs` counts its multiply-adds for one image.
+    `to_onnx(graph, path, block, value)` writes it into an `onnx_writer.Graph` and
+    returns the name of its output; export and measurement in ONNX Runtime need it.
 
         @ops.register("ghost", macs=lambda block: ...)
         class Ghost(nn.Module):
@@ -99,7 +103,7 @@ def register(
         )
 
     def keep(module: type[nn.Module]) -> type[nn.Module]:
-        OWN_OPERATIONS[name] = OwnOperation(module, macs)
+        OWN_OPERATIONS[name] = OwnOperation(module, macs, to_onnx)
         return module
 
     return keep

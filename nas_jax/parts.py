@@ -21,6 +21,7 @@ class OwnOperation(NamedTuple):
 
     module: Callable[["Block"], Any]
     macs: Callable[["Block"], int]
+    to_onnx: Callable[..., str] | None
 
 
 OWN_OPERATIONS: dict[str, OwnOperation] = {}

@@ -5,8 +5,12 @@ widths are those of the authors' `proxyless_{gpu,cpu,mobile,mobile_14}.config`. 
 widths follow no single multiplier, so they are written out. MobileNetV2 (Sandler et
 al., CVPR 2018, table 2), the hand-designed baseline, in the form of the same reference
 implementation: no shortcut in the first block, batch normalisation with eps 1e-3.
+
+`proxyless_cifar` is the network of tree cells for CIFAR-10, 32x32 with 10 classes (B =
+18, F = 400; `proxyless_cifar.config`).
 """
 
+import dataclasses
 from typing import NamedTuple
 
 from nas_jax import space
@@ -95,7 +99,29 @@ _NETWORKS = {
     ),
 }
 
-NAMES = tuple(_NETWORKS)
+# one letter per operation, twelve per cell in the order of `topology.EDGES`
+_TREE_OPS = {
+    "i": "identity",
+    "3": "sep_k3",
+    "5": "sep_k5",
+    "7": "sep_k7",
+    "d": "dil_k3",
+    "a": "avg_k3",
+    "m": "max_k3",
+}
+_CIFAR_CELLS = """
+7dim7m555d77 aaai3imdi7dd 73ai5a33add5 a5d53dd737i7 a5did577amim 77mm35ad37ii
+dimm777537ii d57d57maa537 75mdiim3amad 53ii37357i57 775a35dadid3 5a5d33a775d3
+m73m7d3a5m7i 3md77d5i3d73 dm3adda5ii5i 5d5iaad55573 7555d3im7d37 miid3i757mid
+d5ama7573aam 7i7di7d37mm5 ma3didmm5mia d73aa337iadd dmam7i7didam 7m75mimadim7
+ia55m5d7addm 3adidddaa3a3 dm77imm55m5d 3737aim377mm 7775a33id3a3 5aiia5a3a7am
+iad3i7i7maid 75im7dmdm777 3m37i35i335i dd37d733dimi mi5i5a3ai7ad 775mda775355
+aaaada75iiia mia75iiaii7i d7m3i5a3iima 7a57a3ma3imm ia7ii7ia5ma7 d5iim57d75id
+miamamdi5a3i 75777ad3m77a ddmad37iddm5 aamd3md7diai ma7m335aidi3 57ddimm357mi
+73m7dammm55m mia5d3573377 ia5377i7773a 553mai5am55i 3d3mmaimd733 73m75i5m3m37
+"""
+
+NAMES = (*_NETWORKS, "proxyless_cifar")
 
 
 def get(name: str) -> Architecture:
@@ -104,10 +130,12 @@ def get(name: str) -> Architecture:
     >>> get("proxyless_gpu").head.out_channels
     1728
     """
-    if name not in _NETWORKS:
+    if name not in NAMES:
         raise ValueError(
             f"published network {name!r}: expected one of {', '.join(NAMES)}"
         )
+    if name == "proxyless_cifar":
+        return _proxyless_cifar()
     network = _NETWORKS[name]
     stages = [stage.split() for stage in network.stages]
     config = SpaceConfig(
@@ -120,3 +148,11 @@ def get(name: str) -> Architecture:
     )
     ops = [OpSpec.parse(op) for stage in stages for op in stage]
     return from_ops(space.mobile(config), ops, name)
+
+
+def _proxyless_cifar() -> Architecture:
+    letters = "".join(_CIFAR_CELLS.split())
+    ops = [OpSpec.parse(_TREE_OPS[letter]) for letter in letters]
+    found = from_ops(space.cifar10_tree(), ops, "proxyless_cifar")
+    # its configuration names no epsilon: the framework's default then
+    return dataclasses.replace(found, bn_eps=1e-5)

@@ -28,7 +28,7 @@ ROWS = {
     "processes": ("baselines", "derive", "train", "search_state", "steps", "search"),
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
-        *("onnx_graph", "measure", "report"),
+        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
         *("watch", "problem", "assessment", "pipeline"),
     ),
     "shell": ("overrides", "terminal", "cli", "__main__"),

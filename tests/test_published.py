@@ -20,10 +20,12 @@ SIZES = {
     "proxyless_cpu": (439_243_864, 4_361_648),
     "proxyless_mobile": (320_427_584, 4_080_512),
     "proxyless_mobile_14": (580_883_408, 6_857_568),
+    "proxyless_cifar": (1_213_155_872, 5_731_530),
     "mobilenet_v2": (300_774_272, 3_504_872),
     "mobilenet_v2_14": (582_195_824, 6_108_776),
 }
-PROXYLESS = [name for name in published.NAMES if name.startswith("proxyless")]
+CHAINS = [name for name in SIZES if name != "proxyless_cifar"]
+PROXYLESS = [name for name in CHAINS if name.startswith("proxyless")]
 
 
 def test_every_name_is_counted_here():
@@ -34,7 +36,11 @@ def test_every_name_is_counted_here():
 def test_size_is_the_published_one(name):
     size = counts.describe(published.get(name))
     assert (size["macs"], size["params"]) == SIZES[name]
-    assert (size["name"], size["input_size"], size["classes"]) == (name, 224, 1000)
+    is_cifar = name == "proxyless_cifar"
+    assert (size["input_size"], size["classes"]) == (
+        (32, 10) if is_cifar else (224, 1000)
+    )
+    assert size["name"] == name
 
 
 def mobilenet_v2_size(width_of, head):
@@ -73,7 +79,7 @@ def test_mobilenet_v2_14_has_the_widths_of_the_reference():
     assert mobilenet_v2_size(width_of, 1792) == SIZES["mobilenet_v2_14"]
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", CHAINS)
 def test_first_block_has_no_shortcut_and_expansion_1(name):
     first = published.get(name).blocks[0]
     assert (first.op.name, first.stride, first.shortcut) == ("mb1_k3", 1, False)
@@ -96,6 +102,32 @@ def test_every_block_is_that_of_the_authors_file(name):
             assert block.op.name == f"mb{theirs['expand']}_k{theirs['kernel']}"
     assert network.head.out_channels == stored["feature_mix"]["out"]
     assert network.bn_eps == stored["bn"]["eps"]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+def test_every_cell_is_that_of_the_authors_file():
+    """Widths of the 54 cells, and their trees [branch][edge] = [op, [leaf, leaf]]."""
+    network = published.get("proxyless_cifar")
+    stored = json.loads((SHARED / "proxyless_cifar.json").read_text())
+    names = {"sep3": "sep_k3", "sep5": "sep_k5", "sep7": "sep_k7", "dil3": "dil_k3"}
+    names |= {"avg3": "avg_k3", "max3": "max_k3", "identity": "identity"}
+    assert len(network.cells) == len(stored["blocks"]) == 54
+    for index, theirs in enumerate(stored["blocks"]):
+        cell = network.cells[index]
+        expected = [theirs[key] for key in ("in", "w", "out", "stride")]
+        assert [
+            cell.in_channels,
+            cell.width,
+            cell.out_channels,
+            cell.stride,
+        ] == expected
+        ops = [
+            names[op]
+            for branch in theirs["tree"]
+            for edge, leaves in branch
+            for op in (edge, *leaves)
+        ]
+        assert [block.op.name for block in network.blocks_of(index)] == ops
 
 
 def test_unknown_name_is_refused_with_the_known_ones():
