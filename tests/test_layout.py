@@ -16,7 +16,7 @@ import nas_jax
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": ("base", "config"),
-    "static": ("parts", "space", "architecture", "published"),
+    "static": ("parts", "space", "architecture", "published", "reference_config"),
     "parts": (
         *("rng", "batches", "batch_norm", "depthwise", "ops", "counts"),
         *("gates", "latency", "objective", "optim"),
