@@ -11,7 +11,10 @@ from nas_jax.architecture import from_ops, to_json
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
 
-VERBS = ("search", "measure", "derive", "train", "evaluate", "describe", "report")
+VERBS = (
+    *("search", "measure", "derive", "train", "evaluate", "describe"),
+    *("import-torch", "report"),
+)
 
 
 @pytest.fixture(autouse=True)

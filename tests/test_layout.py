@@ -25,7 +25,7 @@ ROWS = {
     "processes": ("baselines", "derive", "train", "search_state", "steps", "search"),
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
-        *("torch_pickle", "torch_file"),
+        *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_graph", "measure", "report"),
         *("watch", "problem", "assessment", "pipeline"),
     ),
