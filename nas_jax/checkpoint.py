@@ -80,7 +80,8 @@ def load_model(folder: str | Path) -> Model:
     if not (folder / "architecture.json").is_file():
         raise ValueError(
             f"{folder}: expected a saved network (architecture.json, weights), found "
-            "none; networks are saved by 'nas_jax search' and 'nas_jax train'"
+            "none; networks are saved by 'nas_jax search', 'nas_jax train' and "
+            "'nas_jax import-torch'"
         )
     found = architecture_json.from_json((folder / "architecture.json").read_text())
     params, batch_stats = network.shapes(found)

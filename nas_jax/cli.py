@@ -88,6 +88,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="print JSON")
     one = verb("describe", "size of a space or an architecture", "name")
     one.add_argument("--json", action="store_true", help="print JSON")
+    one = verb(
+        "import-torch", "import a network of the reference", "net_config", "weights"
+    )
+    one.add_argument("--out", type=Path, required=True, help="folder to write")
+    one.add_argument(
+        "--input-size",
+        type=int,
+        help="side of the images (default: the configuration's resolution, or 224)",
+    )
     verb("report", "write report.html of a run again", "run")
     return parser
 
@@ -216,6 +225,23 @@ def _describe(options: argparse.Namespace, rest: list[str], words: list[str]) ->
     return 0
 
 
+def _import_torch(
+    options: argparse.Namespace, rest: list[str], words: list[str]
+) -> int:
+    from nas_jax import counts, torch_import
+
+    model = torch_import.import_torch(
+        options.net_config, options.weights, options.out, options.input_size
+    )
+    size = counts.describe(model.architecture)
+    print(
+        f"{size['name']}: input {size['input_size']}, {size['classes']} classes, "
+        f"{size['macs']:,} MACs, {size['params']:,} params"
+    )
+    print(f"written: {options.out}")
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     from nas_jax import report
 
@@ -230,5 +256,6 @@ _VERBS = {
     "train": _train,
     "evaluate": _evaluate,
     "describe": _describe,
+    "import-torch": _import_torch,
     "report": _report,
 }

@@ -12,7 +12,10 @@ from nas_jax.architecture_json import to_json
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
 
-VERBS = ("search", "measure", "derive", "train", "evaluate", "describe", "report")
+VERBS = (
+    *("search", "measure", "derive", "train", "evaluate", "describe"),
+    *("import-torch", "report"),
+)
 
 
 @pytest.fixture(autouse=True)

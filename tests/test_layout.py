@@ -18,7 +18,7 @@ ROWS = {
     "words": ("base", "config"),
     "static": (
         *("parts", "topology", "space", "architecture", "architecture_json"),
-        "published",
+        *("published", "reference_config"),
     ),
     "parts": (
         *("rng", "batches", "batch_norm", "depthwise", "layers", "ops", "counts"),
@@ -28,6 +28,7 @@ ROWS = {
     "processes": ("baselines", "derive", "train", "search_state", "steps", "search"),
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
+        *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
         *("watch", "problem", "assessment", "pipeline"),
     ),

@@ -1,7 +1,6 @@
 """The published networks, against the authors' files and counts.
 
-Block by block against `../shared/data` where it lies beside the checkout; the counts
-are those of the official logs.
+Files: tests/data/reference/ORIGINS.md. The counts are those of the official logs.
 """
 
 import json
@@ -11,7 +10,7 @@ import pytest
 
 from nas_jax import counts, published
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+REFERENCE = Path(__file__).parent / "data" / "reference"
 # MACs and parameters: of the proxyless networks, the authors' logs rounded them to
 # 465.3M/7.12M, 439.2M/4.36M, 320.4M/4.08M, 581M; of MobileNetV2, the paper says 300M,
 # and its reference cost at width 1.4 is 582e6 in the ProxylessNAS code.
@@ -85,11 +84,10 @@ def test_first_block_has_no_shortcut_and_expansion_1(name):
     assert (first.op.name, first.stride, first.shortcut) == ("mb1_k3", 1, False)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
 @pytest.mark.parametrize("name", PROXYLESS)
 def test_every_block_is_that_of_the_authors_file(name):
     network = published.get(name)
-    stored = json.loads((SHARED / f"{name}.json").read_text())
+    stored = json.loads((REFERENCE / f"{name}.json").read_text())
     for block, theirs in zip(network.blocks, stored["blocks"], strict=True):
         expected = [theirs[key] for key in ("in", "out", "stride", "shortcut", "h_out")]
         assert [

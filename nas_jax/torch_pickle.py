@@ -1,0 +1,169 @@
+"""Pickles of `torch.save`, read without PyTorch and without running anything.
+
+A pickle is a program: loading one runs whatever it names. Here it may name the few
+things that a `state_dict` is made of (`_ALLOWED`, and storages of plain numbers), and
+each of them stands for inert data of ours; any other name is refused before it is
+looked up. Tensors come out as records of what the pickle says about them, unchecked;
+`torch_file` makes arrays of them.
+"""
+
+import io
+import pickle
+import pickletools
+from typing import Any, NamedTuple, NoReturn
+
+_STORAGES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+    "BoolStorage": "|b1",
+}
+# No file holds more numbers, and arithmetic with them stays exact in every library.
+_LARGEST = 2**40
+
+
+class Refused(Exception):
+    """The file is not what it should be; the message says how, in part of a line."""
+
+
+def refuse(message: str) -> NoReturn:
+    raise Refused(message)
+
+
+class Storage(NamedTuple):
+    """A run of `size` numbers, named before its bytes are read."""
+
+    key: str
+    dtype: str
+    size: int
+
+
+class Tensor(NamedTuple):
+    """What a pickle says about a tensor: anything at all may stand here."""
+
+    storage: Any
+    offset: Any
+    shape: Any
+    strides: Any
+
+
+# Objects that a pickle can reach are immutable, or made anew by every pickle.
+
+
+class _Rebuild:
+    """Stands for `torch._utils._rebuild_tensor`."""
+
+    __slots__ = ()
+
+    def __call__(self, storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
+        return Tensor(storage, offset, shape, strides)
+
+
+class _RebuildV2:
+    """The second version adds `requires_grad` and hooks, which are not data."""
+
+    __slots__ = ()
+
+    def __call__(
+        self,
+        storage: Any,
+        offset: Any,
+        shape: Any,
+        strides: Any,
+        requires_grad: Any,
+        backward_hooks: Any,
+    ) -> Tensor:
+        return Tensor(storage, offset, shape, strides)
+
+
+class _Dict(dict):
+    """Stands for `OrderedDict`; forgets attributes (a state_dict's `_metadata`)."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+_ALLOWED = {
+    ("collections", "OrderedDict"): _Dict,
+    ("torch._utils", "_rebuild_tensor"): _Rebuild(),
+    ("torch._utils", "_rebuild_tensor_v2"): _RebuildV2(),
+}
+
+
+def load(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
+    """The object of the next pickle of a stream, and the storages it refers to.
+
+    Raises `Refused` if the pickle is damaged or names what is not allowed.
+    """
+    start = stream.tell()
+    try:
+        largest = max(
+            (
+                argument
+                for opcode, argument, _ in pickletools.genops(stream)
+                if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT")
+                and isinstance(argument, int)
+            ),
+            default=0,
+        )
+        pickled = stream.getvalue()[start : stream.tell()]
+        # The unpickler makes a list as long as the largest number, whatever it is.
+        if largest > len(pickled):
+            refuse(f"its pickle numbers an object {largest}, more than it can have")
+        unpickler = _Unpickler(pickled)
+        return unpickler.load(), unpickler.storages
+    except Refused:
+        raise
+    except Exception as error:  # a damaged pickle raises many kinds
+        refuse(f"its pickle is damaged or cut ({reason(error)})")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Resolves no name of the outside world."""
+
+    def __init__(self, pickled: bytes) -> None:
+        # as PyTorch reads files written under Python 2
+        super().__init__(io.BytesIO(pickled), encoding="utf-8")
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ALLOWED:
+            return _ALLOWED[module, name]
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        refuse(
+            f"it names {f'{module}.{name}'!r:.80}, which no state_dict needs and which "
+            "may run code; save the state_dict alone"
+        )
+
+    def persistent_load(self, pid: Any) -> Storage:
+        # ("storage", type, key, place, size), in the old format also a view of it
+        is_tuple = isinstance(pid, tuple) and len(pid) in (5, 6)
+        if not is_tuple or pid[0] != "storage" or pid[5:] not in ((), (None,)):
+            refuse("it refers to something other than a whole storage")
+        _, dtype, key, _, size = pid[:5]
+        if dtype not in _STORAGES.values() or not isinstance(key, str):
+            refuse("it refers to a storage without type or key")
+        if not is_count(size):
+            refuse(f"storage {key!r:.60} has no valid size")
+        storage = Storage(key, dtype, size)
+        if self.storages.setdefault(key, storage) != storage:
+            refuse(f"storage {key!r:.60} is described in two ways")
+        return storage
+
+
+def is_count(value: Any) -> bool:
+    """Whether something unpickled is a number of things."""
+    return type(value) is int and 0 <= value <= _LARGEST
+
+
+def reason(error: Exception) -> str:
+    """A part of a line about an error that others raised."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
