@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas_jax import architecture_json, overrides, shipped
+from nas_jax import overrides, shipped
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
@@ -132,7 +132,8 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     from nas_jax import pipeline, problem, run_folder, terminal
 
     problem.check(experiment)  # refuse what does not fit before a folder is made
-    folder = run_folder.create(experiment, options.out, RUNS)
+    source = shipped.experiment_file(options.experiment)
+    folder = run_folder.create(experiment, options.out, RUNS, source)
     print(f"run folder: {folder}", file=sys.stderr)
     try:
         result = pipeline.run(experiment, folder, command, terminal.Terminal())
@@ -180,7 +181,7 @@ def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 
 def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import pipeline, problem, run_folder, terminal
+    from nas_jax import architecture_json, pipeline, problem, run_folder, terminal
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -195,7 +196,8 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
         experiment = _experiment(options.experiment, rest, "nas_jax train")
         network = run_folder.read_architecture(source)
         problem.check_network(experiment, network)
-        folder = run_folder.create(experiment, options.out, RUNS)
+        file = shipped.experiment_file(options.experiment)
+        folder = run_folder.create(experiment, options.out, RUNS, file)
         text = architecture_json.to_json(network)
         run_folder.write_text(folder / "architecture.json", text)
     else:

@@ -8,6 +8,7 @@ convolution it is folded, in float64, into its weights:
 Before a ReLU and a convolution, as in tree cells, it cannot be and stays a node.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +35,12 @@ _NORM = (
 )
 
 
-class _Conv(NamedTuple):
-    """A convolution of a part; `name` is "" where the part is the convolution."""
+class Folded(NamedTuple):
+    """A convolution with its batch normalisation folded in, and ReLU6 if `relu6`.
+
+    Its weights are at `name` below the part, or at the part itself if that is "".
+    `kernel` is (k, k, in / groups, out).
+    """
 
     name: str
     kernel: tuple[int, int, int, int]
@@ -44,18 +49,18 @@ class _Conv(NamedTuple):
     relu6: bool = True
 
 
-def _convolutions(part: Part) -> list[_Conv]:
+def _convolutions(part: Part) -> list[Folded]:
     match part:
         case Stem(in_channels=width, out_channels=out, kernel=k):
-            return [_Conv("", (k, k, width, out), part.stride, relu6=part.activate)]
+            return [Folded("", (k, k, width, out), part.stride, relu6=part.activate)]
         case Head(in_channels=width, out_channels=out):
-            return [_Conv("", (1, 1, width, out))]
+            return [Folded("", (1, 1, width, out))]
         case Block(op=OpSpec(kind="mbconv", kernel=k), inner_channels=inner):
-            expand = _Conv("expand", (1, 1, part.in_channels, inner))
+            expand = Folded("expand", (1, 1, part.in_channels, inner))
             return [
                 *([expand] if part.op.expansion > 1 else []),
-                _Conv("depthwise", (k, k, 1, inner), part.stride, groups=inner),
-                _Conv("project", (1, 1, inner, part.out_channels), relu6=False),
+                Folded("depthwise", (k, k, 1, inner), part.stride, groups=inner),
+                Folded("project", (1, 1, inner, part.out_channels), relu6=False),
             ]
     return []
 
@@ -88,12 +93,19 @@ def add_part(graph: Graph, path: str, part: Part, value: str) -> str:
                     "give ops.register(..., to_onnx=...)"
                 )
             return to_onnx(graph, path, part, value)
-    for conv in _convolutions(part):
-        value = _conv(graph, f"{path}/{conv.name}".rstrip("/"), conv, value)
+    return folded_convolutions(graph, path, _convolutions(part), value)
+
+
+def folded_convolutions(
+    graph: Graph, path: str, convolutions: Sequence[Folded], value: str
+) -> str:
+    """Writes convolutions one after the other; returns the name of the last output."""
+    for conv in convolutions:
+        value = _folded(graph, f"{path}/{conv.name}".rstrip("/"), conv, value)
     return value
 
 
-def _conv(graph: Graph, path: str, conv: _Conv, value: str) -> str:
+def _folded(graph: Graph, path: str, conv: Folded, value: str) -> str:
     out = (conv.kernel[3],)
     kernel = graph.array("params", f"{path}/kernel", conv.kernel)
     scale = graph.array("params", f"{path}/bn/scale", out)

@@ -26,11 +26,11 @@ from nas_jax.parts import (
     Head,
     Norm,
     NormConv,
-    OpSpec,
     OwnOperation,
     Part,
     Stem,
     Widen,
+    is_known,
 )
 
 _NAMES = ("kernel", "bias", "scale", "mean", "var")
@@ -95,7 +95,7 @@ def register(
       ValueError: if the name is one of the package's own or not a plain word.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or (
-        name not in OWN_OPERATIONS and _is_known(name)
+        name not in OWN_OPERATIONS and is_known(name)
     ):
         raise ValueError(
             f"operation {name!r}: expected a name of small letters, digits and _ that "
@@ -107,14 +107,6 @@ def register(
         return module
 
     return keep
-
-
-def _is_known(name: str) -> bool:
-    try:
-        OpSpec.parse(name)
-    except ValueError:
-        return False
-    return True
 
 
 @functools.cache

@@ -76,6 +76,15 @@ class OpSpec:
         return 2 if self.kind == "dil" else 1
 
 
+def is_known(name: str) -> bool:
+    """Whether there is an operation of this name."""
+    try:
+        OpSpec.parse(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _shape(size: int, channels: int) -> str:
     return f"{size}x{size}x{channels}"
 

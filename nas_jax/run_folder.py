@@ -1,8 +1,9 @@
 """A run is a folder, and anything printed can be rebuilt from it.
 
-config.json · metrics.jsonl · latency_table.json · architecture.json · checkpoints/ ·
-export/ · result.json · report.html. Files are written in one step (a reader never sees
-half a file) and metrics line by line, so a run stopped at any moment is a valid folder.
+config.json · experiment.py · metrics.jsonl · latency_table.json · architecture.json ·
+checkpoints/ · export/ · result.json · report.html. Files are written in one step (a
+reader never sees half a file) and metrics line by line, so a run stopped at any moment
+is a valid folder.
 """
 
 import dataclasses
@@ -12,12 +13,15 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from nas_jax import architecture_json
+from nas_jax import architecture_json, shipped
 from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment
+from nas_jax.parts import is_known
 
 
-def create(experiment: Experiment, out: Path | None, root: Path) -> Path:
+def create(
+    experiment: Experiment, out: Path | None, root: Path, source: Path | None = None
+) -> Path:
     """Makes the folder of a new run and writes its configuration.
 
     Args:
@@ -25,6 +29,8 @@ def create(experiment: Experiment, out: Path | None, root: Path) -> Path:
       out: an explicit folder, which must not exist; None for the next free
         `<experiment>-seed<k>-<NNN>` below `root`.
       root: where unnamed runs go.
+      source: the experiment's file, kept beside the configuration: it may define
+        operations that the run cannot be read without.
 
     Raises:
       ValueError: if `out` exists.
@@ -42,6 +48,8 @@ def create(experiment: Experiment, out: Path | None, root: Path) -> Path:
         folder = _next_free(root, f"{experiment.name}-seed{experiment.seed}")
     config = dataclasses.asdict(experiment)
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    if source is not None:
+        write_text(folder / "experiment.py", source.read_text(encoding="utf-8"))
     return folder
 
 
@@ -98,7 +106,11 @@ def read_architecture(path: Path) -> Architecture:
 
 
 def read_experiment(folder: Path) -> Experiment:
-    """The configuration of a run; `ValueError` if the folder is not one."""
+    """The configuration of a run; `ValueError` if the folder is not one.
+
+    If it names an operation that is not known yet, the run's own `experiment.py` is
+    loaded, which registers it.
+    """
     path = folder / "config.json"
     if not path.is_file():
         raise ValueError(
@@ -107,9 +119,13 @@ def read_experiment(folder: Path) -> Experiment:
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return _from_json(Experiment, document)
+        experiment = _from_json(Experiment, document)
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a configuration ({error})") from error
+    source = folder / "experiment.py"
+    if source.is_file() and not all(map(is_known, experiment.space.candidates)):
+        shipped.load_experiment(str(source))
+    return experiment
 
 
 def _from_json(kind: Any, document: Any) -> Any:

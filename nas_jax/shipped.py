@@ -18,11 +18,10 @@ def folder(name: str) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
-def load_experiment(name: str) -> Experiment:
-    """The configuration of an experiment file, or of a shipped experiment by name.
+def experiment_file(name: str) -> Path:
+    """The file of an experiment, given by path or by the name of a shipped one.
 
-    Raises `ValueError` if there is no such file, or if it does not define
-    `get_config()` returning an `Experiment`.
+    Raises `ValueError` if there is no such file.
     """
     path = Path(name)
     if not path.is_file():
@@ -37,6 +36,16 @@ def load_experiment(name: str) -> Experiment:
             f"experiment {name!r}: expected a Python file with get_config(), or one of "
             f"the shipped experiments: {', '.join(known)}"
         )
+    return path
+
+
+def load_experiment(name: str) -> Experiment:
+    """The configuration of an experiment; operations of its own are registered.
+
+    Raises `ValueError` if there is no such file, or if it does not define
+    `get_config()` returning an `Experiment`.
+    """
+    path = experiment_file(name)
     spec = importlib.util.spec_from_file_location(f"_experiment_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"experiment {name!r}: expected a .py file")
