@@ -82,8 +82,7 @@ def run(
             batch = batch_at(train_weights, weight_order, config.batch, step)
             state, metrics = weight_step(state, batch)
             collected.append(metrics)
-            is_due = (step + 1) % config.arch_every == 0
-            if joint_epoch >= config.arch_start_epoch and is_due:
+            if optim.is_arch_step(config, per_epoch, step):
                 batch = batch_at(
                     train_alphas, alpha_order, config.arch_batch, arch_steps
                 )

@@ -15,14 +15,17 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "config"),
+    "words": ("base", "checks", "search_config", "config"),
     "static": ("parts", "space", "architecture"),
     "parts": (
         *("rng", "batches", "depthwise", "ops", "counts"),
-        *("gates", "latency", "objective", "optim"),
+        *("gates", "reinforce", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),
-    "processes": ("baselines", "derive", "train", "search_state", "steps", "search"),
+    "processes": (
+        *("baselines", "derive", "train", "search_state", "estimators"),
+        *("steps", "search"),
+    ),
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
         *("onnx_graph", "measure", "report"),
