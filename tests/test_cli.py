@@ -11,7 +11,10 @@ from nas_jax.architecture import from_ops, to_json
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
 
-VERBS = ("search", "measure", "derive", "train", "evaluate", "describe", "report")
+VERBS = (
+    *("search", "measure", "derive", "train", "evaluate", "describe", "bench"),
+    "report",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +134,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
             "describe imagenet_mobile --jsn",
             "unknown arguments: --jsn; see nas_jax describe --help",
         ),
+        ("bench estimator", "bench 'estimator': expected estimators"),
         ("report nowhere", "run folder: expected an existing folder, got 'nowhere'"),
         ("derive nowhere", "nowhere: expected a run folder with config.json; "),
         ("evaluate nowhere", "nowhere: expected a run folder with config.json; "),

@@ -29,7 +29,7 @@ ROWS = {
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
         *("onnx_graph", "measure", "report"),
-        *("watch", "problem", "assessment", "pipeline"),
+        *("watch", "problem", "assessment", "pipeline", "bench"),
     ),
     "shell": ("overrides", "terminal", "cli", "__main__"),
 }
