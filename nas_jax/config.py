@@ -190,13 +190,6 @@ class Experiment:
             f"at most data.train_alphas = {self.data.train_alphas}",
             self.search.arch_batch,
         )
-        per_epoch = self.data.train_weights // self.search.batch
-        _require(
-            self.search.arch_every <= per_epoch,
-            "search.arch_every",
-            f"at most the {per_epoch} weight steps of an epoch",
-            self.search.arch_every,
-        )
         train_images = self.data.train_weights + self.data.train_alphas
         _require(
             self.train.batch <= train_images,

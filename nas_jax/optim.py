@@ -22,6 +22,15 @@ def is_arch_step(config: SearchConfig, steps_per_epoch: int, step: int) -> bool:
     return is_started and (place + 1) % config.arch_every == 0
 
 
+def require_arch_steps(config: SearchConfig, steps_per_epoch: int) -> None:
+    """Refuses a schedule in which no architecture step ever comes."""
+    if config.arch_every > steps_per_epoch:
+        raise ValueError(
+            f"search.arch_every: expected at most the {steps_per_epoch} weight steps "
+            f"of an epoch, got {config.arch_every}; lower it, or search.batch"
+        )
+
+
 def _sgd(
     lr: optax.Schedule, *, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:

@@ -62,6 +62,7 @@ def run(
     if config.objective == "mul_log":
         objective.require_above_one(latency.reachable(model, space.mask)[0], target_ms)
     per_epoch = optim.steps_per_epoch(len(train_weights.labels), config.batch)
+    optim.require_arch_steps(config, per_epoch)
     weights_tx = optim.search_weights(config, per_epoch)
     alphas_tx = optim.search_alphas(config)
     weight_step = make_weight_step(space, config, weights_tx, augment)
