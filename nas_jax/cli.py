@@ -17,6 +17,7 @@ from nas_jax import overrides, shipped
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
+_BENCHES = "estimators"
 _SET_FIELDS = ("search", "measure", "train")
 _FIELDS = (
     "Every field of the experiment can be set, for example --search.target-ms 0.2; "
@@ -97,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="side of the images (default: the configuration's resolution, or 224)",
     )
+    one = verb("bench", f"what a part of the method is worth: {_BENCHES}", "name")
+    one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     verb("report", "write report.html of a run again", "run")
     return parser
 
@@ -126,6 +129,13 @@ def _experiment(name: str, rest: list[str], prog: str) -> Experiment:
     return overrides.apply(shipped.load_experiment(name), rest, f"{prog} {name}")
 
 
+def _require_new(flag: str, path: Path | None) -> None:
+    if path is not None and path.exists():
+        raise ValueError(
+            f"{flag} {path}: expected a new file, this one exists; choose another name"
+        )
+
+
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     experiment = _experiment(options.experiment, rest, "nas_jax search")
     command = shlex.join(["nas_jax", *words])
@@ -153,11 +163,7 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     experiment = _experiment(options.experiment, rest, "nas_jax measure")
-    if options.out.exists():
-        raise ValueError(
-            f"--out {options.out}: expected a new file, this one exists; choose "
-            "another name"
-        )
+    _require_new("--out", options.out)
     from nas_jax import space, tables, terminal
     from nas_jax.measure import onnx_runtime
 
@@ -244,6 +250,21 @@ def _import_torch(
     return 0
 
 
+def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    if options.name != _BENCHES:
+        raise ValueError(f"bench {options.name!r}: expected {_BENCHES}")
+    _require_new("--json", options.json)
+    from nas_jax import terminal
+    from nas_jax.bench import comparison
+
+    result = comparison.run()
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(terminal.aligned(comparison.table(result)))
+    print(comparison.HOW_TO_READ)
+    return 0
+
+
 def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     from nas_jax import report
 
@@ -259,5 +280,6 @@ _VERBS = {
     "evaluate": _evaluate,
     "describe": _describe,
     "import-torch": _import_torch,
+    "bench": _bench,
     "report": _report,
 }

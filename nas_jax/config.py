@@ -9,6 +9,9 @@ Durations are in epochs, times in milliseconds, widths in channels.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nas_jax.checks import require as _require
+from nas_jax.search_config import SearchConfig
+
 MBCONV_CANDIDATES = (
     "mb3_k3",
     "mb6_k3",
@@ -18,11 +21,6 @@ MBCONV_CANDIDATES = (
     "mb6_k7",
     "zero",
 )
-
-
-def _require(condition: bool, name: str, expected: str, got: object) -> None:
-    if not condition:
-        raise ValueError(f"{name}: expected {expected}, got {got!r}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class SpaceConfig:
 class DataConfig:
     """Which data set, and how many images each split takes."""
 
-    name: Literal["digits"] = "digits"
+    name: Literal["digits", "imagenet"] = "digits"
     train_weights: int = 300
     """Images that train the weights of the supernet."""
     train_alphas: int = 300
@@ -126,78 +124,6 @@ class LatencyConfig:
             _require(value >= 1, f"latency.{name}", "a positive integer", value)
         _require(self.repeats >= 3, "latency.repeats", "at least 3", self.repeats)
         _require(self.loop_ms > 0, "latency.loop_ms", "above 0", self.loop_ms)
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """Schedule and optimisers of the search; the defaults are the paper's.
-
-    Weights: SGD with Nesterov momentum and cosine decay per iteration, in a warm-up
-    phase and a joint phase. Architecture parameters: Adam with beta1 = 0.
-    """
-
-    warmup_epochs: int = 40
-    joint_epochs: int = 120
-    batch: int = 256
-    warmup_lr: float = 0.05
-    lr: float = 0.025
-    momentum: float = 0.9
-    weight_decay: float = 4e-5
-    label_smoothing: float = 0.1
-    arch_batch: int = 256
-    arch_every: int = 5
-    """Weight steps per architecture step in the joint phase."""
-    arch_start_epoch: int = 1
-    """First epoch of the joint phase with architecture steps."""
-    arch_lr: float = 1e-3
-    alpha_init_std: float = 1e-3
-    objective: Literal["add_linear", "mul_log", "none"] = "add_linear"
-    expectation: Literal["pair", "full"] = "pair"
-    """Expected latency over the two sampled candidates, or over all of a layer."""
-    penalty: float = 0.1
-    """Weight lambda of `add_linear` when architecture steps begin."""
-    penalty_rate: float = 0.0
-    """Schedule of lambda: it grows by rate * (E/T - 1) per architecture step."""
-    descent_epochs: int = 0
-    """Epochs over which the target descends to its value, from the latency expected
-    at uniform probabilities; 0 for the full pressure from the first step."""
-    mul_log_alpha: float = 0.2
-    mul_log_beta: float = 0.3
-    target_ratio: float | None = None
-    """Target latency as a share of the hand-designed baseline's, by table."""
-    target_ms: float | None = None
-    """Target latency; exactly one of `target_ms` and `target_ratio` is given."""
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "arch_batch", "arch_every", "joint_epochs"):
-            value = getattr(self, name)
-            _require(value >= 1, f"search.{name}", "a positive integer", value)
-        for name in (
-            "warmup_epochs",
-            "arch_start_epoch",
-            "weight_decay",
-            "penalty_rate",
-            "descent_epochs",
-        ):
-            value = getattr(self, name)
-            _require(value >= 0, f"search.{name}", "0 or more", value)
-        for name in ("warmup_lr", "lr", "arch_lr", "alpha_init_std"):
-            value = getattr(self, name)
-            _require(value > 0, f"search.{name}", "above 0", value)
-        for name in ("momentum", "label_smoothing"):
-            value = getattr(self, name)
-            _require(0 <= value < 1, f"search.{name}", "in [0, 1)", value)
-        for name in ("target_ms", "target_ratio"):
-            value = getattr(self, name)
-            _require(
-                value is None or value > 0, f"search.{name}", "a number above 0", value
-            )
-        _require(
-            self.target_ms is None or self.target_ratio is None,
-            "search.target_ms, search.target_ratio",
-            "only one of the two (give the other as None)",
-            (self.target_ms, self.target_ratio),
-        )
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,15 @@ def describe(architecture: Architecture) -> dict[str, Any]:
     }
 
 
+def costs(space: SearchSpace, count: Callable[[Part], int]) -> tuple[np.ndarray, float]:
+    """`count` of every candidate, Float `[L K]`, and of the fixed parts together.
+
+    0 where the mask is False. With `macs` or `params` this takes the place of a latency
+    table: `latency.CostModel(*costs(space, macs))`, in units, not milliseconds.
+    """
+    return _per_candidate(space, count), float(sum(map(count, space.fixed_parts)))
+
+
 def candidate_macs(space: SearchSpace) -> np.ndarray:
     """MACs of every candidate, Float `[L K]`, 0 where the mask is False."""
     return _per_candidate(space, macs)

@@ -1,8 +1,10 @@
-"""Losses: cross-entropy, and its combinations with an expected cost.
+"""Losses and rewards: what a network does well, joined with what it costs.
 
-CE is the loss of classification, E the expected latency (or any cost) and T its target.
+CE is the loss of classification, E an expected cost (latency, multiply-adds, ...), C
+the cost of one network and T the target of both, in the same unit.
 Worked values at CE 2, E 100, T 80: `add_linear` with weight 0.1 gives 2.025, `mul_log`
-with alpha 0.2, beta 0.3 gives 0.406004823.
+with alpha 0.2, beta 0.3 gives 0.406004823. At accuracy 0.70, C 100, T 80:
+`mnasnet_reward` with exponent 0.1 gives 0.684552938.
 """
 
 import jax
@@ -64,3 +66,29 @@ def next_weight(
     it comes to rest where E = T.
     """
     return jnp.maximum(weight + rate * (cost / target - 1), 0.0)
+
+
+def mnasnet_reward(
+    accuracy: Scalar, cost: Scalar, target: Scalar | float, exponent: float
+) -> Scalar:
+    """R = accuracy (T / C)^w (Tan et al. 2019, as the reference's REINFORCE uses it).
+
+    >>> round(float(mnasnet_reward(jnp.float32(0.7), jnp.float32(100), 80.0, 0.1)), 6)
+    0.684553
+    """
+    return accuracy * (target / cost) ** exponent
+
+
+def tunas_reward(
+    accuracy: Scalar, cost: Scalar, target: Scalar | float, beta: float
+) -> Scalar:
+    """R = accuracy - beta |C / T - 1|, the absolute reward of Bender et al. 2020.
+
+    They write accuracy + beta |...| with a negative beta; here beta is positive. A
+    network below the target loses as much as one above it, so the search comes to rest
+    at the target.
+
+    >>> round(float(tunas_reward(jnp.float32(0.7), jnp.float32(60), 80.0, 0.1)), 6)
+    0.675
+    """
+    return accuracy - beta * jnp.abs(cost / target - 1)

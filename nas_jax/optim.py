@@ -10,6 +10,27 @@ def steps_per_epoch(images: int, batch: int) -> int:
     return images // batch
 
 
+def is_arch_step(config: SearchConfig, steps_per_epoch: int, step: int) -> bool:
+    """Whether weight step number `step`, from 0, is followed by an architecture step.
+
+    From `arch_start_epoch` of the joint phase on, after every `arch_every`-th weight
+    step, counted anew in every epoch as the reference does: with 4,810 steps per epoch
+    962 at `arch_every = 5`, and its 300 updates by reward at 16.
+    """
+    epoch, place = divmod(step, steps_per_epoch)
+    is_started = epoch >= config.warmup_epochs + config.arch_start_epoch
+    return is_started and (place + 1) % config.arch_every == 0
+
+
+def require_arch_steps(config: SearchConfig, steps_per_epoch: int) -> None:
+    """Refuses a schedule in which no architecture step ever comes."""
+    if config.arch_every > steps_per_epoch:
+        raise ValueError(
+            f"search.arch_every: expected at most the {steps_per_epoch} weight steps "
+            f"of an epoch, got {config.arch_every}; lower it, or search.batch"
+        )
+
+
 def _sgd(
     lr: optax.Schedule, *, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:

@@ -12,6 +12,7 @@ from nas_jax import (
     counts,
     latency,
     objective,
+    optim,
     published,
     run_folder,
     shipped,
@@ -34,8 +35,17 @@ class Problem(NamedTuple):
 
 
 def load(experiment: Experiment) -> Problem:
-    """Builds the space and loads the data, checking that they fit each other."""
+    """Builds the space and loads the data, checking that they fit each other.
+
+    Raises `ValueError` for a data set without a loader, or if the two do not fit.
+    """
     searched = space.mobile(experiment.space)
+    if experiment.data.name != "digits":
+        raise ValueError(
+            f"data set {experiment.data.name!r}: expected one that this version reads "
+            "(digits); for ImageNet register at image-net.org, download ILSVRC 2012 "
+            "and add a loader to nas_jax/data"
+        )
     splits = digits.load(experiment.data, experiment.space.input_size, experiment.seed)
     for name, split in splits.items():
         check_split(name, split, searched)
@@ -69,6 +79,9 @@ def check(experiment: Experiment) -> None:
     """
     given, stored = load(experiment), experiment.latency.table
     baselines.hand_designed(given.space)
+    train_images = len(given.splits["train_weights"].labels)
+    per_epoch = optim.steps_per_epoch(train_images, experiment.search.batch)
+    optim.require_arch_steps(experiment.search, per_epoch)
     if experiment.search.target_ms is None and experiment.search.target_ratio is None:
         raise ValueError(
             "no target: expected search.target_ms or search.target_ratio, got neither; "

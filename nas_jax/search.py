@@ -62,6 +62,7 @@ def run(
     if config.objective == "mul_log":
         objective.require_above_one(latency.reachable(model, space.mask)[0], target_ms)
     per_epoch = optim.steps_per_epoch(len(train_weights.labels), config.batch)
+    optim.require_arch_steps(config, per_epoch)
     weights_tx = optim.search_weights(config, per_epoch)
     alphas_tx = optim.search_alphas(config)
     weight_step = make_weight_step(space, config, weights_tx, augment)
@@ -82,8 +83,7 @@ def run(
             batch = batch_at(train_weights, weight_order, config.batch, step)
             state, metrics = weight_step(state, batch)
             collected.append(metrics)
-            is_due = (step + 1) % config.arch_every == 0
-            if joint_epoch >= config.arch_start_epoch and is_due:
+            if optim.is_arch_step(config, per_epoch, step):
                 batch = batch_at(
                     train_alphas, alpha_order, config.arch_batch, arch_steps
                 )

@@ -18,7 +18,8 @@ from nas_jax.space import SearchSpace
 class SearchState:
     """Everything a search carries from step to step.
 
-    `step` counts weight steps; `penalty` is the weight of the latency term.
+    `step` counts weight steps; `penalty` is the weight of the latency term; `baseline`
+    is the moving baseline of `reinforce`, NaN before its first update.
     """
 
     step: Array
@@ -29,6 +30,7 @@ class SearchState:
     weight_opt: PyTree
     arch_opt: PyTree
     penalty: Scalar
+    baseline: Scalar
 
 
 def init(
@@ -38,10 +40,9 @@ def init(
     weights_tx: optax.GradientTransformation,
     alphas_tx: optax.GradientTransformation,
 ) -> SearchState:
-    """Fresh weights, and alphas drawn from N(0, alpha_init_std)."""
+    """Fresh weights, alphas and optimiser states."""
     params, batch_stats = supernet.init(rng.stream(key, "weights"), space)
-    noise = jax.random.normal(rng.stream(key, "alphas"), space.mask.shape)
-    alphas = config.alpha_init_std * noise
+    alphas = initial_alphas(key, space, config)
     return SearchState(
         step=jnp.zeros((), jnp.int32),
         key=rng.stream(key, "steps"),  # a copy: the steps donate their state
@@ -51,4 +52,11 @@ def init(
         weight_opt=weights_tx.init(params),
         arch_opt=alphas_tx.init(alphas),
         penalty=jnp.full((), config.penalty, jnp.float32),
+        baseline=jnp.full((), jnp.nan, jnp.float32),
     )
+
+
+def initial_alphas(key: PRNGKey, space: SearchSpace, config: SearchConfig) -> Alphas:
+    """Drawn from N(0, alpha_init_std), as the reference does."""
+    noise = jax.random.normal(rng.stream(key, "alphas"), space.mask.shape)
+    return config.alpha_init_std * noise

@@ -1,9 +1,9 @@
 """The two steps of the search, on one state.
 
 `update_weights` trains the weights of one path and leaves the alphas untouched;
-`update_alphas` moves the alphas of one pair per layer and leaves weights and batch
-statistics untouched. `make_weight_step` and `make_arch_step` sample the path or pair
-from the state's key and jit the whole: `(state, batch) -> (state, metrics)`, compiled
+`update_alphas` moves the alphas as the estimator says and leaves weights and batch
+statistics untouched. `make_weight_step` and `make_arch_step` sample from the state's
+key and jit the whole: `(state, batch) -> (state, metrics)`, compiled
 once for all paths. ProxylessNAS, sections 3.1 and 3.2.
 """
 
@@ -14,9 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
-from nas_jax import gates, latency, objective, rng, supernet
+from nas_jax import estimators, gates, latency, objective, rng, supernet
 from nas_jax.base import Alphas, Metrics, Path, PyTree, Scalar
 from nas_jax.batches import Augment, Batch
 from nas_jax.config import SearchConfig
@@ -116,108 +115,48 @@ def _in_params_trees(fn: Callable[..., PyTree], opt: PyTree, *rest: PyTree) -> P
     return jax.tree.map(visit, opt, *rest, is_leaf=is_params)
 
 
-def two_path_gradients(
-    space: SearchSpace,
-    config: SearchConfig,
-    model: latency.CostModel,
-    target_ms: Scalar | float,
-    state: SearchState,
-    pair: gates.PathPair,
-    batch: Batch,
-) -> tuple[Float[Array, "L 2"], Alphas, Metrics]:
-    """Gradients of the joined loss: of the gates `[L 2]`, and of the alphas `[L K]`.
-
-    The alphas' gradient is the straight-through one of the pair (eq. 4 with q for p)
-    plus that of the expected latency.
-    """
-    mask = jnp.asarray(space.mask)
-
-    def loss_fn(gate_values: Array, alphas: Alphas) -> tuple[Scalar, Any]:
-        logits = supernet.apply_two_path(
-            space, state.params, state.batch_stats, pair, gate_values, batch.images
-        )
-        ce = objective.cross_entropy(logits, batch.labels)
-        if config.expectation == "pair":
-            cost = latency.expected_pair(model, alphas, pair)
-        else:
-            cost = latency.expected_full(model, alphas, mask)
-        loss = joined_loss(config, ce, cost, target_ms, state.penalty)
-        return loss, (ce, logits)
-
-    active_only = jnp.tile(jnp.array([1.0, 0.0]), (len(space.layers), 1))
-    grads_fn = jax.value_and_grad(loss_fn, argnums=(0, 1), has_aux=True)
-    (loss, (ce, logits)), (gate_grads, latency_grads) = grads_fn(
-        active_only, state.alphas
-    )
-    q = gates.pair_probabilities(state.alphas, pair)
-    straight_through = gates.scatter_pair(
-        gates.alpha_gradient(q, gate_grads), pair, len(space.candidates)
-    )
-    metrics = {
-        "search/arch_loss": loss,
-        "search/arch_ce": ce,
-        "search/arch_accuracy": objective.accuracy(logits, batch.labels),
-    }
-    return gate_grads, straight_through + latency_grads, metrics
-
-
-def joined_loss(
-    config: SearchConfig,
-    ce: Scalar,
-    cost: Scalar,
-    target_ms: Scalar | float,
-    penalty: Scalar,
-) -> Scalar:
-    """Cross-entropy joined with the expected cost as `config.objective` says."""
-    if config.objective == "add_linear":
-        return objective.add_linear(ce, cost, target_ms, penalty)
-    if config.objective == "mul_log":
-        return objective.mul_log(
-            ce, cost, target_ms, config.mul_log_alpha, config.mul_log_beta
-        )
-    return ce
-
-
 def update_alphas(
     space: SearchSpace,
     config: SearchConfig,
     tx: optax.GradientTransformation,
     model: latency.CostModel,
-    target_ms: Scalar | float,
+    target: Scalar | float,
     state: SearchState,
-    pair: gates.PathPair,
+    sampled: estimators.Sampled,
     batch: Batch,
 ) -> tuple[SearchState, Metrics]:
-    """One step on the alphas; lambda follows the expected latency."""
-    _, grads, metrics = two_path_gradients(
-        space, config, model, target_ms, state, pair, batch
-    )
-    state = apply_alpha_gradients(config, tx, state, pair, grads)
+    """One step on the alphas; lambda follows the expected cost.
+
+    `sampled` is what `estimators.sample` draws for the estimator of `config`.
+    """
+    estimate = estimators.estimate(space, config, model, target, state, sampled, batch)
+    state = apply_alpha_gradients(config, tx, state, sampled, estimate.alpha_gradients)
     mask = jnp.asarray(space.mask)
     expected = latency.expected_full(model, state.alphas, mask)
     penalty = objective.next_weight(
-        state.penalty, expected, target_ms, config.penalty_rate
+        state.penalty, expected, target, config.penalty_rate
     )
-    return dataclasses.replace(state, penalty=penalty), metrics
+    state = dataclasses.replace(state, penalty=penalty, baseline=estimate.baseline)
+    return state, estimate.metrics
 
 
 def apply_alpha_gradients(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     state: SearchState,
-    pair: gates.PathPair,
-    grads: Alphas,
+    sampled: estimators.Sampled,
+    gradients: Alphas,
 ) -> SearchState:
     """The state after the optimiser moved the alphas, and the rescale.
 
     The rescale belongs to the pair expectation: unsampled candidates keep their
-    probability. With `expectation = "full"` the latency moves every alpha, so there is
+    probability. With `expectation = "full"` the cost moves every alpha, so there is
     nothing to keep.
     """
-    updates, arch_opt = tx.update(grads, state.arch_opt, state.alphas)
+    updates, arch_opt = tx.update(gradients, state.arch_opt, state.alphas)
     alphas = optax.apply_updates(state.alphas, updates)
     if config.expectation == "pair":
-        alphas = gates.rescale_pair(state.alphas, alphas, pair)
+        alphas = gates.rescale_pair(state.alphas, alphas, sampled)
     return dataclasses.replace(state, alphas=alphas, arch_opt=arch_opt)
 
 
@@ -246,19 +185,21 @@ def make_arch_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     model: latency.CostModel,
-    target_ms: optax.Schedule,
+    target: optax.Schedule,
 ) -> Step:
-    """The jitted architecture step: samples a pair per layer and moves its alphas.
+    """The jitted architecture step: samples for the estimator and moves the alphas.
 
     The target is a function of the weight step.
     """
     mask = jnp.asarray(space.mask)
 
     def arch_step(state: SearchState, batch: Batch) -> tuple[SearchState, Metrics]:
-        pair_key = rng.stream(state.key, "pair", state.step)
-        pair = gates.sample_pair(pair_key, state.alphas, mask)
-        target = jnp.asarray(target_ms(state.step))
-        return update_alphas(space, config, tx, model, target, state, pair, batch)
+        key = rng.stream(state.key, "pair", state.step)
+        sampled = estimators.sample(config, key, state.alphas, mask)
+        target_now = jnp.asarray(target(state.step))
+        return update_alphas(
+            space, config, tx, model, target_now, state, sampled, batch
+        )
 
     return jax.jit(arch_step, donate_argnums=0)
 

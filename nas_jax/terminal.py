@@ -61,7 +61,7 @@ def comparison_table(networks: dict[str, Any]) -> str:
                 _number(found.get("measured_over_predicted"), 2),
             )
         )
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def description(size: dict[str, Any]) -> str:
@@ -84,14 +84,15 @@ def description(size: dict[str, Any]) -> str:
         for key, value in size.items()
         if key not in ("layers",)
     ]
-    return _aligned(rows) + "\n" + "\n".join(rest)
+    return aligned(rows) + "\n" + "\n".join(rest)
 
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows as columns, the first to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

@@ -4,16 +4,18 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from nas_jax import cli, pipeline, problem, search, shipped, space, tables
 from nas_jax.architecture import from_ops
 from nas_jax.architecture_json import to_json
+from nas_jax.batches import Batch
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
 
 VERBS = (
-    *("search", "measure", "derive", "train", "evaluate", "describe"),
+    *("search", "measure", "derive", "train", "evaluate", "describe", "bench"),
     *("import-torch", "report"),
 )
 
@@ -83,10 +85,18 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
         ("--search.lr", "--search.lr: expected a value, got none; "),
         (
             "--search.objective magic",
-            "--search.objective: expected one of 'add_linear', 'mul_log', 'none', "
-            "got 'magic'; ",
+            "--search.objective: expected one of 'add_linear', 'mul_log', "
+            "'mnasnet', 'tunas', 'none', got 'magic'; ",
         ),
         ("--search.lr -1", "search.lr: expected above 0, got -1.0; "),
+        (
+            "--search.estimator full --search.expectation pair",
+            "search.expectation: expected 'full' with estimator full, which ",
+        ),
+        (
+            "--search.estimator rl",
+            "search.objective: expected one of mnasnet, tunas, none with estimator ",
+        ),
         ("--space.classes 1", "space.classes: expected at least 2, got 1; "),
         (
             "--data.train-weights 20",
@@ -122,6 +132,10 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
             "no target: expected search.target_ms or search.target_ratio, got neither",
         ),
         (
+            "search digits_cpu --search.arch-every 7",
+            "search.arch_every: expected at most the 6 weight steps of an epoch, got 7",
+        ),
+        (
             "search digits_cpu --space.candidates mb3_k3 mb6_k4",
             "unknown operation 'mb6_k4': expected 'zero'",
         ),
@@ -135,6 +149,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
             "describe imagenet_mobile --jsn",
             "unknown arguments: --jsn; see nas_jax describe --help",
         ),
+        ("bench estimator", "bench 'estimator': expected estimators"),
         ("report nowhere", "run folder: expected an existing folder, got 'nowhere'"),
         ("derive nowhere", "nowhere: expected a run folder with config.json; "),
         ("evaluate nowhere", "nowhere: expected a run folder with config.json; "),
@@ -408,6 +423,71 @@ def test_train_refuses_a_network_of_another_shape(refused, tmp_path):
         "architecture 'net': expected height, width, channels, classes (16, 16, 1, 10) "
         "of experiment 'digits_cpu', got (32, 32, 3, 1000)"
     )
+
+
+# --- the paper's experiments ---------------------------------------------------------
+
+PAPER = ("imagenet_mobile", "imagenet_cpu", "imagenet_gpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "head"),
+    [
+        ("imagenet_mobile", (32, 16, 24, 40, 80, 96, 192, 320), 1280),
+        # those of the published networks
+        ("imagenet_cpu", (40, 24, 32, 48, 88, 104, 216, 360), 1432),
+        ("imagenet_gpu", (40, 24, 32, 56, 112, 128, 256, 432), 1728),
+    ],
+)
+def test_paper_experiment_is_described_with_its_widths(name, widths, head, capsys):
+    assert cli.main(["describe", name, "--json"]) == 0
+    size = json.loads(capsys.readouterr().out)
+    assert size["name"] == name
+    assert size["architectures"] == 221502229807900608
+    found = [layer["out"] for layer in size["layers"]]
+    assert (*found[:2], *found[2:-2:4]) == widths
+    assert found[-2] == head
+
+
+def test_experiment_of_the_presets_name_describes_the_same_space(capsys):
+    searched = space.mobile(shipped.load_experiment("imagenet_mobile").space)
+    assert searched == space.imagenet_mobile()
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_experiment_says_at_a_start_that_its_data_are_missing(refused, name):
+    line = refused("search", name)
+    assert line.startswith("data set 'imagenet': expected one that this version reads")
+    assert "image-net.org" in line
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_experiment_says_at_a_start_that_its_table_is_missing(
+    refused, name, monkeypatch
+):
+    def with_images(experiment):
+        images = np.zeros((experiment.data.train_weights, 0))
+        split = {"train_weights": Batch(images, np.zeros(len(images)))}
+        return problem.Problem(space.mobile(experiment.space), split, None)
+
+    monkeypatch.setattr(problem, "load", with_images)
+    assert refused("search", name).startswith(
+        f"latency table 'latency_tables/{name}.json': expected a file, got none; give "
+    )
+
+
+def test_paper_experiments_have_the_papers_values():
+    mobile, cpu, gpu = map(shipped.load_experiment, PAPER)
+    assert (mobile.search.target_ms, cpu.search.target_ms) == (80.0, 138.7)
+    assert (gpu.search.target_ms, gpu.latency.batch) == (5.1, 8)
+    assert (mobile.search.estimator, mobile.search.objective) == ("full", "mul_log")
+    for by_reward in (cpu.search, gpu.search):
+        assert (by_reward.estimator, by_reward.reinforce_samples) == ("reinforce", 10)
+    for one in (mobile, cpu, gpu):
+        assert (one.search.warmup_epochs, one.search.joint_epochs) == (40, 120)
+        assert (one.train.epochs, one.train.lr, one.train.batch) == (300, 0.05, 256)
+        held_out = one.data.train_alphas + one.data.valid
+        assert (one.data.train_weights, held_out) == (1_231_167, 50_000)
 
 
 # --- help ----------------------------------------------------------------------------

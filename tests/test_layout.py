@@ -15,22 +15,25 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "config"),
+    "words": ("base", "checks", "search_config", "config"),
     "static": (
         *("parts", "topology", "space", "architecture", "architecture_json"),
         *("published", "reference_config"),
     ),
     "parts": (
         *("rng", "batches", "batch_norm", "depthwise", "layers", "ops", "counts"),
-        *("gates", "latency", "objective", "optim"),
+        *("gates", "reinforce", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),
-    "processes": ("baselines", "derive", "train", "search_state", "steps", "search"),
+    "processes": (
+        *("baselines", "derive", "train", "search_state", "estimators"),
+        *("steps", "search"),
+    ),
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
-        *("watch", "problem", "assessment", "pipeline"),
+        *("watch", "problem", "assessment", "pipeline", "bench"),
     ),
     "shell": ("overrides", "terminal", "cli", "__main__"),
 }

@@ -93,3 +93,25 @@ def test_mul_log_is_accepted_above_one():
 def test_penalty_rises_above_the_target_and_falls_below(weight, cost, after):
     value = objective.next_weight(jnp.array(weight), jnp.array(cost), TARGET, 0.1)
     np.testing.assert_allclose(value, after, rtol=1e-6, atol=1e-8)
+
+
+def test_worked_value_of_the_references_reward():
+    # 0.70 * (80 / 100)^0.1
+    reward = objective.mnasnet_reward(jnp.array(0.70), COST, TARGET, 0.1)
+    np.testing.assert_allclose(reward, 0.684552938, rtol=1e-6)
+
+
+def test_rewards_at_the_target_are_the_accuracy():
+    accuracy, at_target = jnp.array(0.7), jnp.array(TARGET)
+    for reward in (objective.mnasnet_reward, objective.tunas_reward):
+        np.testing.assert_allclose(reward(accuracy, at_target, TARGET, 0.1), 0.7)
+
+
+def test_absolute_reward_falls_alike_on_both_sides_of_the_target():
+    # 0.7 - 0.2 * |100/80 - 1| and |60/80 - 1|: both 1/4 off
+    costs = jnp.array([100.0, 60.0])
+    rewards = objective.tunas_reward(jnp.array(0.7), costs, TARGET, 0.2)
+    np.testing.assert_allclose(rewards, [0.65, 0.65], rtol=1e-6)
+    # the other reward pays for being below
+    paid = objective.mnasnet_reward(jnp.array(0.7), costs, TARGET, 0.1)
+    assert paid[0] < 0.7 < paid[1]

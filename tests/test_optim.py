@@ -185,3 +185,61 @@ def test_target_descends_on_a_line_once_architecture_steps_begin():
 def test_target_without_descent_is_the_target_from_the_first_step():
     target = optim.target(SearchConfig(descent_epochs=0), 4, 10.0, 4.0)
     assert [float(target(step)) for step in (0, 1, 10_000)] == [4.0] * 3
+
+
+# --- the schedule of the paper -------------------------------------------------------
+
+# 1,231,167 training images in batches of 256, the last one smaller
+IMAGENET_STEPS = 4810
+
+
+def arch_steps(config, epoch, steps_per_epoch=IMAGENET_STEPS):
+    first = epoch * steps_per_epoch
+    return [
+        place
+        for place in range(steps_per_epoch)
+        if optim.is_arch_step(config, steps_per_epoch, first + place)
+    ]
+
+
+def test_imagenet_schedule_has_962_architecture_steps_per_epoch_after_the_first():
+    config = SearchConfig()  # the paper's: 40 + 120 epochs, every 5th step
+    assert [len(arch_steps(config, epoch)) for epoch in (0, 39, 40)] == [0, 0, 0]
+    assert [len(arch_steps(config, epoch)) for epoch in (41, 42, 159)] == [962] * 3
+    assert arch_steps(config, 41)[:3] == [4, 9, 14]
+    epochs = config.joint_epochs - config.arch_start_epoch
+    assert 962 * epochs == 114_478
+
+
+def test_imagenet_schedule_by_reward_has_300_updates_per_epoch():
+    config = SearchConfig(arch_every=16)
+    assert [len(arch_steps(config, epoch)) for epoch in (40, 41, 159)] == [0, 300, 300]
+    assert 300 * (config.joint_epochs - config.arch_start_epoch) == 35_700
+
+
+def test_steps_are_counted_anew_in_every_epoch():
+    config = SearchConfig(warmup_epochs=1, arch_start_epoch=1, arch_every=3)
+    assert [arch_steps(config, epoch, 7) for epoch in range(4)] == [
+        [],
+        [],
+        [2, 5],
+        [2, 5],
+    ]
+
+
+def test_search_defaults_are_the_papers():
+    config = SearchConfig()
+    weights = (config.warmup_lr, config.lr, config.momentum, config.weight_decay)
+    assert weights == (0.05, 0.025, 0.9, 4e-5)
+    assert (config.batch, config.arch_batch, config.label_smoothing) == (256, 256, 0.1)
+    assert (config.arch_lr, config.alpha_init_std) == (1e-3, 1e-3)
+    assert (config.mul_log_alpha, config.mul_log_beta) == (0.2, 0.3)
+    assert (config.reinforce_samples, config.mnasnet_exponent) == (10, 0.1)
+
+
+def test_cosine_falls_with_every_step_not_every_epoch():
+    config = plain(SearchConfig, warmup_epochs=2, joint_epochs=3, warmup_lr=0.2, lr=0.1)
+    rates = learning_rates(optim.search_weights(config, STEPS_PER_EPOCH), WARMUP)
+    expected = [cosine(0.2, step, WARMUP) for step in range(WARMUP)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-6)
+    assert (np.diff(rates[:STEPS_PER_EPOCH]) < 0).all()

@@ -12,6 +12,7 @@ import pytest
 from oracles import conv2d_nhwc
 
 from nas_jax import (
+    estimators,
     gates,
     latency,
     network,
@@ -190,6 +191,52 @@ def test_arch_step_moves_the_alphas_and_nothing_else():
     assert (np.asarray(state.alphas) != alphas).any(axis=1).all()
 
 
+def test_validation_changes_nothing():
+    state, _ = WEIGHT_STEP(fresh(), data(0))
+    kept = (
+        copies(jax.random.key_data(state.key)),
+        copies(dataclasses.replace(state, key=None)),
+    )
+    accuracy = steps.make_validate(SPACE)(state, jnp.array([2, 1, 0]), data(1, 12))
+    assert 0 <= float(accuracy) <= 1
+    assert_trees_equal(jax.random.key_data(state.key), kept[0])
+    assert_trees_equal(dataclasses.replace(state, key=None), kept[1])
+
+
+def test_labels_are_smoothed_in_weight_steps_only():
+    config = dataclasses.replace(CONFIG, label_smoothing=0.3)
+    state, batch, path = fresh(), data(0), jnp.array([2, 1, 0])
+    pair = gates.PathPair(path, jnp.array([0, 0, 2]))
+    logits = along_path(state.params, state.batch_stats, path, batch)[0]
+    plain, smooth = (
+        objective.cross_entropy(logits, batch.labels, one) for one in (0.0, 0.3)
+    )
+    weight_pass = jax.jit(functools.partial(steps.path_gradients, SPACE, config))
+    arch = estimators.two_path_gradients(SPACE, config, MODEL, 6.0, state, pair, batch)
+    np.testing.assert_allclose(
+        weight_pass(state, path, batch)[2]["search/loss"], smooth, rtol=1e-5
+    )
+    np.testing.assert_allclose(arch[2]["search/arch_loss"], plain, rtol=1e-5)
+    assert abs(float(plain - smooth)) > 1e-3
+
+
+def test_alphas_begin_normal_with_the_stated_deviation():
+    """N(0, 1e-3) by default, 141 of them in the paper's space."""
+    searched, config = space.imagenet_mobile(), SearchConfig()
+    alphas = np.concatenate(
+        [
+            np.array(search_state.initial_alphas(key, searched, config))[searched.mask]
+            for key in jax.random.split(jax.random.key(0), 20)
+        ]
+    )
+    assert len(alphas) == 20 * 141
+    # 2820 draws: the standard error of the deviation is 1.3 %, of the mean 2e-5
+    np.testing.assert_allclose(alphas.std(), 1e-3, rtol=0.06)
+    assert abs(alphas.mean()) < 1e-4
+    # a normal distribution has 4.6 % beyond two deviations, a uniform one none
+    assert 0.03 < (np.abs(alphas) > 2e-3).mean() < 0.06
+
+
 # --- the same numbers as the plain network -------------------------------------------
 
 
@@ -293,7 +340,9 @@ def surrogate_gate_gradients(state, pair, batch):
 
 @jax.jit
 def gate_gradients(state, pair, batch):
-    return steps.two_path_gradients(SPACE, CONFIG, MODEL, 6.0, state, pair, batch)[:2]
+    return estimators.two_path_gradients(SPACE, CONFIG, MODEL, 6.0, state, pair, batch)[
+        :2
+    ]
 
 
 @pytest.mark.parametrize(

@@ -116,24 +116,26 @@ def _two_path_forward(
     return two_path_op(layer, gates, pair, rows, x), (gates, pair, rows, x)
 
 
+def _pull_back(block: Block) -> Branch:
+    """Of one candidate: (row, x, dy) -> (<dy, o(x)>, dx)."""
+    run = _batch_branch(block)
+
+    def both(row: Array, x: Array, dy: Array) -> tuple[Array, Array]:
+        y, vjp = jax.vjp(functools.partial(run, row), x)
+        return jnp.vdot(dy, y), vjp(dy)[0]
+
+    return both
+
+
 def _two_path_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
     gates, pair, rows, x = residuals
-
-    def pull_back(block: Block) -> Branch:
-        run = _batch_branch(block)
-
-        def both(row: Array, x: Array, dy: Array) -> tuple[Array, Array]:
-            y, vjp = jax.vjp(functools.partial(run, row), x)
-            return jnp.vdot(dy, y), vjp(dy)[0]
-
-        return both
 
     def gate_only(block: Block) -> Branch:
         run = _batch_branch(block)
         return lambda row, x, dy: jnp.vdot(dy, run(row, x))
 
     blocks = storage.blocks_of(layer)
-    active = [pull_back(block) for block in blocks]
+    active = [_pull_back(block) for block in blocks]
     active_gate, dx = lax.switch(pair[0], active, rows[0], x, dy)
     inactive = [gate_only(block) for block in blocks]
     inactive_gate = lax.switch(pair[1], inactive, rows[1], x, dy)

@@ -1,0 +1,199 @@
+"""`nas_jax bench estimators`: bias, noise and cost of the gradient estimators.
+
+A supernet of 48 networks on 8x8 digits is trained for some steps, then every estimator
+draws gradients on one batch and is held against the exact one.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax import (
+    baselines,
+    network,
+    optim,
+    provenance,
+    rng,
+    search_state,
+    space,
+    steps,
+    train,
+)
+from nas_jax.base import PRNGKey
+from nas_jax.batches import Batch, batch_at, permutations
+from nas_jax.bench import estimators
+from nas_jax.config import DataConfig, SearchConfig, SpaceConfig, TrainConfig
+from nas_jax.data import digits
+from nas_jax.latency import CostModel
+from nas_jax.measure import timing
+from nas_jax.search_state import SearchState
+from nas_jax.space import SearchSpace
+
+SPACE = SpaceConfig(
+    name="bench",
+    input_size=8,
+    input_channels=1,
+    classes=10,
+    stem_channels=8,
+    stem_stride=1,
+    first_block_channels=None,
+    stage_widths=(8,),
+    cells=(3,),
+    strides=(2,),
+    candidates=("mb3_k3", "mb6_k3", "mb3_k5", "zero"),
+    head_channels=32,
+)
+_BASE = SearchConfig(
+    warmup_epochs=50,
+    warmup_lr=0.1,
+    batch=50,
+    arch_batch=100,
+    alpha_init_std=0.5,
+    expectation="full",
+    objective="none",
+)
+CONFIGS = {
+    "two_path": _BASE,
+    "full": dataclasses.replace(_BASE, estimator="full"),
+    "reinforce, leave_one_out": dataclasses.replace(_BASE, estimator="reinforce"),
+    "reinforce, reference": dataclasses.replace(
+        _BASE, estimator="reinforce", reinforce_baseline="reference"
+    ),
+}
+HOW_TO_READ = (
+    "scale, cosine: the mean gradient along the exact one, 1 and 1 without bias; bias: "
+    "length of the mean error in lengths of the exact gradient, with its standard "
+    "error; sd: noise of a single step, in the same unit; time: one architecture step "
+    "over one training step of a plain network. Adam divides by the size of the "
+    "gradients, so a wrong scale costs nothing and a low cosine does."
+)
+
+
+def run(*, draws: int = 4000, seed: int = 0) -> dict[str, Any]:
+    """The comparison, ready for JSON: settings, provenance and a row per estimator."""
+    searched = space.mobile(SPACE)
+    key = rng.stream(jax.random.key(seed), "bench")
+    splits = digits.load(DataConfig(), SPACE.input_size, seed)
+    state = trained(key, searched, splits["train_weights"])
+    batch = Batch(*(array[: _BASE.arch_batch] for array in splits["train_alphas"]))
+    paths = estimators.all_paths(searched)
+    losses = estimators.path_losses(searched, state, paths, batch)
+    alphas = np.asarray(state.alphas)
+    exact = estimators.exact_gradient(alphas, searched.mask, paths, losses)
+    times = step_times(searched, state, batch)
+    rows = []
+    for name, config in CONFIGS.items():
+        draw_key = rng.stream(key, name)
+        if config.estimator == "reinforce":
+            found = estimators.reinforce_draws(
+                searched, config, state.alphas, paths, losses, draw_key, draws
+            )
+        else:
+            found = estimators.straight_through_draws(
+                searched, config, state, batch, draw_key, draws
+            )
+        measured = estimators.quality(found, exact)._asdict()
+        rows.append(
+            {
+                "estimator": name,
+                **measured,
+                "step_ms": times[name],
+                "time": times[name] / times["plain"],
+            }
+        )
+    return {
+        "name": "estimators",
+        "networks": len(paths),
+        "expected_loss": estimators.expected_loss(alphas, searched.mask, paths, losses),
+        "losses": [losses.min(), losses.max()],
+        "draws": draws,
+        "reinforce_samples": _BASE.reinforce_samples,
+        "seed": seed,
+        "plain_step_ms": times["plain"],
+        "rows": rows,
+        "versions": provenance.versions(),
+        "device": provenance.device(),
+        "commit": provenance.commit(),
+    }
+
+
+def trained(key: PRNGKey, searched: SearchSpace, data: Batch) -> SearchState:
+    """The supernet after its warm-up; the alphas are as drawn."""
+    per_epoch = optim.steps_per_epoch(len(data.labels), _BASE.batch)
+    tx = optim.search_weights(_BASE, per_epoch)
+    state = search_state.init(key, searched, _BASE, tx, optim.search_alphas(_BASE))
+    step = steps.make_weight_step(searched, _BASE, tx, lambda key, images: images)
+    order = permutations(key, "weight_order", len(data.labels))
+    for index in range(_BASE.warmup_epochs * per_epoch):
+        state, _ = step(state, batch_at(data, order, _BASE.batch, index))
+    return state
+
+
+def step_times(
+    searched: SearchSpace, state: SearchState, batch: Batch
+) -> dict[str, float]:
+    """Milliseconds of every architecture step and of the plain training step.
+
+    Measured side by side, in turns.
+    """
+    model = CostModel(jnp.zeros(searched.mask.shape), 0.0)
+    calls = {}
+    for name, config in CONFIGS.items():
+        tx = optim.search_alphas(config)
+        step = steps.make_arch_step(searched, config, tx, model, lambda step: 1.0)
+        calls[name] = _repeated(step, state, batch)
+    calls["plain"] = _plain_step(searched, state.key, batch)
+    times = timing.time_calls(calls, repeats=12, loop_ms=5.0)
+    return {name: timing.steady(values) for name, values in times.items()}
+
+
+def _plain_step(
+    searched: SearchSpace, key: PRNGKey, batch: Batch
+) -> Callable[[], None]:
+    """A training step of the hand-designed network on the same batch."""
+    plain, config = baselines.hand_designed(searched), TrainConfig()
+    tx = optim.train_weights(config, 1)
+    params, batch_stats = network.init(key, plain)
+    start = train.TrainState(
+        jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
+    )
+    step = train.make_train_step(plain, config, tx, lambda key, images: images)
+    return _repeated(step, start, batch)
+
+
+def _repeated(
+    step: Callable[..., tuple[Any, Any]], state: Any, batch: Batch
+) -> Callable[[], None]:
+    """A call that takes the next step and waits; the steps donate their state."""
+    current = jax.tree.map(functools.partial(jnp.array, copy=True), state)
+
+    def call() -> None:
+        nonlocal current
+        current, _ = step(current, batch)
+        jax.block_until_ready(current)
+
+    return call
+
+
+def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Header and rows of the comparison, as text."""
+    header = ("estimator", "scale", "cosine", "bias ± error", "sd", "time")
+    return [
+        header,
+        *(
+            (
+                row["estimator"],
+                f"{row['scale']:.3f}",
+                f"{row['cosine']:.3f}",
+                f"{row['bias']:.3f} ± {row['bias_error']:.3f}",
+                f"{row['sd']:.2f}",
+                f"{row['time']:.2f}",
+            )
+            for row in result["rows"]
+        ),
+    ]

@@ -1,0 +1,133 @@
+"""Schedule, estimator and optimisers of the search, as a frozen dataclass. No JAX."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nas_jax.checks import require
+
+ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
+"""What the reference implementation calls the estimators."""
+OBJECTIVES = {
+    "two_path": ("add_linear", "mul_log", "none"),
+    "full": ("add_linear", "mul_log", "none"),
+    "reinforce": ("mnasnet", "tunas", "none"),
+}
+"""The losses or rewards that each estimator can follow."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Schedule and optimisers of the search; the defaults are the paper's.
+
+    Weights: SGD with Nesterov momentum and cosine decay per iteration, in a warm-up
+    phase and a joint phase. Architecture parameters: Adam with beta1 = 0.
+    """
+
+    warmup_epochs: int = 40
+    joint_epochs: int = 120
+    batch: int = 256
+    warmup_lr: float = 0.05
+    lr: float = 0.025
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    label_smoothing: float = 0.1
+    arch_batch: int = 256
+    arch_every: int = 5
+    """Weight steps per architecture step in the joint phase."""
+    arch_start_epoch: int = 1
+    """First epoch of the joint phase with architecture steps."""
+    arch_lr: float = 1e-3
+    alpha_init_std: float = 1e-3
+    estimator: Literal["two_path", "full", "reinforce", "two", "full_v2", "rl"] = (
+        "two_path"
+    )
+    """Gradient of the alphas: straight through two or all candidates of a layer, or by
+    reward. The last three are the reference's names of the first three."""
+    objective: Literal["add_linear", "mul_log", "mnasnet", "tunas", "none"] = (
+        "add_linear"
+    )
+    """How the cost joins: add_linear and mul_log in the loss, mnasnet and tunas in the
+    reward of reinforce; none leaves it out."""
+    expectation: Literal["pair", "full"] = "pair"
+    """Expected latency over the two sampled candidates, or over all of a layer."""
+    reinforce_samples: int = 10
+    """Networks sampled per update of reinforce."""
+    reinforce_baseline: Literal["leave_one_out", "reference"] = "leave_one_out"
+    """What a reward is held against: the mean of the other samples' (unbiased), or the
+    reference's moving mean, which contains the sample itself."""
+    mnasnet_exponent: float = 0.1
+    """w of the reward accuracy * (target / cost)^w."""
+    tunas_beta: float = 0.1
+    """beta of the reward accuracy - beta |cost / target - 1|; our value, not a paper's.
+    """
+    penalty: float = 0.1
+    """Weight lambda of `add_linear` when architecture steps begin."""
+    penalty_rate: float = 0.0
+    """Schedule of lambda: it grows by rate * (E/T - 1) per architecture step."""
+    descent_epochs: int = 0
+    """Epochs over which the target descends to its value, from the latency expected
+    at uniform probabilities; 0 for the full pressure from the first step."""
+    mul_log_alpha: float = 0.2
+    mul_log_beta: float = 0.3
+    target_ratio: float | None = None
+    """Target latency as a share of the hand-designed baseline's, by table."""
+    target_ms: float | None = None
+    """Target latency; exactly one of `target_ms` and `target_ratio` is given."""
+
+    def __post_init__(self) -> None:
+        estimator = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
+        object.__setattr__(self, "estimator", estimator)
+        for name in ("batch", "arch_batch", "arch_every", "joint_epochs"):
+            value = getattr(self, name)
+            require(value >= 1, f"search.{name}", "a positive integer", value)
+        require(
+            self.reinforce_samples >= 2,
+            "search.reinforce_samples",
+            "at least 2",
+            self.reinforce_samples,
+        )
+        require(
+            self.objective in OBJECTIVES[estimator],
+            "search.objective",
+            f"one of {', '.join(OBJECTIVES[estimator])} with estimator {estimator}",
+            self.objective,
+        )
+        require(
+            estimator == "two_path" or self.expectation == "full",
+            "search.expectation",
+            f"'full' with estimator {estimator}, which samples no pairs",
+            self.expectation,
+        )
+        for name in (
+            "warmup_epochs",
+            "arch_start_epoch",
+            "weight_decay",
+            "penalty_rate",
+            "descent_epochs",
+        ):
+            value = getattr(self, name)
+            require(value >= 0, f"search.{name}", "0 or more", value)
+        for name in (
+            "warmup_lr",
+            "lr",
+            "arch_lr",
+            "alpha_init_std",
+            "mnasnet_exponent",
+            "tunas_beta",
+        ):
+            value = getattr(self, name)
+            require(value > 0, f"search.{name}", "above 0", value)
+        for name in ("momentum", "label_smoothing"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"search.{name}", "in [0, 1)", value)
+        for name in ("target_ms", "target_ratio"):
+            value = getattr(self, name)
+            require(
+                value is None or value > 0, f"search.{name}", "a number above 0", value
+            )
+        require(
+            self.target_ms is None or self.target_ratio is None,
+            "search.target_ms, search.target_ratio",
+            "only one of the two (give the other as None)",
+            (self.target_ms, self.target_ratio),
+        )

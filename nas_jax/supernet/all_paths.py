@@ -1,0 +1,103 @@
+"""A forward pass along one path that tells how every candidate would have done.
+
+The reference's mode `full_v2`: one path is kept in memory, and the gradients of all
+gates come from running every candidate once more in the backward pass, one at a time.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from nas_jax.base import Images, Logits, Path, PyTree
+from nas_jax.parts import Block
+from nas_jax.space import LayerSpec, SearchSpace
+from nas_jax.supernet import paths, storage
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def full_op(
+    layer: LayerSpec,
+    gates: Float[Array, "N"],
+    i: Int[Array, ""],
+    table: Float[Array, "N P"],
+    x: Array,
+) -> Array:
+    """y = sum_k g_k o_k(x) at the gates onehot(i), over the layer's N candidates.
+
+    Forward runs candidate `i` alone. Backward gives dL/dg_k = <dL/dy, o_k(x)> for all,
+    running the others without residuals one after the other, and dL/dx through
+    candidate `i`; weights get no gradient. Zero has output 0, so its gate's gradient
+    is 0, and it costs nothing. Running statistics are not touched.
+    """
+    del gates  # their value is onehot(i) by construction
+    branches = [paths._batch_branch(block) for block in storage.blocks_of(layer)]
+    return lax.switch(i, branches, table[i], x)
+
+
+def _full_forward(layer: LayerSpec, gates: Any, i: Any, table: Any, x: Array) -> Any:
+    return full_op(layer, gates, i, table, x), (gates, i, table, x)
+
+
+def _no_gradient(row: Array, x: Array, dy: Array) -> Array:
+    del row, x
+    return jnp.zeros((), dy.dtype)
+
+
+def _gate_gradient(block: Block) -> paths.Branch:
+    """<dL/dy, o(x)>, nothing kept."""
+    if block.op.kind == "zero":
+        return _no_gradient
+    run = paths._batch_branch(block)
+    return lambda row, x, dy: jnp.vdot(dy, run(row, x))
+
+
+def _full_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
+    gates, i, table, x = residuals
+    blocks = storage.blocks_of(layer)
+    active_gate, dx = lax.switch(
+        i, [paths._pull_back(block) for block in blocks], table[i], x, dy
+    )
+    # A loop holds one candidate's memory at a time; unrolled, the compiler may overlap
+    # them. The active one is known already.
+    branches = [*map(_gate_gradient, blocks), _no_gradient]
+
+    def other(k: Array) -> Array:
+        branch = jnp.where(k == i, len(blocks), k)
+        return lax.switch(branch, branches, table[k], x, dy)
+
+    dgates = lax.map(other, jnp.arange(len(blocks))).at[i].set(active_gate)
+    return dgates.astype(gates.dtype), None, jnp.zeros_like(table), dx
+
+
+full_op.defvjp(_full_forward, _full_backward)
+
+
+def apply_full(
+    space: SearchSpace,
+    params: PyTree,
+    batch_stats: PyTree,
+    path: Path,
+    gates: Float[Array, "L K"],
+    images: Images,
+) -> Logits:
+    """Logits along `path`, differentiable with respect to all gates `[L K]`.
+
+    `gates` must be onehot(path). Costs a forward pass of every candidate and one input
+    gradient, in the memory of one path. Batch normalisation uses the batch; running
+    statistics stay as they are.
+    """
+    rows = storage.rows_of(space, path)
+
+    def all_paths(index: int, x: Array) -> Array:
+        layer = space.layers[index]
+        columns = jnp.array([space.candidates.index(op) for op in layer.candidates])
+        table = params["layers"][index]
+        return full_op(layer, gates[index, columns], rows[index], table, x)
+
+    return paths._through_layers(
+        space, params, batch_stats, images, all_paths, train=True
+    )[0]
