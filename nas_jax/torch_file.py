@@ -189,12 +189,8 @@ def _array(tensor: Tensor, arrays: dict[str, np.ndarray], name: str) -> np.ndarr
     numbers = arrays[storage.key]
     if count == 0:
         return np.empty(shape, numbers.dtype)
-    return np.lib.stride_tricks.as_strided(
-        numbers[offset:],
-        shape,
-        [stride * numbers.itemsize for stride in strides],
-        writeable=False,
-    )
+    steps = [stride * numbers.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps)
 
 
 def _are_counts(value: Any) -> bool:

@@ -52,6 +52,9 @@ class Tensor(NamedTuple):
     strides: Any
 
 
+_DEEPEST = 100
+_GROWING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")
+
 # Objects that a pickle can reach are immutable, or made anew by every pickle.
 
 
@@ -104,25 +107,55 @@ def load(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """
     start = stream.tell()
     try:
-        largest = max(
-            (
-                argument
-                for opcode, argument, _ in pickletools.genops(stream)
-                if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT")
-                and isinstance(argument, int)
-            ),
-            default=0,
-        )
-        pickled = stream.getvalue()[start : stream.tell()]
-        # The unpickler makes a list as long as the largest number, whatever it is.
-        if largest > len(pickled):
-            refuse(f"its pickle numbers an object {largest}, more than it can have")
-        unpickler = _Unpickler(pickled)
+        _check_opcodes(stream)
+        unpickler = _Unpickler(stream.getvalue()[start : stream.tell()])
         return unpickler.load(), unpickler.storages
     except Refused:
         raise
     except Exception as error:  # a damaged pickle raises many kinds
         refuse(f"its pickle is damaged or cut ({reason(error)})")
+
+
+def _check_opcodes(stream: io.BytesIO) -> None:
+    """Follows a pickle without making its objects, and refuses what exhausts memory.
+
+    The unpickler makes a list as long as the largest number given to an object, and
+    the hash of a tuple in a tuple in a tuple is taken on the stack of the machine.
+    `stack` and `memo` hold how deeply each object is nested; None is a mark.
+    """
+    start = stream.tell()
+    stack: list[int | None] = []
+    memo: dict[Any, int | None] = {}
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if opcode.name == "MEMOIZE" else argument] = stack[-1]
+        elif opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif opcode.name == "MARK":
+            stack.append(None)
+        else:
+            deepest = _taken(stack, opcode)
+            if deepest > _DEEPEST:
+                refuse("its objects are nested too deeply")
+            stack += [deepest] * len(opcode.stack_after)
+    largest = max((number for number in memo if isinstance(number, int)), default=0)
+    if largest > stream.tell() - start:
+        refuse(f"its pickle numbers an object {largest}, more than it can have")
+
+
+def _taken(stack: list[int | None], opcode: pickletools.OpcodeInfo) -> int:
+    """Takes the arguments of an opcode off the stack; the depth of what it makes."""
+    count = len(opcode.stack_before)
+    taken: list[int | None] = []
+    if pickletools.markobject in opcode.stack_before:
+        count = opcode.stack_before.index(pickletools.markobject)
+        while (one := stack.pop()) is not None:
+            taken.append(one)
+    taken += [stack.pop() for _ in range(count)]
+    depths = [depth for depth in taken if depth is not None]
+    if opcode.name in _GROWING:  # the object itself was below what it takes in
+        return max(depths[-1], 1 + max(depths[:-1], default=0))
+    return 1 + max(depths, default=0)
 
 
 class _Unpickler(pickle.Unpickler):

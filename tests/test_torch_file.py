@@ -156,7 +156,7 @@ def test_object_that_contains_itself_does_not_hang(form, load):
 def test_object_in_very_many_places_is_read_once(load):
     nested = b")q\x00" + b"".join(
         b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86q" + bytes([i + 1])
-        for i in range(100)
+        for i in range(60)
     )
     assert len(load(legacy(Raw(nested), {}))) == 2
 
@@ -465,7 +465,27 @@ def test_object_number_beyond_the_pickle_is_refused(refused):
     )
 
 
-def test_deep_nesting_is_refused(refused):
-    assert refused(zipped(Raw(b"]" * 50_000 + b"a" * 49_999), {})) == (
-        "its objects are nested too deeply"
-    )
+@pytest.mark.parametrize(
+    "found",
+    [
+        Raw(b"]" * 50_000 + b"a" * 49_999),
+        # {(((...),),): None}: taking the hash of the key would overflow the stack
+        Raw(b"})" + b"\x85" * 500_000 + b"Ns"),
+        Raw(b"})" + b"q\x00h\x00\x86" * 500_000 + b"Ns"),
+    ],
+    ids=["lists", "tuples", "pairs"],
+)
+def test_deep_nesting_is_refused(found, refused):
+    assert refused(zipped(found, {})) == "its objects are nested too deeply"
+
+
+def test_deep_nesting_from_within_is_refused(refused):
+    """Every list takes in the next one after it was put into the one before."""
+    grow = b"".join(b"h\x00]q\x00a0" for _ in range(5_000))
+    found = Raw(b"]q\x00" + grow)
+    assert refused(zipped(found, {})) == "its objects are nested too deeply"
+
+
+def test_many_items_are_not_deep(load):
+    entries = b"".join(opcodes(key) + b"Ns" for key in range(1_000))
+    assert len(load(zipped(Raw(b"}" + entries), {}))) == 1_000

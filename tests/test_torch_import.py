@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 import torch_files
 
-from nas_jax import checkpoint, cli, network, published, reference_config, torch_import
+from nas_jax import (
+    checkpoint,
+    cli,
+    network,
+    onnx_graph,
+    published,
+    reference_config,
+    torch_import,
+)
+from nas_jax.measure.onnx_runtime import session
 from nas_jax.parts import OpSpec
 
 HERE = Path(__file__).resolve().parent
@@ -69,6 +78,15 @@ def test_real_checkpoint_gives_the_logits_of_the_reference(imported):
         assert ours[name].argmax() == expected.argmax(), name
     assert ours["china.jpg"].argmax() == 698  # palace
     assert ours["chelsea"].argmax() == 285  # Egyptian cat
+
+
+def test_export_of_the_real_checkpoint_keeps_its_logits(imported):
+    model = checkpoint.load_model(imported)
+    graph = onnx_graph.network(model.architecture, model.params, model.batch_stats)
+    image, expected = parity()["chelsea"]
+    feed = {"images": image.transpose(2, 0, 1)[None]}
+    (logits,) = session(graph, threads=1).run(None, feed)
+    assert np.abs(logits[0] - expected).max() <= BOUND
 
 
 def test_imported_folder_names_the_network_and_takes_its_images_only(imported):
