@@ -82,7 +82,7 @@ def apply_path_gradients(
     """The state after the optimiser moved the candidates on `path`."""
     rows = supernet.rows_of(space, path)
     sampled = supernet.gather(state.params, rows)
-    sampled_opt = _in_params_trees(
+    sampled_opt = in_params_trees(
         lambda tree: supernet.gather(tree, rows), state.weight_opt
     )
     updates, new_opt = tx.update(grads, sampled_opt, sampled)
@@ -92,7 +92,7 @@ def apply_path_gradients(
         step=state.step + 1,
         params=supernet.scatter(state.params, new_params, rows),
         batch_stats=supernet.scatter(state.batch_stats, new_stats, rows),
-        weight_opt=_in_params_trees(
+        weight_opt=in_params_trees(
             lambda tree, new: supernet.scatter(tree, new, rows),
             state.weight_opt,
             new_opt,
@@ -100,7 +100,7 @@ def apply_path_gradients(
     )
 
 
-def _in_params_trees(fn: Callable[..., PyTree], opt: PyTree, *rest: PyTree) -> PyTree:
+def in_params_trees(fn: Callable[..., PyTree], opt: PyTree, *rest: PyTree) -> PyTree:
     """Applies `fn` where an optimiser state holds a copy of the parameter tree.
 
     Momentum does; counters do not, and the newest ones are kept.

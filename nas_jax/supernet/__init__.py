@@ -23,6 +23,7 @@ from nas_jax.supernet.storage import (
     insert,
     rows_of,
     scatter,
+    select,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "insert",
     "rows_of",
     "scatter",
+    "select",
 ]

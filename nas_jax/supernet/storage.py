@@ -113,6 +113,23 @@ def extract(
     return plain[0], plain[1]
 
 
+def select(
+    space: SearchSpace, smaller: SearchSpace, tree: PyTree, *, batch_stats: bool
+) -> PyTree:
+    """The tree of a space with fewer candidates, from that of `space`.
+
+    Every candidate that stays keeps its values; rows shorten to the longest one left.
+    """
+    layers = []
+    for before, after, table in zip(
+        space.layers, smaller.layers, tree["layers"], strict=True
+    ):
+        rows = [before.candidates.index(op) for op in after.candidates]
+        owned = [ops.shapes(block)[batch_stats] for block in blocks_of(after)]
+        layers.append(table[jnp.array(rows), : max(map(_size, owned))])
+    return {**tree, "layers": layers}
+
+
 def rows_of(space: SearchSpace, path: Path) -> Int[Array, "L"]:
     """Row of each layer's table that holds the sampled candidate."""
     position = [
