@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from nas_jax import overrides, shipped
 from nas_jax.config import Experiment
+from nas_jax.search_config import TARGETS
 
 RUNS = Path("runs")
 _BENCHES = "estimators"
@@ -157,7 +158,9 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     except ValueError as error:
         raise ValueError(f"{error} (run folder: {folder})") from error
     print(terminal.comparison_table(result["networks"]))
-    print(f"target {result['target_ms']:.4f} ms, report: {folder / 'report.html'}")
+    target = result[TARGETS[experiment.search.cost]]
+    wanted = problem.amount(experiment.search, target)
+    print(f"target {wanted}, report: {folder / 'report.html'}")
     return 0
 
 

@@ -77,14 +77,14 @@ def train_weights(
 
 
 def target(
-    config: SearchConfig, steps_per_epoch: int, start_ms: float, target_ms: float
+    config: SearchConfig, steps_per_epoch: int, start: float, target: float
 ) -> optax.Schedule:
-    """The latency asked for at a weight step: a line from `start_ms` to `target_ms`.
+    """The cost asked for at a weight step: a line from `start` to `target`.
 
     It begins with the architecture steps and takes `descent_epochs`.
     """
     if config.descent_epochs == 0:
-        return optax.constant_schedule(target_ms)
+        return optax.constant_schedule(target)
     first = (config.warmup_epochs + config.arch_start_epoch) * steps_per_epoch
     steps = config.descent_epochs * steps_per_epoch
-    return optax.linear_schedule(start_ms, target_ms, steps, transition_begin=first)
+    return optax.linear_schedule(start, target, steps, transition_begin=first)

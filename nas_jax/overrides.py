@@ -14,6 +14,7 @@ from typing import Any
 import tyro
 
 from nas_jax.config import Experiment
+from nas_jax.search_config import TARGETS
 
 
 def apply(experiment: Experiment, arguments: Sequence[str], prog: str) -> Experiment:
@@ -66,11 +67,11 @@ def _without_replaced_target(
     experiment: Experiment, arguments: Sequence[str]
 ) -> Experiment:
     given = {argument.split("=")[0].replace("_", "-") for argument in arguments}
-    if not given & {"--search.target-ms", "--search.target-ratio"}:
+    targets = (*TARGETS.values(), "target_ratio")
+    if not given & {f"--search.{name.replace('_', '-')}" for name in targets}:
         return experiment
-    open_target = dataclasses.replace(
-        experiment.search, target_ms=None, target_ratio=None
-    )
+    none: dict[str, Any] = dict.fromkeys(targets)
+    open_target = dataclasses.replace(experiment.search, **none)
     return dataclasses.replace(experiment, search=open_target)
 
 

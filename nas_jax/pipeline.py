@@ -40,6 +40,7 @@ from nas_jax.batches import Batch
 from nas_jax.config import Experiment, LatencyConfig
 from nas_jax.measure import onnx_runtime
 from nas_jax.problem import Problem
+from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.space import SearchSpace
 from nas_jax.watch import Watch
 
@@ -76,9 +77,8 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         tables.save(table, folder / "latency_table.json")
         model = problem.cost_model(table, given.space, origin)
     try:
-        target, warning = problem.target_ms(
-            experiment.search, given.space, model, table
-        )
+        cost = problem.searched_cost(experiment.search, given.space, model)
+        target, warning = problem.target(experiment.search, given.space, cost)
     except ValueError as error:
         raise ValueError(
             f"{error}; measured already: --latency.table "
@@ -87,8 +87,8 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     if warning:
         watch.phase(f"warning: {warning}")
     with _timed(seconds, "search"):
-        watch.phase(f"search, target {target:.4f} ms")
-        run_search(experiment, given, model, target, folder, watch)
+        watch.phase(f"search, target {problem.amount(experiment.search, target)}")
+        run_search(experiment, given, cost, target, folder, watch)
     found = derive_run(folder)
     networks = comparison(experiment, given.space, model, found)
     with _timed(seconds, "retrain"):
@@ -102,7 +102,7 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         results = assessment.assess(experiment, given, models, table, folder, watch)
     result = {
         "networks": results,
-        "target_ms": target,
+        TARGETS[experiment.search.cost]: target,
         "seed": experiment.seed,
         "versions": provenance.versions(),
         "device": provenance.device(),
@@ -118,7 +118,7 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
 def run_search(
     experiment: Experiment,
     given: Problem,
-    model: latency.CostModel,
+    cost: latency.CostModel,
     target: float,
     folder: Path,
     watch: Watch,
@@ -129,13 +129,14 @@ def run_search(
         rng.stream(jax.random.key(experiment.seed), "search"),
         given.space,
         config,
-        model,
+        cost,
         target,
         given.splits["train_weights"],
         given.splits["train_alphas"],
         given.splits["valid"],
         given.augment,
     )
+    wanted = problem.amount(config, target)
     total = config.warmup_epochs + config.joint_epochs
     for one in watch.steps(epochs, total=total, desc="search"):
         line = {
@@ -147,11 +148,11 @@ def run_search(
             "search/probs": np.asarray(one.probs).round(6).tolist(),
         }
         run_folder.append_metrics(folder, line)
-        expected = one.metrics["search/expected_latency_ms"]
+        expected = one.metrics[f"search/{EXPECTED[config.cost]}"]
         watch.note(
             phase=one.phase,
             accuracy=f"{one.metrics['search/valid_accuracy']:.1%}",
-            latency=f"{expected:.3f}/{target:.3f} ms",
+            cost=f"{problem.amount(config, expected)} of {wanted}",
             entropy=f"{one.metrics['search/entropy']:.2f}",
         )
 

@@ -19,10 +19,11 @@ from nas_jax import (
     space,
     tables,
 )
-from nas_jax.architecture import Architecture
+from nas_jax.architecture import Architecture, path_of
 from nas_jax.batches import Batch
 from nas_jax.config import Experiment, SearchConfig
 from nas_jax.data import digits
+from nas_jax.search_config import TARGETS
 from nas_jax.space import SearchSpace
 
 
@@ -82,15 +83,24 @@ def check(experiment: Experiment) -> None:
     train_images = len(given.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(train_images, experiment.search.batch)
     optim.require_arch_steps(experiment.search, per_epoch)
-    if experiment.search.target_ms is None and experiment.search.target_ratio is None:
+    require_target(experiment.search)
+    if stored is not None:
+        by_table = cost_model(tables.load(Path(stored)), given.space, stored)
+        cost = searched_cost(experiment.search, given.space, by_table)
+        target(experiment.search, given.space, cost)
+    elif experiment.search.cost != "latency":
+        cost = counted_cost(experiment.search, given.space)
+        target(experiment.search, given.space, cost)
+
+
+def require_target(config: SearchConfig) -> None:
+    """Raises `ValueError` if no target is given."""
+    name = TARGETS[config.cost]
+    if getattr(config, name) is None and config.target_ratio is None:
         raise ValueError(
-            "no target: expected search.target_ms or search.target_ratio, got neither; "
+            f"no target: expected search.{name} or search.target_ratio, got neither; "
             "give one, for example --search.target-ratio 0.5"
         )
-    if stored is not None:
-        table = tables.load(Path(stored))
-        model = cost_model(table, given.space, stored)
-        target_ms(experiment.search, given.space, model, table)
 
 
 def cost_model(
@@ -101,39 +111,60 @@ def cost_model(
     return latency.CostModel(jnp.asarray(costs, jnp.float32), fixed_ms)
 
 
-def target_ms(
-    config: SearchConfig,
-    searched: SearchSpace,
-    model: latency.CostModel,
-    table: tables.LatencyTable,
+def counted_cost(config: SearchConfig, searched: SearchSpace) -> latency.CostModel:
+    """Multiply-adds or parameters in the place of a table."""
+    count = {"macs": counts.macs, "params": counts.params}[config.cost]
+    costs, fixed = counts.costs(searched, count)
+    return latency.CostModel(jnp.asarray(costs, jnp.float32), fixed)
+
+
+def searched_cost(
+    config: SearchConfig, searched: SearchSpace, by_table: latency.CostModel
+) -> latency.CostModel:
+    """What the objective counts, in the unit of `config.cost`."""
+    return by_table if config.cost == "latency" else counted_cost(config, searched)
+
+
+def amount(config: SearchConfig, value: float) -> str:
+    """A cost with its unit."""
+    if config.cost == "latency":
+        return f"{value:.4g} ms"
+    return f"{value:,.0f} {'MACs' if config.cost == 'macs' else 'parameters'}"
+
+
+def target(
+    config: SearchConfig, searched: SearchSpace, cost: latency.CostModel
 ) -> tuple[float, str | None]:
-    """The target latency, and a warning if every network of the space meets it.
+    """The target in the unit of the cost, and a warning if every network meets it.
 
     Raises `ValueError` with the reachable range if no network meets it.
     """
-    baseline_ms = tables.predict_ms(table, baselines.hand_designed(searched))
-    if config.target_ms is not None:
-        target, given = config.target_ms, f"search.target_ms = {config.target_ms:g}"
-    elif config.target_ratio is not None:
-        target = config.target_ratio * baseline_ms
-        given = f"search.target_ratio = {config.target_ratio:g} ({target:.4g} ms)"
-    else:
-        raise ValueError(
-            "no target: expected search.target_ms or search.target_ratio, got neither"
+    require_target(config)
+    baseline = path_of(searched, baselines.hand_designed(searched))
+    of_baseline = float(latency.of_path(cost, jnp.asarray(baseline)))
+    name = TARGETS[config.cost]
+    if config.target_ratio is not None:
+        goal = config.target_ratio * of_baseline
+        given = (
+            f"search.target_ratio = {config.target_ratio:g} ({amount(config, goal)})"
         )
-    smallest, largest = latency.reachable(model, searched.mask)
+    else:
+        goal = getattr(config, name)
+        given = f"search.{name} = {goal:g}"
+    smallest, largest = latency.reachable(cost, searched.mask)
     reachable = (
-        f"networks of this space take {smallest:.4g} to {largest:.4g} ms, a ratio of "
-        f"{smallest / baseline_ms:.2g} to {largest / baseline_ms:.2g}"
+        f"networks of this space take {amount(config, smallest)} to "
+        f"{amount(config, largest)}, a ratio of {smallest / of_baseline:.2g} to "
+        f"{largest / of_baseline:.2g}"
     )
-    if target < smallest:
+    if goal < smallest:
         raise ValueError(f"{given} is out of reach: {reachable}; raise the target")
     if config.objective == "mul_log":
-        objective.require_above_one(smallest, target)
+        objective.require_above_one(smallest, goal)
     warning = None
-    if target > largest:
+    if goal > largest:
         warning = f"{given} is above the maximum: {reachable}; the target binds nothing"
-    return target, warning
+    return goal, warning
 
 
 def check_network(experiment: Experiment, network: Architecture) -> None:

@@ -15,6 +15,7 @@ from nas_jax import gates, latency, objective, optim
 from nas_jax.base import Metrics, PRNGKey, Probs
 from nas_jax.batches import Augment, Batch, batch_at, permutations
 from nas_jax.config import SearchConfig
+from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
 from nas_jax.steps import make_arch_step, make_validate, make_weight_step
@@ -35,7 +36,7 @@ def run(
     space: SearchSpace,
     config: SearchConfig,
     model: latency.CostModel,
-    target_ms: float,
+    target: float,
     train_weights: Batch,
     train_alphas: Batch,
     valid: Batch,
@@ -52,15 +53,15 @@ def run(
       key: the key of the search; everything random derives from it.
       space: the search space.
       config: schedule, optimisers, objective.
-      model: costs `[L K]` in ms, and the fixed part.
-      target_ms: the latency to reach.
+      model: costs `[L K]` in the unit of `config.cost`, and the fixed part.
+      target: the cost to reach, in that unit.
       train_weights: images normalised `[N H W C]`, labels `[N]`; so the next two.
       train_alphas: held out from the weights.
       valid: held out from both.
       augment: applied inside the weight step.
     """
     if config.objective == "mul_log":
-        objective.require_above_one(latency.reachable(model, space.mask)[0], target_ms)
+        objective.require_above_one(latency.reachable(model, space.mask)[0], target)
     per_epoch = optim.steps_per_epoch(len(train_weights.labels), config.batch)
     optim.require_arch_steps(config, per_epoch)
     weights_tx = optim.search_weights(config, per_epoch)
@@ -68,8 +69,8 @@ def run(
     weight_step = make_weight_step(space, config, weights_tx, augment)
     mask = jnp.asarray(space.mask)
     uniform = gates.probabilities(jnp.zeros(space.mask.shape), mask)
-    start_ms = float(latency.expected(model, uniform))
-    schedule = optim.target(config, per_epoch, start_ms, target_ms)
+    start = float(latency.expected(model, uniform))
+    schedule = optim.target(config, per_epoch, start, target)
     arch_step = make_arch_step(space, config, alphas_tx, model, schedule)
     validate = make_validate(space)
     state = init(key, space, config, weights_tx, alphas_tx)
@@ -94,8 +95,8 @@ def run(
         valid_accuracy = validate(state, jnp.argmax(probs, axis=1), valid)
         metrics = _mean(collected) | {
             "search/valid_accuracy": float(valid_accuracy),
-            "search/expected_latency_ms": float(latency.expected(model, probs)),
-            "search/target_ms": target_ms,
+            f"search/{EXPECTED[config.cost]}": float(latency.expected(model, probs)),
+            f"search/{TARGETS[config.cost]}": target,
             "search/entropy": float(gates.entropy(probs)),
             "search/penalty": float(state.penalty),
         }

@@ -14,6 +14,15 @@ OBJECTIVES = {
 }
 """The losses or rewards that each estimator can follow."""
 
+TARGETS = {"latency": "target_ms", "macs": "target_macs", "params": "target_params"}
+"""Field that states the target of each cost, in its unit."""
+EXPECTED = {
+    "latency": "expected_latency_ms",
+    "macs": "expected_macs",
+    "params": "expected_params",
+}
+"""Name of each expected cost among the metrics, with its unit."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -69,10 +78,17 @@ class SearchConfig:
     at uniform probabilities; 0 for the full pressure from the first step."""
     mul_log_alpha: float = 0.2
     mul_log_beta: float = 0.3
+    cost: Literal["latency", "macs", "params"] = "latency"
+    """What the objective counts: milliseconds by table, multiply-adds, parameters."""
     target_ratio: float | None = None
-    """Target latency as a share of the hand-designed baseline's, by table."""
+    """Target as a share of the hand-designed baseline's cost. Exactly one target is
+    given: this, or the one in the unit of the cost."""
     target_ms: float | None = None
-    """Target latency; exactly one of `target_ms` and `target_ratio` is given."""
+    """Target latency."""
+    target_macs: float | None = None
+    """Target of the multiply-adds of one image."""
+    target_params: float | None = None
+    """Target of the parameters."""
 
     def __post_init__(self) -> None:
         estimator = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
@@ -120,14 +136,23 @@ class SearchConfig:
         for name in ("momentum", "label_smoothing"):
             value = getattr(self, name)
             require(0 <= value < 1, f"search.{name}", "in [0, 1)", value)
-        for name in ("target_ms", "target_ratio"):
-            value = getattr(self, name)
+        stated = {
+            name: getattr(self, name)
+            for name in (*TARGETS.values(), "target_ratio")
+            if getattr(self, name) is not None
+        }
+        for name, value in stated.items():
+            require(value > 0, f"search.{name}", "a number above 0", value)
             require(
-                value is None or value > 0, f"search.{name}", "a number above 0", value
+                name in (TARGETS[self.cost], "target_ratio"),
+                f"search.{name}",
+                f"search.{TARGETS[self.cost]} or search.target_ratio with search.cost "
+                f"{self.cost}, and None here",
+                value,
             )
         require(
-            self.target_ms is None or self.target_ratio is None,
-            "search.target_ms, search.target_ratio",
+            len(stated) <= 1,
+            ", ".join(f"search.{name}" for name in stated),
             "only one of the two (give the other as None)",
-            (self.target_ms, self.target_ratio),
+            tuple(stated.values()),
         )

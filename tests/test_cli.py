@@ -132,6 +132,15 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
             "no target: expected search.target_ms or search.target_ratio, got neither",
         ),
         (
+            "search digits_cpu --search.cost macs --search.target-macs 1000",
+            "search.target_macs = 1000 is out of reach: networks of this space take ",
+        ),
+        (
+            "search digits_cpu --search.cost macs --search.target-ms 1",
+            "search.target_ms: expected search.target_macs or search.target_ratio with "
+            "search.cost macs, and None here, got 1.0",
+        ),
+        (
             "search digits_cpu --search.arch-every 7",
             "search.arch_every: expected at most the 6 weight steps of an epoch, got 7",
         ),
@@ -294,7 +303,7 @@ def test_table_that_is_not_there_is_refused(refused):
 
 
 # Four of the six layers offer `zero`: 0.3 + 2 * 0.1 to 0.3 + 6 * 0.1 ms.
-REACHABLE = "networks of this space take 0.5 to 0.9 ms, a ratio of 0.56 to 1"
+REACHABLE = "networks of this space take 0.5 ms to 0.9 ms, a ratio of 0.56 to 1"
 WITHIN_REACH = ("--search.target-ms", "0.8")
 
 

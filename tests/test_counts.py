@@ -9,9 +9,10 @@ import json
 import math
 
 import jax
+import numpy as np
 import pytest
 
-from nas_jax import architecture, counts, network, ops, space, supernet
+from nas_jax import architecture, counts, latency, network, ops, space, supernet
 from nas_jax.config import MBCONV_CANDIDATES, SpaceConfig
 from nas_jax.parts import Block, OpSpec
 
@@ -132,6 +133,17 @@ def test_candidate_macs_are_zero_exactly_where_nothing_is_computed():
     assert (table[:, 6] == 0).all()
     assert (table[:, :6] > 0).all()
     assert table[0, 1] == counts.macs(PAPER.layers[0].block(PAPER.candidates[1]))
+
+
+@pytest.mark.parametrize("count", [counts.macs, counts.params])
+def test_counts_take_the_place_of_a_table(count):
+    """The additive cost of a path is the count of its network."""
+    costs, fixed = counts.costs(TOY, count)
+    model = latency.CostModel(costs, fixed)
+    offered = [row.nonzero()[0] for row in TOY.mask]
+    for path in itertools.product(*offered):
+        parts = architecture.from_path(TOY, path, "net").parts
+        assert float(latency.of_path(model, np.array(path))) == sum(map(count, parts))
 
 
 def test_description_of_a_network_has_the_agreed_keys_and_order():

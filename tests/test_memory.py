@@ -16,6 +16,7 @@ from nas_jax.architecture import from_ops
 from nas_jax.batches import Batch
 from nas_jax.config import MBCONV_CANDIDATES, SearchConfig, SpaceConfig, TrainConfig
 from nas_jax.parts import OpSpec
+from nas_jax.supernet import all_paths, paths, storage
 
 LARGEST = "mb6_k7"
 # Two candidates at least: a switch of one is no switch.
@@ -111,3 +112,26 @@ def test_memory_does_not_grow_with_the_candidates(estimator, make):
     print(f"\n{make.__name__}: {estimator} {few:,} bytes at 2 candidates, ", end="")
     print(f"{all_seven:,} at 7")
     assert 0 < all_seven <= 1.1 * few
+
+
+def test_memory_bound_tells_all_candidates_under_autodiff(monkeypatch):
+    """The reference's mode `full`: all outputs are kept for the backward pass."""
+    used = []
+
+    def weighted_sum(layer, gates, i, table, x):
+        used.append(layer)
+        branches = [paths._batch_branch(block) for block in storage.blocks_of(layer)]
+        outputs = [run(row, x) for run, row in zip(branches, table, strict=True)]
+        return sum(gate * y for gate, y in zip(gates, outputs, strict=True))
+
+    def own_space(candidates=MBCONV_CANDIDATES):
+        # of no other test: what is jitted inside would be found again
+        return digits(candidates, stage_widths=(16,), cells=(2,), strides=(1,))
+
+    monkeypatch.setattr(all_paths, "full_op", weighted_sum)
+    few = arch_step_bytes(own_space, "full", FEW)
+    all_seven = arch_step_bytes(own_space, "full")
+    print(f"\nall under autodiff: {few:,} bytes at 2 candidates, {all_seven:,} at 7")
+    assert len(used) == 4  # the replacement did run: two layers, two spaces
+    assert all_seven > 1.5 * few
+    assert all_seven > BOUNDS["full"] * plain_bytes(own_space)

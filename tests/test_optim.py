@@ -168,7 +168,7 @@ def test_target_descends_on_a_line_once_architecture_steps_begin():
     config = SearchConfig(
         warmup_epochs=2, joint_epochs=5, arch_start_epoch=1, descent_epochs=2
     )
-    target = optim.target(config, STEPS_PER_EPOCH, start_ms=10.0, target_ms=4.0)
+    target = optim.target(config, STEPS_PER_EPOCH, start=10.0, target=4.0)
     first, steps = (2 + 1) * STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH
     values = {
         0: 10.0,

@@ -185,6 +185,32 @@ def test_target_is_the_ratio_of_the_baseline_by_table(result):
     assert result["target_ms"] == pytest.approx(0.7 * baseline)
 
 
+def test_search_for_multiply_adds_by_reward(home, arguments, quick, tmp_path, capsys):
+    """Nothing that is not a time is called one."""
+    words = (
+        "--search.cost macs --search.estimator reinforce --search.objective tunas "
+        "--search.expectation full --search.reinforce-samples 3 --random-networks 0"
+    )
+    folder = tmp_path / "run"
+    assert cli.main([*arguments, *words.split(), "--out", str(folder)]) == 0
+    result = json.loads((folder / "result.json").read_text())
+    goal = 0.7 * result["networks"]["baseline"]["macs"]
+    assert result["target_macs"] == pytest.approx(goal)
+    assert "target_ms" not in result
+    assert f"target {goal:,.0f} MACs, report: " in capsys.readouterr().out
+    lines = [
+        json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+    for line in lines[:3]:
+        assert line["search/expected_macs"] > 1000
+        assert line["search/target_macs"] == result["target_macs"]
+        assert not {"search/target_ms", "search/expected_latency_ms"} & set(line)
+    assert all("search/arch_reward" in line for line in lines[1:3])
+    page = (folder / "report.html").read_text()
+    assert "Expected multiply-adds" in page
+    assert "Expected latency" not in page
+
+
 def test_metrics_lines_carry_step_phase_and_seconds(finished):
     lines = [
         json.loads(line)

@@ -57,10 +57,17 @@ def accuracy_against_latency(
 
 
 def search_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
-    """Caption and chart of expected latency, accuracy and entropy over the epochs."""
+    """Caption and chart of expected cost, accuracy and entropy over the epochs."""
     latency = {
         "muted": curves.series("search/target_ms"),
         "searched": curves.series("search/expected_latency_ms"),
+    }
+    counted = {
+        unit: {
+            "muted": curves.series(f"search/target_{unit}"),
+            "searched": curves.series(f"search/expected_{unit}"),
+        }
+        for unit in ("macs", "params")
     }
     accuracy = {
         "baseline": 100 * curves.series("search/accuracy"),
@@ -70,6 +77,18 @@ def search_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
     loss = {"baseline": curves.series("search/loss")}
     for name, caption, unit, lines in (
         ("latency", "Expected latency, and the target (dotted)", "ms", latency),
+        (
+            "macs",
+            "Expected multiply-adds, and the target (dotted)",
+            "MACs",
+            counted["macs"],
+        ),
+        (
+            "params",
+            "Expected parameters, and the target (dotted)",
+            "parameters",
+            counted["params"],
+        ),
         (
             "accuracy",
             "Accuracy: valid solid, training batches dashed",
