@@ -43,9 +43,7 @@ def restrict(space: SearchSpace, keep: np.ndarray) -> SearchSpace:
         dataclasses.replace(
             layer,
             candidates=tuple(
-                op
-                for op in layer.candidates
-                if keep[row, space.candidates.index(op)]
+                op for op in layer.candidates if keep[row, space.candidates.index(op)]
             ),
         )
         for row, layer in enumerate(space.layers)
@@ -53,9 +51,7 @@ def restrict(space: SearchSpace, keep: np.ndarray) -> SearchSpace:
     return dataclasses.replace(space, layers=tuple(layers))
 
 
-def shrink(
-    space: SearchSpace, smaller: SearchSpace, state: SearchState
-) -> SearchState:
+def shrink(space: SearchSpace, smaller: SearchSpace, state: SearchState) -> SearchState:
     """The state with the weights, momentum and statistics of `smaller` alone.
 
     What is left is bit-unchanged; alphas of candidates that are gone stay in the array

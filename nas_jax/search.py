@@ -4,21 +4,21 @@
 ProxylessNAS, section 3; schedule as in the reference code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import gates, latency, objective, optim
-from nas_jax.base import Metrics, PRNGKey, Probs
+from nas_jax import gates, latency, objective, optim, prune
+from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
 from nas_jax.batches import Augment, Batch, batch_at, permutations
 from nas_jax.config import SearchConfig
 from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
-from nas_jax.steps import make_arch_step, make_validate, make_weight_step
+from nas_jax.steps import Step, make_arch_step, make_validate, make_weight_step
 
 
 class Epoch(NamedTuple):
@@ -49,6 +49,9 @@ def run(
     architecture step on a batch of `train_alphas`. `valid` trains nothing: the network
     that is most probable now is tested on it with batch statistics.
 
+    With `prune_below`, candidates that have become less probable are removed every
+    `prune_every_epochs` of the joint phase, and smaller steps are compiled.
+
     Args:
       key: the key of the search; everything random derives from it.
       space: the search space.
@@ -66,13 +69,19 @@ def run(
     optim.require_arch_steps(config, per_epoch)
     weights_tx = optim.search_weights(config, per_epoch)
     alphas_tx = optim.search_alphas(config)
-    weight_step = make_weight_step(space, config, weights_tx, augment)
     mask = jnp.asarray(space.mask)
     uniform = gates.probabilities(jnp.zeros(space.mask.shape), mask)
     start = float(latency.expected(model, uniform))
     schedule = optim.target(config, per_epoch, start, target)
-    arch_step = make_arch_step(space, config, alphas_tx, model, schedule)
-    validate = make_validate(space)
+
+    def compiled(space: SearchSpace) -> _Steps:
+        return _Steps(
+            make_weight_step(space, config, weights_tx, augment),
+            make_arch_step(space, config, alphas_tx, model, schedule),
+            make_validate(space),
+        )
+
+    steps = compiled(space)
     state = init(key, space, config, weights_tx, alphas_tx)
     weight_order = permutations(key, "weight_order", len(train_weights.labels))
     alpha_order = permutations(key, "alpha_order", len(train_alphas.labels))
@@ -82,26 +91,54 @@ def run(
         collected: list[Metrics] = []
         for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
             batch = batch_at(train_weights, weight_order, config.batch, step)
-            state, metrics = weight_step(state, batch)
+            state, metrics = steps.weight(state, batch)
             collected.append(metrics)
             if optim.is_arch_step(config, per_epoch, step):
                 batch = batch_at(
                     train_alphas, alpha_order, config.arch_batch, arch_steps
                 )
-                state, metrics = arch_step(state, batch)
+                state, metrics = steps.arch(state, batch)
                 collected.append(metrics)
                 arch_steps += 1
         probs = gates.probabilities(state.alphas, mask)
-        valid_accuracy = validate(state, jnp.argmax(probs, axis=1), valid)
+        valid_accuracy = steps.validate(state, jnp.argmax(probs, axis=1), valid)
         metrics = _mean(collected) | {
             "search/valid_accuracy": float(valid_accuracy),
             f"search/{EXPECTED[config.cost]}": float(latency.expected(model, probs)),
             f"search/{TARGETS[config.cost]}": target,
             "search/entropy": float(gates.entropy(probs)),
             "search/penalty": float(state.penalty),
+            "search/candidates": int(mask.sum()),
         }
         phase = "warmup" if joint_epoch < 0 else "joint"
         yield Epoch(phase, epoch, state, probs, metrics)
+        if _prunes(config, joint_epoch):
+            keep = prune.surviving(space, np.asarray(probs), config.prune_below)
+            if keep.sum() < mask.sum():
+                smaller = prune.restrict(space, keep)
+                state = prune.shrink(space, smaller, state)
+                space, mask = smaller, jnp.asarray(keep)
+                steps = compiled(space)
+
+
+class _Steps(NamedTuple):
+    """The jitted functions of one space."""
+
+    weight: Step
+    arch: Step
+    validate: Callable[[SearchState, Path, Batch], Scalar]
+
+
+def _prunes(config: SearchConfig, joint_epoch: int) -> bool:
+    """Whether candidates are pruned when this epoch of the joint phase has ended."""
+    every = config.prune_every_epochs
+    is_last = joint_epoch == config.joint_epochs - 1
+    return (
+        every > 0
+        and joint_epoch >= 0
+        and not is_last
+        and ((joint_epoch + 1) % every == 0)
+    )
 
 
 def _mean(collected: list[Metrics]) -> Metrics:

@@ -76,6 +76,11 @@ class SearchConfig:
     descent_epochs: int = 0
     """Epochs over which the target descends to its value, from the latency expected
     at uniform probabilities; 0 for the full pressure from the first step."""
+    prune_below: float = 0.0
+    """Candidates less probable than this are removed while the search runs; 0 keeps
+    all to the end, as the reference does."""
+    prune_every_epochs: int = 0
+    """How often that happens in the joint phase; 0 for never."""
     mul_log_alpha: float = 0.2
     mul_log_beta: float = 0.3
     cost: Literal["latency", "macs", "params"] = "latency"
@@ -120,6 +125,7 @@ class SearchConfig:
             "weight_decay",
             "penalty_rate",
             "descent_epochs",
+            "prune_every_epochs",
         ):
             value = getattr(self, name)
             require(value >= 0, f"search.{name}", "0 or more", value)
@@ -133,9 +139,21 @@ class SearchConfig:
         ):
             value = getattr(self, name)
             require(value > 0, f"search.{name}", "above 0", value)
-        for name in ("momentum", "label_smoothing"):
+        for name in ("momentum", "label_smoothing", "prune_below"):
             value = getattr(self, name)
             require(0 <= value < 1, f"search.{name}", "in [0, 1)", value)
+        require(
+            self.prune_every_epochs == 0 or self.prune_below > 0,
+            "search.prune_below",
+            "above 0 with search.prune_every_epochs",
+            self.prune_below,
+        )
+        require(
+            self.prune_below == 0 or self.prune_every_epochs > 0,
+            "search.prune_every_epochs",
+            "1 or more with search.prune_below",
+            self.prune_every_epochs,
+        )
         stated = {
             name: getattr(self, name)
             for name in (*TARGETS.values(), "target_ratio")

@@ -27,7 +27,7 @@ ROWS = {
     "networks": ("network", "supernet"),
     "processes": (
         *("baselines", "derive", "train", "search_state", "estimators"),
-        *("steps", "search"),
+        *("steps", "prune", "search"),
     ),
     "edges": (
         *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
