@@ -170,7 +170,7 @@ def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> 
     from nas_jax import space, tables, terminal
     from nas_jax.measure import onnx_runtime
 
-    searched = space.mobile(experiment.space)
+    searched = space.build(experiment.space)
     table = onnx_runtime.measure_table(
         searched, experiment.latency, progress=terminal.Terminal().steps
     )

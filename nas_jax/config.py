@@ -79,11 +79,65 @@ class SpaceConfig:
         )
 
 
+TREE_CANDIDATES = (
+    "identity",
+    "sep_k3",
+    "sep_k5",
+    "sep_k7",
+    "dil_k3",
+    "avg_k3",
+    "max_k3",
+)
+
+
+@dataclass(frozen=True)
+class TreeConfig:
+    """A PyramidNet of tree cells; the defaults are the paper's CIFAR-10 space.
+
+    Three stages of cells whose widths grow evenly; 12 operations are open in each cell.
+    """
+
+    name: str = "cifar10_tree"
+    input_size: int = 32
+    input_channels: int = 3
+    classes: int = 10
+    stem_channels: int = 16
+    cells_per_stage: int = 18
+    """B of the paper."""
+    last_channels: int = 400
+    """F of the paper: the width of the last block."""
+    candidates: tuple[str, ...] = TREE_CANDIDATES
+
+    def __post_init__(self) -> None:
+        for name in ("input_channels", "stem_channels", "cells_per_stage"):
+            value = getattr(self, name)
+            _require(value >= 1, f"space.{name}", "a positive integer", value)
+        _require(self.classes >= 2, "space.classes", "at least 2", self.classes)
+        _require(
+            self.input_size >= 4 and self.input_size % 4 == 0,
+            "space.input_size",
+            "a multiple of 4 (the side is halved twice)",
+            self.input_size,
+        )
+        _require(
+            self.last_channels >= max(8, self.stem_channels),
+            "space.last_channels",
+            f"at least 8 and space.stem_channels = {self.stem_channels}",
+            self.last_channels,
+        )
+        _require(
+            len(set(self.candidates)) == len(self.candidates) > 0,
+            "space.candidates",
+            "distinct names, at least one",
+            self.candidates,
+        )
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Which data set, and how many images each split takes."""
 
-    name: Literal["digits", "imagenet"] = "digits"
+    name: Literal["digits", "cifar10", "imagenet"] = "digits"
     train_weights: int = 300
     """Images that train the weights of the supernet."""
     train_alphas: int = 300
@@ -128,7 +182,7 @@ class LatencyConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Training of a derived network from scratch."""
+    """Training of a derived network."""
 
     epochs: int = 300
     batch: int = 256
@@ -136,6 +190,9 @@ class TrainConfig:
     momentum: float = 0.9
     weight_decay: float = 4e-5
     label_smoothing: float = 0.1
+    start: Literal["scratch", "supernet"] = "scratch"
+    """Where the searched network's weights begin: drawn afresh, or kept from the
+    supernet with its batch statistics estimated anew. Others always begin afresh."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -156,7 +213,7 @@ class Experiment:
 
     name: str
     seed: int = 0
-    space: SpaceConfig = field(default_factory=SpaceConfig)
+    space: SpaceConfig | TreeConfig = field(default_factory=SpaceConfig)
     data: DataConfig = field(default_factory=DataConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)

@@ -31,11 +31,16 @@ def apply(experiment: Experiment, arguments: Sequence[str], prog: str) -> Experi
     try:
         with contextlib.ExitStack() as stack:
             if "--help" not in arguments:
-                _refuse_unknown(arguments, prog)
+                _refuse_unknown(experiment, arguments, prog)
                 stack.enter_context(contextlib.redirect_stderr(heard))
                 stack.enter_context(contextlib.redirect_stdout(heard))
             return tyro.cli(
-                Experiment, default=experiment, args=list(arguments), prog=prog
+                Experiment,
+                default=experiment,
+                args=list(arguments),
+                prog=prog,
+                # of several kinds of space, the experiment's: no words to choose one
+                config=(tyro.conf.AvoidSubcommands,),
             )
     except SystemExit as stop:
         if "--help" in arguments:
@@ -53,8 +58,10 @@ def _flags(config: Any, prefix: str = "--") -> Iterator[str]:
             yield prefix + name
 
 
-def _refuse_unknown(arguments: Sequence[str], prog: str) -> None:
-    known = list(_flags(Experiment("any")))
+def _refuse_unknown(
+    experiment: Experiment, arguments: Sequence[str], prog: str
+) -> None:
+    known = list(_flags(experiment))
     for argument in arguments:
         flag = argument.split("=")[0].replace("_", "-")
         if argument.startswith("--") and flag not in known:

@@ -32,6 +32,7 @@ from nas_jax import (
     run_folder,
     search,
     space,
+    supernet,
     tables,
     train,
 )
@@ -52,6 +53,12 @@ def measure(
     if config.table is not None:
         return tables.load(Path(config.table))
     return onnx_runtime.measure_table(searched, config, progress=watch.steps)
+
+
+SEARCHED = "searched"
+"""Name of the network that a search derives."""
+KEPT = "kept"
+"""Folder of that network with the weights of the supernet, if a run keeps them."""
 
 
 @contextmanager
@@ -88,13 +95,15 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         watch.phase(f"warning: {warning}")
     with _timed(seconds, "search"):
         watch.phase(f"search, target {problem.amount(experiment.search, target)}")
-        run_search(experiment, given, cost, target, folder, watch)
+        last = run_search(experiment, given, cost, target, folder, watch)
     found = derive_run(folder)
+    if experiment.train.start == "supernet":
+        checkpoint.save_model(folder / KEPT, kept(experiment, given, last, found))
     networks = comparison(experiment, given.space, model, found)
     with _timed(seconds, "retrain"):
         models = {}
         for name, network in networks.items():
-            watch.phase(f"retraining from scratch: {name}")
+            watch.phase(f"retraining: {name}")
             models[name] = retrain(experiment, given, network, folder, watch)
             checkpoint.save_model(folder / "checkpoints" / name, models[name])
     with _timed(seconds, "evaluate"):
@@ -122,8 +131,8 @@ def run_search(
     target: float,
     folder: Path,
     watch: Watch,
-) -> None:
-    """Runs the search, one metrics line per epoch."""
+) -> search.Epoch:
+    """Runs the search, one metrics line per epoch; returns the last."""
     config, start = experiment.search, time.perf_counter()
     epochs = search.run(
         rng.stream(jax.random.key(experiment.seed), "search"),
@@ -155,11 +164,31 @@ def run_search(
             cost=f"{problem.amount(config, expected)} of {wanted}",
             entropy=f"{one.metrics['search/entropy']:.2f}",
         )
+    return one
+
+
+def kept(
+    experiment: Experiment, given: Problem, last: search.Epoch, found: Architecture
+) -> checkpoint.Model:
+    """The derived network with the supernet's weights, statistics estimated anew."""
+    params, _ = supernet.extract(
+        last.space, last.state.params, last.state.batch_stats, found
+    )
+    data = _train_images(given)
+    batch_stats = train.reestimate(found, params, data, experiment.train.batch)
+    return checkpoint.Model(found, params, batch_stats)
+
+
+def _train_images(given: Problem) -> Batch:
+    """Both training splits; only a search needs them apart."""
+    parts = [given.splits["train_weights"], given.splits["train_alphas"]]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Batch(images, labels)
 
 
 def derive_run(folder: Path) -> Architecture:
     """Derives the network of a run's newest probabilities; writes architecture.json."""
-    searched = space.mobile(run_folder.read_experiment(folder).space)
+    searched = space.build(run_folder.read_experiment(folder).space)
     probs = np.array(run_folder.last_probabilities(folder))
     table = tables.load(folder / "latency_table.json")
     costs, _ = tables.costs(table, searched, "latency_table.json")
@@ -201,17 +230,20 @@ def retrain(
     folder: Path,
     watch: Watch,
 ) -> checkpoint.Model:
-    """Trains a network from scratch on both training splits.
+    """Trains a network on both training splits.
 
     The key does not depend on the network: all of a run see the same images in the same
-    order, shifted alike, so their accuracies are paired.
+    order, shifted alike, so their accuracies are paired. With `train.start =
+    "supernet"` the searched network goes on from the weights that the search kept.
     """
-    parts = [given.splits["train_weights"], given.splits["train_alphas"]]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    data = Batch(images, labels)
     key = rng.stream(jax.random.key(experiment.seed), "train")
     config, start = experiment.train, time.perf_counter()
-    epochs = train.run(key, network, config, data, given.augment)
+    weights = None
+    if config.start == "supernet" and network.name == SEARCHED:
+        model = checkpoint.load_model(folder / KEPT)
+        weights = (model.params, model.batch_stats)
+    data = _train_images(given)
+    epochs = train.run(key, network, config, data, given.augment, weights)
     for one in watch.steps(epochs, total=config.epochs, desc=network.name):
         line = {
             "step": int(one.state.step),
@@ -237,7 +269,7 @@ def train_network(
             f"{saved} exists: this network is trained already; 'nas_jax evaluate "
             f"{folder}' tests it"
         )
-    watch.phase(f"training from scratch: {network.name}")
+    watch.phase(f"training: {network.name}")
     model = retrain(experiment, given, network, folder, watch)
     checkpoint.save_model(saved, model)
     return saved, assessment.test_accuracy(model, given.splits["test"])

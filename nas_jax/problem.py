@@ -35,17 +35,23 @@ class Problem(NamedTuple):
     augment: batches.Augment
 
 
+_WHERE_FROM = {
+    "imagenet": "for ImageNet register at image-net.org, download ILSVRC 2012",
+    "cifar10": "download the binary version from cs.toronto.edu/~kriz/cifar.html",
+}
+
+
 def load(experiment: Experiment) -> Problem:
     """Builds the space and loads the data, checking that they fit each other.
 
     Raises `ValueError` for a data set without a loader, or if the two do not fit.
     """
-    searched = space.mobile(experiment.space)
+    searched = space.build(experiment.space)
     if experiment.data.name != "digits":
         raise ValueError(
             f"data set {experiment.data.name!r}: expected one that this version reads "
-            "(digits); for ImageNet register at image-net.org, download ILSVRC 2012 "
-            "and add a loader to nas_jax/data"
+            f"(digits); {_WHERE_FROM[experiment.data.name]} and add a loader to "
+            "nas_jax/data"
         )
     splits = digits.load(experiment.data, experiment.space.input_size, experiment.seed)
     for name, split in splits.items():
@@ -169,7 +175,7 @@ def target(
 
 def check_network(experiment: Experiment, network: Architecture) -> None:
     """Raises `ValueError` if a network does not take the experiment's images."""
-    expected = space.mobile(experiment.space)
+    expected = space.build(experiment.space)
     got = (*network.input_shape, network.classifier.classes)
     wanted = (*expected.input_shape, expected.classifier.classes)
     if got != wanted:
@@ -201,4 +207,4 @@ def describe(name: str) -> dict[str, Any]:
             f"published network ({', '.join(published.NAMES)}), an architecture file "
             "(.json) or an experiment"
         ) from error
-    return counts.describe_space(space.mobile(experiment.space))
+    return counts.describe_space(space.build(experiment.space))

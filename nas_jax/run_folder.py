@@ -129,7 +129,20 @@ def read_experiment(folder: Path) -> Experiment:
 
 
 def _from_json(kind: Any, document: Any) -> Any:
-    """A config dataclass from what `dataclasses.asdict` made of it."""
+    """A config dataclass from what `dataclasses.asdict` made of it.
+
+    Where the type is a choice of dataclasses, it is the one that knows all the keys.
+    """
+    if isinstance(document, dict) and typing.get_args(kind):
+        choices = [
+            one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)
+        ]
+        fitting = [
+            one
+            for one in choices
+            if set(document) <= {field.name for field in dataclasses.fields(one)}
+        ]
+        kind = (fitting or choices)[0]
     if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
         return tuple(document) if isinstance(document, list) else document
     types = typing.get_type_hints(kind)

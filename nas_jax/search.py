@@ -22,8 +22,9 @@ from nas_jax.steps import Step, make_arch_step, make_validate, make_weight_step
 
 
 class Epoch(NamedTuple):
-    """What `run` yields after every epoch."""
+    """What `run` yields after every epoch; `space` is what pruning left of it."""
 
+    space: SearchSpace
     phase: str
     epoch: int
     state: SearchState
@@ -111,7 +112,7 @@ def run(
             "search/candidates": int(mask.sum()),
         }
         phase = "warmup" if joint_epoch < 0 else "joint"
-        yield Epoch(phase, epoch, state, probs, metrics)
+        yield Epoch(space, phase, epoch, state, probs, metrics)
         if _prunes(config, joint_epoch):
             keep = prune.surviving(space, np.asarray(probs), config.prune_below)
             if keep.sum() < mask.sum():

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import topology
-from nas_jax.config import SpaceConfig
+from nas_jax.config import SpaceConfig, TreeConfig
 from nas_jax.parts import Block, Classifier, Head, Norm, OpSpec, Part, Stem, strided
 from nas_jax.topology import Cell
 
@@ -235,21 +235,21 @@ def imagenet_mobile(width_mult: float = 1.0) -> SearchSpace:
     return mobile(dataclasses.replace(SpaceConfig(), width_mult=width_mult))
 
 
-def cifar10_tree(cells_per_stage: int = 18, last_channels: int = 400) -> SearchSpace:
-    """The paper's CIFAR-10 space (section 4.1): a PyramidNet of tree cells.
-
-    Seven operations on each of 12 edges per cell: identity, separable convolutions 3x3,
-    5x5, 7x7, a dilated separable 3x3, average and maximum pooling 3x3.
-
-    Args:
-      cells_per_stage: B of the paper.
-      last_channels: F of the paper, the width of the last block.
-    """
-    names = ("identity", "sep_k3", "sep_k5", "sep_k7", "dil_k3", "avg_k3", "max_k3")
-    candidates = tuple(OpSpec.parse(name) for name in names)
-    stem = Stem(3, 16, stride=1, input_size=32, activate=False)
+def tree(config: TreeConfig) -> SearchSpace:
+    """Builds the PyramidNet of tree cells that `config` describes (`topology`)."""
+    candidates = tuple(OpSpec.parse(name) for name in config.candidates)
+    stem = Stem(
+        in_channels=config.input_channels,
+        out_channels=config.stem_channels,
+        stride=1,
+        input_size=config.input_size,
+        activate=False,
+    )
     cells = topology.pyramid(
-        cells_per_stage, last_channels, stem_channels=16, input_size=32
+        config.cells_per_stage,
+        config.last_channels,
+        stem_channels=config.stem_channels,
+        input_size=config.input_size,
     )
     layers = [
         LayerSpec(
@@ -260,14 +260,26 @@ def cifar10_tree(cells_per_stage: int = 18, last_channels: int = 400) -> SearchS
     ]
     channels, size = cells[-1].out_channels, cells[-1].output_size
     return SearchSpace(
-        name="cifar10_tree",
+        name=config.name,
         candidates=candidates,
         stem=stem,
         first_block=None,
         layers=tuple(layers),
         head=Norm(channels, size, activate=True),
-        classifier=Classifier(channels, 10, size),
+        classifier=Classifier(channels, config.classes, size),
         cells=cells,
+    )
+
+
+def build(config: SpaceConfig | TreeConfig) -> SearchSpace:
+    """The space that a configuration describes."""
+    return tree(config) if isinstance(config, TreeConfig) else mobile(config)
+
+
+def cifar10_tree(cells_per_stage: int = 18, last_channels: int = 400) -> SearchSpace:
+    """The paper's CIFAR-10 space (section 4.1), or a smaller one of its kind."""
+    return tree(
+        TreeConfig(cells_per_stage=cells_per_stage, last_channels=last_channels)
     )
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Array
 from nas_jax import network, objective, optim, rng
 from nas_jax.architecture import Architecture
 from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
+from nas_jax.batch_norm import BN_MOMENTUM
 from nas_jax.batches import Augment, Batch, batch_at, permutations
 from nas_jax.config import TrainConfig
 
@@ -85,11 +86,19 @@ def run(
     config: TrainConfig,
     data: Batch,
     augment: Augment,
+    start: tuple[PyTree, PyTree] | None = None,
 ) -> Iterator[Epoch]:
-    """Trains a network from scratch, yielding after every epoch."""
+    """Trains a network, yielding after every epoch.
+
+    `start` gives parameters and batch statistics to begin with; without, they are drawn
+    from the key. Weights of a supernet need `reestimate` first.
+    """
     per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
     tx = optim.train_weights(config, per_epoch)
-    params, batch_stats = network.init(rng.stream(key, "weights"), architecture)
+    if start is None:
+        start = network.init(rng.stream(key, "weights"), architecture)
+    # copied, because the steps donate their state and the caller may keep his
+    params, batch_stats = jax.tree.map(jnp.array, start)
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         key=rng.stream(key, "steps"),  # a copy: the steps donate their state
@@ -108,6 +117,39 @@ def run(
             collected.append(metrics)
         mean = jax.tree.map(lambda *v: float(np.mean(v)), *jax.device_get(collected))
         yield Epoch(epoch, state, mean)
+
+
+def reestimate(
+    architecture: Architecture, params: PyTree, data: Batch, batch: int
+) -> PyTree:
+    """Batch statistics of a network over `data`: means over its full batches.
+
+    The running statistics of a supernet mix the inputs of all paths; a network taken
+    out of it has others. Means of the batches' means and unbiased variances, images
+    unaugmented. A batch norm moves its running value by v <- v + m (b - v), so from
+    v = 0 its new value over m is the batch's own b.
+
+    Raises:
+      ValueError: if there is no full batch.
+    """
+    batches = len(data.labels) // batch
+    if batches == 0:
+        raise ValueError(
+            f"re-estimation: expected at least one batch of {batch} images, got "
+            f"{len(data.labels)} images"
+        )
+
+    @jax.jit
+    def own(images: Array) -> PyTree:
+        zeros = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+            network.shapes(architecture)[1],
+        )
+        moved = network.apply(architecture, params, zeros, images, train=True)[1]
+        return jax.tree.map(lambda value: value / BN_MOMENTUM, moved)
+
+    found = [own(data.images[i * batch : (i + 1) * batch]) for i in range(batches)]
+    return jax.tree.map(lambda *values: jnp.stack(values).mean(0), *found)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -125,7 +125,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
         (
             "search cifar",
             "experiment 'cifar': expected a Python file with get_config(), or one of "
-            "the shipped experiments: digits_cpu",
+            "the shipped experiments: cifar10_tree, digits_cpu",
         ),
         (
             "search digits_cpu --search.target-ms None",

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shutil
 
+import jax
 import numpy as np
 import onnx
 import pytest
@@ -126,6 +127,7 @@ def result(finished):
 def test_run_folder_has_every_file_and_no_partial_one(finished):
     assert {path.name for path in finished.iterdir()} == {
         "config.json",
+        "experiment.py",
         "metrics.jsonl",
         "checkpoints",
         "architecture.json",
@@ -183,6 +185,32 @@ def test_result_has_the_agreed_keys(result):
 def test_target_is_the_ratio_of_the_baseline_by_table(result):
     baseline = result["networks"]["baseline"]["predicted_ms"]
     assert result["target_ms"] == pytest.approx(0.7 * baseline)
+
+
+def test_searched_network_may_go_on_from_the_weights_of_the_supernet(
+    home, arguments, quick, tmp_path
+):
+    """Kept weights are saved, and trained on: a vanishing rate leaves them as they are.
+
+    The others begin afresh.
+    """
+    words = (
+        "--train.start supernet --train.lr 1e-9 --train.weight-decay 0 "
+        "--random-networks 0"
+    )
+    folder = tmp_path / "run"
+    assert cli.main([*arguments, *words.split(), "--out", str(folder)]) == 0
+    kept = checkpoint.load_model(folder / "kept")
+    trained = checkpoint.load_model(folder / "checkpoints" / "searched")
+    assert kept.architecture == trained.architecture
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        *(kept.params, trained.params),
+    )
+    baseline = checkpoint.load_model(folder / "checkpoints" / "baseline")
+    assert not np.allclose(
+        kept.params["stem"]["kernel"], baseline.params["stem"]["kernel"]
+    )
 
 
 def test_search_for_multiply_adds_by_reward(home, arguments, quick, tmp_path, capsys):

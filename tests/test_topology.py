@@ -16,13 +16,25 @@ from nas_jax import (
     architecture,
     architecture_json,
     counts,
+    derive,
+    latency,
     network,
     onnx_graph,
     ops,
+    run_folder,
+    search,
     space,
     supernet,
     topology,
     train,
+)
+from nas_jax.batches import Batch
+from nas_jax.config import (
+    Experiment,
+    SearchConfig,
+    SpaceConfig,
+    TrainConfig,
+    TreeConfig,
 )
 from nas_jax.measure import onnx_runtime
 from nas_jax.parts import Block, Classifier, Norm, NormConv, OpSpec, Stem, Widen
@@ -249,6 +261,45 @@ def test_multiply_adds_of_the_new_parts_by_hand():
     assert counts.macs(Widen(4, 8, 2, 8)) == counts.macs(Norm(4, 8)) == 0
 
 
+@pytest.mark.slow
+def test_small_tree_searches_end_to_end():
+    """B = 1, F = 40 on generated images: search, derivation, training, ONNX."""
+    searched = space.cifar10_tree(1, 40)
+    assert (len(searched.layers), searched.cells[-1].out_channels) == (36, 40)
+    rng = np.random.default_rng(0)
+    labels = np.arange(32, dtype=np.int32) % 10
+    patterns = rng.normal(size=(10, 32, 32, 3))
+    images = patterns[labels] + 0.5 * rng.normal(size=(32, 32, 32, 3))
+    data = Batch(images.astype(np.float32), labels)
+    config = SearchConfig(
+        warmup_epochs=1,
+        joint_epochs=2,
+        batch=16,
+        arch_batch=16,
+        arch_every=1,
+        arch_start_epoch=0,
+        arch_lr=0.1,
+        objective="none",
+    )
+    costs, fixed = counts.costs(searched, counts.macs)
+    model = latency.CostModel(jnp.asarray(costs, jnp.float32), fixed)
+    start = np.full(searched.mask.shape, 1 / 7)
+    arguments = (jax.random.key(0), searched, config, model, 1.0, data, data, data)
+    *_, last = search.run(*arguments, lambda key, images: images)
+    probs = np.asarray(last.probs)
+    assert np.abs(probs - start).max() > 0.01
+    found = derive.derive(searched, probs, costs)
+    assert len(found.blocks) == 36
+    training = TrainConfig(epochs=2, batch=16, lr=0.05)
+    key, keep = jax.random.key(0), lambda key, images: images
+    *_, trained = train.run(key, found, training, data, keep)
+    state = trained.state
+    model = onnx_graph.network(found, state.params, state.batch_stats)
+    logits = train.predict(found, state.params, state.batch_stats, data.images)
+    exported = onnx_runtime.run(model, data.images)
+    np.testing.assert_allclose(exported, logits, atol=1e-4)
+
+
 # --- JSON and refusals ---------------------------------------------------------------
 
 
@@ -279,3 +330,31 @@ def test_cell_that_narrows_is_refused():
 def test_zero_has_no_place_in_a_cell():
     with pytest.raises(ValueError, match="'zero' needs a shortcut"):
         one_cell((OpSpec("zero"), *OPS))
+
+
+@pytest.mark.parametrize("config", [TreeConfig(cells_per_stage=2), SpaceConfig()])
+def test_run_folder_gives_back_the_kind_of_space(config, tmp_path):
+    experiment = Experiment("tree", space=config)
+    folder = run_folder.create(experiment, tmp_path / "run", tmp_path)
+    assert run_folder.read_experiment(folder) == experiment
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"input_size": 30}, r"space\.input_size: expected a multiple of 4 .* got 30"),
+        (
+            {"cells_per_stage": 0},
+            r"space\.cells_per_stage: expected a positive integer",
+        ),
+        (
+            {"last_channels": 12},
+            r"space\.last_channels: expected at least 8 and .* = 16",
+        ),
+        ({"classes": 1}, r"space\.classes: expected at least 2, got 1"),
+        ({"candidates": ()}, r"space\.candidates: expected distinct names"),
+    ],
+)
+def test_wrong_configuration_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        TreeConfig(**values)
