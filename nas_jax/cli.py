@@ -6,6 +6,7 @@ verbs that need it, so that help and a mistyped flag are answered at once.
 """
 
 import argparse
+import importlib
 import json
 import shlex
 import sys
@@ -18,7 +19,8 @@ from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
 
 RUNS = Path("runs")
-_BENCHES = "estimators"
+_BENCHES = {"estimators": "comparison", "pruning": "pruning"}
+"""Names of the benches, and their modules."""
 _SET_FIELDS = ("search", "measure", "train")
 _FIELDS = (
     "Every field of the experiment can be set, for example --search.target-ms 0.2; "
@@ -99,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="side of the images (default: the configuration's resolution, or 224)",
     )
-    one = verb("bench", f"what a part of the method is worth: {_BENCHES}", "name")
+    one = verb(
+        "bench", f"what a part of the method is worth: {', '.join(_BENCHES)}", "name"
+    )
     one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     verb("report", "write report.html of a run again", "run")
     return parser
@@ -254,17 +258,19 @@ def _import_torch(
 
 
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    if options.name != _BENCHES:
-        raise ValueError(f"bench {options.name!r}: expected {_BENCHES}")
+    if options.name not in _BENCHES:
+        raise ValueError(
+            f"bench {options.name!r}: expected one of {', '.join(_BENCHES)}"
+        )
     _require_new("--json", options.json)
     from nas_jax import terminal
-    from nas_jax.bench import comparison
 
-    result = comparison.run()
+    bench = importlib.import_module(f"nas_jax.bench.{_BENCHES[options.name]}")
+    result = bench.run()
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(terminal.aligned(comparison.table(result)))
-    print(comparison.HOW_TO_READ)
+    print(terminal.aligned(bench.table(result)))
+    print(bench.HOW_TO_READ)
     return 0
 
 

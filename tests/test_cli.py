@@ -158,7 +158,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
             "describe imagenet_mobile --jsn",
             "unknown arguments: --jsn; see nas_jax describe --help",
         ),
-        ("bench estimator", "bench 'estimator': expected estimators"),
+        ("bench estimator", "bench 'estimator': expected one of estimators, pr"),
         ("report nowhere", "run folder: expected an existing folder, got 'nowhere'"),
         ("derive nowhere", "nowhere: expected a run folder with config.json; "),
         ("evaluate nowhere", "nowhere: expected a run folder with config.json; "),

@@ -148,7 +148,7 @@ def step_times(
     for name, config in CONFIGS.items():
         tx = optim.search_alphas(config)
         step = steps.make_arch_step(searched, config, tx, model, lambda step: 1.0)
-        calls[name] = _repeated(step, state, batch)
+        calls[name] = repeated(step, state, batch)
     calls["plain"] = _plain_step(searched, state.key, batch)
     times = timing.time_calls(calls, repeats=12, loop_ms=5.0)
     return {name: timing.steady(values) for name, values in times.items()}
@@ -165,10 +165,10 @@ def _plain_step(
         jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
     )
     step = train.make_train_step(plain, config, tx, lambda key, images: images)
-    return _repeated(step, start, batch)
+    return repeated(step, start, batch)
 
 
-def _repeated(
+def repeated(
     step: Callable[..., tuple[Any, Any]], state: Any, batch: Batch
 ) -> Callable[[], None]:
     """A call that takes the next step and waits; the steps donate their state."""
