@@ -13,7 +13,7 @@ imagenet_mobile.py; the paper's dropout in retraining is 0.2 here.
 import dataclasses
 
 from nas_jax import shipped
-from nas_jax.config import Experiment
+from nas_jax.config import Experiment, SpaceConfig
 
 
 def get_config() -> Experiment:
@@ -21,7 +21,7 @@ def get_config() -> Experiment:
     return dataclasses.replace(
         mobile,
         name="imagenet_cpu",
-        space=dataclasses.replace(mobile.space, name="imagenet_cpu", width_mult=1.12),
+        space=SpaceConfig(name="imagenet_cpu", width_mult=1.12),
         latency=dataclasses.replace(
             mobile.latency, table="latency_tables/imagenet_cpu.json"
         ),

@@ -11,7 +11,7 @@ paper's dropout in retraining is 0.3 here.
 import dataclasses
 
 from nas_jax import shipped
-from nas_jax.config import Experiment
+from nas_jax.config import Experiment, SpaceConfig
 
 
 def get_config() -> Experiment:
@@ -19,7 +19,7 @@ def get_config() -> Experiment:
     return dataclasses.replace(
         cpu,
         name="imagenet_gpu",
-        space=dataclasses.replace(cpu.space, name="imagenet_gpu", width_mult=1.35),
+        space=SpaceConfig(name="imagenet_gpu", width_mult=1.35),
         latency=dataclasses.replace(
             cpu.latency, table="latency_tables/imagenet_gpu.json", batch=8
         ),

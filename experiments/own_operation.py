@@ -15,7 +15,7 @@ import dataclasses
 import flax.linen as nn
 
 from nas_jax import layers, onnx_parts, ops, shipped
-from nas_jax.config import Experiment
+from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import Block, Stem
 
 EXPANSION = 3
@@ -55,10 +55,17 @@ class FusedMBConv(nn.Module):
 
 def get_config() -> Experiment:
     experiment = shipped.load_experiment("digits_cpu")
-    space = dataclasses.replace(
-        experiment.space,
+    space = SpaceConfig(
         name="digits_fused",
+        input_size=16,
+        input_channels=1,
+        classes=10,
+        stem_channels=8,
+        first_block_channels=None,
         stage_widths=(8, 16, 32),
+        cells=(2, 2, 2),
+        strides=(1, 2, 2),
         candidates=("mb3_k3", "mb6_k3", "mb3_k5", "mb6_k5", "fused3_k3", "zero"),
+        head_channels=64,
     )
     return dataclasses.replace(experiment, name="own_operation", space=space)

@@ -200,3 +200,18 @@ def test_setting_can_be_enumerated_and_has_every_estimator():
             config, estimator="two_path", reinforce_baseline="leave_one_out"
         )
         assert same == comparison.CONFIGS["two_path"]
+
+
+@pytest.mark.slow
+def test_pruning_bench_shows_what_falls_and_what_does_not(tmp_path, capsys):
+    """Five of seven candidates gone: at most a third of the stored numbers is left."""
+    file = tmp_path / "pruning.json"
+    assert cli.main(["bench", "pruning", "--json", str(file)]) == 0
+    result = json.loads(file.read_text())
+    assert result["candidates"] == {"before": 26, "after": 8}
+    rows = {row["quantity"]: row for row in result["rows"]}
+    assert rows["stored, MiB"]["after"] < rows["stored, MiB"]["before"] / 3
+    memory = [row for name, row in rows.items() if "memory" in name]
+    assert len(memory) == 3
+    assert all(row["after"] <= 1.01 * row["before"] for row in memory)
+    assert "arch step, full: time, ms" in capsys.readouterr().out

@@ -20,6 +20,7 @@ from nas_jax.bench.comparison import repeated
 from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.latency import CostModel
 from nas_jax.measure import timing
+from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
 SPACE = SpaceConfig(
