@@ -204,20 +204,19 @@ def test_validation_changes_nothing():
 
 
 def test_labels_are_smoothed_in_weight_steps_only():
-    config = dataclasses.replace(CONFIG, label_smoothing=0.3)
-    state, batch, path = fresh(), data(0), jnp.array([2, 1, 0])
-    pair = gates.PathPair(path, jnp.array([0, 0, 2]))
-    logits = along_path(state.params, state.batch_stats, path, batch)[0]
-    plain, smooth = (
-        objective.cross_entropy(logits, batch.labels, one) for one in (0.0, 0.3)
-    )
-    weight_pass = jax.jit(functools.partial(steps.path_gradients, SPACE, config))
-    arch = estimators.two_path_gradients(SPACE, config, MODEL, 6.0, state, pair, batch)
-    np.testing.assert_allclose(
-        weight_pass(state, path, batch)[2]["search/loss"], smooth, rtol=1e-5
-    )
-    np.testing.assert_allclose(arch[2]["search/arch_loss"], plain, rtol=1e-5)
-    assert abs(float(plain - smooth)) > 1e-3
+    state, batch = fresh(), data(0)
+    pair_key = rng.stream(state.key, "pair", state.step)
+    active = gates.sample_pair(pair_key, state.alphas, MASK).active
+    for step, path, name, smoothing in (
+        (WEIGHT_STEP, jnp.array(path_at(state)), "search/loss", 0.1),
+        (ARCH_STEP, active, "search/arch_loss", 0.0),
+    ):
+        logits = along_path(state.params, state.batch_stats, path, batch)[0]
+        losses = [objective.cross_entropy(logits, batch.labels, s) for s in (0.0, 0.1)]
+        _, metrics = step(fresh(), batch)
+        expected = objective.cross_entropy(logits, batch.labels, smoothing)
+        np.testing.assert_allclose(metrics[name], expected, rtol=1e-5)
+        assert abs(float(losses[0] - losses[1])) > 1e-3
 
 
 def test_alphas_begin_normal_with_the_stated_deviation():
