@@ -53,6 +53,8 @@ def run(
     With `prune_below`, candidates that have become less probable are removed every
     `prune_every_epochs` of the joint phase, and smaller steps are compiled.
 
+    Raises `ValueError` after the epoch in which loss or alphas are no longer finite.
+
     Args:
       key: the key of the search; everything random derives from it.
       space: the search space.
@@ -111,6 +113,7 @@ def run(
             "search/penalty": float(state.penalty),
             "search/candidates": int(mask.sum()),
         }
+        _require_finite(epoch, metrics["search/loss"], np.asarray(probs))
         phase = "warmup" if joint_epoch < 0 else "joint"
         yield Epoch(space, phase, epoch, state, probs, metrics)
         if _prunes(config, joint_epoch):
@@ -120,6 +123,16 @@ def run(
                 state = prune.shrink(space, smaller, state)
                 space, mask = smaller, jnp.asarray(keep)
                 steps = compiled(space)
+
+
+def _require_finite(epoch: int, loss: float, probs: np.ndarray) -> None:
+    wrong = int((~np.isfinite(probs)).sum())
+    if wrong or not np.isfinite(loss):
+        raise ValueError(
+            f"the search diverged in epoch {epoch}: expected a finite loss and finite "
+            f"probabilities, got loss {loss} and {wrong} non-finite probabilities; "
+            "lower search.lr, search.warmup_lr or search.arch_lr"
+        )
 
 
 class _Steps(NamedTuple):

@@ -158,6 +158,25 @@ def test_search_prunes_and_goes_on_with_the_smaller_supernet():
     assert sampled.shape == (2,)
 
 
+@pytest.mark.parametrize("values", [{"lr": 1e30}, {"arch_lr": float("inf")}])
+def test_search_that_diverges_stops_and_says_so(values):
+    """Before anything is pruned or derived from numbers that mean nothing."""
+    config = dataclasses.replace(
+        CONFIG, joint_epochs=3, prune_below=0.2, prune_every_epochs=1, **values
+    )
+    model = latency.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
+    data = images()
+    with pytest.raises(
+        ValueError, match=r"the search diverged in epoch \d: expected a"
+    ):
+        list(
+            search.run(
+                *(jax.random.key(0), SPACE, config, model, 1.0),
+                *(data, data, data, lambda key, x: x),
+            )
+        )
+
+
 @pytest.mark.parametrize(
     ("below", "every", "message"),
     [
