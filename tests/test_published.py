@@ -102,11 +102,10 @@ def test_every_block_is_that_of_the_authors_file(name):
     assert network.bn_eps == stored["bn"]["eps"]
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
 def test_every_cell_is_that_of_the_authors_file():
     """Widths of the 54 cells, and their trees [branch][edge] = [op, [leaf, leaf]]."""
     network = published.get("proxyless_cifar")
-    stored = json.loads((SHARED / "proxyless_cifar.json").read_text())
+    stored = json.loads((REFERENCE / "proxyless_cifar.json").read_text())
     names = {"sep3": "sep_k3", "sep5": "sep_k5", "sep7": "sep_k7", "dil3": "dil_k3"}
     names |= {"avg3": "avg_k3", "max3": "max_k3", "identity": "identity"}
     assert len(network.cells) == len(stored["blocks"]) == 54
