@@ -83,7 +83,16 @@ def load_model(folder: str | Path) -> Model:
             "none; networks are saved by 'nas_jax search', 'nas_jax train' and "
             "'nas_jax import-torch'"
         )
-    found = architecture_json.from_json((folder / "architecture.json").read_text())
+    try:
+        found = architecture_json.from_json((folder / "architecture.json").read_text())
+    except ValueError as error:
+        source = folder.parent.parent / "experiment.py"  # of the run it belongs to
+        if not source.is_file():
+            raise
+        raise ValueError(
+            f"{error}; an operation of this run's own is registered by "
+            f"nas_jax.shipped.load_experiment({str(source)!r})"
+        ) from error
     params, batch_stats = network.shapes(found)
     target = {"params": params, "batch_stats": batch_stats}
     try:

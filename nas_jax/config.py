@@ -120,10 +120,17 @@ class TreeConfig:
             self.input_size,
         )
         _require(
-            self.last_channels >= max(8, self.stem_channels),
+            self.last_channels >= 8 and self.last_channels % 8 == 0,
             "space.last_channels",
-            f"at least 8 and space.stem_channels = {self.stem_channels}",
+            "a multiple of 8 (a quarter of it, even, is the width inside)",
             self.last_channels,
+        )
+        widest_start = min(64, self.last_channels)
+        _require(
+            self.stem_channels <= widest_start,
+            "space.stem_channels",
+            f"at most {widest_start}, where the first cell begins",
+            self.stem_channels,
         )
         _require(
             len(set(self.candidates)) == len(self.candidates) > 0,

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nas_jax import ops
+from nas_jax import ops, topology
 from nas_jax.architecture import Architecture, from_ops
 from nas_jax.parts import (
     OWN_OPERATIONS,
@@ -109,6 +109,12 @@ def _row(name: str, op: str, part: Part) -> dict[str, Any]:
     }
 
 
+def _slot_name(architecture: Architecture, slot: str | int) -> str:
+    if isinstance(slot, str):
+        return slot
+    return topology.edge_name(slot) if architecture.cells else f"block_{slot}"
+
+
 def _op_name(part: Part) -> str:
     match part:
         case Block():
@@ -125,7 +131,7 @@ def _op_name(part: Part) -> str:
 def describe(architecture: Architecture) -> dict[str, Any]:
     """Layers, MACs and parameters of a network, ready for JSON."""
     layers = [
-        _row(f"block_{slot}" if isinstance(slot, int) else slot, _op_name(part), part)
+        _row(_slot_name(architecture, slot), _op_name(part), part)
         for slot, part in architecture.slots.items()
     ]
     return {

@@ -5,6 +5,7 @@ pytrees. Operations of a user's own come in through `register`.
 """
 
 import functools
+import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -68,6 +69,11 @@ def _operation(block: Block, bn_eps: float) -> nn.Module:
         case "zero":
             return layers.Zero()
         case own:
+            if bn_eps != BN_EPS:
+                raise ValueError(
+                    f"operation {own!r} is a user's own and has the default epsilon "
+                    f"{BN_EPS} in its batch normalisation, got a network with {bn_eps}"
+                )
             return OWN_OPERATIONS[own].module(block)
 
 
@@ -92,7 +98,8 @@ def register(
             def __call__(self, x, train): ...
 
     Raises:
-      ValueError: if the name is one of the package's own or not a plain word.
+      ValueError: if the name is one of the package's own or not a plain word, or
+        already stands for another module in this process (compiled steps know it).
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or (
         name not in OWN_OPERATIONS and is_known(name)
@@ -103,10 +110,24 @@ def register(
         )
 
     def keep(module: type[nn.Module]) -> type[nn.Module]:
+        known = OWN_OPERATIONS.get(name)
+        if known is not None and _source(known.module) != _source(module):
+            raise ValueError(
+                f"operation {name!r}: expected the module that has this name already, "
+                "got another; choose a new name, or restart the process"
+            )
         OWN_OPERATIONS[name] = OwnOperation(module, macs, to_onnx)
         return module
 
     return keep
+
+
+def _source(module: Any) -> Any:
+    """What a module says; a file read twice says the same twice."""
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return module
 
 
 @functools.cache

@@ -12,7 +12,9 @@ from nas_jax import (
     counts,
     latency,
     objective,
+    onnx_parts,
     optim,
+    prune,
     published,
     run_folder,
     shipped,
@@ -49,9 +51,9 @@ def load(experiment: Experiment) -> Problem:
     searched = space.build(experiment.space)
     if experiment.data.name != "digits":
         raise ValueError(
-            f"data set {experiment.data.name!r}: expected one that this version reads "
-            f"(digits); {_WHERE_FROM[experiment.data.name]} and add a loader to "
-            "nas_jax/data"
+            f"data set {experiment.data.name!r}: this version reads digits only, so "
+            "the experiment can be described but not run; with a loader in "
+            f"nas_jax/data of your own, {_WHERE_FROM[experiment.data.name]}"
         )
     splits = digits.load(experiment.data, experiment.space.input_size, experiment.seed)
     for name, split in splits.items():
@@ -85,6 +87,9 @@ def check(experiment: Experiment) -> None:
     that is still to be measured.
     """
     given, stored = load(experiment), experiment.latency.table
+    for op in given.space.candidates:
+        onnx_parts.require_onnx_form(op)
+    prune.require_below_chance(given.space, experiment.search.prune_below)
     baselines.hand_designed(given.space)
     train_images = len(given.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(train_images, experiment.search.batch)

@@ -34,6 +34,16 @@ def surviving(space: SearchSpace, probs: np.ndarray, below: float) -> np.ndarray
     return keep
 
 
+def require_below_chance(space: SearchSpace, below: float) -> None:
+    """Refuses a threshold that undecided candidates are under already."""
+    most = int(space.mask.sum(axis=1).max())
+    if below >= 1 / most:
+        raise ValueError(
+            f"search.prune_below: expected less than 1/{most}, the probability of an "
+            f"undecided candidate among {most}, got {below:g}"
+        )
+
+
 def restrict(space: SearchSpace, keep: np.ndarray) -> SearchSpace:
     """The space with the candidates of each layer that `keep` `[L K]` names.
 

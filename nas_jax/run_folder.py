@@ -15,7 +15,7 @@ from typing import Any
 
 from nas_jax import architecture_json, shipped
 from nas_jax.architecture import Architecture
-from nas_jax.config import Experiment
+from nas_jax.config import Experiment, SpaceConfig, TreeConfig
 from nas_jax.parts import is_known
 
 
@@ -122,10 +122,24 @@ def read_experiment(folder: Path) -> Experiment:
         experiment = _from_json(Experiment, document)
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a configuration ({error})") from error
-    source = folder / "experiment.py"
-    if source.is_file() and not all(map(is_known, experiment.space.candidates)):
-        shipped.load_experiment(str(source))
+    _load_operations(folder, experiment.space)
     return experiment
+
+
+def read_space(folder: Path, document: dict[str, Any]) -> SpaceConfig | TreeConfig:
+    """The space part of a run's configuration, its own operations registered.
+
+    Raises `ValueError` or `TypeError` if it is not one.
+    """
+    config = _from_json(SpaceConfig | TreeConfig, document)
+    _load_operations(folder, config)
+    return config
+
+
+def _load_operations(folder: Path, config: SpaceConfig | TreeConfig) -> None:
+    source = folder / "experiment.py"
+    if source.is_file() and not all(map(is_known, config.candidates)):
+        shipped.load_experiment(str(source))
 
 
 def _from_json(kind: Any, document: Any) -> Any:

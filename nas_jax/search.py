@@ -53,7 +53,9 @@ def run(
     With `prune_below`, candidates that have become less probable are removed every
     `prune_every_epochs` of the joint phase, and smaller steps are compiled.
 
-    Raises `ValueError` after the epoch in which loss or alphas are no longer finite.
+    Raises:
+      ValueError: after the epoch in which loss or alphas are no longer finite; or at
+        once, if `prune_below` is not below the probability of chance.
 
     Args:
       key: the key of the search; everything random derives from it.
@@ -72,6 +74,7 @@ def run(
     optim.require_arch_steps(config, per_epoch)
     weights_tx = optim.search_weights(config, per_epoch)
     alphas_tx = optim.search_alphas(config)
+    prune.require_below_chance(space, config.prune_below)
     mask = jnp.asarray(space.mask)
     uniform = gates.probabilities(jnp.zeros(space.mask.shape), mask)
     start = float(latency.expected(model, uniform))
@@ -147,6 +150,8 @@ def _prunes(config: SearchConfig, joint_epoch: int) -> bool:
     """Whether candidates are pruned when this epoch of the joint phase has ended."""
     every = config.prune_every_epochs
     is_last = joint_epoch == config.joint_epochs - 1
+    if joint_epoch < config.arch_start_epoch:  # the alphas are still as drawn
+        return False
     return (
         every > 0
         and joint_epoch >= 0

@@ -154,6 +154,13 @@ class SearchConfig:
             "1 or more with search.prune_below",
             self.prune_every_epochs,
         )
+        require(
+            self.prune_every_epochs < self.joint_epochs,
+            "search.prune_every_epochs",
+            f"less than search.joint_epochs = {self.joint_epochs} (nothing is pruned "
+            "after the last)",
+            self.prune_every_epochs,
+        )
         stated = {
             name: getattr(self, name)
             for name in (*TARGETS.values(), "target_ratio")

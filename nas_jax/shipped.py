@@ -24,8 +24,9 @@ def experiment_file(name: str) -> Path:
     Raises `ValueError` if there is no such file.
     """
     path = Path(name)
-    if not path.is_file():
-        path = folder("experiments") / f"{Path(name).stem}.py"
+    # `digits_cpu`, and `experiments/digits_cpu.py` where the package is installed
+    if not path.is_file() and path.parent in (Path(), Path("experiments")):
+        path = folder("experiments") / f"{path.stem}.py"
     if not path.is_file():
         known = sorted(
             file.stem

@@ -79,12 +79,27 @@ def description(size: dict[str, Any]) -> str:
                 f"{layer['params']:,}",
             )
         )
-    rest = [
-        f"{key}: {value:,}" if isinstance(value, int | float) else f"{key}: {value}"
-        for key, value in size.items()
-        if key not in ("layers",)
-    ]
-    return aligned(rows) + "\n" + "\n".join(rest)
+    rest = [f"{key}: {_short(value)}" for key, value in size.items() if key != "layers"]
+    if "searchable_layers" in size:
+        rest.insert(0, "the layers, macs and params are those of the largest network")
+    shown = rows if len(rows) <= _ROWS else [*rows[:_ROWS], ("...",) + ("",) * 7]
+    return aligned(shown) + "\n" + "\n".join(rest)
+
+
+_ROWS = 60
+"""More layers than this are cut; `--json` has them all."""
+
+
+def _short(value: Any) -> str:
+    """A number or a list of them, as short as it can be read."""
+    if isinstance(value, list) and len(set(value)) == 1 and len(value) > 1:
+        return f"{len(value)} x {value[0]}"
+    if isinstance(value, int) and value >= 10**15:
+        digits = str(value)
+        return f"{digits[0]}.{digits[1]}e{len(digits) - 1}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -116,6 +116,19 @@ def pyramid(
     return tuple(cells)
 
 
+def edge_name(index: int) -> str:
+    """Where an open operation stands.
+
+    >>> edge_name(0), edge_name(22)
+    ('cell_0_branch_0_edge_0', 'cell_1_branch_1_edge_1_leaf_0')
+    """
+    cell, inside = divmod(index, EDGES)
+    branch, rest = divmod(inside, 6)
+    edge, leaf = divmod(rest, 3)
+    name = f"cell_{cell}_branch_{branch}_edge_{edge}"
+    return name if leaf == 0 else f"{name}_leaf_{leaf - 1}"
+
+
 def fixed_parts(cells: Sequence[Cell]) -> dict[str, Part]:
     """The parts around the open operations of all cells, by name."""
     return {

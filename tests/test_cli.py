@@ -407,6 +407,21 @@ def test_describe_knows_the_published_networks(capsys):
     assert (size["macs"], size["params"]) == (465_260_160, 7_119_848)
 
 
+def test_description_of_a_large_space_can_be_read(capsys):
+    """1,030 rows, a number of 548 digits and 648 sevens are for --json."""
+    assert cli.main(["describe", "cifar10_tree"]) == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) < 80
+    assert "candidates_per_layer: 648 x 7" in text
+    assert "architectures: 4.2e547" in text
+    assert "macs and params are those of the largest network" in text
+
+
+@pytest.mark.parametrize("name", ["nowhere/digits_cpu.py", "nowhere/digits_cpu"])
+def test_mistyped_path_does_not_run_a_shipped_experiment(refused, name):
+    assert refused("search", name).startswith(f"experiment '{name}': expected a Python")
+
+
 def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys):
     searched = space.mobile(shipped.load_experiment("digits_cpu").space)
     ops = [OpSpec.parse("mb3_k5")] * len(searched.layers)
@@ -466,7 +481,9 @@ def test_experiment_of_the_presets_name_describes_the_same_space(capsys):
 @pytest.mark.parametrize("name", PAPER)
 def test_paper_experiment_says_at_a_start_that_its_data_are_missing(refused, name):
     line = refused("search", name)
-    assert line.startswith("data set 'imagenet': expected one that this version reads")
+    assert line.startswith(
+        "data set 'imagenet': this version reads digits only, so the"
+    )
     assert "image-net.org" in line
 
 

@@ -16,6 +16,7 @@ from nas_jax import (
     network,
     onnx_graph,
     ops,
+    report,
     run_folder,
     shipped,
     space,
@@ -107,6 +108,14 @@ def test_run_is_read_with_the_operations_of_its_own_file(fused, tmp_path):
     assert run_folder.read_architecture(folder / "architecture.json") == found
 
 
+def test_report_of_such_a_run_can_be_written_again(fused, tmp_path):
+    experiment, _ = fused
+    source = shipped.experiment_file("own_operation")
+    folder = run_folder.create(experiment, tmp_path / "run", tmp_path, source)
+    OWN_OPERATIONS.clear()
+    assert report.write(folder).is_file()
+
+
 class Plain(nn.Module):
     block: Block
 
@@ -128,6 +137,29 @@ def test_parameter_without_a_known_start_is_refused():
     block = Block(OpSpec.parse("plain"), 4, 4, 1, 7, shortcut=False)
     with pytest.raises(ValueError, match=r"parameters named kernel, .* got \['gain'\]"):
         ops.init(jnp.zeros(0), block)
+
+
+def test_another_module_under_a_known_name_is_refused():
+    """Steps compiled with the first would go on with its shapes."""
+
+    class Other(nn.Module):
+        block: Block
+
+        @nn.compact
+        def __call__(self, x, train):
+            return 2 * x
+
+    ops.register("plain", macs=lambda block: 0)(Plain)
+    ops.register("plain", macs=lambda block: 0)(Plain)
+    with pytest.raises(ValueError, match="expected the module that has this name"):
+        ops.register("plain", macs=lambda block: 0)(Other)
+
+
+def test_own_operation_in_a_network_of_another_epsilon_is_refused():
+    ops.register("plain", macs=lambda block: 0)(Plain)
+    block = Block(OpSpec.parse("plain"), 4, 4, 1, 7, shortcut=False)
+    with pytest.raises(ValueError, match=r"the default epsilon 0\.001 .* with 1e-05"):
+        ops.module(block, 1e-5)
 
 
 def test_operation_without_an_onnx_form_says_what_to_give():

@@ -136,7 +136,7 @@ def test_stored_weights_fall(trained):
 def test_search_prunes_and_goes_on_with_the_smaller_supernet():
     """With a threshold above 1/4 the undecided first layer falls to few candidates."""
     config = dataclasses.replace(
-        CONFIG, joint_epochs=4, arch_lr=0.5, prune_below=0.2, prune_every_epochs=2
+        CONFIG, joint_epochs=4, arch_lr=0.5, prune_below=0.24, prune_every_epochs=2
     )
     model = latency.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
     data = images()
@@ -156,6 +156,33 @@ def test_search_prunes_and_goes_on_with_the_smaller_supernet():
     assert not np.asarray(epochs[3].probs)[gone].any()
     sampled = gates.sample_path(jax.random.key(1), epochs[3].state.alphas, MASK)
     assert sampled.shape == (2,)
+
+
+def test_threshold_that_chance_is_under_is_refused():
+    """At four candidates an undecided one has 0.25: pruning would be a draw."""
+    prune.require_below_chance(SPACE, 0.24)
+    with pytest.raises(ValueError, match=r"expected less than 1/4, .* got 0\.25"):
+        prune.require_below_chance(SPACE, 0.25)
+
+
+def test_nothing_is_pruned_before_the_first_architecture_step():
+    """The alphas of the first epoch are as drawn: far apart here, and chance."""
+    config = dataclasses.replace(
+        CONFIG,
+        joint_epochs=3,
+        arch_start_epoch=1,
+        alpha_init_std=2.0,
+        prune_below=0.2,
+        prune_every_epochs=1,
+    )
+    model = latency.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
+    data = images()
+    epochs = search.run(
+        *(jax.random.key(0), SPACE, config, model, 1.0),
+        *(data, data, data, lambda key, x: x),
+    )
+    left = [one.metrics["search/candidates"] for one in epochs]
+    assert left[0] == left[1] == SPACE.mask.sum() > left[2]
 
 
 @pytest.mark.parametrize("values", [{"lr": 1e30}, {"arch_lr": float("inf")}])
@@ -185,6 +212,7 @@ def test_search_that_diverges_stops_and_says_so(values):
         (1.0, 5, r"search.prune_below: expected in \[0, 1\), got 1.0"),
         (-0.1, 5, r"search.prune_below: expected in \[0, 1\), got -0.1"),
         (0.1, -1, "search.prune_every_epochs: expected 0 or more, got -1"),
+        (0.1, 120, "search.prune_every_epochs: expected less than search.joint_epoch"),
     ],
 )
 def test_half_a_pruning_schedule_is_refused(below, every, message):

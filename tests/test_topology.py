@@ -21,6 +21,7 @@ from nas_jax import (
     network,
     onnx_graph,
     ops,
+    report,
     run_folder,
     search,
     space,
@@ -234,11 +235,11 @@ def test_paper_space_builds_by_shapes_alone():
     assert stored > weights - fixed_size > 0
 
 
-@pytest.mark.parametrize("cells_per_stage, last", [(1, 40), (2, 84), (18, 400)])
+@pytest.mark.parametrize("cells_per_stage, last", [(1, 40), (2, 88), (18, 400)])
 def test_pyramid_ends_at_its_last_width_and_never_narrows(cells_per_stage, last):
     cells = topology.pyramid(cells_per_stage, last, stem_channels=16, input_size=32)
     assert len(cells) == 3 * cells_per_stage
-    assert cells[-1].out_channels in (last, last - last % 8)
+    assert cells[-1].out_channels == last
     assert [cell.stride for cell in cells].count(2) == 2
     assert cells[-1].output_size == 8
     for cell in cells:
@@ -337,6 +338,7 @@ def test_run_folder_gives_back_the_kind_of_space(config, tmp_path):
     experiment = Experiment("tree", space=config)
     folder = run_folder.create(experiment, tmp_path / "run", tmp_path)
     assert run_folder.read_experiment(folder) == experiment
+    assert report.write(folder).is_file()
 
 
 @pytest.mark.parametrize(
@@ -349,8 +351,9 @@ def test_run_folder_gives_back_the_kind_of_space(config, tmp_path):
         ),
         (
             {"last_channels": 12},
-            r"space\.last_channels: expected at least 8 and .* = 16",
+            r"space\.last_channels: expected a multiple of 8",
         ),
+        ({"stem_channels": 72}, r"space\.stem_channels: expected at most 64"),
         ({"classes": 1}, r"space\.classes: expected at least 2, got 1"),
         ({"candidates": ()}, r"space\.candidates: expected distinct names"),
     ],

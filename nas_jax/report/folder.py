@@ -14,10 +14,10 @@ import numpy as np
 from nas_jax import architecture as architectures
 from nas_jax import architecture_json
 from nas_jax.architecture import Architecture
-from nas_jax.config import SpaceConfig
 from nas_jax.report import metrics
 from nas_jax.report.metrics import number, require
-from nas_jax.space import SearchSpace, mobile
+from nas_jax.run_folder import read_space
+from nas_jax.space import SearchSpace, build
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
 FILES = {
@@ -81,7 +81,7 @@ def read(run_folder: Path) -> Run:
     config = _document(run_folder, "config.json")
     table = _document(run_folder, "latency_table.json")
     result = _document(run_folder, "result.json")
-    space = _space(config) if config else None
+    space = _space(config, run_folder) if config else None
     networks = _networks(result)
     searched = networks.get("searched", NetworkResult()).architecture
     if (run_folder / "architecture.json").exists():
@@ -141,14 +141,10 @@ def _object(document: Any, key: str, where: str) -> dict[str, Any]:
     return value
 
 
-def _space(config: dict[str, Any]) -> SearchSpace:
-    """The space of the experiment; JSON has turned its tuples into lists."""
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in _object(config, "space", "config.json").items()
-    }
+def _space(config: dict[str, Any], run_folder: Path) -> SearchSpace:
+    """The space of the experiment, whatever else its configuration says."""
     try:
-        return mobile(SpaceConfig(**fields))
+        return build(read_space(run_folder, _object(config, "space", "config.json")))
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"config.json: space: expected the fields of SpaceConfig, got {error}"
