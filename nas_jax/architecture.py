@@ -4,6 +4,7 @@ It is self-contained (no space is needed to build, count, time or export it) and
 through JSON unchanged.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -93,7 +94,7 @@ class Architecture:
         first = topology.EDGES * cell
         return self.blocks[first : first + topology.EDGES]
 
-    @property
+    @functools.cached_property
     def slots(self) -> dict[str | int, Part]:
         """All parts: fixed ones by name, blocks by index."""
         slots: dict[str | int, Part] = {"stem": self.stem}

@@ -150,21 +150,12 @@ def costs(space: SearchSpace, count: Callable[[Part], int]) -> tuple[np.ndarray,
     0 where the mask is False. With `macs` or `params` this takes the place of a latency
     table: `latency.CostModel(*costs(space, macs))`, in units, not milliseconds.
     """
-    return _per_candidate(space, count), float(sum(map(count, space.fixed_parts)))
-
-
-def candidate_macs(space: SearchSpace) -> np.ndarray:
-    """MACs of every candidate, Float `[L K]`, 0 where the mask is False."""
-    return _per_candidate(space, macs)
-
-
-def _per_candidate(space: SearchSpace, count: Callable[[Block], int]) -> np.ndarray:
     table = np.zeros(space.mask.shape)
     for row, layer in enumerate(space.layers):
         for column, op in enumerate(space.candidates):
             if op in layer.candidates:
                 table[row, column] = count(layer.block(op))
-    return table
+    return table, float(sum(map(count, space.fixed_parts)))
 
 
 def describe_space(space: SearchSpace) -> dict[str, Any]:
@@ -173,10 +164,9 @@ def describe_space(space: SearchSpace) -> dict[str, Any]:
     `macs_uniform` is the expectation when every candidate is equally likely. The
     layers listed are those of the largest network.
     """
-    table = candidate_macs(space)
-    fixed = sum(macs(part) for part in space.fixed_parts)
+    table, fixed = costs(space, macs)
     available = np.where(space.mask, table, np.nan)
-    weights = _per_candidate(space, params).sum()
+    weights, fixed_weights = costs(space, params)
     largest = [space.candidates[k] for k in np.nanargmax(available, axis=1)]
     smallest = [space.candidates[k] for k in np.nanargmin(available, axis=1)]
     description = describe(from_ops(space, largest, space.name))
@@ -190,7 +180,7 @@ def describe_space(space: SearchSpace) -> dict[str, Any]:
         "searchable_layers": len(space.layers),
         "candidates_per_layer": [len(layer.candidates) for layer in space.layers],
         "architectures": space.architectures,
-        "supernet_weights": int(weights) + sum(params(p) for p in space.fixed_parts),
+        "supernet_weights": int(weights.sum() + fixed_weights),
         "macs_min": describe(from_ops(space, smallest, space.name))["macs"],
         "macs_uniform": float(fixed + np.nanmean(available, axis=1).sum()),
         "macs_max": description["macs"],

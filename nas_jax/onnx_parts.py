@@ -86,23 +86,19 @@ def add_part(graph: Graph, path: str, part: Part, value: str) -> str:
         case Block(op=OpSpec(kind="avg" | "max")):
             return _pool(graph, path, part, value)
         case Block(op=OpSpec(kind=own)) if own in OWN_OPERATIONS:
-            to_onnx = require_onnx_form(part.op)
-            assert to_onnx is not None  # for mypy: it is one of the user's own
-            return to_onnx(graph, path, part, value)
+            return own_form(own)(graph, path, part, value)
     return folded_convolutions(graph, path, _convolutions(part), value)
 
 
-def require_onnx_form(op: OpSpec) -> Callable[..., str] | None:
-    """How an operation of the user's own is written; None for the package's.
+def own_form(name: str) -> Callable[..., str]:
+    """How an operation of the user's own is written.
 
     Raises `ValueError` if it was registered without.
     """
-    if op.kind not in OWN_OPERATIONS:
-        return None
-    to_onnx = OWN_OPERATIONS[op.kind].to_onnx
+    to_onnx = OWN_OPERATIONS[name].to_onnx
     if to_onnx is None:
         raise ValueError(
-            f"operation {op.kind!r}: expected a way to write it in ONNX, got none; "
+            f"operation {name!r}: expected a way to write it in ONNX, got none; "
             "give ops.register(..., to_onnx=...)"
         )
     return to_onnx

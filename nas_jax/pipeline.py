@@ -113,9 +113,7 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         "networks": results,
         TARGETS[experiment.search.cost]: target,
         "seed": experiment.seed,
-        "versions": provenance.versions(),
-        "device": provenance.device(),
-        "commit": provenance.commit(),
+        **provenance.record(),
         "seconds_per_phase": seconds,
         "command": command,
     }

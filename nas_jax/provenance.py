@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 _LIBRARIES = ("nas_jax", "jax", "flax", "optax", "numpy", "onnx", "onnxruntime")
 
@@ -48,3 +49,8 @@ def commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def record() -> dict[str, Any]:
+    """What a result states about its origin: versions, device, commit."""
+    return {"versions": versions(), "device": device(), "commit": commit()}

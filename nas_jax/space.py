@@ -91,7 +91,7 @@ class SearchSpace:
         size = self.stem.input_size
         return (size, size, self.stem.in_channels)
 
-    @property
+    @functools.cached_property
     def fixed(self) -> dict[str, Part]:
         """The parts that every network of the space contains, by name."""
         first = {} if self.first_block is None else {"first_block": self.first_block}

@@ -13,6 +13,7 @@ so 2 (2 + 4) = 12 operations are open in a cell. Nothing here knows what a signa
 the functions that run a part are given, so training, export and counting share one way.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,7 @@ class Cell:
     def output_size(self) -> int:
         return strided(self.input_size, self.stride)
 
-    @property
+    @functools.cached_property
     def fixed(self) -> dict[str, Part]:
         """The parts around its open operations."""
         size, width = self.output_size, self.width

@@ -118,9 +118,7 @@ def run(*, draws: int = 4000, seed: int = 0) -> dict[str, Any]:
         "seed": seed,
         "plain_step_ms": times["plain"],
         "rows": rows,
-        "versions": provenance.versions(),
-        "device": provenance.device(),
-        "commit": provenance.commit(),
+        **provenance.record(),
     }
 
 

@@ -83,9 +83,7 @@ def run() -> dict[str, Any]:
             {"quantity": name, **{side: rows[name, side] for side in sides}}
             for name in sorted({name for name, _ in rows})
         ],
-        "versions": provenance.versions(),
-        "device": provenance.device(),
-        "commit": provenance.commit(),
+        **provenance.record(),
     }
 
 
