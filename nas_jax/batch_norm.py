@@ -25,7 +25,10 @@ class BatchNorm(nn.Module):
     """y = scale (x - mean) / sqrt(var + eps) + bias over the last axis.
 
     With `train`, mean and (biased) variance are the batch's, and the running values
-    move by `BN_MOMENTUM` towards the batch mean and the unbiased batch variance.
+    move by `BN_MOMENTUM` towards the batch mean and the unbiased batch variance. The
+    batch's are left in the collection "moments" if that is mutable. If it is given
+    instead, they are taken from it: a pass that runs a second time, to be
+    differentiated, need not sum again.
     """
 
     eps: float = BN_EPS
@@ -40,13 +43,20 @@ class BatchNorm(nn.Module):
         if not train:
             inverse = scale * lax.rsqrt(running_var.value + self.eps)
             return (x - running_mean.value) * inverse + bias
-        y, mean, var = _normalise(x, scale, bias, self.eps)
+        if self.has_variable("moments", "mean"):
+            mean = self.get_variable("moments", "mean")
+            var = self.get_variable("moments", "var")
+        else:
+            mean, var = moments(lax.stop_gradient(x))
+            if self.is_mutable_collection("moments"):
+                self.put_variable("moments", "mean", mean)
+                self.put_variable("moments", "var", var)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             count = x.size // channels
             unbiased = var * (count / max(count - 1, 1))
             running_mean.value += BN_MOMENTUM * (mean - running_mean.value)
             running_var.value += BN_MOMENTUM * (unbiased - running_var.value)
-        return y
+        return normalise(x, scale, bias, mean, var, self.eps)
 
 
 def _channel_sum(x: Array) -> Array:
@@ -55,38 +65,48 @@ def _channel_sum(x: Array) -> Array:
     return lax.optimization_barrier(x).sum(tuple(range(x.ndim - 1)))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _normalise(
-    x: Array, scale: Array, bias: Array, eps: float
-) -> tuple[Array, Array, Array]:
-    """Normalised x, batch mean and biased batch variance, per channel."""
-    return _normalise_forward(x, scale, bias, eps)[0]
+def moments(x: Float[Array, "*batch C"]) -> tuple[Array, Array]:
+    """Mean and biased variance per channel, stable far from 0 (two passes)."""
+    count = x.size // x.shape[-1]
+    mean = _channel_sum(x) / count
+    return mean, _channel_sum((x - mean) ** 2) / count
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def normalise(
+    x: Float[Array, "*batch C"],
+    scale: Float[Array, "C"],
+    bias: Float[Array, "C"],
+    mean: Float[Array, "C"],
+    var: Float[Array, "C"],
+    eps: float,
+) -> Array:
+    """x normalised by its own moments, wherever they were computed.
+
+    The gradient goes through the moments as well, as functions of x:
+    dx = a (dy - mean(dy) - n mean(dy n)) with n = (x - mean) / sqrt(var + eps) and
+    a = scale / sqrt(var + eps). Nothing but x is kept of the batch's size.
+    """
+    return _normalise_forward(x, scale, bias, mean, var, eps)[0]
 
 
 def _normalise_forward(
-    x: Array, scale: Array, bias: Array, eps: float
+    x: Array, scale: Array, bias: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Any, Any]:
-    count = x.size // x.shape[-1]
-    mean = _channel_sum(x) / count
-    centred = x - mean
-    var = _channel_sum(centred * centred) / count
     inverse = lax.rsqrt(var + eps)
-    y = centred * (scale * inverse) + bias
-    return (y, mean, var), (x, scale, mean, inverse)
+    factor = scale * inverse
+    return x * factor + (bias - mean * factor), (x, scale, mean, inverse)
 
 
-def _normalise_backward(
-    eps: float, residuals: Any, cotangents: Any
-) -> tuple[Array, Array, Array]:
-    # The running statistics are no function of the loss: only dy counts.
+def _normalise_backward(eps: float, residuals: Any, dy: Array) -> Any:
     x, scale, mean, inverse = residuals
-    dy = cotangents[0]
     count = x.size // x.shape[-1]
-    normalised = (x - mean) * inverse
     dbias = _channel_sum(dy)
-    dscale = _channel_sum(dy * normalised)
-    dx = (scale * inverse) * (dy - dbias / count - normalised * (dscale / count))
-    return dx, dscale, dbias
+    dscale = _channel_sum(dy * (x - mean)) * inverse
+    factor = scale * inverse
+    slope = factor * inverse * dscale / count
+    dx = factor * dy - (slope * (x - mean) + factor * dbias / count)
+    return dx, dscale, dbias, jnp.zeros_like(mean), jnp.zeros_like(mean)
 
 
-_normalise.defvjp(_normalise_forward, _normalise_backward)
+normalise.defvjp(_normalise_forward, _normalise_backward)

@@ -116,57 +116,84 @@ def _backward(
 def _input_gradient(
     shape: tuple[int, ...], kernel: Array, dy: Array, stride: int, dilation: int
 ) -> Array:
-    """dx: correlation of dy, zeros between its strides, with the flipped kernel."""
-    k = kernel.shape[0]
+    """dx[u] = sum over the taps i that reach pixel u of kernel[i] * dy.
+
+    Tap i joins input pixel u and output pixel a where u + pad = stride * a + dilation
+    * i. Pixels of the same remainder by the stride have the same taps, so each
+    remainder is a sum of shifted products of its own and no tap meets a zero between
+    strides; the results are then interleaved.
+    """
+    batch, height, width, channels = shape
+    size = (-(-height // stride), -(-width // stride))
+    reach = kernel.shape[0] * dilation  # no output pixel is further away
+    far = [max(0, size[axis] + reach - dy.shape[1 + axis]) for axis in (0, 1)]
+    padded = jnp.pad(dy, ((0, 0), (reach, far[0]), (reach, far[1]), (0, 0)))
+    taps = _taps_by_remainder(kernel.shape[0], stride, dilation)
+
+    def remainder(rows: list[tuple[int, int]], columns: list[tuple[int, int]]) -> Array:
+        total = jnp.zeros((batch, *size, channels), dy.dtype)
+        for i, down in rows:
+            for j, right in columns:
+                start = (0, reach + down, reach + right, 0)
+                end = (batch, start[1] + size[0], start[2] + size[1], channels)
+                total += lax.slice(padded, start, end) * kernel[i, j, 0]
+        return total
+
+    if stride == 1:
+        return remainder(taps[0], taps[0])
+    rows = [
+        jnp.stack([remainder(rows, columns) for columns in taps], axis=3)
+        for rows in taps
+    ]
+    whole = jnp.stack(rows, axis=2)  # [batch, h, stride, w, stride, channels]
+    merged = whole.reshape(batch, stride * size[0], stride * size[1], channels)
+    return merged[:, :height, :width]
+
+
+def _taps_by_remainder(
+    k: int, stride: int, dilation: int
+) -> list[list[tuple[int, int]]]:
+    """Taps (i, shift) that pixels stride * t + remainder share: output t + shift."""
     pad = dilation * (k // 2)
-    edge = dilation * (k - 1) - pad
-    # the far edge also makes up for input rows that no stride reached
-    far = [shape[axis] + pad - ((dy.shape[axis] - 1) * stride + 1) for axis in (1, 2)]
-    zero = jnp.zeros((), dy.dtype)
-    spread = lax.pad(
-        dy,
-        zero,
-        (
-            (0, 0, 0),
-            (edge, far[0], stride - 1),
-            (edge, far[1], stride - 1),
-            (0, 0, 0),
-        ),
-    )
-    return _correlate(spread, kernel[::-1, ::-1], 1, dilation)
+    return [
+        [
+            (i, (remainder + pad - dilation * i) // stride)
+            for i in range(k)
+            if (remainder + pad - dilation * i) % stride == 0
+        ]
+        for remainder in range(stride)
+    ]
 
 
 def _kernel_gradient(x: Array, k: int, dy: Array, stride: int, dilation: int) -> Array:
     """dkernel[i, j] = sum over images and pixels of dy * x shifted by (i, j).
 
-    The sum over images is a chain of elementwise products and only the sum over pixels
-    a reduction, behind a barrier: fused multiply-reduces run scalar on XLA:CPU.
+    The sum over images is a chain of at most 16 elementwise products and only the sum
+    over pixels a reduction, behind a barrier: fused multiply-reduces run scalar on
+    XLA:CPU. Every product slices the padded images itself, so that nothing is copied,
+    and a loop over the rows of the kernel keeps the compiled code short.
     """
-    height, width = dy.shape[1:3]
+    batch, height, width, channels = dy.shape
+    chain = next(n for n in range(min(16, batch), 0, -1) if batch % n == 0)
+    group = batch // chain
     padded = _pad_sides(x, dilation * (k // 2))
-    rows_needed = (height - 1) * stride + 1
+    rows, columns = (height - 1) * stride + 1, (width - 1) * stride + 1
+
+    def product(part: int, i: Array, j: int) -> Array:
+        start = (part * group, i * dilation, j * dilation, 0)
+        tap = lax.dynamic_slice(padded, start, (group, rows, columns, channels))
+        return tap[:, ::stride, ::stride] * dy[part * group : (part + 1) * group]
 
     def kernel_row(i: Array) -> Array:
-        rows = lax.dynamic_slice_in_dim(padded, i * dilation, rows_needed, axis=1)
-        products = [
-            _sum_images(_tap(rows, 0, j * dilation, (height, width), stride), dy)
-            for j in range(k)
-        ]
-        return lax.optimization_barrier(jnp.stack(products)).sum((1, 2, 3))
+        sums = []
+        for j in range(k):
+            total = product(0, i, j)
+            for part in range(1, chain):
+                total += product(part, i, j)
+            sums.append(total)
+        return lax.optimization_barrier(jnp.stack(sums)).sum((1, 2, 3))
 
     return lax.map(kernel_row, jnp.arange(k))[:, :, None, :]
-
-
-def _sum_images(taps: Array, dy: Array) -> Array:
-    """Elementwise products, added over the batch into at most 16 partial sums."""
-    batch = dy.shape[0]
-    chain = next(n for n in range(min(16, batch), 0, -1) if batch % n == 0)
-    taps = taps.reshape(chain, batch // chain, *taps.shape[1:])
-    dy = dy.reshape(chain, batch // chain, *dy.shape[1:])
-    total = taps[0] * dy[0]
-    for image in range(1, chain):
-        total += taps[image] * dy[image]
-    return total
 
 
 shifted_products.defvjp(_forward, _backward)

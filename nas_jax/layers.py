@@ -19,17 +19,22 @@ from nas_jax.parts import BN_EPS, Block, Classifier, NormConv, Stem, Widen
 _ZEROS = nn.initializers.zeros
 
 
-@jax.custom_jvp
+@jax.custom_vjp
 def relu6(x: Array) -> Array:
     """min(max(x, 0), 6); the derivative is 1 strictly between."""
     return jnp.clip(x, 0.0, 6.0)
 
 
-@relu6.defjvp
-def _relu6_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    y = relu6(primals[0])
-    # From the output alone, so that the input need not be kept for the backward pass.
-    return y, jnp.where((y > 0) & (y < 6), tangents[0], 0)
+def _relu6_forward(x: Array) -> tuple[Array, Array]:
+    y = relu6(x)
+    return y, y  # the output alone tells the slope: the input need not be kept
+
+
+def _relu6_backward(y: Array, dy: Array) -> tuple[Array]:
+    return (jnp.where((y > 0) & (y < 6), dy, 0),)
+
+
+relu6.defvjp(_relu6_forward, _relu6_backward)
 
 
 class Kernel(nn.Module):

@@ -216,3 +216,36 @@ def apply(
     )
     y, updated = outputs
     return y, updated.get("batch_stats", {})
+
+
+def apply_once(
+    part: Part, params: PyTree, batch_stats: PyTree, x: Array
+) -> tuple[Array, PyTree, PyTree]:
+    """In training: output, updated batch statistics, and the moments of the batch.
+
+    The moments are what `apply_again` needs to skip every sum over the batch.
+    """
+    variables = {"params": params, "batch_stats": batch_stats}
+    outputs: Any = module(part).apply(
+        variables, x, True, mutable=["batch_stats", "moments"]
+    )
+    y, updated = outputs
+    return y, updated.get("batch_stats", {}), updated.get("moments", {})
+
+
+def apply_again(
+    part: Part, params: PyTree, batch_stats: PyTree, moments: PyTree, x: Array
+) -> Array:
+    """The output of `apply_once`, to be differentiated; statistics are dropped."""
+    variables = {"params": params, "batch_stats": batch_stats, "moments": moments}
+    outputs: Any = module(part).apply(variables, x, True, mutable=["batch_stats"])
+    return outputs[0]
+
+
+@functools.cache
+def moments_shapes(part: Part) -> PyTree:
+    """Shapes of the moments that `apply_once` returns."""
+    x = jax.ShapeDtypeStruct(
+        (1, part.input_size, part.input_size, part.in_channels), jnp.float32
+    )
+    return jax.eval_shape(functools.partial(apply_once, part), *shapes(part), x)[2]

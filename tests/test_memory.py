@@ -120,7 +120,7 @@ def test_memory_bound_tells_all_candidates_under_autodiff(monkeypatch):
 
     def weighted_sum(layer, gates, i, table, x):
         used.append(layer)
-        branches = [paths._batch_branch(block) for block in storage.blocks_of(layer)]
+        branches = [paths.batch_run(block) for block in storage.blocks_of(layer)]
         outputs = [run(row, x) for run, row in zip(branches, table, strict=True)]
         return sum(gate * y for gate, y in zip(gates, outputs, strict=True))
 

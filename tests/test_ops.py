@@ -354,6 +354,39 @@ def test_linear_weights_start_uniform_within_1_over_sqrt_of_the_inputs():
     np.testing.assert_array_equal(params["bias"], np.zeros(50))
 
 
+@pytest.mark.parametrize("name", ["mb3_k3", "mb6_k5", "sep_k3", "zero"])
+def test_a_second_run_at_the_moments_of_the_first_is_the_same(name):
+    block = Block(OpSpec.parse(name), 4, 4, 1, 5, shortcut=True)
+    noise = jnp.sin(jnp.arange(ops.noise_size(block)) * 1.3)
+    params, stats = ops.init(noise, block)
+    x = jnp.sin(jnp.arange(2 * 5 * 5 * 4.0)).reshape(2, 5, 5, 4)
+    y, new_stats, moments = ops.apply_once(block, params, stats, x)
+    expected, expected_stats = ops.apply(block, params, stats, x, True)
+    np.testing.assert_array_equal(y, expected)
+    jax.tree.map(np.testing.assert_array_equal, new_stats, expected_stats)
+
+    def first(params, x):
+        return ops.apply(block, params, stats, x, True)[0]
+
+    def second(params, x):
+        return ops.apply_again(block, params, stats, moments, x)
+
+    for run in (first, second):
+        np.testing.assert_allclose(run(params, x), y, atol=1e-6)
+    ours, plain = (jax.vjp(run, params, x)[1](jnp.cos(y)) for run in (second, first))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=2e-5), ours, plain)
+
+
+def test_a_second_run_does_not_sum_again():
+    block = Block(OpSpec.parse("mb3_k3"), 4, 4, 1, 5, shortcut=True)
+    params, stats = ops.init(jnp.ones(ops.noise_size(block)), block)
+    x = jnp.sin(jnp.arange(2 * 5 * 5 * 4.0)).reshape(2, 5, 5, 4)
+    moments = ops.apply_once(block, params, stats, x)[2]
+    others = jax.tree.map(lambda value: value + 1, moments)
+    y, z = (ops.apply_again(block, params, stats, m, x) for m in (moments, others))
+    assert not np.allclose(y, z)
+
+
 def test_batch_norm_starts_as_the_identity():
     params, batch_stats = ops.init(jnp.asarray(noise_of(WIDE)), WIDE)
     for part in ("expand", "depthwise", "project"):

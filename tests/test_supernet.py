@@ -435,8 +435,8 @@ def test_memory_bound_tells_a_plain_switch_under_autodiff(monkeypatch):
     def plain_switch(layer, i, row, stats, x):
         used.append(layer)
         blocks = storage.blocks_of(layer)
-        branches = [paths._branch(block, stats.size) for block in blocks]
-        return jax.lax.switch(i, branches, row, stats, x)
+        branches = [paths.first_run(block, stats.size) for block in blocks]
+        return jax.lax.switch(i, branches, row, stats, x)[:2]
 
     monkeypatch.setattr(paths, "mixed_op", plain_switch)
     first_stage = {"stage_widths": (8,), "cells": (2,), "strides": (1,)}

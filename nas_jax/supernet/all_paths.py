@@ -13,7 +13,6 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nas_jax.base import Images, Logits, Path, PyTree
-from nas_jax.parts import Block
 from nas_jax.space import LayerSpec, SearchSpace
 from nas_jax.supernet import paths, storage
 
@@ -33,13 +32,13 @@ def full_op(
     candidate `i`; weights get no gradient. Zero has output 0, so its gate's gradient
     is 0, and it costs nothing. Running statistics are not touched.
     """
-    del gates  # their value is onehot(i) by construction
-    branches = [paths._batch_branch(block) for block in storage.blocks_of(layer)]
-    return lax.switch(i, branches, table[i], x)
+    return _full_forward(layer, gates, i, table, x)[0]
 
 
 def _full_forward(layer: LayerSpec, gates: Any, i: Any, table: Any, x: Array) -> Any:
-    return full_op(layer, gates, i, table, x), (gates, i, table, x)
+    # the gates' value is onehot(i) by construction
+    y, moments = paths.run_active(layer, i, table[i], x)
+    return y, (gates, i, table, x, y, moments)
 
 
 def _no_gradient(row: Array, x: Array, dy: Array) -> Array:
@@ -47,29 +46,19 @@ def _no_gradient(row: Array, x: Array, dy: Array) -> Array:
     return jnp.zeros((), dy.dtype)
 
 
-def _gate_gradient(block: Block) -> paths.Branch:
-    """<dL/dy, o(x)>, nothing kept."""
-    if block.op.kind == "zero":
-        return _no_gradient
-    run = paths._batch_branch(block)
-    return lambda row, x, dy: jnp.vdot(dy, run(row, x))
-
-
 def _full_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
-    gates, i, table, x = residuals
+    gates, i, table, x, y, moments = residuals
     blocks = storage.blocks_of(layer)
-    active_gate, dx = lax.switch(
-        i, [paths._pull_back(block) for block in blocks], table[i], x, dy
-    )
+    dx = paths.pull_back_active(layer, i, table[i], moments, x, dy)
     # A loop holds one candidate's memory at a time; unrolled, the compiler may overlap
     # them. The active one is known already.
-    branches = [*map(_gate_gradient, blocks), _no_gradient]
+    branches = [*map(paths.gate_gradient, blocks), _no_gradient]
 
     def other(k: Array) -> Array:
         branch = jnp.where(k == i, len(blocks), k)
         return lax.switch(branch, branches, table[k], x, dy)
 
-    dgates = lax.map(other, jnp.arange(len(blocks))).at[i].set(active_gate)
+    dgates = lax.map(other, jnp.arange(len(blocks))).at[i].set(jnp.vdot(dy, y))
     return dgates.astype(gates.dtype), None, jnp.zeros_like(table), dx
 
 
@@ -98,6 +87,6 @@ def apply_full(
         table = params["layers"][index]
         return full_op(layer, gates[index, columns], rows[index], table, x)
 
-    return paths._through_layers(
+    return paths.through_layers(
         space, params, batch_stats, images, all_paths, train=True
     )[0]

@@ -1,8 +1,10 @@
 """Forward and backward passes of the supernet along sampled paths.
 
 One path costs one path: `lax.switch` picks the candidate, and the backward pass
-switches again and recomputes inside the branch, because a switch under autodiff would
-keep residuals of every branch.
+switches again and runs the candidate once more inside the branch, because a switch
+under autodiff would keep residuals of every branch. The second run takes the batch's
+moments from the first, so that no sum over the batch is made twice; inputs, outputs and
+moments are all that is kept.
 """
 
 import functools
@@ -29,63 +31,92 @@ Branch = Callable[..., Any]
 
 
 @functools.cache
-def _branch(block: Block, stats_size: int) -> Branch:
-    """Runs one candidate from its rows: (row, stats, x) -> (y, new stats)."""
+def first_run(block: Block, stats_size: int) -> Branch:
+    """Runs one candidate: (row, stats, x) -> (y, new stats, moments)."""
 
     @jax.jit
-    def run(row: Array, stats: Array, x: Array) -> tuple[Array, Array]:
+    def run(row: Array, stats: Array, x: Array) -> tuple[Array, Array, Array]:
         shapes, stats_shapes = ops.shapes(block)
-        y, new_stats = ops.apply(
+        y, new_stats, moments = ops.apply_once(
             block,
             storage.unravel(row, shapes),
             storage.unravel(stats, stats_shapes),
             x,
-            True,
         )
-        return y, storage.ravel(new_stats, stats_size)
+        return (
+            y,
+            storage.ravel(new_stats, stats_size),
+            storage.ravel(moments, stats_size),
+        )
 
     return run
 
 
 @functools.cache
-def _batch_branch(block: Block) -> Branch:
-    """As `_branch` with batch statistics, leaving the running ones alone."""
+def second_run(block: Block) -> Branch:
+    """Runs it again at known moments: (row, moments, x) -> y."""
+
+    @jax.jit
+    def run(row: Array, moments: Array, x: Array) -> Array:
+        shapes, stats_shapes = ops.shapes(block)
+        return ops.apply_again(
+            block,
+            storage.unravel(row, shapes),
+            _zeros(stats_shapes),
+            storage.unravel(moments, ops.moments_shapes(block)),
+            x,
+        )
+
+    return run
+
+
+@functools.cache
+def batch_run(block: Block) -> Branch:
+    """Runs one candidate, running statistics aside: (row, x) -> y."""
 
     @jax.jit
     def run(row: Array, x: Array) -> Array:
         shapes, stats_shapes = ops.shapes(block)
-        stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats_shapes)
-        return ops.apply(block, storage.unravel(row, shapes), stats, x, True)[0]
+        params = storage.unravel(row, shapes)
+        return ops.apply_once(block, params, _zeros(stats_shapes), x)[0]
 
     return run
+
+
+def _zeros(shapes: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def mixed_op(
     layer: LayerSpec, i: Array, row: Array, stats: Array, x: Array
 ) -> tuple[Array, Array]:
-    """Output and new batch statistics of candidate `i`; keeps only its inputs."""
-    branches = [_branch(block, stats.size) for block in storage.blocks_of(layer)]
-    return lax.switch(i, branches, row, stats, x)
+    """Output and new batch statistics of candidate `i`; keeps its input and moments."""
+    return _mixed_forward(layer, i, row, stats, x)[0]
 
 
 def _mixed_forward(
     layer: LayerSpec, i: Array, row: Array, stats: Array, x: Array
 ) -> Any:
-    return mixed_op(layer, i, row, stats, x), (i, row, stats, x)
+    branches = [first_run(block, stats.size) for block in storage.blocks_of(layer)]
+    y, new_stats, moments = lax.switch(i, branches, row, stats, x)
+    return (y, new_stats), (i, row, moments, x)
 
 
 def _mixed_backward(layer: LayerSpec, residuals: Any, cotangents: Any) -> Any:
-    i, row, stats, x = residuals
-    dy = cotangents[0]
+    i, row, moments, x = residuals
 
     def pull_back(block: Block) -> Branch:
-        run = _batch_branch(block)
-        return lambda row, x, dy: jax.vjp(run, row, x)[1](dy)
+        run = second_run(block)
+
+        def back(row: Array, moments: Array, x: Array, dy: Array) -> Any:
+            return jax.vjp(lambda row, x: run(row, moments, x), row, x)[1](dy)
+
+        return back
 
     branches = [pull_back(block) for block in storage.blocks_of(layer)]
-    drow, dx = lax.switch(i, branches, row, x, dy)
-    return None, drow, jnp.zeros_like(stats), dx
+    drow, dx = lax.switch(i, branches, row, moments, x, cotangents[0])
+    return None, drow, jnp.zeros_like(moments), dx
 
 
 mixed_op.defvjp(_mixed_forward, _mixed_backward)
@@ -105,48 +136,67 @@ def two_path_op(
     for both, running the inactive one without residuals, and dL/dx through the active
     one; weights get no gradient. Running statistics are not touched.
     """
-    del gates  # their value is (1, 0) by construction
-    branches = [_batch_branch(block) for block in storage.blocks_of(layer)]
-    return lax.switch(pair[0], branches, rows[0], x)
+    return _two_path_forward(layer, gates, pair, rows, x)[0]
 
 
 def _two_path_forward(
     layer: LayerSpec, gates: Any, pair: Any, rows: Any, x: Array
 ) -> Any:
-    return two_path_op(layer, gates, pair, rows, x), (gates, pair, rows, x)
+    # the gates' value is (1, 0) by construction
+    y, moments = run_active(layer, pair[0], rows[0], x)
+    return y, (gates, pair, rows, x, y, moments)
 
 
-def _pull_back(block: Block) -> Branch:
-    """Of one candidate: (row, x, dy) -> (<dy, o(x)>, dx)."""
-    run = _batch_branch(block)
+def run_active(layer: LayerSpec, i: Array, row: Array, x: Array) -> tuple[Array, Array]:
+    """Output and moments of candidate `i`, running statistics aside."""
+    blocks = storage.blocks_of(layer)
+    size = max(storage.size(ops.shapes(block)[1]) for block in blocks)
 
-    def both(row: Array, x: Array, dy: Array) -> tuple[Array, Array]:
-        y, vjp = jax.vjp(functools.partial(run, row), x)
-        return jnp.vdot(dy, y), vjp(dy)[0]
+    def run(block: Block) -> Branch:
+        first = first_run(block, size)
+        return lambda row, x: first(row, jnp.zeros((size,), row.dtype), x)[::2]
 
-    return both
+    return lax.switch(i, [run(block) for block in blocks], row, x)
+
+
+def pull_back_active(
+    layer: LayerSpec, i: Array, row: Array, moments: Array, x: Array, dy: Array
+) -> Array:
+    """dL/dx through candidate `i`; weights get no gradient."""
+
+    def pull_back(block: Block) -> Branch:
+        run = second_run(block)
+
+        def back(row: Array, moments: Array, x: Array, dy: Array) -> Array:
+            return jax.vjp(lambda x: run(row, moments, x), x)[1](dy)[0]
+
+        return back
+
+    branches = [pull_back(block) for block in storage.blocks_of(layer)]
+    return lax.switch(i, branches, row, moments, x, dy)
+
+
+def gate_gradient(block: Block) -> Branch:
+    """<dL/dy, o(x)>, nothing kept."""
+    if block.op.kind == "zero":
+        return lambda row, x, dy: jnp.zeros((), dy.dtype)
+    run = batch_run(block)
+    return lambda row, x, dy: jnp.vdot(dy, run(row, x))
 
 
 def _two_path_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
-    gates, pair, rows, x = residuals
-
-    def gate_only(block: Block) -> Branch:
-        run = _batch_branch(block)
-        return lambda row, x, dy: jnp.vdot(dy, run(row, x))
-
-    blocks = storage.blocks_of(layer)
-    active = [_pull_back(block) for block in blocks]
-    active_gate, dx = lax.switch(pair[0], active, rows[0], x, dy)
-    inactive = [gate_only(block) for block in blocks]
+    gates, pair, rows, x, y, moments = residuals
+    dx = pull_back_active(layer, pair[0], rows[0], moments, x, dy)
+    inactive = [gate_gradient(block) for block in storage.blocks_of(layer)]
     inactive_gate = lax.switch(pair[1], inactive, rows[1], x, dy)
-    dgates = jnp.stack([active_gate, inactive_gate]).astype(gates.dtype)
+    dgates = jnp.stack([jnp.vdot(dy, y), inactive_gate]).astype(gates.dtype)
     return dgates, None, jax.tree.map(jnp.zeros_like, rows), dx
 
 
 two_path_op.defvjp(_two_path_forward, _two_path_backward)
 
 
-def _through_layers(
+def through_layers(
     space: SearchSpace,
     fixed: PyTree,
     fixed_stats: PyTree,
@@ -191,7 +241,7 @@ def apply(
         )
         return y
 
-    logits, new_stats = _through_layers(
+    logits, new_stats = through_layers(
         space, sampled, sampled_stats, images, one_path, train=True
     )
     in_order = [layer_stats[index] for index in range(len(space.layers))]
@@ -219,4 +269,4 @@ def apply_two_path(
         rows = (first["layers"][index], second["layers"][index])
         return two_path_op(space.layers[index], gates[index], indices, rows, x)
 
-    return _through_layers(space, params, batch_stats, images, two_path, train=True)[0]
+    return through_layers(space, params, batch_stats, images, two_path, train=True)[0]

@@ -22,7 +22,7 @@ from nas_jax.parts import Block, OpSpec
 from nas_jax.space import LayerSpec, SearchSpace
 
 
-def _size(shapes: PyTree) -> int:
+def size(shapes: PyTree) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
@@ -48,7 +48,7 @@ def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
 
 
 def _table(trees: list[PyTree]) -> Float[Array, "N P"]:
-    longest = max(_size(tree) for tree in trees)
+    longest = max(size(tree) for tree in trees)
     return jnp.stack([ravel(tree, longest) for tree in trees])
 
 
@@ -126,7 +126,7 @@ def select(
     ):
         rows = [before.candidates.index(op) for op in after.candidates]
         owned = [ops.shapes(block)[batch_stats] for block in blocks_of(after)]
-        layers.append(table[jnp.array(rows), : max(map(_size, owned))])
+        layers.append(table[jnp.array(rows), : max(map(size, owned))])
     return {**tree, "layers": layers}
 
 
