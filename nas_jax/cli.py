@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas_jax import overrides, shipped
+from nas_jax import overrides, process, shipped
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
 
@@ -71,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument(argument, metavar=argument.upper())
         if sets_fields:
             one.add_argument("-h", "--help", action=_Help, nargs=0, help="show this")
+        if name in ("search", "measure", "train", "evaluate", "bench"):
+            one.add_argument("--no-cache", action="store_true", help="compile anew")
         one.add_argument("--debug", action="store_true", help="show tracebacks")
         return one
 
@@ -144,6 +146,7 @@ def _require_new(flag: str, path: Path | None) -> None:
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     experiment = _experiment(options.experiment, rest, "nas_jax search")
     command = shlex.join(["nas_jax", *words])
+    process.prepare(cache=not options.no_cache)
     from nas_jax import pipeline, problem, run_folder, terminal
 
     problem.check(experiment)  # refuse what does not fit before a folder is made
@@ -162,8 +165,7 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     except ValueError as error:
         raise ValueError(f"{error} (run folder: {folder})") from error
     print(terminal.comparison_table(result["networks"]))
-    target = result[TARGETS[experiment.search.cost]]
-    wanted = problem.amount(experiment.search, target)
+    wanted = problem.amount(experiment.search, result[TARGETS[experiment.search.cost]])
     print(f"target {wanted}, report: {folder / 'report.html'}")
     return 0
 
@@ -171,6 +173,7 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     experiment = _experiment(options.experiment, rest, "nas_jax measure")
     _require_new("--out", options.out)
+    process.prepare(cache=not options.no_cache)
     from nas_jax import space, tables, terminal
     from nas_jax.measure import onnx_runtime
 
@@ -218,6 +221,7 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
             f"train {source}: expected a run folder, or an architecture file and an "
             "experiment"
         )
+    process.prepare(cache=not options.no_cache)
     watch = terminal.Terminal()
     saved, accuracy = pipeline.train_network(experiment, network, folder, watch)
     print(f"test accuracy {accuracy:.1%}: {saved}")
@@ -225,6 +229,7 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
 
 
 def _evaluate(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    process.prepare(cache=not options.no_cache)
     from nas_jax import assessment, terminal
 
     results = assessment.evaluate_run(Path(options.run), terminal.Terminal())
@@ -263,6 +268,7 @@ def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
             f"bench {options.name!r}: expected one of {', '.join(_BENCHES)}"
         )
     _require_new("--json", options.json)
+    process.prepare(cache=not options.no_cache)
     from nas_jax import terminal
 
     bench = importlib.import_module(f"nas_jax.bench.{_BENCHES[options.name]}")

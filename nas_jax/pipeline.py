@@ -38,6 +38,7 @@ from nas_jax import (
 )
 from nas_jax.architecture import Architecture
 from nas_jax.batches import Batch
+from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, LatencyConfig
 from nas_jax.measure import onnx_runtime
 from nas_jax.problem import Problem
@@ -62,10 +63,13 @@ KEPT = "kept"
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    start = time.perf_counter()
+def _timed(seconds: dict[str, float], phase: str, compiler: Compiler) -> Iterator[None]:
+    """Time spent on a phase; what was compiled ahead in it is added to `compile`."""
+    start, before = time.perf_counter(), compiler.seconds
     yield
-    seconds[phase] = round(time.perf_counter() - start, 2)
+    compiling = compiler.seconds - before
+    seconds[phase] = round(time.perf_counter() - start - compiling, 2)
+    seconds["compile"] = round(seconds["compile"] + compiling, 2)
 
 
 def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dict:
@@ -75,9 +79,9 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
       ValueError: if data, table or target do not fit; the folder then holds what was
         finished, a measured table among it.
     """
-    seconds: dict[str, float] = {}
+    seconds, compiler = {"compile": 0.0}, Compiler(watch)
     given = problem.load(experiment)
-    with _timed(seconds, "measure"):
+    with _timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
         origin = experiment.latency.table or "the measured table"
@@ -93,20 +97,20 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         ) from error
     if warning:
         watch.phase(f"warning: {warning}")
-    with _timed(seconds, "search"):
+    with _timed(seconds, "search", compiler):
         watch.phase(f"search, target {problem.amount(experiment.search, target)}")
-        last = run_search(experiment, given, cost, target, folder, watch)
+        last = run_search(experiment, given, cost, target, folder, watch, compiler)
     found = derive_run(folder)
     if experiment.train.start == "supernet":
         checkpoint.save_model(folder / KEPT, kept(experiment, given, last, found))
     networks = comparison(experiment, given.space, model, found)
-    with _timed(seconds, "retrain"):
+    with _timed(seconds, "retrain", compiler):
         models = {}
         for name, network in networks.items():
             watch.phase(f"retraining: {name}")
-            models[name] = retrain(experiment, given, network, folder, watch)
+            models[name] = retrain(experiment, given, network, folder, watch, compiler)
             checkpoint.save_model(folder / "checkpoints" / name, models[name])
-    with _timed(seconds, "evaluate"):
+    with _timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
     result = {
@@ -129,6 +133,7 @@ def run_search(
     target: float,
     folder: Path,
     watch: Watch,
+    compiler: Compiler,
 ) -> search.Epoch:
     """Runs the search, one metrics line per epoch; returns the last."""
     config, start = experiment.search, time.perf_counter()
@@ -142,6 +147,7 @@ def run_search(
         given.splits["train_alphas"],
         given.splits["valid"],
         given.augment,
+        compiler,
     )
     wanted = problem.amount(config, target)
     total = config.warmup_epochs + config.joint_epochs
@@ -227,6 +233,7 @@ def retrain(
     network: Architecture,
     folder: Path,
     watch: Watch,
+    compiler: Compiler,
 ) -> checkpoint.Model:
     """Trains a network on both training splits.
 
@@ -241,7 +248,7 @@ def retrain(
         model = checkpoint.load_model(folder / KEPT)
         weights = (model.params, model.batch_stats)
     data = _train_images(given)
-    epochs = train.run(key, network, config, data, given.augment, weights)
+    epochs = train.run(key, network, config, data, given.augment, weights, compiler)
     for one in watch.steps(epochs, total=config.epochs, desc=network.name):
         line = {
             "step": int(one.state.step),
@@ -268,6 +275,6 @@ def train_network(
             f"{folder}' tests it"
         )
     watch.phase(f"training: {network.name}")
-    model = retrain(experiment, given, network, folder, watch)
+    model = retrain(experiment, given, network, folder, watch, Compiler(watch))
     checkpoint.save_model(saved, model)
     return saved, assessment.test_accuracy(model, given.splits["test"])

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import gates, latency, objective, optim, prune
+from nas_jax import calls, gates, latency, objective, optim, prune
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
 from nas_jax.batches import Augment, Batch, batch_at, permutations
+from nas_jax.calls import Call, Compile
 from nas_jax.config import SearchConfig
 from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.search_state import SearchState, init
@@ -42,6 +43,7 @@ def run(
     train_alphas: Batch,
     valid: Batch,
     augment: Augment,
+    compile: Compile = calls.on_first_call,
 ) -> Iterator[Epoch]:
     """Runs a search, yielding after every epoch.
 
@@ -67,6 +69,7 @@ def run(
       train_alphas: held out from the weights.
       valid: held out from both.
       augment: applied inside the weight step.
+      compile: makes the steps ready, before the first and after a pruning.
     """
     if config.objective == "mul_log":
         objective.require_above_one(latency.reachable(model, space.mask)[0], target)
@@ -80,17 +83,35 @@ def run(
     start = float(latency.expected(model, uniform))
     schedule = optim.target(config, per_epoch, start, target)
 
-    def compiled(space: SearchSpace) -> _Steps:
-        return _Steps(
-            make_weight_step(space, config, weights_tx, augment),
-            make_arch_step(space, config, alphas_tx, model, schedule),
-            make_validate(space),
-        )
-
-    steps = compiled(space)
-    state = init(key, space, config, weights_tx, alphas_tx)
     weight_order = permutations(key, "weight_order", len(train_weights.labels))
     alpha_order = permutations(key, "alpha_order", len(train_alphas.labels))
+
+    def compiled(space: SearchSpace, state: SearchState) -> _Steps:
+        weight = make_weight_step(space, config, weights_tx, augment)
+        arch = make_arch_step(space, config, alphas_tx, model, schedule)
+        weight_batch = batch_at(train_weights, weight_order, config.batch, 0)
+        arch_batch = batch_at(train_alphas, alpha_order, config.arch_batch, 0)
+        path = jnp.argmax(state.alphas, axis=1)
+        size = "space.input_size"
+        ready = compile(
+            {
+                "weight step": Call(
+                    weight, (state, weight_batch), f"search.batch or {size}"
+                ),
+                "architecture step": Call(
+                    arch, (state, arch_batch), f"search.arch_batch or {size}"
+                ),
+                "validation": Call(
+                    make_validate(space), (state, path, valid), f"data.valid or {size}"
+                ),
+            }
+        )
+        return _Steps(
+            ready["weight step"], ready["architecture step"], ready["validation"]
+        )
+
+    state = init(key, space, config, weights_tx, alphas_tx)
+    steps = compiled(space, state)
     arch_steps = 0
     for epoch in range(config.warmup_epochs + config.joint_epochs):
         joint_epoch = epoch - config.warmup_epochs
@@ -125,7 +146,7 @@ def run(
                 smaller = prune.restrict(space, keep)
                 state = prune.shrink(space, smaller, state)
                 space, mask = smaller, jnp.asarray(keep)
-                steps = compiled(space)
+                steps = compiled(space, state)
 
 
 def _require_finite(epoch: int, loss: float, probs: np.ndarray) -> None:
@@ -139,7 +160,7 @@ def _require_finite(epoch: int, loss: float, probs: np.ndarray) -> None:
 
 
 class _Steps(NamedTuple):
-    """The jitted functions of one space."""
+    """What is compiled for one space."""
 
     weight: Step
     arch: Step

@@ -19,7 +19,11 @@ class Terminal(Watch):
         self._bar: tqdm | None = None
 
     def phase(self, title: str) -> None:
-        print(f"· {title}", file=sys.stderr, flush=True)
+        tqdm.write(f"· {title}", file=sys.stderr)
+
+    def line(self, text: str) -> None:
+        # above the bar, if there is one
+        tqdm.write(f"  {text}", file=sys.stderr)
 
     def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
         # disable=None: silent where standard error is no terminal
@@ -27,8 +31,6 @@ class Terminal(Watch):
             iterable, total=total, desc=f"  {desc}", leave=False, disable=None
         )
         with self._bar:
-            # the first step compiles, and says so
-            self._bar.set_postfix_str("compiling")
             yield from self._bar
 
     def note(self, **values: str) -> None:

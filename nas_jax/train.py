@@ -15,11 +15,12 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from nas_jax import network, objective, optim, rng
+from nas_jax import calls, network, objective, optim, rng
 from nas_jax.architecture import Architecture
 from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
 from nas_jax.batch_norm import BN_MOMENTUM
 from nas_jax.batches import Augment, Batch, batch_at, permutations
+from nas_jax.calls import Call, Compile
 from nas_jax.config import TrainConfig
 
 
@@ -87,11 +88,13 @@ def run(
     data: Batch,
     augment: Augment,
     start: tuple[PyTree, PyTree] | None = None,
+    compile: Compile = calls.on_first_call,
 ) -> Iterator[Epoch]:
     """Trains a network, yielding after every epoch.
 
     `start` gives parameters and batch statistics to begin with; without, they are drawn
-    from the key. Weights of a supernet need `reestimate` first.
+    from the key. Weights of a supernet need `reestimate` first. `compile` makes the
+    step ready.
     """
     per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
     tx = optim.train_weights(config, per_epoch)
@@ -106,8 +109,12 @@ def run(
         batch_stats=batch_stats,
         opt=tx.init(params),
     )
-    train_step = make_train_step(architecture, config, tx, augment)
     order = permutations(key, "order", len(data.labels))
+    step_fn = make_train_step(architecture, config, tx, augment)
+    arguments = (state, batch_at(data, order, config.batch, 0))
+    knob = "train.batch or space.input_size"
+    ready = compile({"training step": Call(step_fn, arguments, knob)})
+    train_step = ready["training step"]
     for epoch in range(config.epochs):
         collected = []
         for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):

@@ -7,11 +7,15 @@ from typing import Any
 class Watch:
     """Hears what a run is doing; this one says nothing.
 
-    `phase` begins a stage, `steps` wraps a loop, `note` reports its newest numbers.
+    `phase` begins a stage, `line` says what happened in it, `steps` wraps a loop,
+    `note` reports its newest numbers.
     """
 
     def phase(self, title: str) -> None:
         """A stage begins."""
+
+    def line(self, text: str) -> None:
+        """Something happened that is worth a line."""
 
     def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
         """A loop of `total` steps, passed through."""

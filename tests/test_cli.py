@@ -7,7 +7,16 @@ import sys
 import numpy as np
 import pytest
 
-from nas_jax import cli, pipeline, problem, search, shipped, space, tables
+from nas_jax import (
+    cli,
+    pipeline,
+    problem,
+    process,
+    search,
+    shipped,
+    space,
+    tables,
+)
 from nas_jax.architecture import from_ops
 from nas_jax.architecture_json import to_json
 from nas_jax.batches import Batch
@@ -364,6 +373,20 @@ def test_target_given_replaces_the_one_of_the_experiment(word, monkeypatch):
     assert cli.main(["search", "digits_cpu", word]) == 0
     assert heard[0].search.target_ms == 0.7
     assert heard[0].search.target_ratio is None
+
+
+@pytest.mark.parametrize(("word", "cache"), [((), True), (("--no-cache",), False)])
+def test_settings_of_the_process_are_made_before_a_run(word, cache, monkeypatch):
+    made = []
+    monkeypatch.setattr(process, "prepare", lambda *, cache: made.append(cache))
+    monkeypatch.setattr(problem, "check", lambda experiment: None)
+
+    def run(*args):
+        assert made == [cache]
+        return {"networks": {}, "target_ms": 1}
+
+    monkeypatch.setattr(pipeline, "run", run)
+    assert cli.main(["search", "digits_cpu", "--search.target-ms=0.7", *word]) == 0
 
 
 def test_named_folder_that_exists_is_refused(refused, table, tmp_path):

@@ -21,8 +21,8 @@ ROWS = {
         *("published", "reference_config"),
     ),
     "parts": (
-        *("rng", "batches", "batch_norm", "depthwise", "layers", "ops", "counts"),
-        *("gates", "reinforce", "latency", "objective", "optim"),
+        *("rng", "batches", "calls", "batch_norm", "depthwise", "layers", "ops"),
+        *("counts", "gates", "reinforce", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),
     "processes": (
@@ -30,10 +30,19 @@ ROWS = {
         *("steps", "prune", "search"),
     ),
     "edges": (
-        *("shipped", "provenance", "tables", "data", "checkpoint", "run_folder"),
+        *(
+            "process",
+            "memory",
+            "shipped",
+            "provenance",
+            "tables",
+            "data",
+            "checkpoint",
+            "run_folder",
+        ),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
-        *("watch", "problem", "assessment", "pipeline", "bench"),
+        *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
     ),
     "shell": ("overrides", "terminal", "cli", "__main__"),
 }

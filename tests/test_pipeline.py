@@ -161,6 +161,7 @@ def test_result_has_the_agreed_keys(result):
     assert set(result["networks"]) == NETWORKS
     assert result["seed"] == 3
     assert set(result["seconds_per_phase"]) == {
+        "compile",
         "measure",
         "search",
         "retrain",

@@ -1,0 +1,10 @@
+"""Commands called by tests neither write a cache nor change compiler flags.
+
+Both would reach other tests of the same process, and the user's own folder. The vector
+width is XLA's default; a flag that is named is not set (`process.set_xla_flags`).
+"""
+
+import os
+
+os.environ["NAS_JAX_CACHE"] = "off"
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
