@@ -44,8 +44,8 @@ class BatchNorm(nn.Module):
             inverse = scale * lax.rsqrt(running_var.value + self.eps)
             return (x - running_mean.value) * inverse + bias
         if self.has_variable("moments", "mean"):
-            mean = self.get_variable("moments", "mean")
-            var = self.get_variable("moments", "var")
+            mean: Array = self.get_variable("moments", "mean")
+            var: Array = self.get_variable("moments", "var")
         else:
             mean, var = moments(lax.stop_gradient(x))
             if self.is_mutable_collection("moments"):
