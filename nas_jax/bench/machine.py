@@ -1,0 +1,33 @@
+"""What a bench states about the process it ran in, beside versions and commit."""
+
+import importlib
+import os
+from typing import Any
+
+import jax
+
+from nas_jax import provenance
+
+
+def tune_allocator() -> bool:
+    """Keeps large temporaries mapped, for all libraries of the process alike."""
+    return bool(importlib.import_module("nas_jax.process").tune_allocator())
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def record(is_tuned: bool) -> dict[str, Any]:
+    """Provenance of a result, ready for JSON."""
+    return {
+        **provenance.record(),
+        "backend": jax.default_backend(),
+        "accelerator": jax.devices()[0].device_kind,
+        "threads": {"jax": cores()},
+        "allocator": "tuned" if is_tuned else "as the system sets it",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
