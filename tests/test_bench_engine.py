@@ -366,6 +366,14 @@ def check(result, parts):
     json.dumps(result, allow_nan=False)
 
 
+def test_without_pytorch_nothing_is_timed_for_it(monkeypatch):
+    without_torch(monkeypatch)
+    monkeypatch.setattr(workload, "make", None)
+    result = engine.run(dataclasses.replace(TINY, parts=("torch",)))
+    check(result, ())
+    assert result["not_run"]["torch"] == "PyTorch is not installed"
+
+
 def test_time_and_memory_of_a_tiny_space(monkeypatch):
     without_torch(monkeypatch)
     parts = ("time", "memory", "torch")

@@ -33,6 +33,8 @@ def call(
         capture_output=True,
         env={
             **os.environ,
+            # the caller may hold most of an accelerator's memory already
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             **(environment or {}),
             "PYTHONPATH": os.pathsep.join(search_path),
         },

@@ -28,6 +28,10 @@ def record(is_tuned: bool) -> dict[str, Any]:
         "backend": jax.default_backend(),
         "accelerator": jax.devices()[0].device_kind,
         "threads": {"jax": cores()},
-        "allocator": "tuned" if is_tuned else "as the system sets it",
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "allocator": {"tuned": is_tuned, "environment": _environment("MALLOC_")},
+        "xla": _environment("XLA_"),
     }
+
+
+def _environment(prefix: str) -> dict[str, str]:
+    return {name: os.environ[name] for name in os.environ if name.startswith(prefix)}

@@ -94,7 +94,7 @@ class ScalingConfig:
     cells: tuple[int, ...] = (1, 2, 4)
     batch: tuple[int, ...] = (4, 8, 16)
     input_size: tuple[int, ...] = (32, 48, 64)
-    stage_widths: tuple[int, ...] = (16, 32)
+    stage_widths: tuple[int, ...] = (24,)
     """Every stage halves the side of its input."""
     paths: int = 2
     rounds: int = 10

@@ -1,7 +1,6 @@
 """Time of the steps: of the supernet over plain networks, and over PyTorch's."""
 
 import importlib
-import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,12 @@ Times = dict[str, dict[str, float]]
 
 def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
     """All calls side by side, in turns; figures by minima, and by medians too."""
+    why_no_torch = _why_no_torch() if "torch" in config.parts else "left out"
+    found: dict[str, Any] = {}
+    if why_no_torch:
+        found["not_run"] = {"torch": why_no_torch}
+        if "time" not in config.parts:
+            return found
     work = workload.make(
         space.mobile(config.space), config.batch, config.paths, config.seed
     )
@@ -29,15 +34,15 @@ def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
         "weight_step": workload.weight_step(work, state),
         "arch_step": workload.arch_step(work, state),
     }
-    found: dict[str, Any] = {"not_run": {}}
-    if "torch" in config.parts:
+    if not why_no_torch:
+        watch.phase("building the networks in PyTorch")
         peer = importlib.import_module("nas_jax.bench.torch_peer")
-        if peer.available():
-            watch.phase("building the networks in PyTorch")
-            calls |= torch_calls(peer.Peer, work, config.seed)
-            found["torch"] = _torch_record()
-        else:
-            found["not_run"]["torch"] = "PyTorch is not installed"
+        calls |= torch_calls(peer.Peer, work, config.seed)
+        torch = importlib.import_module("torch")
+        found["torch"] = {
+            "version": torch.__version__,
+            "threads": torch.get_num_threads(),
+        }
     watch.phase(
         f"timing {len(calls)} steps on {config.paths} paths in {config.rounds} rounds"
     )
@@ -61,7 +66,7 @@ def torch_calls(
 
     Both memory formats; on a GPU with and without its compiler.
     """
-    is_gpu = jax.default_backend() == "gpu"
+    is_gpu = _is_gpu()
     calls: dict[str, Call] = {}
     for channels_last in (False, True):
         for is_compiled in (False, True) if is_gpu else (False,):
@@ -104,6 +109,14 @@ def _names(work: Workload, path: Any) -> list[str]:
     return [work.searched.candidates[index].name for index in path]
 
 
-def _torch_record() -> dict[str, Any]:
-    torch = importlib.import_module("torch")
-    return {"version": torch.__version__, "threads": torch.get_num_threads()}
+def _why_no_torch() -> str | None:
+    """What keeps PyTorch from taking part on the device that JAX computes on."""
+    if not importlib.import_module("nas_jax.bench.torch_peer").available():
+        return "PyTorch is not installed"
+    if _is_gpu() and not importlib.import_module("torch").cuda.is_available():
+        return "PyTorch finds no GPU"
+    return None
+
+
+def _is_gpu() -> bool:
+    return jax.default_backend() == "gpu"
