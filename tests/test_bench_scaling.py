@@ -95,7 +95,17 @@ def test_picture_has_a_panel_per_axis_and_quantity_with_the_ideal_dashed():
     assert [line.get_xdata().tolist() for line in lines] == [[4, 8]] * 3
     drawn = [line.get_ydata().tolist() for line in lines]
     assert drawn == [[20, 40], [120, 140], [220, 240]]
-    assert panels[1].get_ylim()[0] == 0  # heights compare
+
+
+def test_picture_cuts_nothing_and_heights_compare():
+    grown = {"plain_step": made_up(500), "weight_step": made_up(600)}
+    rows = [*RESULT["rows"][:-1], {**RESULT["rows"][-1], **grown}]
+    panels = scaling_plot.draw({"rows": rows}).axes
+    for row, most in zip(range(3), (6000, 600, 300), strict=True):
+        limits = {axes.get_ylim() for axes in panels[4 * row : 4 * row + 4]}
+        assert len(limits) == 1  # one scale for a quantity
+        assert limits.pop()[0] == 0
+        assert panels[4 * row].get_ylim()[1] >= most
 
 
 def test_every_point_is_measured_once_and_told_on_each_of_its_axes(monkeypatch):

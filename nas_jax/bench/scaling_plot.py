@@ -63,8 +63,9 @@ def draw(result: dict[str, Any]) -> Figure:
             for step, look in _LINES.items():
                 axes.plot(places, [quantity.of(row[step]) for row in rows], **look)
             axes.set_xticks(places)
-            axes.set_ylim(bottom=0)
             axes.grid(color="0.9")
+        # shared along the line; set earlier it would cut what is drawn after it
+        line[0].set_ylim(bottom=0)
     for axes, label in zip(panels[-1], AXIS_LABELS.values(), strict=True):
         axes.set_xlabel(label)
     figure.legend(
