@@ -6,7 +6,6 @@ verbs that need it, so that help and a mistyped flag are answered at once.
 """
 
 import argparse
-import importlib
 import json
 import shlex
 import sys
@@ -14,14 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas_jax import overrides, process, shipped
+from nas_jax import bench_command, overrides, process, shipped
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
 
 RUNS = Path("runs")
-_BENCHES = {"estimators": "comparison", "pruning": "pruning"}
-"""Names of the benches, and their modules."""
-_SET_FIELDS = ("search", "measure", "train")
+_SET_FIELDS = ("search", "measure", "train", "bench")
 _FIELDS = (
     "Every field of the experiment can be set, for example --search.target-ms 0.2; "
     "EXPERIMENT --help lists them."
@@ -37,13 +34,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.Action):
-    """Help of a verb and, once an experiment is named, of the fields it sets."""
+    """Help of a verb and, once an experiment or a bench is named, of its fields."""
 
     def __call__(self, parser: Any, namespace: Any, *_: Any) -> None:
         parser.print_help()
-        if namespace.experiment:
-            print()
-            _experiment(namespace.experiment, ["--help"], parser.prog)
+        print()
+        if bench := getattr(namespace, "name", None):
+            bench_command.parse(bench, ["--help"])
+        elif experiment := getattr(namespace, "experiment", None):
+            _experiment(experiment, ["--help"], parser.prog)
         parser.exit()
 
 
@@ -103,10 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="side of the images (default: the configuration's resolution, or 224)",
     )
+    benches = ", ".join(bench_command.BENCHES)
     one = verb(
-        "bench", f"what a part of the method is worth: {', '.join(_BENCHES)}", "name"
+        "bench", f"what a part of the method costs or is worth: {benches}", "name"
     )
     one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    one.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture here")
     verb("report", "write report.html of a run again", "run")
     return parser
 
@@ -263,20 +264,11 @@ def _import_torch(
 
 
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    if options.name not in _BENCHES:
-        raise ValueError(
-            f"bench {options.name!r}: expected one of {', '.join(_BENCHES)}"
-        )
     _require_new("--json", options.json)
+    _require_new("--plot", options.plot)
+    bench_command.parse(options.name, rest)  # before anything is imported
     process.prepare(cache=not options.no_cache)
-    from nas_jax import terminal
-
-    bench = importlib.import_module(f"nas_jax.bench.{_BENCHES[options.name]}")
-    result = bench.run()
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(terminal.aligned(bench.table(result)))
-    print(bench.HOW_TO_READ)
+    bench_command.run(options.name, rest, options.json, options.plot)
     return 0
 
 

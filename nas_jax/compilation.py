@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from nas_jax import memory, process
+from nas_jax import allocator, memory, process
 from nas_jax.calls import Call
 from nas_jax.watch import Watch
 
@@ -40,7 +40,7 @@ class Compiler:
                 cache = "off"
             self._watch.line(f"compiled {name} in {seconds:.1f} s (cache: {cache})")
             self.seconds += seconds
-        process.release_free_memory()
+        allocator.settle_heap()
         memory.require_fit(
             {name: memory.needed_bytes(one) for name, one in compiled.items()},
             {name: call.knob for name, call in calls.items()},

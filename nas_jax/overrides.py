@@ -9,12 +9,14 @@ import difflib
 import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import tyro
 
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
+
+Config = TypeVar("Config")
 
 
 def apply(experiment: Experiment, arguments: Sequence[str], prog: str) -> Experiment:
@@ -26,17 +28,21 @@ def apply(experiment: Experiment, arguments: Sequence[str], prog: str) -> Experi
     Raises:
       ValueError: for an unknown field, a wrong type or a refused value.
     """
-    experiment = _without_replaced_target(experiment, arguments)
+    return parse(_without_replaced_target(experiment, arguments), arguments, prog)
+
+
+def parse(config: Config, arguments: Sequence[str], prog: str) -> Config:
+    """Any dataclass of settings with fields replaced; otherwise as `apply`."""
     heard = io.StringIO()
     try:
         with contextlib.ExitStack() as stack:
             if "--help" not in arguments:
-                _refuse_unknown(experiment, arguments, prog)
+                _refuse_unknown(config, arguments, prog)
                 stack.enter_context(contextlib.redirect_stderr(heard))
                 stack.enter_context(contextlib.redirect_stdout(heard))
             return tyro.cli(
-                Experiment,
-                default=experiment,
+                type(config),
+                default=config,
                 args=list(arguments),
                 prog=prog,
                 # of several kinds of space, the experiment's: no words to choose one
@@ -58,10 +64,8 @@ def _flags(config: Any, prefix: str = "--") -> Iterator[str]:
             yield prefix + name
 
 
-def _refuse_unknown(
-    experiment: Experiment, arguments: Sequence[str], prog: str
-) -> None:
-    known = list(_flags(experiment))
+def _refuse_unknown(config: object, arguments: Sequence[str], prog: str) -> None:
+    known = list(_flags(config))
     for argument in arguments:
         flag = argument.split("=")[0].replace("_", "-")
         if argument.startswith("--") and flag not in known:
@@ -84,7 +88,7 @@ def _without_replaced_target(
 
 # tyro's own words, in ours: which field, what was expected, what came
 _WORDS = {
-    r"Error parsing [\w-]+: ": "",
+    r"Error parsing (?!--)[\w-]+: ": "",
     r"Error parsing (--\S+): could not convert string to float: (.*)": (
         r"\1: expected a number, got \2"
     ),

@@ -31,6 +31,7 @@ ROWS = {
     ),
     "edges": (
         *(
+            "allocator",
             "process",
             "memory",
             "shipped",
@@ -44,7 +45,7 @@ ROWS = {
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
         *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
     ),
-    "shell": ("overrides", "terminal", "cli", "__main__"),
+    "shell": ("overrides", "terminal", "bench_command", "cli", "__main__"),
 }
 PURE = ("words", "static", "parts", "networks", "processes")
 OUTSIDE_WORLD = {
