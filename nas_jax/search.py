@@ -19,7 +19,13 @@ from nas_jax.config import SearchConfig
 from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
-from nas_jax.steps import Step, make_arch_step, make_validate, make_weight_step
+from nas_jax.steps import (
+    ArchStep,
+    Step,
+    make_arch_step,
+    make_validate,
+    make_weight_step,
+)
 
 
 class Epoch(NamedTuple):
@@ -81,14 +87,14 @@ def run(
     mask = jnp.asarray(space.mask)
     uniform = gates.probabilities(jnp.zeros(space.mask.shape), mask)
     start = float(latency.expected(model, uniform))
-    schedule = optim.target(config, per_epoch, start, target)
+    target_at = jax.jit(optim.target(config, per_epoch, start, target))
 
     weight_order = permutations(key, "weight_order", len(train_weights.labels))
     alpha_order = permutations(key, "alpha_order", len(train_alphas.labels))
 
     def compiled(space: SearchSpace, state: SearchState) -> _Steps:
         weight = make_weight_step(space, config, weights_tx, augment)
-        arch = make_arch_step(space, config, alphas_tx, model, schedule)
+        arch = make_arch_step(space, config, alphas_tx)
         weight_batch = batch_at(train_weights, weight_order, config.batch, 0)
         arch_batch = batch_at(train_alphas, alpha_order, config.arch_batch, 0)
         path = jnp.argmax(state.alphas, axis=1)
@@ -99,7 +105,9 @@ def run(
                     weight, (state, weight_batch), f"search.batch or {size}"
                 ),
                 "architecture step": Call(
-                    arch, (state, arch_batch), f"search.arch_batch or {size}"
+                    arch,
+                    (state, arch_batch, model, target_at(state.step)),
+                    f"search.arch_batch or {size}",
                 ),
                 "validation": Call(
                     make_validate(space), (state, path, valid), f"data.valid or {size}"
@@ -124,7 +132,8 @@ def run(
                 batch = batch_at(
                     train_alphas, alpha_order, config.arch_batch, arch_steps
                 )
-                state, metrics = steps.arch(state, batch)
+                wanted = target_at(state.step)
+                state, metrics = steps.arch(state, batch, model, wanted)
                 collected.append(metrics)
                 arch_steps += 1
         probs = gates.probabilities(state.alphas, mask)
@@ -163,7 +172,7 @@ class _Steps(NamedTuple):
     """What is compiled for one space."""
 
     weight: Step
-    arch: Step
+    arch: ArchStep
     validate: Callable[[SearchState, Path, Batch], Scalar]
 
 

@@ -3,8 +3,8 @@
 `update_weights` trains the weights of one path and leaves the alphas untouched;
 `update_alphas` moves the alphas as the estimator says and leaves weights and batch
 statistics untouched. `make_weight_step` and `make_arch_step` sample from the state's
-key and jit the whole: `(state, batch) -> (state, metrics)`, compiled
-once for all paths. ProxylessNAS, sections 3.1 and 3.2.
+key and jit the whole: `(state, batch) -> (state, metrics)`, compiled once for all
+paths; the latter takes costs and target as well. ProxylessNAS, sections 3.1 and 3.2.
 """
 
 import dataclasses
@@ -23,6 +23,8 @@ from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
 Step = Callable[[SearchState, Batch], tuple[SearchState, Metrics]]
+ArchStep = Callable[..., tuple[SearchState, Metrics]]
+"""(state, batch, cost model, target now) -> (state, metrics)."""
 
 
 def path_gradients(
@@ -181,25 +183,21 @@ def make_weight_step(
 
 
 def make_arch_step(
-    space: SearchSpace,
-    config: SearchConfig,
-    tx: optax.GradientTransformation,
-    model: latency.CostModel,
-    target: optax.Schedule,
-) -> Step:
+    space: SearchSpace, config: SearchConfig, tx: optax.GradientTransformation
+) -> ArchStep:
     """The jitted architecture step: samples for the estimator and moves the alphas.
 
-    The target is a function of the weight step.
+    Costs and target are arguments, not constants: one program serves every table, also
+    the one that the next run measures.
     """
     mask = jnp.asarray(space.mask)
 
-    def arch_step(state: SearchState, batch: Batch) -> tuple[SearchState, Metrics]:
+    def arch_step(
+        state: SearchState, batch: Batch, model: latency.CostModel, target: Scalar
+    ) -> tuple[SearchState, Metrics]:
         key = rng.stream(state.key, "pair", state.step)
         sampled = estimators.sample(config, key, state.alphas, mask)
-        target_now = jnp.asarray(target(state.step))
-        return update_alphas(
-            space, config, tx, model, target_now, state, sampled, batch
-        )
+        return update_alphas(space, config, tx, model, target, state, sampled, batch)
 
     return jax.jit(arch_step, donate_argnums=0)
 

@@ -47,8 +47,8 @@ def batch_shapes(searched, images):
     )
 
 
-def temporary_bytes(step, state, batch):
-    return step.lower(state, batch).compile().memory_analysis().temp_size_in_bytes
+def temporary_bytes(step, *arguments):
+    return step.lower(*arguments).compile().memory_analysis().temp_size_in_bytes
 
 
 @functools.cache
@@ -57,14 +57,15 @@ def arch_step_bytes(make, estimator, candidates=MBCONV_CANDIDATES):
     config = SearchConfig(estimator=estimator, expectation="full")
     tx = optim.search_alphas(config)
     model = latency.CostModel(jnp.ones(searched.mask.shape), 1.0)
-    step = steps.make_arch_step(searched, config, tx, model, lambda step: 5.0)
+    step = steps.make_arch_step(searched, config, tx)
     state = jax.eval_shape(
         lambda key: search_state.init(
             key, searched, config, optim.search_weights(config, 1), tx
         ),
         jax.random.key(0),
     )
-    return temporary_bytes(step, state, batch_shapes(searched, images))
+    batch = batch_shapes(searched, images)
+    return temporary_bytes(step, state, batch, model, 5.0)
 
 
 @functools.cache

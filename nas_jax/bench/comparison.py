@@ -145,7 +145,8 @@ def step_times(
     calls = {}
     for name, config in CONFIGS.items():
         tx = optim.search_alphas(config)
-        step = steps.make_arch_step(searched, config, tx, model, lambda step: 1.0)
+        step = steps.make_arch_step(searched, config, tx)
+        step = functools.partial(step, model=model, target=1.0)
         calls[name] = repeated(step, state, batch)
     calls["plain"] = _plain_step(searched, state.key, batch)
     times = timing.time_calls(calls, repeats=12, loop_ms=5.0)

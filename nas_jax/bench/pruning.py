@@ -97,12 +97,17 @@ def _images(key: jax.Array) -> Batch:
 def _steps(searched: SearchSpace) -> dict[str, Any]:
     model = CostModel(jnp.zeros(searched.mask.shape), 0.0)
     tx, alphas_tx = optim.search_weights(_CONFIG, 1), optim.search_alphas(_CONFIG)
-    arch = functools.partial(steps.make_arch_step, searched)
+
+    def arch(config: SearchConfig) -> Any:
+        step = steps.make_arch_step(searched, config, alphas_tx)
+        step = functools.partial(step, model=model, target=1.0)
+        return jax.jit(step, donate_argnums=0)
+
     full = dataclasses.replace(_CONFIG, estimator="full")
     made = (
         steps.make_weight_step(searched, _CONFIG, tx, lambda key, images: images),
-        arch(_CONFIG, alphas_tx, model, lambda step: 1.0),
-        arch(full, alphas_tx, model, lambda step: 1.0),
+        arch(_CONFIG),
+        arch(full),
     )
     return dict(zip(_STEPS, made, strict=True))
 
