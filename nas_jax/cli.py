@@ -137,6 +137,13 @@ def _experiment(name: str, rest: list[str], prog: str) -> Experiment:
     return overrides.apply(shipped.load_experiment(name), rest, f"{prog} {name}")
 
 
+def _pixels(experiment: Experiment) -> int:
+    """Of the largest batch."""
+    search = experiment.search
+    images = max(search.batch, search.arch_batch, experiment.train.batch)
+    return images * experiment.space.input_size**2
+
+
 def _require_new(flag: str, path: Path | None) -> None:
     if path is not None and path.exists():
         raise ValueError(
@@ -147,7 +154,7 @@ def _require_new(flag: str, path: Path | None) -> None:
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     experiment = _experiment(options.experiment, rest, "nas_jax search")
     command = shlex.join(["nas_jax", *words])
-    process.prepare(cache=not options.no_cache)
+    process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
     from nas_jax import pipeline, problem, run_folder, terminal
 
     problem.check(experiment)  # refuse what does not fit before a folder is made
@@ -222,7 +229,7 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
             f"train {source}: expected a run folder, or an architecture file and an "
             "experiment"
         )
-    process.prepare(cache=not options.no_cache)
+    process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
     watch = terminal.Terminal()
     saved, accuracy = pipeline.train_network(experiment, network, folder, watch)
     print(f"test accuracy {accuracy:.1%}: {saved}")

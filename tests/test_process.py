@@ -59,6 +59,18 @@ def test_importing_changes_nothing_and_imports_no_jax():
     assert python(code).stdout == "False True\n"
 
 
+# --- allocator -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("images", "asked"), [(50, 0), (128, 1)])
+def test_allocator_is_set_for_large_batches_only(monkeypatch, images, asked):
+    """50 digits of 16x16 are small; 128 are 32,768 pixels."""
+    calls = []
+    monkeypatch.setattr(process.allocator, "tune", lambda: bool(calls.append(1)))
+    process.prepare(cache=False, pixels=images * 16 * 16)
+    assert len(calls) == asked
+
+
 # --- compiler flags ------------------------------------------------------------------
 
 WIDE = "--xla_cpu_prefer_vector_width=512"
