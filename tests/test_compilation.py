@@ -152,8 +152,10 @@ def test_search_hands_over_its_steps_with_the_batches_they_will_get(asked):
     key = jax.random.key(0)
     given = asked(search.run, key, SMALL, config, model, 5.0, *splits, lambda key, x: x)
     assert {
-        name: (len(call.arguments[-1].labels), call.knob)
+        name: (len(batch.labels), call.knob)
         for name, call in given.items()
+        for batch in call.arguments
+        if isinstance(batch, Batch)
     } == {
         "weight step": (4, "search.batch or space.input_size"),
         "architecture step": (6, "search.arch_batch or space.input_size"),
