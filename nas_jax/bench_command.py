@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import overrides
+from nas_jax import overrides, process
 from nas_jax.bench.settings import EngineConfig, ScalingConfig
 
 
@@ -52,7 +52,12 @@ def parse(name: str, words: Sequence[str]) -> EngineConfig | ScalingConfig | Non
 
 
 def run(
-    name: str, words: Sequence[str], json_file: Path | None, plot_file: Path | None
+    name: str,
+    words: Sequence[str],
+    json_file: Path | None,
+    plot_file: Path | None,
+    *,
+    cache: bool,
 ) -> None:
     """Measures, writes the numbers and the picture, prints the table.
 
@@ -75,6 +80,7 @@ def run(
             raise ValueError(
                 f"{flag} {file}: expected an existing folder {file.parent}"
             )
+    process.prepare(cache=cache)
     from nas_jax import terminal
 
     module: Any = importlib.import_module(f"nas_jax.bench.{bench.module}")

@@ -1,7 +1,7 @@
 """Jitted functions and what they will be called with, so that both can be looked at.
 
 A process hands these to the `compile` it was given before it takes its first step. The
-edges compile them ahead, side by side, and time that; here nothing is done, and JAX
+edges compile them ahead and time that; here nothing is done, and JAX
 compiles at the first call.
 """
 

@@ -273,9 +273,9 @@ def _import_torch(
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     _require_new("--json", options.json)
     _require_new("--plot", options.plot)
-    bench_command.parse(options.name, rest)  # before anything is imported
-    process.prepare(cache=not options.no_cache)
-    bench_command.run(options.name, rest, options.json, options.plot)
+    bench_command.run(
+        options.name, rest, options.json, options.plot, cache=not options.no_cache
+    )
     return 0
 
 

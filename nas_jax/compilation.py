@@ -32,10 +32,10 @@ class Compiler:
         compiled = {}
         for name, call in calls.items():
             self._watch.note(compiling=name)
-            start, hits = time.perf_counter(), len(_hits())
+            start, hits = time.perf_counter(), len(cache_hits())
             compiled[name] = call.function.lower(*call.arguments).compile()
             seconds = time.perf_counter() - start
-            cache = "hit" if len(_hits()) > hits else "miss"
+            cache = "hit" if len(cache_hits()) > hits else "miss"
             if process.cache_folder() is None:
                 cache = "off"
             self._watch.line(f"compiled {name} in {seconds:.1f} s (cache: {cache})")
@@ -50,8 +50,8 @@ class Compiler:
 
 
 @functools.cache
-def _hits() -> list[str]:
-    """Grows by one at every program that JAX finds in its compile cache."""
+def cache_hits() -> list[str]:
+    """Grows from the first call on, by one per program that JAX finds in its cache."""
     heard: list[str] = []
 
     def hear(event: str, **_: Any) -> None:

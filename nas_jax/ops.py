@@ -133,13 +133,15 @@ def _source(module: Any) -> Any:
 @functools.cache
 def shapes(part: Part) -> tuple[PyTree, PyTree]:
     """Shapes of the parameters and of the batch statistics (empty dicts for zero)."""
-    x = jax.ShapeDtypeStruct(
-        (1, part.input_size, part.input_size, part.in_channels), jnp.float32
-    )
     variables = jax.eval_shape(
-        lambda x: module(part).init(jax.random.key(0), x, False), x
+        lambda x: module(part).init(jax.random.key(0), x, False), _one_image(part)
     )
     return variables.get("params", {}), variables.get("batch_stats", {})
+
+
+def _one_image(part: Part) -> jax.ShapeDtypeStruct:
+    shape = (1, part.input_size, part.input_size, part.in_channels)
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
 def noise_size(part: Part) -> int:
@@ -207,26 +209,26 @@ def apply(
     bn_eps: float = BN_EPS,
 ) -> tuple[Array, PyTree]:
     """Output of a part and its batch statistics, updated if `train`."""
+    if train:
+        return apply_once(part, params, batch_stats, x, bn_eps)[:2]
     variables = {"params": params, "batch_stats": batch_stats}
-    if not train:
-        y: Any = module(part, bn_eps).apply(variables, x, False)
-        return y, batch_stats
-    outputs: Any = module(part, bn_eps).apply(
-        variables, x, True, mutable=["batch_stats"]
-    )
-    y, updated = outputs
-    return y, updated.get("batch_stats", {})
+    y: Any = module(part, bn_eps).apply(variables, x, False)
+    return y, batch_stats
 
 
 def apply_once(
-    part: Part, params: PyTree, batch_stats: PyTree, x: Array
+    part: Part,
+    params: PyTree,
+    batch_stats: PyTree,
+    x: Array,
+    bn_eps: float = BN_EPS,
 ) -> tuple[Array, PyTree, PyTree]:
     """In training: output, updated batch statistics, and the moments of the batch.
 
     The moments are what `apply_again` needs to skip every sum over the batch.
     """
     variables = {"params": params, "batch_stats": batch_stats}
-    outputs: Any = module(part).apply(
+    outputs: Any = module(part, bn_eps).apply(
         variables, x, True, mutable=["batch_stats", "moments"]
     )
     y, updated = outputs
@@ -245,7 +247,5 @@ def apply_again(
 @functools.cache
 def moments_shapes(part: Part) -> PyTree:
     """Shapes of the moments that `apply_once` returns."""
-    x = jax.ShapeDtypeStruct(
-        (1, part.input_size, part.input_size, part.in_channels), jnp.float32
-    )
-    return jax.eval_shape(functools.partial(apply_once, part), *shapes(part), x)[2]
+    once = functools.partial(apply_once, part)
+    return jax.eval_shape(once, *shapes(part), _one_image(part))[2]

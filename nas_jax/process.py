@@ -23,8 +23,6 @@ CACHE_BYTES = 2 * 1024**3
 """The cache is cut to this size, entries not used for longest first."""
 CACHED_FROM_SECONDS = 0.5
 """What compiles faster is compiled again: reading it back would gain little."""
-
-
 LARGE_BATCH_PIXELS = 32_768
 """Batches with as many pixels take some 32 MiB of temporaries or more (0.6 KiB per
 pixel in the digits space, 2 in the ImageNet space), and glibc returns blocks from that
@@ -129,7 +127,7 @@ def _jax_computes_already() -> bool:
     return xla_bridge.backends_are_initialized()
 
 
-def _cpu() -> Mapping[str, str]:
+def cpu() -> Mapping[str, str]:
     """What /proc/cpuinfo says of the first CPU; empty where there is none."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
@@ -140,7 +138,7 @@ def _cpu() -> Mapping[str, str]:
 
 
 def _cpu_features() -> frozenset[str]:
-    return frozenset(_cpu().get("flags", "").split())
+    return frozenset(cpu().get("flags", "").split())
 
 
 # --- compile cache -------------------------------------------------------------------
@@ -212,16 +210,22 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def machine() -> str:
     """Name for what compiled programs depend on beyond JAX's own cache keys.
 
     Machine code for one CPU may not run, or run slowly, on another that shares the
     home folder, and work is split for the cores that the compiler saw.
     """
-    cpu = _cpu()
+    first = cpu()
     names = ("vendor_id", "cpu family", "model", "flags", "Features")
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    told = [platform.machine(), str(cores), *(cpu.get(name, "") for name in names)]
+    told = [platform.machine(), str(cores()), *(first.get(name, "") for name in names)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 

@@ -6,21 +6,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from nas_jax import process
+
 _LIBRARIES = ("nas_jax", "jax", "flax", "optax", "numpy", "onnx", "onnxruntime")
 
 
 def device() -> str:
     """Model name of the CPU, or what the platform calls it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [
-        line.partition(":")[2].strip()
-        for line in lines
-        if line.startswith("model name")
-    ]
-    return next(filter(None, [*named, platform.processor()]), platform.machine())
+    named = process.cpu().get("model name")
+    return next(filter(None, [named, platform.processor()]), platform.machine())
 
 
 def versions() -> dict[str, str]:

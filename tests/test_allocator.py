@@ -1,22 +1,11 @@
 """The allocator's settings, seen in a C library of ours and in the real one."""
 
 import ctypes
-import os
-import subprocess
-import sys
 
 import pytest
+from clean_python import python, without
 
 from nas_jax import allocator
-
-CHOSEN = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
-
-
-def python(code):
-    """Output of a program in an environment that sets no allocator."""
-    rest = {name: v for name, v in os.environ.items() if not name.startswith(CHOSEN)}
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=rest, capture_output=True, text=True, check=True)
 
 
 class Library:
@@ -34,8 +23,7 @@ class Library:
 @pytest.fixture
 def library(monkeypatch):
     found = Library()
-    for name in [name for name in os.environ if name.startswith(CHOSEN)]:
-        monkeypatch.delenv(name)
+    without(monkeypatch, "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
     monkeypatch.setattr(allocator, "_is_tuned", False)  # put back afterwards
     monkeypatch.setattr(allocator.platform, "libc_ver", lambda: ("glibc", "2.36"))
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: found)

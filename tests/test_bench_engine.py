@@ -28,6 +28,7 @@ from nas_jax.bench import (
 )
 from nas_jax.bench.settings import CANDIDATES, EngineConfig, Point
 from nas_jax.config import MBCONV_CANDIDATES, SpaceConfig
+from nas_jax.measure import timing
 from nas_jax.watch import Watch
 
 # One layer, in which zero is the identity.
@@ -170,7 +171,7 @@ def test_turns_give_minimum_and_median_per_step(monkeypatch):
         now += next(took)
 
     clock = types.SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr(turns, "time", clock)
+    monkeypatch.setattr(timing, "time", clock)
     found = turns.in_turns({"a": call}, rounds=3, steps=2, watch=Watch())
     # two warm-up steps, then rounds of 8, 2 and 12 ms for two steps each
     assert found["a"] == pytest.approx({"min": 1.0, "median": 4.0})

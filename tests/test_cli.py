@@ -378,11 +378,13 @@ def test_target_given_replaces_the_one_of_the_experiment(word, monkeypatch):
 @pytest.mark.parametrize(("word", "cache"), [((), True), (("--no-cache",), False)])
 def test_settings_of_the_process_are_made_before_a_run(word, cache, monkeypatch):
     made = []
-    monkeypatch.setattr(process, "prepare", lambda *, cache: made.append(cache))
+    monkeypatch.setattr(
+        process, "prepare", lambda *, cache, pixels: made.append((cache, pixels))
+    )
     monkeypatch.setattr(problem, "check", lambda experiment: None)
 
     def run(*args):
-        assert made == [cache]
+        assert made == [(cache, 50 * 16**2)]
         return {"networks": {}, "target_ms": 1}
 
     monkeypatch.setattr(pipeline, "run", run)

@@ -69,7 +69,7 @@ def test_every_program_is_compiled_once_told_and_timed(two):
 
 def test_lines_tell_what_the_cache_knew(two, tmp_path, monkeypatch):
     made, _ = two
-    hits = compilation._hits()
+    hits = compilation.cache_hits()
     monkeypatch.setattr(compilation.process, "cache_folder", lambda: tmp_path)
     heard = Heard()
     calls_made = {"double": made["double"]}

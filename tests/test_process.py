@@ -5,9 +5,9 @@ What acts on a whole process is tried in processes of their own.
 
 import os
 import subprocess
-import sys
 
 import pytest
+from clean_python import python
 
 from nas_jax import process
 
@@ -28,24 +28,6 @@ program = jax.jit(jax.grad(lambda x: f(x).sum())).lower(x).compile()
 print(program.memory_analysis().temp_size_in_bytes, bytes(program(x)).hex())
 print([event.split("/")[-1] for event in heard if event.endswith(("hits", "misses"))])
 """
-
-
-def python(code, **environment):
-    """Output of a program with no settings but these; an error fails the test."""
-    ours = ("NAS_JAX_CACHE", "XLA_FLAGS", "JAX_", "MALLOC_", "GLIBC_", "LD_PRELOAD")
-    rest = {name: v for name, v in os.environ.items() if not name.startswith(ours)}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=rest | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-
-def without(monkeypatch, *prefixes):
-    for name in [name for name in os.environ if name.startswith(prefixes)]:
-        monkeypatch.delenv(name)
 
 
 # --- import --------------------------------------------------------------------------
@@ -82,7 +64,7 @@ def cpu(monkeypatch):
 
     def made(features):
         told = {"vendor_id": "A", "model": "17", "flags": f"fpu {features}"}
-        monkeypatch.setattr(process, "_cpu", lambda: told)
+        monkeypatch.setattr(process, "cpu", lambda: told)
 
     monkeypatch.setattr(process, "_jax_computes_already", lambda: False)
     monkeypatch.delenv("XLA_FLAGS", raising=False)

@@ -8,9 +8,7 @@ import tempfile
 import time
 from typing import Any
 
-import jax
-
-from nas_jax import allocator, space
+from nas_jax import allocator, compilation, space
 from nas_jax.bench import fresh_process, programs
 from nas_jax.bench.settings import EngineConfig
 from nas_jax.watch import Watch
@@ -32,10 +30,7 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
 
     `spawned` is the time, in seconds since the epoch, when that process was asked for.
     """
-    hits = []
-    jax.monitoring.register_event_listener(
-        lambda event, **_: hits.append(event.endswith("/cache_hits"))
-    )
+    hits = compilation.cache_hits()
     if is_tuned:
         allocator.tune()
     searched = space.mobile(config.space)
@@ -45,7 +40,7 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
         "compile_s": sum(program.compile_s for program in both),
         "ready_s": time.time() - spawned,
         "peak_resident_bytes": fresh_process.peak_resident_bytes(),
-        "cache_hits": sum(hits),
+        "cache_hits": len(hits),
     }
 
 

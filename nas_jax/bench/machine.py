@@ -5,14 +5,7 @@ from typing import Any
 
 import jax
 
-from nas_jax import provenance
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from nas_jax import process, provenance
 
 
 def record(is_tuned: bool) -> dict[str, Any]:
@@ -21,7 +14,7 @@ def record(is_tuned: bool) -> dict[str, Any]:
         **provenance.record(),
         "backend": jax.default_backend(),
         "accelerator": jax.devices()[0].device_kind,
-        "threads": {"jax": cores()},
+        "threads": {"jax": process.cores()},
         "allocator": {"tuned": is_tuned, "environment": _environment("MALLOC_")},
         "xla": _environment("XLA_"),
     }

@@ -6,13 +6,12 @@ shuffled order, and what other work cost shows as the distance of the median fro
 minimum: nothing makes a call faster than it is.
 """
 
-import gc
 import random
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from nas_jax.measure import timing
 from nas_jax.watch import Watch
 
 
@@ -27,27 +26,14 @@ def in_turns(
     times: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffle = list(calls), random.Random(0).shuffle
     for call in calls.values():
-        _pass_ms(call, steps)
-    was_enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
+        timing.elapsed_ms(call, steps)
+    with timing.no_garbage_collection():
         for _ in watch.steps(range(rounds), total=rounds, desc="timing"):
             shuffle(order)
             for name in order:
-                times[name].append(_pass_ms(calls[name], steps) / steps)
+                times[name].append(timing.elapsed_ms(calls[name], steps) / steps)
             watch.note(steps=f"{steps} of each of {len(calls)}")
-    finally:
-        if was_enabled:
-            gc.enable()
     return {
         name: {"min": float(np.min(values)), "median": float(np.median(values))}
         for name, values in times.items()
     }
-
-
-def _pass_ms(call: Callable[[], None], steps: int) -> float:
-    start = time.perf_counter()
-    for _ in range(steps):
-        call()
-    return 1e3 * (time.perf_counter() - start)

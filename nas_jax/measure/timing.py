@@ -8,11 +8,12 @@ is the mean over the fastest quarter of its rounds, `steady`; median and quartil
 over all rounds and show the disturbance that is left.
 """
 
+import contextlib
 import gc
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,7 @@ def time_calls(
     rounds: Iterable[int] = range(repeats)
     if progress is not None:
         rounds = progress(rounds, total=repeats, desc="measuring latency")
-    was_enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
+    with no_garbage_collection():
         loops = {name: _loop_count(call, loop_ms) for name, call in calls.items()}
         start = time.perf_counter()
         for index in rounds:
@@ -61,14 +59,11 @@ def time_calls(
                 shuffle(order)
                 for name in order:
                     # the call before this one left its own data in the caches
-                    _loop_ms(calls[name], 1)
-                    elapsed = _loop_ms(calls[name], loops[name])
+                    elapsed_ms(calls[name], 1)
+                    elapsed = elapsed_ms(calls[name], loops[name])
                     best[name] = min(best[name], elapsed / loops[name])
             for name, value in best.items():
                 times[name].append(value)
-    finally:
-        if was_enabled:
-            gc.enable()
     return {name: np.array(values) for name, values in times.items()}
 
 
@@ -92,7 +87,21 @@ def quartiles(times: np.ndarray) -> tuple[float, float, float]:
     return q25, median, q75
 
 
-def _loop_ms(call: Callable[[], None], count: int) -> float:
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Collects once, then not until the end."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def elapsed_ms(call: Callable[[], None], count: int) -> float:
+    """Milliseconds of so many calls."""
     start = time.perf_counter()
     for _ in range(count):
         call()
@@ -101,9 +110,9 @@ def _loop_ms(call: Callable[[], None], count: int) -> float:
 
 def _loop_count(call: Callable[[], None], loop_ms: float) -> int:
     """Calls that together last at least `loop_ms`; warms up on the way."""
-    _loop_ms(call, _WARMUP_CALLS)
+    elapsed_ms(call, _WARMUP_CALLS)
     count = 1
-    while (elapsed := _loop_ms(call, count)) < loop_ms:
+    while (elapsed := elapsed_ms(call, count)) < loop_ms:
         growth = 1.1 * loop_ms / max(elapsed, 1e-6)
         count = math.ceil(count * min(growth, 10))
     return count
