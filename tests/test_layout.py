@@ -26,8 +26,8 @@ ROWS = {
     ),
     "networks": ("network", "supernet"),
     "processes": (
-        *("baselines", "derive", "train", "search_state", "estimators"),
-        *("steps", "prune", "search"),
+        *("baselines", "knapsack", "derive", "train", "search_state"),
+        *("estimators", "steps", "prune", "search"),
     ),
     "edges": (
         *(
