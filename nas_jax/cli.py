@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 from nas_jax import bench_command, overrides, process, shipped
 from nas_jax.config import Experiment
-from nas_jax.search_config import TARGETS
 
 RUNS = Path("runs")
 _SET_FIELDS = ("search", "measure", "train", "bench")
@@ -77,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("search", "measure, search, retrain, test, export, report", "experiment")
     one.add_argument("--out", type=Path, help="run folder to make (default: runs/...)")
+    one.add_argument(
+        "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
+    )
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     one.add_argument("--out", type=Path, required=True, help="table to write, JSON")
     one.add_argument("--runtime", choices=["onnxruntime"], default="onnxruntime")
@@ -155,27 +157,12 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     experiment = _experiment(options.experiment, rest, "nas_jax search")
     command = shlex.join(["nas_jax", *words])
     process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
-    from nas_jax import pipeline, problem, run_folder, terminal
+    from nas_jax import search_command
 
-    problem.check(experiment)  # refuse what does not fit before a folder is made
     source = shipped.experiment_file(options.experiment)
-    folder = run_folder.create(experiment, options.out, RUNS, source)
-    print(f"run folder: {folder}", file=sys.stderr)
-    try:
-        result = pipeline.run(experiment, folder, command, terminal.Terminal())
-    except KeyboardInterrupt:
-        again = "start again" + (" with a new --out" if options.out else "")
-        print(
-            f"nas_jax: stopped; what is finished lies in {folder}; {again}: {command}",
-            file=sys.stderr,
-        )
-        return 130
-    except ValueError as error:
-        raise ValueError(f"{error} (run folder: {folder})") from error
-    print(terminal.comparison_table(result["networks"]))
-    wanted = problem.amount(experiment.search, result[TARGETS[experiment.search.cost]])
-    print(f"target {wanted}, report: {folder / 'report.html'}")
-    return 0
+    return search_command.run(
+        experiment, source, options.out, RUNS, options.targets, command
+    )
 
 
 def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
@@ -195,11 +182,12 @@ def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> 
 
 
 def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import pipeline
+    from nas_jax import derivation
 
     folder = Path(options.run)
-    found = pipeline.derive_run(folder)
+    found, derived = derivation.derive_run(folder)
     print(" ".join(block.op.name for block in found.blocks))
+    print(derivation.told(derived))
     print(f"written: {folder / 'architecture.json'}")
     return 0
 

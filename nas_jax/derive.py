@@ -4,6 +4,11 @@ Without a limit the most probable candidate of every layer stays (ProxylessNAS, 
 3.2, end). Under limits the whole network is chosen: of those that keep every limit by
 table, the one with the largest product of probabilities, by `knapsack.solve`. Ties go
 to the cheaper network, then to the lower index.
+
+A search that comes to rest at E = T has decided all layers but one or two, which mix a
+cheaper and a dearer candidate there. The most probable network within T then takes the
+cheaper one and may leave a good share of T unspent; so a network can be asked for that
+spends its target but for `max_slack`.
 """
 
 from collections.abc import Sequence
@@ -34,13 +39,15 @@ class Derived(NamedTuple):
     `slack` is 1 - cost / target for every limit, by name. `log_prob_given_up` is the
     log-probability of the most probable network of all less that of this one;
     `log_prob_gap` is what a better choice within the limits could have more: 0 where
-    this one is proven to be the most probable of those.
+    this one is proven to be the most probable of those. `is_spent` tells whether those
+    are the networks that spend the target, or there are none and these are all.
     """
 
     path: Int[np.ndarray, "L"]
     slack: dict[str, float]
     log_prob_given_up: float
     log_prob_gap: float
+    is_spent: bool
 
 
 def derive(
@@ -69,9 +76,14 @@ def most_probable(
 
 
 def most_probable_within(
-    space: SearchSpace, probs: np.ndarray, limits: Sequence[Limit]
+    space: SearchSpace,
+    probs: np.ndarray,
+    limits: Sequence[Limit],
+    max_slack: float = 1.0,
 ) -> Derived:
-    """The most probable path of those that keep all limits.
+    """The most probable path of those that keep all limits and spend the first.
+
+    If no network spends the first limit, the most probable one that keeps all limits.
 
     A probability that vanished in float32, or belongs to a pruned candidate, counts as
     the smallest float32 number, 1.4e-45: such a candidate is chosen where the limits
@@ -80,7 +92,8 @@ def most_probable_within(
     Args:
       space: the search space.
       probs: path probabilities, Float `[L K]`.
-      limits: at least one.
+      limits: at least one; the first is the target.
+      max_slack: share of the target that may be left unspent.
 
     Raises:
       ValueError: if a probability is not finite, or no network within the limits was
@@ -88,24 +101,44 @@ def most_probable_within(
     """
     log_probs = np.log(np.maximum(_checked(space, probs), _VANISHED))
     log_probs = np.where(space.mask, log_probs, -np.inf)
-    choice = knapsack.solve(
-        log_probs,
-        np.stack([limit.costs for limit in limits]),
-        np.array([limit.fixed for limit in limits]),
-        np.array([limit.target for limit in limits]),
+    target = limits[0]
+    at_least = Limit(
+        f"{target.name} spent",
+        -np.asarray(target.costs),
+        -target.fixed,
+        -(1 - max_slack) * target.target,
     )
+    choice = choose(log_probs, [*limits, at_least]) if max_slack < 1 else None
+    is_spent = choice is not None
+    if choice is None:
+        choice = choose(log_probs, limits)
     if choice is None:
         wanted = ", ".join(_reach(space, limit) for limit in limits)
         raise ValueError(
             f"derivation: expected a network of space {space.name!r} within every "
             f"limit, found none ({wanted}); raise a target"
         )
-    spent = dict(zip([limit.name for limit in limits], choice.costs, strict=True))
+    spent = {
+        limit.name: cost for limit, cost in zip(limits, choice.costs, strict=False)
+    }
     return Derived(
         choice.picks,
         {limit.name: float(1 - spent[limit.name] / limit.target) for limit in limits},
         float(log_probs.max(axis=1).sum() - choice.value),
         choice.gap,
+        is_spent,
+    )
+
+
+def choose(
+    values: Float[np.ndarray, "L K"], limits: Sequence[Limit]
+) -> knapsack.Choice | None:
+    """The most valuable choice within all limits; -inf stands for not offered."""
+    return knapsack.solve(
+        values,
+        np.stack([limit.costs for limit in limits]),
+        np.array([limit.fixed for limit in limits]),
+        np.array([limit.target for limit in limits]),
     )
 
 

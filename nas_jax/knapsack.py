@@ -24,11 +24,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linprog
 
-FRONT = 20_000
+FRONT = 10_000
 """Partial choices kept; more are needed by none of the spaces here."""
 _FIRST_FRONT = 200
 """Of the pass that looks for a good choice to measure the others by."""
-_PAIRWISE = 3_000
+_PAIRWISE = 2_000
 """With several budgets, fronts up to this size are searched for dominated members."""
 _ROUNDING = 1e-9
 """Relative; bounds are widened by it, so that rounding never cuts off the best."""

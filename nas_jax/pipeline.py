@@ -9,8 +9,9 @@ line draws and a notebook may replace.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import jax
@@ -19,27 +20,29 @@ import numpy as np
 
 from nas_jax import (
     architecture,
-    architecture_json,
     assessment,
     baselines,
     checkpoint,
-    derive,
+    derivation,
     latency,
+    limits,
     problem,
     provenance,
     report,
     rng,
     run_folder,
     search,
-    space,
     supernet,
     tables,
     train,
 )
 from nas_jax.architecture import Architecture
+from nas_jax.base import Probs
 from nas_jax.batches import Batch
 from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, LatencyConfig
+from nas_jax.derivation import SEARCHED
+from nas_jax.derive import Limit
 from nas_jax.measure import onnx_runtime
 from nas_jax.problem import Problem
 from nas_jax.search_config import EXPECTED, TARGETS
@@ -56,14 +59,12 @@ def measure(
     return onnx_runtime.measure_table(searched, config, progress=watch.steps)
 
 
-SEARCHED = "searched"
-"""Name of the network that a search derives."""
 KEPT = "kept"
 """Folder of that network with the weights of the supernet, if a run keeps them."""
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], phase: str, compiler: Compiler) -> Iterator[None]:
+def timed(seconds: dict[str, float], phase: str, compiler: Compiler) -> Iterator[None]:
     """Time spent on a phase; what was compiled ahead in it is added to `compile`."""
     start, before = time.perf_counter(), compiler.seconds
     yield
@@ -81,15 +82,14 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     """
     seconds, compiler = {"compile": 0.0}, Compiler(watch)
     given = problem.load(experiment)
-    with _timed(seconds, "measure", compiler):
+    with timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
         origin = experiment.latency.table or "the measured table"
         tables.save(table, folder / "latency_table.json")
         model = problem.cost_model(table, given.space, origin)
     try:
-        cost = problem.searched_cost(experiment.search, given.space, model)
-        target, warning = problem.target(experiment.search, given.space, cost)
+        kept_to, warning = limits.resolve(experiment.search, given.space, table, origin)
     except ValueError as error:
         raise ValueError(
             f"{error}; measured already: --latency.table "
@@ -97,25 +97,28 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         ) from error
     if warning:
         watch.phase(f"warning: {warning}")
-    with _timed(seconds, "search", compiler):
+    target = kept_to[0].target
+    with timed(seconds, "search", compiler):
         watch.phase(f"search, target {problem.amount(experiment.search, target)}")
-        last = run_search(experiment, given, cost, target, folder, watch, compiler)
-    found = derive_run(folder)
+        last = run_search(experiment, given, kept_to, folder, watch, compiler)
+    found, derived = derivation.derive_run(folder)
+    watch.line(derivation.told(derived))
     if experiment.train.start == "supernet":
         checkpoint.save_model(folder / KEPT, kept(experiment, given, last, found))
     networks = comparison(experiment, given.space, model, found)
-    with _timed(seconds, "retrain", compiler):
+    with timed(seconds, "retrain", compiler):
         models = {}
         for name, network in networks.items():
             watch.phase(f"retraining: {name}")
             models[name] = retrain(experiment, given, network, folder, watch, compiler)
             checkpoint.save_model(folder / "checkpoints" / name, models[name])
-    with _timed(seconds, "evaluate", compiler):
+    with timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
     result = {
         "networks": results,
         TARGETS[experiment.search.cost]: target,
+        "derivation": derived,
         "seed": experiment.seed,
         **provenance.record(),
         "seconds_per_phase": seconds,
@@ -129,15 +132,20 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
 def run_search(
     experiment: Experiment,
     given: Problem,
-    cost: latency.CostModel,
-    target: float,
+    kept_to: Sequence[Limit],
     folder: Path,
     watch: Watch,
     compiler: Compiler,
+    after: search.Epoch | None = None,
+    epochs: int | None = None,
 ) -> search.Epoch:
-    """Runs the search, one metrics line per epoch; returns the last."""
+    """Runs the search, one metrics line per epoch; returns the last.
+
+    It may go on `after` the warm-up of another search, and end early, after `epochs`.
+    """
     config, start = experiment.search, time.perf_counter()
-    epochs = search.run(
+    cost, target = limits.stacked(kept_to)
+    running = search.run(
         rng.stream(jax.random.key(experiment.seed), "search"),
         given.space,
         config,
@@ -148,17 +156,19 @@ def run_search(
         given.splits["valid"],
         given.augment,
         compiler,
+        after,
     )
-    wanted = problem.amount(config, target)
-    total = config.warmup_epochs + config.joint_epochs
-    for one in watch.steps(epochs, total=total, desc="search"):
+    wanted = problem.amount(config, kept_to[0].target)
+    total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
+    total -= 0 if after is None else after.epoch + 1
+    for one in watch.steps(islice(running, total), total=total, desc="search"):
         line = {
             "step": int(one.state.step),
             "phase": one.phase,
             "epoch": one.epoch,
             "seconds": round(time.perf_counter() - start, 3),
             **one.metrics,
-            "search/probs": np.asarray(one.probs).round(6).tolist(),
+            "search/probs": _written(one.probs),
         }
         run_folder.append_metrics(folder, line)
         expected = one.metrics[f"search/{EXPECTED[config.cost]}"]
@@ -169,6 +179,11 @@ def run_search(
             entropy=f"{one.metrics['search/entropy']:.2f}",
         )
     return one
+
+
+def _written(probs: Probs) -> list[list[float]]:
+    """Seven digits that matter: a rare candidate stays one, not an impossible one."""
+    return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]
 
 
 def kept(
@@ -188,18 +203,6 @@ def _train_images(given: Problem) -> Batch:
     parts = [given.splits["train_weights"], given.splits["train_alphas"]]
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Batch(images, labels)
-
-
-def derive_run(folder: Path) -> Architecture:
-    """Derives the network of a run's newest probabilities; writes architecture.json."""
-    searched = space.build(run_folder.read_experiment(folder).space)
-    probs = np.array(run_folder.last_probabilities(folder))
-    table = tables.load(folder / "latency_table.json")
-    costs, _ = tables.costs(table, searched, "latency_table.json")
-    found = derive.derive(searched, probs, costs)
-    text = architecture_json.to_json(found)
-    run_folder.write_text(folder / "architecture.json", text)
-    return found
 
 
 def comparison(

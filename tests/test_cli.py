@@ -94,8 +94,8 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
         ("--search.lr", "--search.lr: expected a value, got none; "),
         (
             "--search.objective magic",
-            "--search.objective: expected one of 'add_linear', 'mul_log', "
-            "'mnasnet', 'tunas', 'none', got 'magic'; ",
+            "--search.objective: expected one of 'constrained', 'add_linear', "
+            "'mul_log', 'mnasnet', 'tunas', 'none', got 'magic'; ",
         ),
         ("--search.lr -1", "search.lr: expected above 0, got -1.0; "),
         (
@@ -103,8 +103,23 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
             "search.expectation: expected 'full' with estimator full, which ",
         ),
         (
-            "--search.estimator rl",
-            "search.objective: expected one of mnasnet, tunas, none with estimator ",
+            "--search.estimator rl --search.objective add_linear",
+            "search.objective: expected one of constrained, mnasnet, tunas, none with "
+            "estimator ",
+        ),
+        (
+            "--search.expectation pair",
+            "search.expectation: expected 'full' with objective constrained, which ",
+        ),
+        (
+            "--search.limits macs:0.5x params",
+            "search.limits: expected COST:AMOUNT or latency:AMOUNT:TABLE, with COST one"
+            " of latency, macs, params and AMOUNT above 0, as in macs:0.6x, got "
+            "'params'; ",
+        ),
+        (
+            "--search.objective add_linear --search.limits macs:0.5x",
+            "search.objective: expected constrained with search.limits, got 'add_lin",
         ),
         ("--space.classes 1", "space.classes: expected at least 2, got 1; "),
         (

@@ -126,3 +126,23 @@ def test_limit_below_every_network_is_refused_with_the_least_cost():
         ValueError, match=r"found none \(ms at most 2.9, reachable from 3\)"
     ):
         derive.most_probable_within(TOY, np.array(PROBS), [limit(2.9)])
+
+
+def test_network_that_spends_its_target_is_preferred_to_a_more_probable_cheap_one():
+    # within 10.9 the most probable costs 8; [0 2] costs 8 as well, 6 and 5 the others
+    found = derive.most_probable_within(TOY, np.array(PROBS), [limit(10.9)], 0.3)
+    assert (found.path.tolist(), found.is_spent) == ([2, 0], True)
+    # within 7 the most probable costs 5 (0.4 * 0.3); asked for 6 it is 0.6 * 0.2
+    probs = np.array([[0.6, 0.0, 0.4], [0.5, 0.19, 0.31]])
+    found = derive.most_probable_within(TOY, probs, [limit(7.0)])
+    assert found.path.tolist() == [2, 2]
+    found = derive.most_probable_within(TOY, probs, [limit(7.0)], 0.15)
+    assert (found.path.tolist(), found.is_spent) == ([0, 1], True)
+    assert found.slack == {"ms": pytest.approx(1 / 7)}
+    assert found.log_prob_given_up == pytest.approx(np.log(0.3 / (0.6 * 0.19)))
+
+
+def test_target_that_no_network_spends_is_kept_all_the_same():
+    found = derive.most_probable_within(TOY, np.array(PROBS), [limit(10.9)], 0.1)
+    assert (found.path.tolist(), found.is_spent) == ([2, 0], False)
+    assert found.slack == {"ms": pytest.approx(1 - 8 / 10.9)}

@@ -22,12 +22,13 @@ ROWS = {
     ),
     "parts": (
         *("rng", "batches", "calls", "batch_norm", "depthwise", "layers", "ops"),
-        *("counts", "gates", "reinforce", "latency", "objective", "optim"),
+        *("counts", "gates", "reinforce", "latency", "objective", "lagrangian"),
+        *("optim",),
     ),
     "networks": ("network", "supernet"),
     "processes": (
         *("baselines", "knapsack", "derive", "train", "search_state"),
-        *("estimators", "steps", "prune", "search"),
+        *("joined", "estimators", "steps", "prune", "search"),
     ),
     "edges": (
         *(
@@ -43,9 +44,13 @@ ROWS = {
         ),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
-        *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
+        *("watch", "compilation", "problem", "limits", "derivation", "assessment"),
+        *("pipeline", "trade_off", "bench"),
     ),
-    "shell": ("overrides", "terminal", "bench_command", "cli", "__main__"),
+    "shell": (
+        *("overrides", "terminal", "bench_command", "search_command", "cli"),
+        *("__main__",),
+    ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")
 OUTSIDE_WORLD = {

@@ -59,6 +59,7 @@ CONFIG = SearchConfig(
     arch_every=1,
     alpha_init_std=0.3,
     objective="none",
+    expectation="pair",
     target_ms=6.0,
 )
 MODEL = latency.CostModel(jnp.where(MASK, jnp.array([2.0, 0.0, 5.0]), 0.0), 1.0)
