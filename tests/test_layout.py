@@ -21,7 +21,16 @@ ROWS = {
         *("published", "reference_config"),
     ),
     "parts": (
-        *("rng", "batches", "calls", "batch_norm", "depthwise", "layers", "ops"),
+        *(
+            "rng",
+            "batches",
+            "calls",
+            "batch_norm",
+            "fusion",
+            "depthwise",
+            "layers",
+            "ops",
+        ),
         *("counts", "gates", "reinforce", "latency", "objective", "optim"),
     ),
     "networks": ("network", "supernet"),
