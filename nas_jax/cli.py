@@ -17,6 +17,7 @@ from nas_jax import (
     bench_command,
     measure_command,
     overrides,
+    paper_command,
     process,
     shipped,
     table_command,
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
+    paper_command.flags(verb("paper", "a table of the paper beside ours, measured"))
     verb("derive", "derive the network of a run's newest probabilities", "run")
     one = verb("train", "train an architecture or a run from scratch", "architecture")
     one.add_argument(
@@ -180,6 +182,8 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     except ValueError as error:
         raise ValueError(f"{error} (run folder: {folder})") from error
     print(terminal.comparison_table(result["networks"]))
+    if "risk" in (searched := result["networks"][pipeline.SEARCHED]):
+        print(terminal.risk_line(searched["risk"]))
     wanted = problem.amount(experiment.search, result[TARGETS[experiment.search.cost]])
     print(f"target {wanted}, report: {folder / 'report.html'}")
     return 0
@@ -280,6 +284,7 @@ def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 _VERBS = {
     "search": _search,
     "measure": measure_command.run,
+    "paper": paper_command.run,
     "table": table_command.run,
     "derive": _derive,
     "train": _train,

@@ -130,4 +130,28 @@ def _digest(keys: Sequence[str]) -> str:
 
 
 def _phone(options: argparse.Namespace, experiment: Experiment) -> int:
-    raise NotImplementedError
+    """Writes the phone's folder; with its outputs there, the table."""
+    from nas_jax import space, tables
+    from nas_jax.measure import litert_graph, phone
+    from nas_jax.measure.litert import Models
+
+    if options.networks or options.held_out:
+        raise ValueError("--runtime phone: expected no --networks and no --held-out")
+    folder = options.out.with_suffix(".phone")
+    if folder.exists():
+        table = phone.read(folder)
+        tables.save(table, options.out)
+        print(f"{len(table.entries)} entries: {options.out}")
+        return 0
+    searched = space.build(experiment.space)
+    converter = litert_graph.Converter(options.converter)
+    models = Models(experiment.latency.batch, converter)
+    parts = _parts(searched, options.also)
+    size = searched.stem.input_size
+    phone.prepare(folder, parts, size, experiment.latency, models)
+    converter.close()
+    print(
+        f"{len(parts)} models: {folder}; connect the phone, run "
+        f"{folder / 'measure.sh'}, then this command again"
+    )
+    return 0

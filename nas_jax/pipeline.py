@@ -34,6 +34,7 @@ from nas_jax import (
     shipped,
     space,
     supernet,
+    table_risk,
     tables,
     train,
 )
@@ -123,6 +124,9 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     with _timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
+    if experiment.search.cost == "latency":
+        risk = table_risk.within(table, found, target)
+        results[SEARCHED]["risk"] = None if risk is None else risk._asdict()
     result = {
         "networks": results,
         TARGETS[experiment.search.cost]: target,

@@ -15,6 +15,7 @@ from nas_jax import (
     search,
     shipped,
     space,
+    table_schema,
     tables,
 )
 from nas_jax.architecture import from_ops
@@ -248,10 +249,15 @@ def document():
     numbers = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.1)
     values = {str: "made up", int: 1}
     return {
-        "format": tables.FORMAT,
-        "version": tables.VERSION,
-        "provenance": {key: values[kind] for key, kind in tables.PROVENANCE.items()},
+        "format": table_schema.FORMAT,
+        "version": table_schema.VERSION,
+        "provenance": {
+            **{key: values[kind] for key, kind in table_schema.PROVENANCE.items()},
+            "method": "operations",
+        },
+        "fixed_ms": 0.0,
         "entries": {part.key: {**numbers, "count": 2} for part in parts},
+        "validation": None,
     }
 
 

@@ -44,12 +44,13 @@ ROWS = {
             "run_folder",
         ),
         *("torch_pickle", "torch_file", "torch_import"),
-        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
+        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
+        "report",
         *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
     ),
     "shell": (
         *("overrides", "terminal", "bench_command", "table_command"),
-        *("measure_command", "cli", "__main__"),
+        *("measure_command", "paper_command", "cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

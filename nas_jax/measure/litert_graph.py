@@ -5,8 +5,10 @@ and batch normalisation folded already; what JAX lowers to is what LiteRT conver
 writer of graphs serves both runtimes, so both run the same arithmetic.
 """
 
+import shutil
 import subprocess
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +97,8 @@ class Converter:
                 "--converter litert_env/bin/python"
             )
         self._python = python
-        self._folder = tempfile.TemporaryDirectory(prefix="nas_jax_litert_")
-        self._said = Path(self._folder.name) / "said"
+        self._folder = Path(tempfile.mkdtemp(prefix="nas_jax_litert_"))
+        self._said = self._folder / "said"
         try:
             with self._said.open("w") as said:
                 self._process = subprocess.Popen(
@@ -107,7 +109,9 @@ class Converter:
                     text=True,
                 )
         except OSError as error:
+            shutil.rmtree(self._folder)
             raise ValueError(f"--converter {python}: cannot be run ({error})") from None
+        self._end = weakref.finalize(self, _end, self._process, self._folder)
 
     def convert(self, model: onnx.ModelProto, shape: tuple[int, ...]) -> bytes:
         """The LiteRT model of a graph for inputs `[B H W C]`."""
@@ -116,7 +120,7 @@ class Converter:
         exported = jax.export.export(
             jax.jit(lambda x: evaluate(model, x)), platforms=("cuda",)
         )(images)
-        source = Path(self._folder.name) / "model.mlir"
+        source = self._folder / "model.mlir"
         target = source.with_suffix(".tflite")
         source.write_text(exported.mlir_module(), encoding="utf-8")
         process = self._process
@@ -137,9 +141,10 @@ class Converter:
 
     def close(self) -> None:
         """Ends the process."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._folder.cleanup()
+        self._end()
+
+
+def _end(process: subprocess.Popen, folder: Path) -> None:
+    # waits for the process and closes its pipes
+    process.communicate()
+    shutil.rmtree(folder)
