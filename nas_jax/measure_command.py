@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
     process.prepare(cache=not options.no_cache)
     if options.runtime == "phone":
         return _phone(options, experiment)
-    from nas_jax import provenance, space, table_command, tables, terminal
+    from nas_jax import provenance, space, tables, terminal
     from nas_jax.measure import networks, operations, runtimes
     from nas_jax.measure.journal import Journal
 
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
     tables.save(table, options.out)
     journal.remove()
     print(f"{len(table.entries)} entries: {options.out}")
-    print(table_command.validation_line(table.validation))
+    print(tables.validation_line(table.validation))
     return 0
 
 

@@ -10,6 +10,7 @@ from nas_jax import process
 from nas_jax.config import LatencyConfig
 
 TABLES = ("cross-hardware",)
+_CPU_RUNTIMES = ("onnxruntime", "litert")
 _HOW_TO_READ = (
     "paper: V100 batch 8, two Xeon E5-2640 v4 batch 1, Pixel 1 batch 1, as published; "
     "here: the devices below. Ratios are to mobilenet_v2."
@@ -26,6 +27,10 @@ def flags(parser: argparse.ArgumentParser) -> None:
         "--input-size", type=int, default=224, help="side of the images"
     )
     parser.add_argument("--repeats", type=int, default=20, help="rounds")
+    parser.add_argument(
+        "--runtime", choices=["onnxruntime", "litert"], help="of the CPU"
+    )
+    parser.add_argument("--converter", metavar="PYTHON", help="as for measure")
 
 
 def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> int:
@@ -45,7 +50,7 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
     from nas_jax.measure import runtimes
 
     watch = terminal.Terminal()
-    kinds = {"cpu": "onnxruntime"}
+    kinds = {"cpu": options.runtime or "onnxruntime"}
     if jax.default_backend() == "gpu":
         kinds["gpu"] = "xla"
     found: dict[str, dict[str, Any]] = {}
@@ -53,7 +58,8 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
         config = LatencyConfig(
             batch=cross_hardware.BATCH[kind], repeats=options.repeats
         )
-        device = runtimes.open_device(runtime, config, None)
+        converter = options.converter if kind == "cpu" else None
+        device = runtimes.open_device(runtime, config, converter)
         watch.phase(f"{kind}: {device.name}, {runtime}, batch {config.batch}")
         found[kind] = {
             "device": device.name,
@@ -79,6 +85,6 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
             f"{kind} here: {one['device']}, {one['runtime']}, batch {one['batch']}, "
             f"{one['threads']} thread(s), images of {one['input_size']}"
         )
-    for kind in {"cpu", "gpu", "mobile"} - found.keys():
+    for kind in sorted({"cpu", "gpu", "mobile"} - found.keys()):
         print(f"{kind} here: not yet run")
     return 0

@@ -94,6 +94,7 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     with _timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
+        watch.line(tables.validation_line(table.validation))
         origin = experiment.latency.table or "the measured table"
         tables.save(table, folder / "latency_table.json")
         z = experiment.latency.z

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from nas_jax import shipped
 from nas_jax.table_schema import PROVENANCE, STATED
@@ -71,7 +70,7 @@ def _show(options: argparse.Namespace) -> None:
     for name, value in table.provenance.items():
         print(f"{name}: {'not stated' if value is None else value}")
     print(f"fixed_ms: {table.fixed_ms:.6g}")
-    print(validation_line(table.validation))
+    print(tables.validation_line(table.validation))
     header = ("part", "mean ms", "sd", "median", "q25", "q75", "count")
     rows: list[tuple[str, ...]] = [header]
     for key, entry in table.entries.items():
@@ -83,22 +82,6 @@ def _show(options: argparse.Namespace) -> None:
 
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def validation_line(validation: dict[str, Any] | None) -> str:
-    """How far a table can be trusted, or that nobody knows."""
-    if validation is None:
-        return (
-            "validation: none; whether the sum over parts meets whole networks is not "
-            "known (`nas_jax measure EXPERIMENT --held-out 60` finds out)"
-        )
-    return (
-        f"validation: {validation['networks']} held-out networks, Kendall tau "
-        f"{validation['kendall_tau']:.3f}, {validation['within_5_percent']:.0%} within "
-        f"5 %, {validation['within_10_percent']:.0%} within 10 %, RMSE "
-        f"{validation['rmse_ms']:.4g} ms, MAPE {validation['mape']:.1%}, bias "
-        f"{validation['bias_ms']:+.4g} ms"
-    )
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -154,7 +137,7 @@ def _validate(options: argparse.Namespace) -> None:
         tables.costs(table, searched, options.file)
         print(f"prices every network of {options.experiment}")
     print(f"{len(table.entries)} entries, complete")
-    print(validation_line(table.validation))
+    print(tables.validation_line(table.validation))
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -176,6 +176,22 @@ def missing(table: LatencyTable, parts: Iterable[Part]) -> list[str]:
     return [key for key in dict.fromkeys(keys) if key not in table.entries]
 
 
+def validation_line(validation: dict[str, Any] | None) -> str:
+    """How far a table can be trusted, or that nobody knows."""
+    if validation is None:
+        return (
+            "validation: none; whether the sum over parts meets whole networks is not "
+            "known (`nas_jax measure EXPERIMENT --held-out 60` finds out)"
+        )
+    return (
+        f"validation: {validation['networks']} held-out networks, Kendall tau "
+        f"{validation['kendall_tau']:.3f}, {validation['within_5_percent']:.0%} within "
+        f"5 %, {validation['within_10_percent']:.0%} within 10 %, RMSE "
+        f"{validation['rmse_ms']:.4g} ms, MAPE {validation['mape']:.1%}, bias "
+        f"{validation['bias_ms']:+.4g} ms"
+    )
+
+
 def is_free(part: Part) -> bool:
     """Whether a part does nothing, so that it has no entry and costs 0."""
     return isinstance(part, Block) and part.op.kind in ("zero", "identity")

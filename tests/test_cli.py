@@ -26,7 +26,7 @@ from nas_jax.parts import OpSpec
 
 VERBS = (
     *("search", "measure", "derive", "train", "evaluate", "describe", "bench"),
-    *("import-torch", "report"),
+    *("import-torch", "report", "table", "paper"),
 )
 
 

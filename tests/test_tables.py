@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from nas_jax import tables
+from nas_jax import published, shipped, tables
 from nas_jax.architecture import from_path
 from nas_jax.config import SpaceConfig
-from nas_jax.space import mobile
+from nas_jax.space import imagenet_mobile, mobile
 
 PROVENANCE = {
     "device": "a CPU",
@@ -289,3 +289,21 @@ def test_load_names_the_field_that_is_wrong(tmp_path, path, value, message):
     assert "nas_jax measure EXPERIMENT --out TABLE.json" in found
     if len(path) == 3:
         assert "entry 'stem'" in found
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "litert"])
+def test_shipped_cpu_tables_price_every_published_network_of_imagenet(runtime):
+    table = tables.load(
+        shipped.folder("latency_tables") / f"imagenet_mobile_cpu_{runtime}.json"
+    )
+    tables.costs(table, imagenet_mobile())
+    names = [name for name in published.NAMES if name != "proxyless_cifar"]
+    latencies = [tables.predict_ms(table, published.get(name)) for name in names]
+    assert len(latencies) == 6 and min(latencies) > 0
+    validation = table.validation
+    assert validation["networks"] == 60 and validation["kendall_tau"] > 0.95
+    assert (
+        validation["within_5_percent"] > 0.8 and validation["within_10_percent"] > 0.95
+    )
+    assert validation["rmse_ms"] < 0.03 * validation["mean_ms"]
+    assert validation["std_ms"] > 0.3 * validation["mean_ms"]
