@@ -182,8 +182,6 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     except ValueError as error:
         raise ValueError(f"{error} (run folder: {folder})") from error
     print(terminal.comparison_table(result["networks"]))
-    if "risk" in (searched := result["networks"][pipeline.SEARCHED]):
-        print(terminal.risk_line(searched["risk"]))
     wanted = problem.amount(experiment.search, result[TARGETS[experiment.search.cost]])
     print(f"target {wanted}, report: {folder / 'report.html'}")
     return 0

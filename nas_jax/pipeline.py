@@ -128,6 +128,7 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     if experiment.search.cost == "latency":
         risk = table_risk.within(table, found, target)
         results[SEARCHED]["risk"] = None if risk is None else risk._asdict()
+        watch.line(table_risk.line(risk))
     result = {
         "networks": results,
         TARGETS[experiment.search.cost]: target,

@@ -55,3 +55,13 @@ def within(
     if std == 0:
         return Risk(mean, std, float(mean <= deadline_ms), source)
     return Risk(mean, std, NormalDist(mean, std).cdf(deadline_ms), source)
+
+
+def line(risk: Risk | None) -> str:
+    """What to say of it."""
+    if risk is None:
+        return "P(latency <= target): not known, the table states no spread"
+    return (
+        f"P(latency <= target) = {risk.probability:.0%} by table ("
+        f"{risk.mean_ms:.4g} +- {risk.std_ms:.2g} ms, from the {risk.source})"
+    )

@@ -66,17 +66,6 @@ def comparison_table(networks: dict[str, Any]) -> str:
     return aligned(rows)
 
 
-def risk_line(risk: dict[str, Any] | None) -> str:
-    """P(latency <= target) of the searched network, by what the table knows."""
-    if risk is None:
-        return "P(latency <= target): not known, the table states no spread"
-    return (
-        f"P(latency <= target) = {risk['probability']:.0%} by table "
-        f"({risk['mean_ms']:.4g} +- {risk['std_ms']:.2g} ms, from the "
-        f"{risk['source']})"
-    )
-
-
 def description(size: dict[str, Any]) -> str:
     """The layers and the size of a network or space."""
     header = ("layer", "op", "input", "in", "out", "stride", "MACs", "params")

@@ -254,6 +254,7 @@ def document():
         "provenance": {
             **{key: values[kind] for key, kind in table_schema.PROVENANCE.items()},
             "method": "operations",
+            "input_size": 16,
         },
         "fixed_ms": 0.0,
         "entries": {part.key: {**numbers, "count": 2} for part in parts},

@@ -24,7 +24,6 @@ from nas_jax import (
     search,
     space,
     tables,
-    terminal,
 )
 from nas_jax.measure import onnx_runtime
 from nas_jax.table_schema import PROVENANCE
@@ -193,8 +192,6 @@ def test_searched_network_states_its_chance_of_meeting_the_target(result):
     assert (risk["std_ms"] > 0, risk["source"]) == (True, "spread of the parts")
     above = searched["predicted_ms"] > result["target_ms"]
     assert (risk["probability"] < 0.5) == above
-    assert f"{risk['probability']:.0%}" in terminal.risk_line(risk)
-    assert "not known" in terminal.risk_line(None)
 
 
 def test_target_is_the_ratio_of_the_baseline_by_table(result):

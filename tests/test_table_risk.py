@@ -42,6 +42,10 @@ def test_spread_of_the_parts_adds_a_part_used_twice_as_often(table):
     assert (risk.mean_ms, risk.source) == (7.0, "spread of the parts")
     assert math.isclose(risk.std_ms, 0.3 * math.sqrt(7))
     assert risk.probability == 0.5
+    assert table_risk.line(risk) == (
+        "P(latency <= target) = 50% by table (7 +- 0.79 ms, from the spread of the "
+        "parts)"
+    )
     later = table_risk.within(table, TWICE, 7.0 + 1.6448536 * 0.3 * math.sqrt(7))
     assert later.probability == pytest.approx(0.95, abs=1e-6)
 
@@ -62,6 +66,7 @@ def test_without_spread_there_is_no_probability_to_state(table):
     unknown = dataclasses.replace(table.entries[key], std_ms=None)
     table = dataclasses.replace(table, entries={**table.entries, key: unknown})
     assert table_risk.within(table, TWICE, 7.0) is None
+    assert table_risk.line(None).endswith("not known, the table states no spread")
 
 
 def test_a_table_without_error_is_certain(table):
