@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas_jax import bench_command, overrides, process, shipped
+from nas_jax import (
+    bench_command,
+    measure_command,
+    overrides,
+    paper_command,
+    process,
+    shipped,
+    table_command,
+)
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
 
@@ -78,8 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("search", "measure, search, retrain, test, export, report", "experiment")
     one.add_argument("--out", type=Path, help="run folder to make (default: runs/...)")
     one = verb("measure", "measure the latency table of an experiment", "experiment")
-    one.add_argument("--out", type=Path, required=True, help="table to write, JSON")
-    one.add_argument("--runtime", choices=["onnxruntime"], default="onnxruntime")
+    measure_command.flags(one)
+    table_command.flags(verb("table", "show, import, export, validate a latency table"))
+    paper_command.flags(verb("paper", "a table of the paper beside ours, measured"))
     verb("derive", "derive the network of a run's newest probabilities", "run")
     one = verb("train", "train an architecture or a run from scratch", "architecture")
     one.add_argument(
@@ -178,22 +187,6 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     return 0
 
 
-def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    experiment = _experiment(options.experiment, rest, "nas_jax measure")
-    _require_new("--out", options.out)
-    process.prepare(cache=not options.no_cache)
-    from nas_jax import space, tables, terminal
-    from nas_jax.measure import onnx_runtime
-
-    searched = space.build(experiment.space)
-    table = onnx_runtime.measure_table(
-        searched, experiment.latency, progress=terminal.Terminal().steps
-    )
-    tables.save(table, options.out)
-    print(f"{len(table.entries)} entries: {options.out}")
-    return 0
-
-
 def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     from nas_jax import pipeline
 
@@ -288,7 +281,9 @@ def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 _VERBS = {
     "search": _search,
-    "measure": _measure,
+    "measure": measure_command.run,
+    "paper": paper_command.run,
+    "table": table_command.run,
     "derive": _derive,
     "train": _train,
     "evaluate": _evaluate,

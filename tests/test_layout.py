@@ -17,7 +17,8 @@ PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": ("base", "checks", "search_config", "config"),
     "static": (
-        *("parts", "topology", "space", "architecture", "architecture_json"),
+        *("parts", "part_keys", "topology", "space", "architecture"),
+        "architecture_json",
         *("published", "reference_config"),
     ),
     "parts": (
@@ -45,16 +46,21 @@ ROWS = {
             "memory",
             "shipped",
             "provenance",
-            "tables",
+            *("table_schema", "table_units", "tables", "table_import", "table_csv"),
+            "table_risk",
             "data",
             "checkpoint",
             "run_folder",
         ),
         *("torch_pickle", "torch_file", "torch_import"),
-        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
+        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
+        "report",
         *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
     ),
-    "shell": ("overrides", "terminal", "bench_command", "cli", "__main__"),
+    "shell": (
+        *("overrides", "terminal", "bench_command", "table_command"),
+        *("measure_command", "paper_command", "cli", "__main__"),
+    ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")
 OUTSIDE_WORLD = {
