@@ -66,9 +66,9 @@ def assess(
             predicted = tables.predict_ms(table, model.architecture)
             results[name] |= {
                 "predicted_ms": predicted,
-                # a table entry is net of the call that a whole network pays once
+                # both without the call that a whole network pays once
                 "measured_over_predicted": (timing["mean"] - timing["overhead"])
-                / predicted,
+                / (predicted - table.fixed_ms),
             }
     return results
 

@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nas_jax import bench_command, overrides, process, shipped
+from nas_jax import (
+    bench_command,
+    measure_command,
+    overrides,
+    paper_command,
+    process,
+    shipped,
+    table_command,
+)
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
@@ -80,8 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
     )
     one = verb("measure", "measure the latency table of an experiment", "experiment")
-    one.add_argument("--out", type=Path, required=True, help="table to write, JSON")
-    one.add_argument("--runtime", choices=["onnxruntime"], default="onnxruntime")
+    measure_command.flags(one)
+    table_command.flags(verb("table", "show, import, export, validate a latency table"))
+    paper_command.flags(verb("paper", "a table of the paper beside ours, measured"))
     verb("derive", "derive the network of a run's newest probabilities", "run")
     one = verb("train", "train an architecture or a run from scratch", "architecture")
     one.add_argument(
@@ -163,22 +172,6 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     return search_command.run(
         experiment, source, options.out, RUNS, options.targets, command
     )
-
-
-def _measure(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    experiment = _experiment(options.experiment, rest, "nas_jax measure")
-    _require_new("--out", options.out)
-    process.prepare(cache=not options.no_cache)
-    from nas_jax import space, tables, terminal
-    from nas_jax.measure import onnx_runtime
-
-    searched = space.build(experiment.space)
-    table = onnx_runtime.measure_table(
-        searched, experiment.latency, progress=terminal.Terminal().steps
-    )
-    tables.save(table, options.out)
-    print(f"{len(table.entries)} entries: {options.out}")
-    return 0
 
 
 def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
@@ -276,7 +269,9 @@ def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 _VERBS = {
     "search": _search,
-    "measure": _measure,
+    "measure": measure_command.run,
+    "paper": paper_command.run,
+    "table": table_command.run,
     "derive": _derive,
     "train": _train,
     "evaluate": _evaluate,

@@ -178,8 +178,11 @@ class LatencyConfig:
     """Interleaved rounds per entry."""
     loop_ms: float = 1.0
     """Each timed loop lasts at least this long."""
+    z: float = 0.0
+    """The search counts mean + z standard deviations of every entry."""
 
     def __post_init__(self) -> None:
+        _require(0 <= self.z <= 10, "latency.z", "0 to 10", self.z)
         for name in ("threads", "batch"):
             value = getattr(self, name)
             _require(value >= 1, f"latency.{name}", "a positive integer", value)

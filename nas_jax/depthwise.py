@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from nas_jax import fusion
+
 
 def depthwise(
     x: Float[Array, "B H W C"],
@@ -81,6 +83,7 @@ def _tap(padded: Array, i: int, j: int, size: tuple[int, int], stride: int) -> A
     )
 
 
+@functools.partial(fusion.apart, static_argnums=(2, 3))
 def _correlate(padded: Array, kernel: Array, stride: int, dilation: int) -> Array:
     k = kernel.shape[0]
     reach = (k - 1) * dilation + 1

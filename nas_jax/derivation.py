@@ -30,11 +30,12 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     searched = space.build(experiment.space)
     probs = np.array(run_folder.last_probabilities(folder))
     table, origin = tables.load(folder / "latency_table.json"), "latency_table.json"
+    z = experiment.latency.z
     if experiment.search.objective == "none":
-        costs, _ = tables.costs(table, searched, origin)
+        costs, _ = tables.costs(table, searched, origin, z=z)
         path, derivation = derive.most_probable(searched, probs, costs), {}
     else:
-        kept_to, _ = limits.resolve(experiment.search, searched, table, origin)
+        kept_to, _ = limits.resolve(experiment.search, searched, table, origin, z)
         derived = derive.most_probable_within(
             searched, probs, kept_to, experiment.search.max_slack
         )

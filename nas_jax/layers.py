@@ -58,10 +58,7 @@ class Pointwise(nn.Module):
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         shape = (1, 1, x.shape[-1], self.channels)
         kernel = self.param("kernel", _ZEROS, shape)
-        y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
-        y = BatchNorm(self.bn_eps, name="bn")(
-            y.reshape(*x.shape[:-1], self.channels), train
-        )
+        y = BatchNorm(self.bn_eps, name="bn")(_product(x, kernel), train)
         return relu6(y) if self.activate else y
 
 
@@ -122,11 +119,36 @@ class MBConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        block, eps = self.block, self.bn_eps
-        if block.op.expansion > 1:
-            x = Pointwise(block.inner_channels, True, eps, name="expand")(x, train)
-        x = Depthwise(block.op.kernel, block.stride, eps, name="depthwise")(x, train)
-        return Pointwise(block.out_channels, False, eps, name="project")(x, train)
+        x = _hidden(self.block, self.bn_eps, x, train)
+        project = Pointwise(self.block.out_channels, False, self.bn_eps, name="project")
+        return project(x, train)
+
+
+class Bottleneck(nn.Module):
+    """An MBConv without its last BN."""
+
+    block: Block
+    bn_eps: float = BN_EPS
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        x = _hidden(self.block, self.bn_eps, x, train)
+        shape = (1, 1, x.shape[-1], self.block.out_channels)
+        return _product(x, Kernel(shape, name="project")())
+
+
+def _hidden(block: Block, bn_eps: float, x: Array, train: bool) -> Array:
+    """Expansion and depthwise convolution, as submodules of the module around."""
+    if block.op.expansion > 1:
+        x = Pointwise(block.inner_channels, True, bn_eps, name="expand")(x, train)
+    k, stride = block.op.kernel, block.stride
+    return Depthwise(k, stride, bn_eps, name="depthwise")(x, train)
+
+
+def _product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"]:
+    # as one matrix product: XLA copies operands of four dimensions
+    y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+    return y.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 class Identity(nn.Module):

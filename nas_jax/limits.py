@@ -5,13 +5,12 @@ or parameters.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import baselines, counts, derive, latency, problem, tables
+from nas_jax import baselines, counts, derive, latency, problem, shipped, tables
 from nas_jax.architecture import path_of
 from nas_jax.config import SearchConfig
 from nas_jax.derive import Limit
@@ -24,6 +23,7 @@ def resolve(
     searched: SearchSpace,
     table: tables.LatencyTable | None,
     origin: str,
+    z: float = 0.0,
 ) -> tuple[list[Limit], str | None]:
     """Target and limits, and a warning if every network meets the target.
 
@@ -32,17 +32,19 @@ def resolve(
       searched: the space.
       table: latencies, for a target or a limit in ms without a table of its own.
       origin: names the table in errors.
+      z: a latency counts as mean + z standard deviations, by every table.
 
     Raises:
       ValueError: if a limit is below every network, with the reachable range; if no
-        network keeps all of them together; if a part is missing in a table.
+        network keeps all of them together; if a part is missing in a table, or, with
+        z, its standard deviation.
     """
-    first = _counted(config.cost, searched, table, origin)
+    first = _counted(config.cost, searched, table, origin, z)
     model = latency.CostModel(jnp.asarray(first[0], jnp.float32), first[1])
     target, warning = problem.target(config, searched, model)
     limits = [Limit(config.cost, *first, target)]
     for text in config.limits:
-        limits.append(_further(text, searched, table, origin))
+        limits.append(_further(text, searched, table, origin, z))
     _require_common_network(searched, limits)
     return limits, warning
 
@@ -59,24 +61,32 @@ def stacked(limits: Sequence[Limit]) -> tuple[latency.CostModel, Any]:
 
 
 def _counted(
-    cost: str, searched: SearchSpace, table: tables.LatencyTable | None, origin: str
+    cost: str,
+    searched: SearchSpace,
+    table: tables.LatencyTable | None,
+    origin: str,
+    z: float,
 ) -> tuple[np.ndarray, float]:
     if cost != "latency":
         count = {"macs": counts.macs, "params": counts.params}[cost]
         return counts.costs(searched, count)
     if table is None:
         raise ValueError(f"{origin}: expected a latency table, got none")
-    return tables.costs(table, searched, origin)
+    return tables.costs(table, searched, origin, z=z)
 
 
 def _further(
-    text: str, searched: SearchSpace, table: tables.LatencyTable | None, origin: str
+    text: str,
+    searched: SearchSpace,
+    table: tables.LatencyTable | None,
+    origin: str,
+    z: float,
 ) -> Limit:
     """One of `search.limits`; its text is its name."""
     spec = parse_limit(text)
     if spec.table is not None:
-        table, origin = tables.load(Path(spec.table)), spec.table
-    costs, fixed = _counted(spec.cost, searched, table, origin)
+        table, origin = tables.load(shipped.table_file(spec.table)), spec.table
+    costs, fixed = _counted(spec.cost, searched, table, origin, z)
     path = path_of(searched, baselines.hand_designed(searched))
     of_baseline = fixed + costs[np.arange(len(costs)), path].sum()
     limit = spec.amount * of_baseline if spec.is_ratio else spec.amount

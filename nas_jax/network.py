@@ -18,19 +18,20 @@ from nas_jax.base import Images, Logits, PRNGKey, PyTree
 @functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics."""
-    return _assemble_both(architecture, ops.init_all(key, architecture.parts))
+    return assemble_parts(architecture, ops.init_all(key, architecture.parts))
 
 
 def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Shapes of the parameters and of the batch statistics."""
-    return _assemble_both(
+    return assemble_parts(
         architecture, [ops.shapes(part) for part in architecture.parts]
     )
 
 
-def _assemble_both(
+def assemble_parts(
     architecture: Architecture, pairs: list[tuple[PyTree, PyTree]]
 ) -> tuple[PyTree, PyTree]:
+    """Both trees of a network from those of its parts, in their order."""
     params, batch_stats = zip(*pairs, strict=True)
     slots = architecture.slots
     return (

@@ -23,6 +23,7 @@ from nas_jax.parts import (
     BN_EPS,
     OWN_OPERATIONS,
     Block,
+    Bottleneck,
     Classifier,
     Head,
     Norm,
@@ -37,9 +38,11 @@ from nas_jax.parts import (
 _NAMES = ("kernel", "bias", "scale", "mean", "var")
 
 
-def module(part: Part, bn_eps: float = BN_EPS) -> nn.Module:
+def module(part: Part | Bottleneck, bn_eps: float = BN_EPS) -> nn.Module:
     """The module of a part; of a block without its shortcut."""
     match part:
+        case Bottleneck():
+            return layers.Bottleneck(part.block, bn_eps)
         case Stem():
             return layers.StemConv(part, bn_eps)
         case Block():
@@ -131,7 +134,7 @@ def _source(module: Any) -> Any:
 
 
 @functools.cache
-def shapes(part: Part) -> tuple[PyTree, PyTree]:
+def shapes(part: Part | Bottleneck) -> tuple[PyTree, PyTree]:
     """Shapes of the parameters and of the batch statistics (empty dicts for zero)."""
     variables = jax.eval_shape(
         lambda x: module(part).init(jax.random.key(0), x, False), _one_image(part)
@@ -139,7 +142,7 @@ def shapes(part: Part) -> tuple[PyTree, PyTree]:
     return variables.get("params", {}), variables.get("batch_stats", {})
 
 
-def _one_image(part: Part) -> jax.ShapeDtypeStruct:
+def _one_image(part: Part | Bottleneck) -> jax.ShapeDtypeStruct:
     shape = (1, part.input_size, part.input_size, part.in_channels)
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
@@ -217,7 +220,7 @@ def apply(
 
 
 def apply_once(
-    part: Part,
+    part: Part | Bottleneck,
     params: PyTree,
     batch_stats: PyTree,
     x: Array,
@@ -236,7 +239,11 @@ def apply_once(
 
 
 def apply_again(
-    part: Part, params: PyTree, batch_stats: PyTree, moments: PyTree, x: Array
+    part: Part | Bottleneck,
+    params: PyTree,
+    batch_stats: PyTree,
+    moments: PyTree,
+    x: Array,
 ) -> Array:
     """The output of `apply_once`, to be differentiated; statistics are dropped."""
     variables = {"params": params, "batch_stats": batch_stats, "moments": moments}
@@ -245,7 +252,7 @@ def apply_again(
 
 
 @functools.cache
-def moments_shapes(part: Part) -> PyTree:
+def moments_shapes(part: Part | Bottleneck) -> PyTree:
     """Shapes of the moments that `apply_once` returns."""
     once = functools.partial(apply_once, part)
     return jax.eval_shape(once, *shapes(part), _one_image(part))[2]

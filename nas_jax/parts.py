@@ -252,4 +252,24 @@ class Widen:
         )
 
 
+@dataclass(frozen=True)
+class Bottleneck:
+    """An MBConv without its last batch normalisation: expand, depthwise, project.
+
+    Over its hidden channels an MBConv is a sum. Split into slices, each with the
+    weights of its channels, MBConv(x) = BN(sum over slices s of Bottleneck_s(x)): the
+    candidates of one kernel size differ in the number of slices alone.
+    """
+
+    block: Block
+
+    @property
+    def in_channels(self) -> int:
+        return self.block.in_channels
+
+    @property
+    def input_size(self) -> int:
+        return self.block.input_size
+
+
 Part = Stem | Block | Head | Classifier | Norm | NormConv | Widen

@@ -32,7 +32,9 @@ from nas_jax import (
     rng,
     run_folder,
     search,
+    shipped,
     supernet,
+    table_risk,
     tables,
     train,
 )
@@ -43,7 +45,8 @@ from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, LatencyConfig
 from nas_jax.derivation import SEARCHED
 from nas_jax.derive import Limit
-from nas_jax.measure import onnx_runtime
+from nas_jax.measure import onnx_runtime, operations
+from nas_jax.measure.journal import Journal
 from nas_jax.problem import Problem
 from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.space import SearchSpace
@@ -55,8 +58,15 @@ def measure(
 ) -> tables.LatencyTable:
     """The stored table that `config` names, or a new one measured here."""
     if config.table is not None:
-        return tables.load(Path(config.table))
-    return onnx_runtime.measure_table(searched, config, progress=watch.steps)
+        return tables.load(shipped.table_file(config.table))
+    return operations.measure_table(
+        onnx_runtime.device(config),
+        tables.required_parts(searched),
+        searched.input_shape,
+        config,
+        Journal(None, {}),
+        progress=watch.steps,
+    )
 
 
 KEPT = "kept"
@@ -85,11 +95,15 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     with timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
+        watch.line(tables.validation_line(table.validation))
         origin = experiment.latency.table or "the measured table"
         tables.save(table, folder / "latency_table.json")
-        model = problem.cost_model(table, given.space, origin)
+        z = experiment.latency.z
+        model = problem.cost_model(table, given.space, origin, z)
     try:
-        kept_to, warning = limits.resolve(experiment.search, given.space, table, origin)
+        kept_to, warning = limits.resolve(
+            experiment.search, given.space, table, origin, z
+        )
     except ValueError as error:
         raise ValueError(
             f"{error}; measured already: --latency.table "
@@ -115,6 +129,10 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     with timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
+    if experiment.search.cost == "latency":
+        risk = table_risk.within(table, found, target)
+        results[SEARCHED]["risk"] = None if risk is None else risk._asdict()
+        watch.line(table_risk.line(risk))
     result = {
         "networks": results,
         TARGETS[experiment.search.cost]: target,

@@ -98,7 +98,8 @@ def check(experiment: Experiment) -> None:
     optim.require_arch_steps(experiment.search, per_epoch)
     require_target(experiment.search)
     if stored is not None:
-        by_table = cost_model(tables.load(Path(stored)), given.space, stored)
+        table, z = tables.load(shipped.table_file(stored)), experiment.latency.z
+        by_table = cost_model(table, given.space, stored, z)
         cost = searched_cost(experiment.search, given.space, by_table)
         target(experiment.search, given.space, cost)
     elif experiment.search.cost != "latency":
@@ -117,10 +118,10 @@ def require_target(config: SearchConfig) -> None:
 
 
 def cost_model(
-    table: tables.LatencyTable, searched: SearchSpace, origin: str
+    table: tables.LatencyTable, searched: SearchSpace, origin: str, z: float
 ) -> latency.CostModel:
-    """The table as arrays."""
-    costs, fixed_ms = tables.costs(table, searched, origin)
+    """The table as arrays, mean + z standard deviations."""
+    costs, fixed_ms = tables.costs(table, searched, origin, z=z)
     return latency.CostModel(jnp.asarray(costs, jnp.float32), fixed_ms)
 
 

@@ -124,8 +124,11 @@ miamamdi5a3i 75777ad3m77a ddmad37iddm5 aamd3md7diai ma7m335aidi3 57ddimm357mi
 NAMES = (*_NETWORKS, "proxyless_cifar")
 
 
-def get(name: str) -> Architecture:
-    """A published network; raises `ValueError` with the known names for another.
+def get(name: str, input_size: int | None = None) -> Architecture:
+    """A published network, for images of its own side or of `input_size`.
+
+    Raises `ValueError` with the known names for another, and for tree cells at another
+    side than theirs.
 
     >>> get("proxyless_gpu").head.out_channels
     1728
@@ -135,11 +138,14 @@ def get(name: str) -> Architecture:
             f"published network {name!r}: expected one of {', '.join(NAMES)}"
         )
     if name == "proxyless_cifar":
+        if input_size not in (None, 32):
+            raise ValueError(f"{name}: expected images of side 32, got {input_size}")
         return _proxyless_cifar()
     network = _NETWORKS[name]
     stages = [stage.split() for stage in network.stages]
     config = SpaceConfig(
         name=name,
+        input_size=224 if input_size is None else input_size,
         stem_channels=network.stem,
         first_block_channels=network.first_block,
         stage_widths=network.widths,

@@ -40,6 +40,18 @@ def experiment_file(name: str) -> Path:
     return path
 
 
+def table_file(name: str) -> Path:
+    """The file of a table; `latency_tables/NAME.json` where the package is installed.
+
+    >>> table_file("latency_tables/pixel1_tflite.json").is_file()
+    True
+    """
+    path = Path(name)
+    beside = folder("latency_tables") / path.name
+    shipped = path.parent == Path("latency_tables") and beside.is_file()
+    return beside if shipped and not path.is_file() else path
+
+
 def load_experiment(name: str) -> Experiment:
     """The configuration of an experiment; operations of its own are registered.
 

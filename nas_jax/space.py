@@ -107,15 +107,20 @@ class SearchSpace:
     def fixed_parts(self) -> tuple[Part, ...]:
         return tuple(self.fixed.values())
 
-    def forward(
-        self, fixed: topology.RunFixed, layer: topology.RunLayer, x: Any
-    ) -> Any:
-        """The way of a signal: `fixed(name, x)` and `layer(index, x)` run the parts."""
+    @functools.cached_property
+    def runs(self) -> tuple[range, ...]:
+        """The layers in order, equal ones that follow each other together."""
+        return topology.runs(self.cells, self.layers)
+
+    def forward(self, fixed: topology.RunFixed, run: topology.RunLayer, x: Any) -> Any:
+        """The way of a signal: `fixed(name, x)` and `run(index, x)` run the parts.
+
+        `run` takes a place in `runs`, and adds the shortcuts of its layers.
+        """
         x = fixed("stem", x)
         if self.first_block is not None:
             x = fixed("first_block", x)
-        shortcuts = [spec.shortcut for spec in self.layers]
-        x = topology.forward(self.cells, shortcuts, fixed, layer, x)
+        x = topology.forward(self.cells, [False] * len(self.runs), fixed, run, x)
         return fixed("classifier", fixed("head", x))
 
     @functools.cached_property

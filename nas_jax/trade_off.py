@@ -90,10 +90,12 @@ def run(
     with pipeline.timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = pipeline.measure(given.space, experiment.latency, watch)
+        watch.line(tables.validation_line(table.validation))
         tables.save(table, folder / "latency_table.json")
     origin = experiment.latency.table or "the measured table"
     kept_to = [
-        limits.resolve(one.search, given.space, table, origin)[0] for one in aimed
+        limits.resolve(one.search, given.space, table, origin, one.latency.z)[0]
+        for one in aimed
     ]
     networks: dict[str, Architecture] = {}
     found: dict[str, Any] = {}

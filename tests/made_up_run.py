@@ -144,7 +144,7 @@ def make_run(
         "config.json": dataclasses.asdict(experiment),
         "latency_table.json": {
             "format": "nas_jax latency table",
-            "version": 1,
+            "version": 2,
             "entries": entries,
             "provenance": {
                 "device": "Imaginary CPU",
@@ -152,9 +152,17 @@ def make_run(
                 "runtime_version": "1.20",
                 "threads": 1,
                 "batch": 8,
+                "dtype": "float32",
+                "input_size": 16,
                 "date": "2026-01-02",
+                "commit": "0123abcd",
+                "method": "operations",
                 "repeats": 20,
+                "warm_up_calls": 3,
+                "clock": "made up",
             },
+            "fixed_ms": 0.0,
+            "validation": None,
         },
         "result.json": {
             "networks": results,

@@ -88,7 +88,9 @@ def initial(config: SearchConfig) -> search_state.SearchState:
             own = supernet.candidate(SPACE, state.params, state.batch_stats, edge, op)
             for index, like in enumerate(own):
                 values = stored_tree("init", f"block{edge + 1}/op{k}", like)
-                trees[index] = supernet.insert(SPACE, trees[index], edge, op, values)
+                trees[index] = supernet.insert(
+                    SPACE, trees[index], edge, op, values, batch_stats=bool(index)
+                )
     alphas = np.zeros(SPACE.mask.shape, np.float32)
     for edge in EDGES:
         stored = STORED[f"alpha/block{edge}"]

@@ -203,18 +203,26 @@ def test_all_candidates_at_one_hot_weights_are_the_plain_network():
         {name: tree[name] for name in searched.fixed}
         for tree in (state.params, state.batch_stats)
     )
-    for layer, spec in enumerate(searched.layers):
-        for place, op in enumerate(spec.candidates):
-            name = f"layer_{layer}_{place}"
-            params[name], stats[name] = supernet.candidate(
-                searched, state.params, state.batch_stats, layer, op
-            )
-    assert set(params) == set(all_candidates.parts(searched))
+    layers = [
+        [
+            supernet.candidate(searched, state.params, state.batch_stats, layer, op)
+            for op in searched.layers[layer].candidates
+        ]
+        for layer in range(2)
+    ]
+    # the two layers are equal, hence one run
+    both = [jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)]
+    for kind, tree in enumerate((params, stats)):
+        tree["layers"] = [[candidate[kind] for candidate in run] for run in both]
+    told = all_candidates.shapes(searched)
+    assert jax.tree.map(jnp.shape, (params, stats)) == jax.tree.map(
+        lambda leaf: leaf.shape, told
+    )
     for path, plain in zip(work.active, workload.networks(work), strict=True):
         own = supernet.extract(searched, state.params, state.batch_stats, plain)
         expected, _ = network.apply(plain, *own, work.batch.images, train=True)
         found, _ = all_candidates.forward(
-            searched, params, stats, list(jnp.eye(3)[path]), work.batch.images
+            searched, params, stats, [jnp.eye(3)[path]], work.batch.images
         )
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 

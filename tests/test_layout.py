@@ -17,13 +17,14 @@ PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": ("base", "checks", "search_config", "config"),
     "static": (
-        *("parts", "topology", "space", "architecture", "architecture_json"),
+        *("parts", "part_keys", "topology", "space", "architecture"),
+        "architecture_json",
         *("published", "reference_config"),
     ),
     "parts": (
-        *("rng", "batches", "calls", "batch_norm", "depthwise", "layers", "ops"),
-        *("counts", "gates", "reinforce", "latency", "objective", "lagrangian"),
-        *("optim",),
+        *("rng", "batches", "calls", "batch_norm", "fusion", "depthwise", "layers"),
+        *("ops", "counts", "gates", "reinforce", "latency", "objective"),
+        *("lagrangian", "optim"),
     ),
     "networks": ("network", "supernet"),
     "processes": (
@@ -37,19 +38,20 @@ ROWS = {
             "memory",
             "shipped",
             "provenance",
-            "tables",
+            *("table_schema", "table_units", "tables", "table_import", "table_csv"),
+            "table_risk",
             "data",
             "checkpoint",
             "run_folder",
         ),
         *("torch_pickle", "torch_file", "torch_import"),
-        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "report"),
-        *("watch", "compilation", "problem", "limits", "derivation", "assessment"),
-        *("pipeline", "trade_off", "bench"),
+        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
+        *("report", "watch", "compilation", "problem", "limits", "derivation"),
+        *("assessment", "pipeline", "trade_off", "bench"),
     ),
     "shell": (
-        *("overrides", "terminal", "bench_command", "search_command", "cli"),
-        *("__main__",),
+        *("overrides", "terminal", "bench_command", "table_command"),
+        *("measure_command", "paper_command", "search_command", "cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

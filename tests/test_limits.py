@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas_jax import counts, limits, space, tables
+from nas_jax import counts, limits, space, table_schema, tables
 from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.parts import Block
 
@@ -30,7 +30,7 @@ def made_up(other_ms, expansion_6_ms):
         time_ms = expansion_6_ms if is_larger else other_ms
         entries[part.key] = tables.Entry(time_ms, *[0.0] * 4, 2)
     kinds = {str: "made up", int: 1}
-    provenance = {key: kinds[kind] for key, kind in tables.PROVENANCE.items()}
+    provenance = {key: kinds[kind] for key, kind in table_schema.PROVENANCE.items()}
     return tables.LatencyTable(entries, provenance)
 
 

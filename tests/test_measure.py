@@ -8,9 +8,12 @@ import pytest
 from nas_jax import onnx_graph, tables
 from nas_jax.architecture import from_path
 from nas_jax.config import LatencyConfig, SpaceConfig
-from nas_jax.measure import onnx_runtime, timing
+from nas_jax.measure import onnx_runtime, operations, timing
+from nas_jax.measure.device import Device
+from nas_jax.measure.journal import Journal
 from nas_jax.parts import Head
 from nas_jax.space import mobile
+from nas_jax.table_schema import PROVENANCE
 
 CONFIG = LatencyConfig(batch=4, repeats=3, loop_ms=0.2)
 
@@ -37,7 +40,14 @@ def space():
 
 @pytest.fixture(scope="module")
 def table(space):
-    return onnx_runtime.measure_table(space, CONFIG, spread_s=0.0)
+    return operations.measure_table(
+        onnx_runtime.device(CONFIG),
+        tables.required_parts(space),
+        space.input_shape,
+        CONFIG,
+        Journal(None, {}),
+        spread_s=0.0,
+    )
 
 
 def test_table_has_every_required_entry_positive_and_finite(space, table):
@@ -54,7 +64,7 @@ def test_table_has_every_required_entry_positive_and_finite(space, table):
 
 
 def test_table_tells_its_provenance_and_can_be_stored(table, tmp_path):
-    assert set(tables.PROVENANCE) <= set(table.provenance)
+    assert set(PROVENANCE) <= set(table.provenance)
     stated = {key: table.provenance[key] for key in ("threads", "batch", "repeats")}
     assert stated == {"threads": 1, "batch": 4, "repeats": 3}
     assert table.provenance["runtime_version"] == onnx_runtime.onnxruntime.__version__
@@ -93,6 +103,16 @@ def test_telemetry_is_off():
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
+DEVICE = Device(
+    name="made up",
+    runtime="made up",
+    version="1",
+    part=lambda part: lambda: None,
+    network=lambda network: lambda: None,
+    copy=lambda shape: lambda: None,
+)
+
+
 def test_entry_is_net_of_both_copies_and_one_call():
     part = Head(in_channels=2, out_channels=3, input_size=4)
     times = {
@@ -101,7 +121,7 @@ def test_entry_is_net_of_both_copies_and_one_call():
         "identity (3, 4, 4)": np.array([3.0, 3.0, 3.0, 50.0]),
         "identity (1,)": np.array([1.0, 1.0, 1.0, 50.0]),
     }
-    entry = onnx_runtime._entry(part, times)
+    entry = operations.entry(DEVICE, part, times)
     # 2 + 3 - 1 = 4 off; the fastest two are 10 and 10.5
     assert (entry.mean_ms, entry.count) == (6.25, 2)
     assert (entry.median_ms, entry.q25_ms) == (8.25, 6.375)
@@ -116,7 +136,7 @@ def test_entry_that_drowns_in_its_overhead_is_refused():
         match=r"latency of 'head 4x4x2->4x4x3': expected more than the 5.000000 ms .* "
         r"got 5.000000 ms; raise latency.batch or latency.repeats",
     ):
-        onnx_runtime._entry(part, times)
+        operations.entry(DEVICE, part, times)
 
 
 def test_rounds_time_every_call_with_the_collector_off():

@@ -27,6 +27,7 @@ from nas_jax import (
     trade_off,
 )
 from nas_jax.measure import onnx_runtime
+from nas_jax.table_schema import PROVENANCE
 
 NETWORKS = {"searched", "baseline", "cheapest", "random_1"}
 EXPERIMENT = config.Experiment(
@@ -81,7 +82,8 @@ def home(tmp_path_factory):
         for index, part in enumerate(parts)
     }
     names = {str: "made up", int: 1}
-    provenance = {key: names[kind] for key, kind in tables.PROVENANCE.items()}
+    provenance = {key: names[kind] for key, kind in PROVENANCE.items()}
+    provenance["method"] = "operations"
     tables.save(tables.LatencyTable(entries, provenance), home / "table.json")
     return home
 
@@ -183,6 +185,15 @@ def test_result_has_the_agreed_keys(result):
         assert network["test_images"] == 50
         # an accuracy over 50 images is a whole number of them
         assert (network["test_accuracy"] * 50) % 1 == pytest.approx(0, abs=1e-9)
+
+
+def test_searched_network_states_its_chance_of_meeting_the_target(result):
+    searched = result["networks"]["searched"]
+    risk = searched["risk"]
+    assert risk["mean_ms"] == searched["predicted_ms"]
+    assert (risk["std_ms"] > 0, risk["source"]) == (True, "spread of the parts")
+    above = searched["predicted_ms"] > result["target_ms"]
+    assert (risk["probability"] < 0.5) == above
 
 
 def test_target_is_the_ratio_of_the_baseline_by_table(result):

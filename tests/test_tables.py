@@ -1,13 +1,14 @@
+import dataclasses
 import json
 import re
 
 import numpy as np
 import pytest
 
-from nas_jax import tables
+from nas_jax import published, shipped, tables
 from nas_jax.architecture import from_path
 from nas_jax.config import SpaceConfig
-from nas_jax.space import mobile
+from nas_jax.space import imagenet_mobile, mobile
 
 PROVENANCE = {
     "device": "a CPU",
@@ -15,8 +16,14 @@ PROVENANCE = {
     "runtime_version": "1.0",
     "threads": 1,
     "batch": 8,
+    "dtype": "float32",
+    "input_size": 8,
     "date": "2026-11-21T00:00:00+00:00",
+    "commit": "0123abcd",
+    "method": "operations",
     "repeats": 20,
+    "warm_up_calls": 3,
+    "clock": "time.perf_counter",
 }
 
 
@@ -58,7 +65,7 @@ def table():
         "mb6_k5 4x4x16->4x4x16 s1 skip": 128.0,
     }
     entries = {key: entry(mean) for key, mean in means.items()}
-    return tables.LatencyTable(entries, {**PROVENANCE, "loop_ms": 1.0})
+    return tables.LatencyTable(entries, {**PROVENANCE, "loop_ms": 1.0}, fixed_ms=0.5)
 
 
 def without(table, *keys):
@@ -85,7 +92,24 @@ def test_costs_stand_where_their_candidates_do(space, table):
     expected = [[16.0, 32.0, 0.0], [64.0, 128.0, 0.0], [64.0, 128.0, 0.0]]
     assert costs.dtype == np.float64
     np.testing.assert_array_equal(costs, expected)
-    assert fixed_ms == 1.0 + 2.0 + 4.0 + 8.0
+    assert fixed_ms == 1.0 + 2.0 + 4.0 + 8.0 + 0.5
+
+
+def test_costs_with_z_are_mean_and_standard_deviations(space, table):
+    costs, fixed_ms = tables.costs(table, space, z=2.0)
+    # every entry has a standard deviation of 0.5
+    expected = [[17.0, 33.0, 0.0], [65.0, 129.0, 0.0], [65.0, 129.0, 0.0]]
+    np.testing.assert_array_equal(costs, expected)
+    assert fixed_ms == 2.0 + 3.0 + 5.0 + 9.0 + 0.5
+
+
+def test_z_needs_standard_deviations(space, table):
+    key = "head 4x4x16->4x4x32"
+    unknown = dataclasses.replace(table.entries[key], std_ms=None)
+    table = tables.LatencyTable({**table.entries, key: unknown}, table.provenance)
+    with pytest.raises(ValueError, match=r"deviation of 'head .* latency.z = 2, its s"):
+        tables.costs(table, space, z=2.0)
+    assert tables.costs(table, space)[1] == 15.0
 
 
 def test_prediction_is_the_sum_of_costs_along_every_path(space, table):
@@ -106,7 +130,7 @@ def test_saved_table_is_loaded_unchanged(table, tmp_path):
     assert tables.load(path) == table
     assert [file.name for file in path.parent.iterdir()] == ["table.json"]
     document = json.loads(path.read_text())
-    assert (document["format"], document["version"]) == ("nas_jax latency table", 1)
+    assert (document["format"], document["version"]) == ("nas_jax latency table", 2)
 
 
 def test_save_does_not_overwrite(table, tmp_path):
@@ -140,8 +164,18 @@ def test_missing_entry_names_key_layer_op_and_command(space, table):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         tables.costs(lacking, space, "pixel.json")
-    with pytest.raises(ValueError, match=r"\(part 3 of 'some'\), got none among 7"):
-        tables.predict_ms(lacking, from_path(space, [0, 1, 2], "some"))
+
+
+def test_prediction_names_all_missing_entries_and_the_command(space, table):
+    keys = ("mb6_k5 4x4x16->4x4x16 s1 skip", "head 4x4x16->4x4x32")
+    message = (
+        "pixel.json: expected an entry for every part of 'some', got none for 2 of "
+        f"them among 6 entries: {keys[0]!r}, {keys[1]!r}; measure them with `nas_jax "
+        "measure EXPERIMENT --also NETWORK --out TABLE.json`"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        network = from_path(space, [0, 1, 1], "some")
+        tables.predict_ms(without(table, *keys), network, "pixel.json")
 
 
 def test_missing_fixed_part_is_named(space, table):
@@ -158,6 +192,9 @@ def test_table_of_another_space_is_recognised(space, table):
         r"example 'stem 8x8x1->8x8x8 s1', and it has for example 'stem 9x9x1->9x9x8 ",
     ):
         tables.costs(other, space, "other.json")
+    size = {**table.provenance, "input_size": 9}
+    with pytest.raises(ValueError, match=r"space, images of side 9 instead of 8: it h"):
+        tables.costs(tables.LatencyTable(other.entries, size), space)
     empty = tables.LatencyTable({}, table.provenance)
     with pytest.raises(
         ValueError, match=r"'mb3_k3 8x8x16->4x4x16 s2'.* among 0 entries"
@@ -196,8 +233,18 @@ MISSING = object()
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("version",), 2, "expected 'version' to be 1, got 2"),
-        (("version",), True, "expected 'version' to be 1, got True"),
+        (("version",), 1, "expected 'version' to be 2, got 1"),
+        (("version",), True, "expected 'version' to be 2, got True"),
+        (("fixed_ms",), MISSING, "expected 'fixed_ms' (a number), got none"),
+        (("fixed_ms",), -0.5, "'fixed_ms' to be finite and 0 or more, got -0.5"),
+        (("validation",), MISSING, "expected 'validation' (an object), got none"),
+        (("validation",), {}, "validation: expected 'networks' (an integer), got none"),
+        (("provenance", "method"), "guess", "operations, networks, imported, got 'gue"),
+        (("provenance", "clock"), None, "expected 'clock' to be a text, got None"),
+        (("provenance", "input_size"), MISSING, "expected 'input_size' (an integer)"),
+        (("entries", "stem", "mean_ms"), 0.0, "finite and above 0, got 0.0"),
+        (("entries", "stem", "q25_ms"), 1.5, "q25_ms <= median_ms <= q75_ms, got [1.5"),
+        (("entries", "stem", "std_ms"), None, "'std_ms' to be a number, got None"),
         (("provenance",), MISSING, "expected 'provenance' (an object), got none"),
         (("entries",), [], "expected 'entries' to be an object, got []"),
         (("provenance", "device"), MISSING, "provenance: expected 'device' (a text)"),
@@ -211,9 +258,9 @@ MISSING = object()
         (("entries", "stem", "mean_ms"), "1", "to be a number, got '1'"),
         (("entries", "stem", "mean_ms"), True, "to be a number, got True"),
         (("entries", "stem", "mean_ms"), None, "to be a number, got None"),
-        (("entries", "stem", "mean_ms"), float("nan"), "finite and 0 or more, got nan"),
+        (("entries", "stem", "mean_ms"), float("nan"), "finite and above 0, got nan"),
         (("entries", "stem", "q75_ms"), float("inf"), "finite and 0 or more, got inf"),
-        (("entries", "stem", "mean_ms"), 10**400, "finite and 0 or more, got 1000"),
+        (("entries", "stem", "mean_ms"), 10**400, "finite and above 0, got 1000"),
         (("entries", "stem", "median_ms"), -1.0, "finite and 0 or more, got -1.0"),
         (("entries", "stem", "count"), 0, "1 or more, got 0"),
         (("entries", "stem", "count"), 2.5, "to be an integer, got 2.5"),
@@ -224,9 +271,11 @@ def test_load_names_the_field_that_is_wrong(tmp_path, path, value, message):
     numbers = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 1.0)
     document = {
         "format": "nas_jax latency table",
-        "version": 1,
+        "version": 2,
         "provenance": dict(PROVENANCE),
+        "fixed_ms": 0.0,
         "entries": {"stem": {**numbers, "count": 3}},
+        "validation": None,
     }
     place = document
     for key in path[:-1]:
@@ -240,3 +289,21 @@ def test_load_names_the_field_that_is_wrong(tmp_path, path, value, message):
     assert "nas_jax measure EXPERIMENT --out TABLE.json" in found
     if len(path) == 3:
         assert "entry 'stem'" in found
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "litert"])
+def test_shipped_cpu_tables_price_every_published_network_of_imagenet(runtime):
+    table = tables.load(
+        shipped.folder("latency_tables") / f"imagenet_mobile_cpu_{runtime}.json"
+    )
+    tables.costs(table, imagenet_mobile())
+    names = [name for name in published.NAMES if name != "proxyless_cifar"]
+    latencies = [tables.predict_ms(table, published.get(name)) for name in names]
+    assert len(latencies) == 6 and min(latencies) > 0
+    validation = table.validation
+    assert validation["networks"] == 60 and validation["kendall_tau"] > 0.95
+    assert (
+        validation["within_5_percent"] > 0.8 and validation["within_10_percent"] > 0.95
+    )
+    assert validation["rmse_ms"] < 0.03 * validation["mean_ms"]
+    assert validation["std_ms"] > 0.3 * validation["mean_ms"]

@@ -15,22 +15,35 @@ from nas_jax import objective, ops
 from nas_jax.base import Images, PyTree
 from nas_jax.batches import Batch
 from nas_jax.bench import programs
-from nas_jax.parts import Part
-from nas_jax.space import SearchSpace
+from nas_jax.space import LayerSpec, SearchSpace
+from nas_jax.supernet import paths
 
 
-def parts(searched: SearchSpace) -> dict[str, Part]:
-    """All parts: fixed ones by name, candidates by layer and place in its list."""
-    layers = {
-        _name(index, place): layer.block(op)
-        for index, layer in enumerate(searched.layers)
-        for place, op in enumerate(layer.candidates)
-    }
-    return {**searched.fixed, **layers}
+def shapes(searched: SearchSpace) -> tuple[PyTree, PyTree]:
+    """Shapes of the parameters and of the batch statistics.
+
+    Fixed parts by name; under "layers", for each run of R equal layers, a list with one
+    tree per candidate, its arrays `[R ...]`.
+    """
+    found = []
+    for kind in (0, 1):
+        tree = {name: ops.shapes(part)[kind] for name, part in searched.fixed.items()}
+        tree["layers"] = [
+            [
+                _times(ops.shapes(layer.block(op))[kind], len(run))
+                for op in layer.candidates
+            ]
+            for run in searched.runs
+            for layer in [searched.layers[run.start]]
+        ]
+        found.append(tree)
+    return found[0], found[1]
 
 
-def _name(layer: int, place: int) -> str:
-    return f"layer_{layer}_{place}"
+def _times(tree: PyTree, count: int) -> PyTree:
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), tree
+    )
 
 
 def forward(
@@ -42,23 +55,26 @@ def forward(
 ) -> tuple[jax.Array, PyTree]:
     """Logits `[B classes]` with every layer sum_k p_k o_k(x), and the new statistics.
 
-    `params` and `batch_stats` are by the names of `parts`; `probs` holds one weight per
-    candidate for each layer.
+    `params` and `batch_stats` are as `shapes` tells; `probs` holds for each run the
+    weights `[R N]` of its layers' candidates.
     """
-    own, new_stats = parts(searched), {}
 
-    def run(name: str, x: jax.Array) -> jax.Array:
-        y, new_stats[name] = ops.apply(
-            own[name], params[name], batch_stats[name], x, True
-        )
-        return y
+    def weighted_sum(
+        layer: LayerSpec, x: jax.Array, operand: Any
+    ) -> tuple[jax.Array, PyTree]:
+        own_params, own_stats, weights = operand
+        total, new_stats = jnp.zeros(()), []
+        for k, op in enumerate(layer.candidates):
+            y, stats = ops.apply(layer.block(op), own_params[k], own_stats[k], x, True)
+            total += weights[k] * y
+            new_stats.append(stats)
+        return total, new_stats
 
-    def layer(index: int, x: jax.Array) -> jax.Array:
-        outputs = (run(_name(index, place), x) for place in range(len(probs[index])))
-        weighted = map(jnp.multiply, probs[index], outputs)
-        return functools.reduce(jnp.add, weighted)
-
-    return searched.forward(run, layer, jnp.asarray(images)), new_stats
+    operands = list(zip(params["layers"], batch_stats["layers"], probs, strict=True))
+    logits, new_stats, layers = paths.through_layers(
+        searched, params, batch_stats, images, weighted_sum, operands, train=True
+    )
+    return logits, {**new_stats, "layers": layers}
 
 
 @functools.cache
@@ -78,14 +94,11 @@ def program(searched: SearchSpace, images: int) -> programs.Program:
         updates, opt = tx.update(grads, opt, params)
         return optax.apply_updates(params, updates), new_stats, opt
 
-    shapes = {name: ops.shapes(part) for name, part in parts(searched).items()}
-    params, batch_stats = (
-        {name: both[index] for name, both in shapes.items()} for index in (0, 1)
-    )
+    params, batch_stats = shapes(searched)
     state = (params, batch_stats, jax.eval_shape(tx.init, params))
     probs = [
-        jax.ShapeDtypeStruct((len(layer.candidates),), jnp.float32)
-        for layer in searched.layers
+        jax.ShapeDtypeStruct((len(run), len(candidates)), jnp.float32)
+        for run, candidates in zip(searched.runs, params["layers"], strict=True)
     ]
     batch = programs.batch_shapes(searched, images)
     return programs.compiled(jax.jit(step, donate_argnums=0), state, probs, batch)

@@ -1,21 +1,12 @@
 """Latency on the CPU of this machine, in ONNX Runtime.
 
-Every part of a space becomes a real graph (batch normalisation folded) and is timed
-alone. At microseconds a call has costs that a whole network pays only once: entering
-the runtime, reading the input and writing the output in plain layout (ONNX Runtime
-computes in a blocked one). They are measured with Identity graphs, which only copy, and
-taken off each part:
-
-    overhead(part) = identity(input shape) + identity(output shape) - identity(1 number)
-
-so that the call itself is counted once. A part runs in a loop, with its weights in
-cache: the sum over parts fits networks that stay in cache and falls short for others.
+Every part becomes a real graph with batch normalisation folded in. ONNX Runtime
+computes in a blocked layout: reading the input and writing the output copy.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
 
 # Official wheels send usage events over the network unless this is set before import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -24,14 +15,12 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from nas_jax import onnx_graph, provenance, tables
+from nas_jax import network, onnx_graph, provenance
+from nas_jax.architecture import Architecture
 from nas_jax.config import LatencyConfig
 from nas_jax.measure import timing
+from nas_jax.measure.device import Device
 from nas_jax.parts import Part
-from nas_jax.space import SearchSpace
-
-_CALL = (1,)
-"""Shape of an Identity graph that costs no more than the call."""
 
 
 def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
@@ -83,39 +72,33 @@ def run(model: onnx.ModelProto, images: np.ndarray, batch: int = 250) -> np.ndar
     return np.concatenate(pieces)
 
 
-def measure_table(
-    space: SearchSpace,
-    config: LatencyConfig,
-    progress: timing.Progress | None = None,
-    spread_s: float = timing.SPREAD_S,
-) -> tables.LatencyTable:
-    """Measures every part that a table of `space` needs.
-
-    An entry is net of the overhead; its mean, spread and count are over the fastest
-    quarter of the rounds, its quartiles over all. Raises `ValueError` for a part whose
-    time cannot be told from its overhead.
-    """
+def device(config: LatencyConfig) -> Device:
+    """ONNX Runtime on this CPU, for `operations` and `networks`."""
     rng = np.random.default_rng(0)
-    models: dict[str, onnx.ModelProto] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    parts = tables.required_parts(space)
-    for part in parts:
-        models[part.key] = onnx_graph.part(part, *onnx_graph.random_weights(part, rng))
-        shapes[part.key] = (config.batch, *onnx_graph.input_shape(part))
-    for shape in {_CALL, *(shape for part in parts for shape in _ends(part))}:
-        models[_identity(shape)] = onnx_graph.identity(shape)
-        shapes[_identity(shape)] = (config.batch, *shape)
-    times = time_models(
-        models,
-        shapes,
-        threads=config.threads,
-        repeats=config.repeats,
-        loop_ms=config.loop_ms,
-        spread_s=spread_s,
-        progress=progress,
+    # networks share what they draw, as they share the parts of a space
+    draw = functools.cache(lambda part: onnx_graph.random_weights(part, rng))
+
+    def call(model: onnx.ModelProto, shape: tuple[int, ...]) -> timing.Call:
+        return _call(session(model, config.threads), (config.batch, *shape), rng)
+
+    def of_part(part: Part) -> timing.Call:
+        return call(onnx_graph.part(part, *draw(part)), onnx_graph.input_shape(part))
+
+    def of_network(architecture: Architecture) -> timing.Call:
+        params, batch_stats = network.assemble_parts(
+            architecture, [draw(part) for part in architecture.parts]
+        )
+        model = onnx_graph.network(architecture, params, batch_stats)
+        return call(model, onnx_graph.input_shape(architecture.stem))
+
+    return Device(
+        name=provenance.device(),
+        runtime="onnxruntime",
+        version=onnxruntime.__version__,
+        part=of_part,
+        network=of_network,
+        copy=lambda shape: call(onnx_graph.identity(shape), shape),
     )
-    entries = {part.key: _entry(part, times) for part in parts}
-    return tables.LatencyTable(entries, _provenance(config, spread_s))
 
 
 def measure_networks(
@@ -184,50 +167,5 @@ def _call(
     return lambda: runtime.run_with_iobinding(binding)
 
 
-def _ends(part: Part) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return onnx_graph.input_shape(part), onnx_graph.output_shape(part)
-
-
 def _identity(shape: tuple[int, ...]) -> str:
     return f"identity {shape}"
-
-
-def _entry(part: Part, times: Mapping[str, np.ndarray]) -> tables.Entry:
-    # One number per shape, not round by round: a disturbed round of an Identity graph
-    # would otherwise reach every part of that shape.
-    source, result, call = (
-        timing.steady(times[_identity(shape)]) for shape in (*_ends(part), _CALL)
-    )
-    overhead = source + result - call
-    rounds = times[part.key] - overhead
-    kept, (q25, median, q75) = timing.fastest(rounds), timing.quartiles(rounds)
-    if min(kept.mean(), q25) <= 0:
-        raise ValueError(
-            f"latency of {part.key!r}: expected more than the {overhead:.6f} ms of its "
-            f"Identity graphs, got {timing.steady(times[part.key]):.6f} ms; raise "
-            "latency.batch or latency.repeats"
-        )
-    return tables.Entry(
-        mean_ms=float(kept.mean()),
-        std_ms=float(kept.std(ddof=1)),
-        median_ms=median,
-        q25_ms=q25,
-        q75_ms=q75,
-        count=len(kept),
-    )
-
-
-def _provenance(config: LatencyConfig, spread_s: float) -> dict[str, Any]:
-    return {
-        "device": provenance.device(),
-        "runtime": config.runtime,
-        "runtime_version": onnxruntime.__version__,
-        "threads": config.threads,
-        "batch": config.batch,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "repeats": config.repeats,
-        "loop_ms": config.loop_ms,
-        "spread_s": spread_s,
-        "mean": "fastest quarter of the rounds",
-        "subtracts": "identity",
-    }

@@ -20,51 +20,64 @@ import numpy as np
 
 # Wraps the rounds like tqdm: progress(iterable, total=..., desc=...).
 Progress = Callable[..., Iterable[Any]]
+Call = Callable[[], None]
 
 SPREAD_S = 6.0
 """Seconds that all rounds together take, at least, by default."""
 
-_PASSES = 5
-_WARMUP_CALLS = 3
+PASSES = 5
+WARM_UP_CALLS = 3
 
 
 def time_calls(
-    calls: Mapping[str, Callable[[], None]],
+    calls: Mapping[str, Call],
     *,
     repeats: int,
     loop_ms: float,
     spread_s: float = SPREAD_S,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """Milliseconds per call, Float `[repeats]`: one value per round.
+    """Milliseconds per call, Float `[repeats]`: one value per round of `rounds`."""
+    found: Iterable[dict[str, float]] = rounds(
+        calls, repeats=repeats, loop_ms=loop_ms, spread_s=spread_s
+    )
+    if progress is not None:
+        found = progress(found, total=repeats, desc="measuring latency")
+    kept = list(found)
+    return {name: np.array([row[name] for row in kept]) for name in calls}
 
-    A value is the best of five or more loops of at least `loop_ms`, per call: a round
-    lasts `spread_s / repeats` or five passes, whichever is longer. The garbage
+
+def rounds(
+    calls: Mapping[str, Call],
+    *,
+    repeats: int,
+    loop_ms: float,
+    spread_s: float = SPREAD_S,
+    passes: int = PASSES,
+) -> Iterator[dict[str, float]]:
+    """Milliseconds per call of every round.
+
+    A value is the best of `passes` or more loops of at least `loop_ms`, per call: a
+    round lasts `spread_s / repeats` or so many passes, whichever is longer. The garbage
     collector is off meanwhile.
     """
-    times: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffle = list(calls), random.Random(0).shuffle
-    rounds: Iterable[int] = range(repeats)
-    if progress is not None:
-        rounds = progress(rounds, total=repeats, desc="measuring latency")
     with no_garbage_collection():
         loops = {name: _loop_count(call, loop_ms) for name, call in calls.items()}
         start = time.perf_counter()
-        for index in rounds:
+        for index in range(repeats):
             best = dict.fromkeys(calls, math.inf)
             end = start + (index + 1) * spread_s / repeats
-            passes = 0
-            while passes < _PASSES or time.perf_counter() < end:
-                passes += 1
+            done = 0
+            while done < passes or time.perf_counter() < end:
+                done += 1
                 shuffle(order)
                 for name in order:
                     # the call before this one left its own data in the caches
                     elapsed_ms(calls[name], 1)
                     elapsed = elapsed_ms(calls[name], loops[name])
                     best[name] = min(best[name], elapsed / loops[name])
-            for name, value in best.items():
-                times[name].append(value)
-    return {name: np.array(values) for name, values in times.items()}
+            yield best
 
 
 def fastest(times: np.ndarray) -> np.ndarray:
@@ -100,7 +113,7 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def elapsed_ms(call: Callable[[], None], count: int) -> float:
+def elapsed_ms(call: Call, count: int) -> float:
     """Milliseconds of so many calls."""
     start = time.perf_counter()
     for _ in range(count):
@@ -108,9 +121,9 @@ def elapsed_ms(call: Callable[[], None], count: int) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def _loop_count(call: Callable[[], None], loop_ms: float) -> int:
+def _loop_count(call: Call, loop_ms: float) -> int:
     """Calls that together last at least `loop_ms`; warms up on the way."""
-    elapsed_ms(call, _WARMUP_CALLS)
+    elapsed_ms(call, WARM_UP_CALLS)
     count = 1
     while (elapsed := elapsed_ms(call, count)) < loop_ms:
         growth = 1.1 * loop_ms / max(elapsed, 1e-6)

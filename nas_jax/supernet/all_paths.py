@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from nas_jax.base import Images, Logits, Path, PyTree
 from nas_jax.space import LayerSpec, SearchSpace
 from nas_jax.supernet import paths, storage
+from nas_jax.supernet.branches import switch
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -37,28 +38,24 @@ def full_op(
 
 def _full_forward(layer: LayerSpec, gates: Any, i: Any, table: Any, x: Array) -> Any:
     # the gates' value is onehot(i) by construction
-    y, moments = paths.run_active(layer, i, table[i], x)
-    return y, (gates, i, table, x, y, moments)
-
-
-def _no_gradient(row: Array, x: Array, dy: Array) -> Array:
-    del row, x
-    return jnp.zeros((), dy.dtype)
+    y, kept, moments = paths.run(layer, i, table[i], x)
+    return y, (gates, i, table, x, kept, moments)
 
 
 def _full_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
-    gates, i, table, x, y, moments = residuals
-    blocks = storage.blocks_of(layer)
-    dx = paths.pull_back_active(layer, i, table[i], moments, x, dy)
+    gates, i, table, x, kept, moments = residuals
+    dx, gate = switch(layer, "pull_back_input", i, table[i], moments, x, kept, dy)
+
     # A loop holds one candidate's memory at a time; unrolled, the compiler may overlap
     # them. The active one is known already.
-    branches = [*map(paths.gate_gradient, blocks), _no_gradient]
-
     def other(k: Array) -> Array:
-        branch = jnp.where(k == i, len(blocks), k)
-        return lax.switch(branch, branches, table[k], x, dy)
+        return lax.cond(
+            k == i,
+            lambda: gate,
+            lambda: jnp.vdot(dy, paths.run(layer, k, table[k], x)[0]),
+        )
 
-    dgates = lax.map(other, jnp.arange(len(blocks))).at[i].set(jnp.vdot(dy, y))
+    dgates = lax.map(other, jnp.arange(len(layer.candidates)))
     return dgates.astype(gates.dtype), None, jnp.zeros_like(table), dx
 
 
@@ -79,14 +76,18 @@ def apply_full(
     gradient, in the memory of one path. Batch normalisation uses the batch; running
     statistics stay as they are.
     """
-    rows = storage.rows_of(space, path)
 
-    def all_paths(index: int, x: Array) -> Array:
-        layer = space.layers[index]
+    def all_paths(layer: LayerSpec, x: Array, operand: Any) -> tuple[Array, None]:
+        layer_gates, i, table = operand
         columns = jnp.array([space.candidates.index(op) for op in layer.candidates])
-        table = params["layers"][index]
-        return full_op(layer, gates[index, columns], rows[index], table, x)
+        return full_op(layer, layer_gates[columns], i, table, x), None
 
+    by_run = (
+        storage.by_run(space, gates),
+        storage.by_run(space, storage.rows_of(space, path)),
+        params["layers"],
+    )
+    operands = list(zip(*by_run, strict=True))
     return paths.through_layers(
-        space, params, batch_stats, images, all_paths, train=True
+        space, params, batch_stats, images, all_paths, operands, train=True
     )[0]

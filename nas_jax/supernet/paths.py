@@ -1,10 +1,10 @@
 """Forward and backward passes of the supernet along sampled paths.
 
 One path costs one path: `lax.switch` picks the candidate, and the backward pass
-switches again and runs the candidate once more inside the branch, because a switch
-under autodiff would keep residuals of every branch. The second run takes the batch's
-moments from the first, so that no sum over the batch is made twice; inputs, outputs and
-moments are all that is kept.
+switches again and runs what it needs of the candidate once more inside the branch,
+because a switch under autodiff would keep residuals of every branch. Inputs, what the
+last batch normalisation reads, and the batch's moments are all that is kept. Equal
+layers in a row are scanned, so that the compiled step contains their code once.
 """
 
 import functools
@@ -19,103 +19,29 @@ from jaxtyping import Array, Float, Int
 from nas_jax import ops
 from nas_jax.base import Images, Logits, PyTree
 from nas_jax.gates import PathPair
-from nas_jax.parts import Block
 from nas_jax.space import LayerSpec, SearchSpace
-from nas_jax.supernet import storage
-
-Branch = Callable[..., Any]
-
-
-# Branches are cached and jitted so that each is traced once, however many switches
-# it stands in.
-
-
-@functools.cache
-def first_run(block: Block, stats_size: int) -> Branch:
-    """Runs one candidate: (row, stats, x) -> (y, new stats, moments)."""
-
-    @jax.jit
-    def run(row: Array, stats: Array, x: Array) -> tuple[Array, Array, Array]:
-        shapes, stats_shapes = ops.shapes(block)
-        y, new_stats, moments = ops.apply_once(
-            block,
-            storage.unravel(row, shapes),
-            storage.unravel(stats, stats_shapes),
-            x,
-        )
-        return (
-            y,
-            storage.ravel(new_stats, stats_size),
-            storage.ravel(moments, stats_size),
-        )
-
-    return run
-
-
-@functools.cache
-def second_run(block: Block) -> Branch:
-    """Runs it again at known moments: (row, moments, x) -> y."""
-
-    @jax.jit
-    def run(row: Array, moments: Array, x: Array) -> Array:
-        shapes, stats_shapes = ops.shapes(block)
-        return ops.apply_again(
-            block,
-            storage.unravel(row, shapes),
-            _zeros(stats_shapes),
-            storage.unravel(moments, ops.moments_shapes(block)),
-            x,
-        )
-
-    return run
-
-
-@functools.cache
-def batch_run(block: Block) -> Branch:
-    """Runs one candidate, running statistics aside: (row, x) -> y."""
-
-    @jax.jit
-    def run(row: Array, x: Array) -> Array:
-        shapes, stats_shapes = ops.shapes(block)
-        params = storage.unravel(row, shapes)
-        return ops.apply_once(block, params, _zeros(stats_shapes), x)[0]
-
-    return run
-
-
-def _zeros(shapes: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+from nas_jax.supernet import packing, storage
+from nas_jax.supernet.branches import switch
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def mixed_op(
     layer: LayerSpec, i: Array, row: Array, stats: Array, x: Array
 ) -> tuple[Array, Array]:
-    """Output and new batch statistics of candidate `i`; keeps its input and moments."""
+    """Output and new batch statistics of candidate `i`."""
     return _mixed_forward(layer, i, row, stats, x)[0]
 
 
 def _mixed_forward(
     layer: LayerSpec, i: Array, row: Array, stats: Array, x: Array
 ) -> Any:
-    branches = [first_run(block, stats.size) for block in storage.blocks_of(layer)]
-    y, new_stats, moments = lax.switch(i, branches, row, stats, x)
-    return (y, new_stats), (i, row, moments, x)
+    y, kept, new_stats, moments = switch(layer, "first", i, row, stats, x)
+    return (y, new_stats), (i, row, moments, x, kept)
 
 
 def _mixed_backward(layer: LayerSpec, residuals: Any, cotangents: Any) -> Any:
-    i, row, moments, x = residuals
-
-    def pull_back(block: Block) -> Branch:
-        run = second_run(block)
-
-        def back(row: Array, moments: Array, x: Array, dy: Array) -> Any:
-            return jax.vjp(lambda row, x: run(row, moments, x), row, x)[1](dy)
-
-        return back
-
-    branches = [pull_back(block) for block in storage.blocks_of(layer)]
-    drow, dx = lax.switch(i, branches, row, moments, x, cotangents[0])
+    i, row, moments, x, kept = residuals
+    drow, dx = switch(layer, "pull_back", i, row, moments, x, kept, cotangents[0])
     return None, drow, jnp.zeros_like(moments), dx
 
 
@@ -143,57 +69,37 @@ def _two_path_forward(
     layer: LayerSpec, gates: Any, pair: Any, rows: Any, x: Array
 ) -> Any:
     # the gates' value is (1, 0) by construction
-    y, moments = run_active(layer, pair[0], rows[0], x)
-    return y, (gates, pair, rows, x, y, moments)
+    y, kept, moments = run(layer, pair[0], rows[0], x)
+    return y, (gates, pair, rows, x, kept, moments)
 
 
-def run_active(layer: LayerSpec, i: Array, row: Array, x: Array) -> tuple[Array, Array]:
-    """Output and moments of candidate `i`, running statistics aside."""
-    blocks = storage.blocks_of(layer)
-    size = max(storage.size(ops.shapes(block)[1]) for block in blocks)
+def run(layer: LayerSpec, i: Array, row: Array, x: Array) -> tuple[Array, Array, Array]:
+    """Output of candidate `i`, what is kept of it, and its moments.
 
-    def run(block: Block) -> Branch:
-        first = first_run(block, size)
-        return lambda row, x: first(row, jnp.zeros((size,), row.dtype), x)[::2]
-
-    return lax.switch(i, [run(block) for block in blocks], row, x)
-
-
-def pull_back_active(
-    layer: LayerSpec, i: Array, row: Array, moments: Array, x: Array, dy: Array
-) -> Array:
-    """dL/dx through candidate `i`; weights get no gradient."""
-
-    def pull_back(block: Block) -> Branch:
-        run = second_run(block)
-
-        def back(row: Array, moments: Array, x: Array, dy: Array) -> Array:
-            return jax.vjp(lambda x: run(row, moments, x), x)[1](dy)[0]
-
-        return back
-
-    branches = [pull_back(block) for block in storage.blocks_of(layer)]
-    return lax.switch(i, branches, row, moments, x, dy)
-
-
-def gate_gradient(block: Block) -> Branch:
-    """<dL/dy, o(x)>, nothing kept."""
-    if block.op.kind == "zero":
-        return lambda row, x, dy: jnp.zeros((), dy.dtype)
-    run = batch_run(block)
-    return lambda row, x, dy: jnp.vdot(dy, run(row, x))
+    Running statistics are not touched.
+    """
+    packed = [packing.packing(layer, op) for op in layer.candidates]
+    longest = max(packing.row_size(one, batch_stats=True) for one in packed)
+    stats = jnp.zeros((longest,), row.dtype)
+    y, kept, _, moments = switch(layer, "first", i, row, stats, x)
+    return y, kept, moments
 
 
 def _two_path_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
-    gates, pair, rows, x, y, moments = residuals
-    dx = pull_back_active(layer, pair[0], rows[0], moments, x, dy)
-    inactive = [gate_gradient(block) for block in storage.blocks_of(layer)]
-    inactive_gate = lax.switch(pair[1], inactive, rows[1], x, dy)
-    dgates = jnp.stack([jnp.vdot(dy, y), inactive_gate]).astype(gates.dtype)
+    gates, pair, rows, x, kept, moments = residuals
+    dx, active_gate = switch(
+        layer, "pull_back_input", pair[0], rows[0], moments, x, kept, dy
+    )
+    inactive_gate = jnp.vdot(dy, run(layer, pair[1], rows[1], x)[0])
+    dgates = jnp.stack([active_gate, inactive_gate]).astype(gates.dtype)
     return dgates, None, jax.tree.map(jnp.zeros_like, rows), dx
 
 
 two_path_op.defvjp(_two_path_forward, _two_path_backward)
+
+
+RunLayer = Callable[..., tuple[Array, Any]]
+"""(layer, x, what belongs to it) -> (y, what comes out beside it)."""
 
 
 def through_layers(
@@ -201,19 +107,42 @@ def through_layers(
     fixed: PyTree,
     fixed_stats: PyTree,
     images: Images,
-    layer_fn: Callable[[int, Array], Array],
+    run_layer: RunLayer,
+    operands: list[Any],
     *,
     train: bool,
-) -> tuple[Logits, PyTree]:
-    """Fixed parts around the searchable layers, as the space puts them together."""
-    new_stats = {}
+) -> tuple[Logits, PyTree, list[Any]]:
+    """Fixed parts around the searchable layers, as the space puts them together.
 
-    def run(name: str, x: Array) -> Array:
+    `operands` holds for each run of equal layers what `run_layer` gets, with a leading
+    axis for the layers of the run. Returns the logits, the new statistics of the fixed
+    parts, and what comes out of the layers in the same form.
+    """
+    new_stats = {}
+    out: list[Any] = [None] * len(space.runs)
+
+    def run_fixed(name: str, x: Array) -> Array:
         part = space.fixed[name]
         y, new_stats[name] = ops.apply(part, fixed[name], fixed_stats[name], x, train)
         return y
 
-    return space.forward(run, layer_fn, jnp.asarray(images)), new_stats
+    def run_equal(place: int, x: Array) -> Array:
+        layer = space.layers[space.runs[place].start]
+
+        def body(x: Array, operand: Any) -> tuple[Array, Any]:
+            y, beside = run_layer(layer, x, operand)
+            return (x + y if layer.shortcut else y), beside
+
+        if len(space.runs[place]) > 1:
+            x, out[place] = lax.scan(body, x, operands[place])
+        else:
+            only = jax.tree.map(lambda array: array[0], operands[place])
+            x, beside = body(x, only)
+            out[place] = jax.tree.map(lambda array: array[None], beside)
+        return x
+
+    logits = space.forward(run_fixed, run_equal, jnp.asarray(images))
+    return logits, new_stats, out
 
 
 def apply(
@@ -232,20 +161,21 @@ def apply(
       rows: Int `[L]`, from `rows_of(space, path)`.
       images: Float `[B H W C]`, normalised.
     """
-    layer_stats: dict[int, Array] = {}
 
-    def one_path(index: int, x: Array) -> Array:
-        row, stats = sampled["layers"][index], sampled_stats["layers"][index]
-        y, layer_stats[index] = mixed_op(
-            space.layers[index], rows[index], row, stats, x
-        )
-        return y
+    def one_path(layer: LayerSpec, x: Array, operand: Any) -> tuple[Array, Array]:
+        return mixed_op(layer, *operand, x)
 
-    logits, new_stats = through_layers(
-        space, sampled, sampled_stats, images, one_path, train=True
+    by_run = storage.by_run(space, rows), sampled["layers"], sampled_stats["layers"]
+    logits, new_stats, out = through_layers(
+        space,
+        sampled,
+        sampled_stats,
+        images,
+        one_path,
+        list(zip(*by_run, strict=True)),
+        train=True,
     )
-    in_order = [layer_stats[index] for index in range(len(space.layers))]
-    return logits, {**new_stats, "layers": in_order}
+    return logits, {**new_stats, "layers": out}
 
 
 def apply_two_path(
@@ -262,11 +192,18 @@ def apply_two_path(
     running statistics stay as they are.
     """
     active, inactive = (storage.rows_of(space, path) for path in pair)
-    first, second = storage.gather(params, active), storage.gather(params, inactive)
+    by_run = (
+        storage.by_run(space, gates),
+        storage.by_run(space, jnp.stack([active, inactive], 1)),
+        storage.gather(params, active)["layers"],
+        storage.gather(params, inactive)["layers"],
+    )
 
-    def two_path(index: int, x: Array) -> Array:
-        indices = jnp.stack([active[index], inactive[index]])
-        rows = (first["layers"][index], second["layers"][index])
-        return two_path_op(space.layers[index], gates[index], indices, rows, x)
+    def two_path(layer: LayerSpec, x: Array, operand: Any) -> tuple[Array, None]:
+        gate, indices, first, second = operand
+        return two_path_op(layer, gate, indices, (first, second), x), None
 
-    return through_layers(space, params, batch_stats, images, two_path, train=True)[0]
+    operands = list(zip(*by_run, strict=True))
+    return through_layers(
+        space, params, batch_stats, images, two_path, operands, train=True
+    )[0]

@@ -1,8 +1,8 @@
 """How the parameters of all candidates are stored.
 
-Per searchable layer a table with one row per candidate, parameters raveled and padded
-to the longest. `gather` takes the rows of the sampled candidates out, `scatter` puts
-them back; `candidate` and `extract` are the ways out for everybody else.
+Per run of R equal layers a table `[R N P]` with one row per layer and candidate
+(`packing`). `gather` takes the rows of the sampled candidates out, `scatter` puts them
+back; `candidate` and `extract` are the ways out for everybody else.
 """
 
 import functools
@@ -18,53 +18,65 @@ from jaxtyping import Array, Float, Int
 from nas_jax import ops
 from nas_jax.architecture import Architecture, path_of
 from nas_jax.base import Path, PRNGKey, PyTree
-from nas_jax.parts import Block, OpSpec
-from nas_jax.space import LayerSpec, SearchSpace
+from nas_jax.parts import OpSpec
+from nas_jax.space import SearchSpace
+from nas_jax.supernet import packing
 
 
-def size(shapes: PyTree) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+def _table(
+    space: SearchSpace, run: range, trees: list[list[PyTree]], *, batch_stats: bool
+) -> Float[Array, "R N P"]:
+    """The table of a run from the trees of its layers' candidates."""
+    layer = space.layers[run.start]
+    packed = [packing.packing(layer, op) for op in layer.candidates]
+    longest = max(packing.row_size(one, batch_stats=batch_stats) for one in packed)
+    return jnp.stack(
+        [
+            jnp.stack(
+                [
+                    packing.pack(one, tree, longest, batch_stats=batch_stats)
+                    for one, tree in zip(packed, candidates, strict=True)
+                ]
+            )
+            for candidates in trees
+        ]
+    )
 
 
-def blocks_of(layer: LayerSpec) -> list[Block]:
-    return [layer.block(op) for op in layer.candidates]
+def _place(space: SearchSpace, layer: int) -> tuple[int, int]:
+    """Run of a layer, and its place there."""
+    for index, run in enumerate(space.runs):
+        if layer in run:
+            return index, layer - run.start
+    raise IndexError(f"layer {layer}: expected one of {len(space.layers)}")
 
 
-def ravel(tree: PyTree, size: int) -> Float[Array, "P"]:
-    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
-    flat = jnp.concatenate(leaves) if leaves else jnp.zeros((0,))
-    return jnp.pad(flat, (0, size - flat.size))
-
-
-def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
-    leaves, structure = jax.tree.flatten(shapes)
-    ends = np.cumsum([leaf.size for leaf in leaves])
-    starts = ends - [leaf.size for leaf in leaves]
-    values = [
-        row[start:end].reshape(leaf.shape)
-        for leaf, start, end in zip(leaves, starts, ends, strict=True)
-    ]
-    return jax.tree.unflatten(structure, values)
-
-
-def _table(trees: list[PyTree]) -> Float[Array, "N P"]:
-    longest = max(size(tree) for tree in trees)
-    return jnp.stack([ravel(tree, longest) for tree in trees])
+def by_run(space: SearchSpace, array: Array) -> list[Array]:
+    """An array `[L ...]` cut into those of the runs, `[R ...]` each."""
+    return [array[run.start : run.stop] for run in space.runs]
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, space: SearchSpace) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics of all candidates."""
     fixed = space.fixed
-    blocks = [blocks_of(layer) for layer in space.layers]
+    blocks = [[layer.block(op) for op in layer.candidates] for layer in space.layers]
     made = iter(ops.init_all(key, [*fixed.values(), *itertools.chain(*blocks)]))
     params: dict[str, Any] = {}
     batch_stats: dict[str, Any] = {}
     for name in fixed:
         params[name], batch_stats[name] = next(made)
     layers = [[next(made) for _ in candidates] for candidates in blocks]
-    params["layers"] = [_table([one for one, _ in layer]) for layer in layers]
-    batch_stats["layers"] = [_table([one for _, one in layer]) for layer in layers]
+    for kind, tree in enumerate((params, batch_stats)):
+        tree["layers"] = [
+            _table(
+                space,
+                run,
+                [[one[kind] for one in layers[layer]] for layer in run],
+                batch_stats=bool(kind),
+            )
+            for run in space.runs
+        ]
     return params, batch_stats
 
 
@@ -74,12 +86,17 @@ def insert(
     layer: int,
     op: OpSpec,
     values: PyTree,
+    *,
+    batch_stats: bool,
 ) -> PyTree:
     """`tree` (parameters or batch statistics) with one candidate's values replaced."""
+    run, place = _place(space, layer)
     row = space.layers[layer].candidates.index(op)
-    table = tree["layers"][layer]
+    packed = packing.packing(space.layers[layer], op)
     layers = list(tree["layers"])
-    layers[layer] = table.at[row].set(ravel(values, table.shape[1]))
+    longest = layers[run].shape[-1]
+    values = packing.pack(packed, values, longest, batch_stats=batch_stats)
+    layers[run] = layers[run].at[place, row].set(values)
     return {**tree, "layers": layers}
 
 
@@ -87,13 +104,21 @@ def candidate(
     space: SearchSpace, params: PyTree, batch_stats: PyTree, layer: int, op: OpSpec
 ) -> tuple[PyTree, PyTree]:
     """Parameters and batch statistics of one candidate, as `ops.init` would give."""
-    block = space.layers[layer].block(op)
-    row = space.layers[layer].candidates.index(op)
-    shapes, stats_shapes = ops.shapes(block)
     return (
-        unravel(params["layers"][layer][row], shapes),
-        unravel(batch_stats["layers"][layer][row], stats_shapes),
+        _candidate(space, params, layer, op, batch_stats=False),
+        _candidate(space, batch_stats, layer, op, batch_stats=True),
     )
+
+
+def _candidate(
+    space: SearchSpace, tree: PyTree, layer: int, op: OpSpec, *, batch_stats: bool
+) -> PyTree:
+    spec = space.layers[layer]
+    run, place = _place(space, layer)
+    row = tree["layers"][run][place, spec.candidates.index(op)]
+    shapes = ops.shapes(spec.block(op))[batch_stats]
+    packed = packing.packing(spec, op)
+    return packing.unpack(packed, row, shapes, batch_stats=batch_stats)
 
 
 def extract(
@@ -120,13 +145,17 @@ def select(
 
     Every candidate that stays keeps its values; rows shorten to the longest one left.
     """
-    layers = []
-    for before, after, table in zip(
-        space.layers, smaller.layers, tree["layers"], strict=True
-    ):
-        rows = [before.candidates.index(op) for op in after.candidates]
-        owned = [ops.shapes(block)[batch_stats] for block in blocks_of(after)]
-        layers.append(table[jnp.array(rows), : max(map(size, owned))])
+
+    def kept(layer: int) -> list[PyTree]:
+        return [
+            _candidate(space, tree, layer, op, batch_stats=batch_stats)
+            for op in smaller.layers[layer].candidates
+        ]
+
+    layers = [
+        _table(smaller, run, [kept(layer) for layer in run], batch_stats=batch_stats)
+        for run in smaller.runs
+    ]
     return {**tree, "layers": layers}
 
 
@@ -143,20 +172,35 @@ def rows_of(space: SearchSpace, path: Path) -> Int[Array, "L"]:
 
 
 def gather(tree: PyTree, rows: Int[Array, "L"]) -> PyTree:
-    """The same tree with each layer's table replaced by its sampled row."""
+    """The same tree with each run's table `[R N P]` replaced by its rows `[R P]`."""
     layers = [
-        lax.dynamic_index_in_dim(table, rows[index], keepdims=False)
-        for index, table in enumerate(tree["layers"])
+        jnp.concatenate(
+            [
+                lax.dynamic_slice(table, (place, row, 0), (1, 1, table.shape[2]))[0]
+                for place, row in enumerate(own)
+            ]
+        )
+        for table, own in zip(tree["layers"], _rows_by_table(tree, rows), strict=True)
     ]
     return {**tree, "layers": layers}
 
 
 def scatter(tree: PyTree, sampled: PyTree, rows: Int[Array, "L"]) -> PyTree:
     """Puts what `gather` took out, now updated, back into the tables."""
-    layers = [
-        lax.dynamic_update_index_in_dim(table, row, rows[index], 0)
-        for index, (table, row) in enumerate(
-            zip(tree["layers"], sampled["layers"], strict=True)
-        )
-    ]
+    layers = []
+    for table, new, own in zip(
+        tree["layers"], sampled["layers"], _rows_by_table(tree, rows), strict=True
+    ):
+        for place, row in enumerate(own):
+            values = new[place][None, None]
+            table = lax.dynamic_update_slice(table, values, (place, row, 0))
+        layers.append(table)
     return {**sampled, "layers": layers}
+
+
+def _rows_by_table(tree: PyTree, rows: Int[Array, "L"]) -> list[list[Array]]:
+    ends = np.cumsum([len(table) for table in tree["layers"]])
+    return [
+        [rows[layer] for layer in range(end - len(table), end)]
+        for table, end in zip(tree["layers"], ends, strict=True)
+    ]

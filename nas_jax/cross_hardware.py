@@ -1,0 +1,70 @@
+"""The paper's cross-hardware table, beside what is measured here.
+
+Cai, Zhu, Han (ICLR 2019): networks specialised for GPU, CPU and phone on each of the
+three; a V100 at batch 8, two Xeon E5-2640 v4 at batch 1, a Google Pixel 1 at batch 1
+(figure `specialization`; MobileNetV2 from the tables for phone and GPU, which state no
+CPU). Milliseconds of other hardware cannot be compared with ours, ratios to MobileNetV2
+can, and whether a network specialised for a device is the fastest of them there.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nas_jax import published
+from nas_jax.config import LatencyConfig
+from nas_jax.measure import networks, timing
+from nas_jax.measure.device import Device
+from nas_jax.measure.journal import Journal
+
+REFERENCE = "mobilenet_v2"
+PAPER_MS: dict[str, dict[str, float]] = {
+    "mobilenet_v2": {"gpu": 6.1, "mobile": 75.0},
+    "proxyless_gpu": {"gpu": 5.1, "cpu": 204.9, "mobile": 124.0},
+    "proxyless_cpu": {"gpu": 7.4, "cpu": 138.7, "mobile": 116.0},
+    "proxyless_mobile": {"gpu": 7.2, "cpu": 164.1, "mobile": 78.0},
+}
+"""The paper's figures. It states no CPU time of MobileNetV2."""
+BATCH = {"cpu": 1, "gpu": 8}
+"""Images per inference on each kind of device, the paper's."""
+
+
+def measure(
+    device: Device,
+    config: LatencyConfig,
+    input_size: int = 224,
+    progress: timing.Progress | None = None,
+) -> dict[str, float]:
+    """Milliseconds of the networks on a device, all timed interleaved."""
+    ones = [published.get(name, input_size) for name in PAPER_MS]
+    times = networks.measure(device, ones, config, Journal(None, {}), progress)
+    return dict(zip(PAPER_MS, np.asarray(times).tolist(), strict=True))
+
+
+def table_of(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Rows for printing: per kind of device the paper's and our ms and ratios.
+
+    `found` has for every kind of device ("cpu", "gpu") that was measured its `ms` by
+    network.
+    """
+    kinds = ("gpu", "cpu", "mobile")
+    header = ["network"]
+    for kind in kinds:
+        header += [f"{kind}: paper ms", "ratio", "here ms", "ratio"]
+    rows = [tuple(header)]
+    for name, paper in PAPER_MS.items():
+        cells = [name]
+        for kind in kinds:
+            cells += _pair(paper.get(kind), PAPER_MS[REFERENCE].get(kind))
+            ours = found[kind]["ms"] if kind in found else {}
+            cells += _pair(ours.get(name), ours.get(REFERENCE))
+        rows.append(tuple(cells))
+    return rows
+
+
+def _pair(ms: float | None, reference_ms: float | None) -> list[str]:
+    ratio = None if ms is None or reference_ms is None else ms / reference_ms
+    return [
+        "-" if ms is None else f"{ms:.4g}",
+        "-" if ratio is None else f"{ratio:.2f}",
+    ]

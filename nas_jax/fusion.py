@@ -1,0 +1,29 @@
+"""Computations that XLA:CPU compiles apart from what surrounds them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+
+def apart(fn: Callable[..., Any], static_argnums: tuple[int, ...] = ()) -> Any:
+    """`fn`, jitted, and on CPU called as a function of its own in the compiled program.
+
+    XLA:CPU merges what is computed elementwise into each of its consumers, however
+    long it is: all 49 products of a 7x7 depthwise convolution were made four times over
+    where four operations read their sum. The results of a function called apart are
+    stored once, and equal calls share their machine code. An optimisation barrier does
+    not do that: it is gone before the merging starts.
+    """
+    jitted = jax.jit(fn, static_argnums=static_argnums)
+
+    @functools.wraps(fn)
+    def call(*arguments: Any) -> Any:
+        if jax.default_backend() != "cpu":
+            return jitted(*arguments)
+        with set_xla_metadata(inlineable="false"):
+            return jitted(*arguments)
+
+    return call

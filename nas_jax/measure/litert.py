@@ -1,0 +1,99 @@
+"""Latency on this CPU in LiteRT with XNNPACK, what phones run too.
+
+Needs the extra `nas_jax[litert]` (the interpreter) and, for the conversion, the Python
+of another environment (`litert_graph.ENVIRONMENT`).
+"""
+
+import functools
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+import onnx
+
+from nas_jax import network, onnx_graph, provenance
+from nas_jax.architecture import Architecture
+from nas_jax.config import LatencyConfig
+from nas_jax.measure.device import CALL, Device
+from nas_jax.measure.litert_graph import Converter
+from nas_jax.measure.timing import Call
+from nas_jax.parts import Part
+
+
+class Models:
+    """LiteRT models of parts and networks, weights drawn."""
+
+    def __init__(self, batch: int, converter: Converter) -> None:
+        self.batch, self.converter = batch, converter
+        rng = np.random.default_rng(0)
+        self._draw = functools.cache(lambda part: onnx_graph.random_weights(part, rng))
+
+    def part(self, part: Part) -> bytes:
+        """The model of a part alone."""
+        return self._converted(onnx_graph.part(part, *self._draw(part)), part)
+
+    def network(self, architecture: Architecture) -> bytes:
+        """The model of a whole network."""
+        pairs = [self._draw(part) for part in architecture.parts]
+        trees = network.assemble_parts(architecture, pairs)
+        return self._converted(
+            onnx_graph.network(architecture, *trees), architecture.stem
+        )
+
+    def call(self) -> bytes:
+        """The model of one addition, which costs what a call does."""
+        graph = onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["" : 17]> '
+            "call (float[1] x) => (float[1] y) { y = Add(x, x) }"
+        )
+        return self.converter.convert(graph, CALL)
+
+    def _converted(self, graph: onnx.ModelProto, part: Part) -> bytes:
+        channels, height, width = onnx_graph.input_shape(part)
+        return self.converter.convert(graph, (self.batch, height, width, channels))
+
+
+def interpreter(model: bytes, threads: int) -> Any:
+    """A LiteRT interpreter with its input drawn.
+
+    Raises `ValueError` if the package is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise ValueError(
+            f"runtime litert: expected the package ai-edge-litert, got none ({error}); "
+            "install it with `pip install 'nas_jax[litert]'`"
+        ) from None
+    runner = Interpreter(model_content=model, num_threads=threads)
+    runner.allocate_tensors()
+    source = runner.get_input_details()[0]
+    rng = np.random.default_rng(0)
+    images = rng.random(source["shape"], dtype=np.float32)
+    runner.set_tensor(source["index"], images)
+    return runner
+
+
+def device(config: LatencyConfig, converter: str | None) -> Device:
+    """LiteRT on this CPU; `converter` is the Python of `litert_graph.ENVIRONMENT`.
+
+    Raises:
+      ValueError: if the interpreter or the converter is not installed.
+    """
+    # both are asked before anything is measured
+    models = Models(config.batch, Converter(converter))
+    call = models.call()
+    interpreter(call, config.threads)
+
+    def run(model: bytes) -> Call:
+        return interpreter(model, config.threads).invoke
+
+    return Device(
+        name=provenance.device(),
+        runtime="litert",
+        version=importlib.metadata.version("ai-edge-litert"),
+        part=lambda part: run(models.part(part)),
+        network=lambda architecture: run(models.network(architecture)),
+        copy=lambda shape: run(call),
+        copies=False,
+    )

@@ -1,0 +1,221 @@
+"""The computations among which a layer of the supernet switches.
+
+One branch for all candidates that differ in their number of slices alone (`packing`);
+the number is data, and so is everything else: a row of parameters, of statistics.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+from nas_jax import fusion, ops
+from nas_jax.base import PyTree
+from nas_jax.parts import Block, Bottleneck, Norm
+from nas_jax.space import LayerSpec
+from nas_jax.supernet import packing
+from nas_jax.supernet.packing import ravel, size, unravel
+
+
+class Branch(NamedTuple):
+    """Forward and backward pass; `n` is the number of slices.
+
+    `kept` is what the tail reads, of the shape of the output. The backward passes run
+    the slices a second time and take the batch's moments from the first, so that no sum
+    over the batch is made twice.
+    """
+
+    first: Callable[..., Any]
+    """(n, row, stats, x) -> (y, kept, new stats, moments)"""
+    pull_back: Callable[..., Any]
+    """(n, row, moments, x, kept, dy) -> (drow, dx)"""
+    pull_back_input: Callable[..., Any]
+    """(n, row, moments, x, kept, dy) -> (dx, <dy, y>): weights get no gradient"""
+
+
+class Branches(NamedTuple):
+    """The branches of a layer, and for each candidate which one and how many slices."""
+
+    each: tuple[Branch, ...]
+    branch: np.ndarray
+    slices: np.ndarray
+
+
+@functools.cache
+def branches_of(layer: LayerSpec) -> Branches:
+    """What a layer switches among."""
+    packed = [packing.packing(layer, op) for op in layer.candidates]
+    codes = list(dict.fromkeys(one._replace(slices=0) for one in packed))
+    stats_size = max(packing.row_size(one, batch_stats=True) for one in packed)
+    made = []
+    for code in codes:
+        counts = {one.slices for one in packed if one._replace(slices=0) == code}
+        if code.slice is None:
+            made.append(_whole(code.tail, stats_size))
+        else:
+            is_repeated = counts != {1}
+            made.append(_sliced(code.tail, code.slice, is_repeated))
+    branch = [codes.index(one._replace(slices=0)) for one in packed]
+    slices = [one.slices for one in packed]
+    return Branches(tuple(made), np.array(branch), np.array(slices))
+
+
+def switch(layer: LayerSpec, kind: str, i: Array, *operands: Any) -> Any:
+    """Runs the function `kind` of candidate `i`'s branch."""
+    found = branches_of(layer)
+    functions = [getattr(branch, kind) for branch in found.each]
+    n = jnp.asarray(found.slices)[i]
+    return lax.switch(jnp.asarray(found.branch)[i], functions, n, *operands)
+
+
+def _zeros(shapes: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+# Makers are cached and what they make is jitted, so that a branch is traced once,
+# however many switches it stands in.
+
+
+@functools.cache
+def _part(part: Block | Norm | Bottleneck, padded: int | None = None) -> Any:
+    """Forward once and again of a part whose numbers lie in rows."""
+    shapes, stats_shapes = ops.shapes(part)
+    stats_size = size(stats_shapes) if padded is None else padded
+
+    def once(row: Array, stats: Array, x: Array) -> tuple[Array, Array, Array]:
+        y, new_stats, moments = ops.apply_once(
+            part, unravel(row, shapes), unravel(stats, stats_shapes), x
+        )
+        return y, ravel(new_stats, stats_size), ravel(moments, stats_size)
+
+    def again(row: Array, moments: Array, x: Array) -> Array:
+        known = unravel(moments, ops.moments_shapes(part))
+        params = unravel(row, shapes)
+        return ops.apply_again(part, params, _zeros(stats_shapes), known, x)
+
+    return once, again
+
+
+@functools.cache
+def _whole(block: Block | Norm, stats_size: int) -> Branch:
+    """A tail alone."""
+    once, again = _part(block, stats_size)
+
+    @jax.jit
+    def first(n: Array, row: Array, stats: Array, x: Array) -> Any:
+        y, new_stats, moments = once(row, stats, x)
+        return y, y, new_stats, moments
+
+    @jax.jit
+    def pull_back(n: Any, row: Any, moments: Any, x: Any, kept: Any, dy: Any) -> Any:
+        return jax.vjp(lambda row, x: again(row, moments, x), row, x)[1](dy)
+
+    @jax.jit
+    def pull_back_input(
+        n: Any, row: Any, moments: Any, x: Any, kept: Any, dy: Any
+    ) -> Any:
+        dx = jax.vjp(lambda x: again(row, moments, x), x)[1](dy)[0]
+        return dx, jnp.vdot(dy, kept)
+
+    return Branch(first, pull_back, pull_back_input)
+
+
+@functools.cache
+def _sliced(tail: Block | Norm, each: Bottleneck, is_repeated: bool) -> Branch:
+    """A sum of slices, then the tail."""
+    tail_once, tail_again = _part(tail)
+    once, again = _part(each)
+    tail_sizes, sizes = (
+        [size(shapes) for shapes in ops.shapes(part)] for part in (tail, each)
+    )
+
+    def place(s: Any, kind: int) -> Any:
+        return tail_sizes[kind] + s * sizes[kind]
+
+    def cut(row: Array, s: Any, kind: int) -> Array:
+        return lax.dynamic_slice(row, (place(s, kind),), (sizes[kind],))
+
+    def put(row: Array, s: Any, kind: int, values: Array) -> Array:
+        return lax.dynamic_update_slice(row, values, (place(s, kind),))
+
+    def repeat(n: Array, body: Callable[..., Any], start: Any) -> Any:
+        return lax.fori_loop(0, n, body, start) if is_repeated else body(0, start)
+
+    # Apart, the slice's parameters are read once from their place in the row and not
+    # by every product, and both passes and all layers of this shape share the code.
+
+    @fusion.apart
+    def add(row: Array, stats: Array, x: Array, total: Array) -> Any:
+        y, new_stats, moments = once(row, stats, x)
+        return total + y, new_stats, moments
+
+    @fusion.apart
+    def back(row: Array, moments: Array, x: Array, dy: Array, dx: Array) -> Any:
+        drow, more = jax.vjp(lambda row, x: again(row, moments, x), row, x)[1](dy)
+        return drow, dx + more
+
+    @fusion.apart
+    def back_input(row: Array, moments: Array, x: Array, dy: Array, dx: Array) -> Any:
+        return dx + jax.vjp(lambda x: again(row, moments, x), x)[1](dy)[0]
+
+    @jax.jit
+    def first(n: Array, row: Array, stats: Array, x: Array) -> Any:
+        def body(s: Any, carry: Any) -> Any:
+            total, new_stats, moments = carry
+            total, own_stats, own_moments = add(
+                cut(row, s, 0), cut(stats, s, 1), x, total
+            )
+            return (
+                total,
+                put(new_stats, s, 1, own_stats),
+                put(moments, s, 1, own_moments),
+            )
+
+        nothing = jnp.zeros((x.shape[0], *_output_shape(each)), x.dtype)
+        start = (nothing, stats, jnp.zeros_like(stats))
+        total, new_stats, moments = repeat(n, body, start)
+        y, tail_stats, tail_moments = tail_once(row, stats, total)
+        end = tail_sizes[1]
+        return (
+            y,
+            total,
+            new_stats.at[:end].set(tail_stats),
+            moments.at[:end].set(tail_moments),
+        )
+
+    @jax.jit
+    def pull_back(n: Any, row: Any, moments: Any, x: Any, kept: Any, dy: Any) -> Any:
+        drow, dtotal = jax.vjp(
+            lambda row, total: tail_again(row, moments, total), row, kept
+        )[1](dy)
+
+        def body(s: Any, carry: Any) -> Any:
+            drow, dx = carry
+            own, dx = back(cut(row, s, 0), cut(moments, s, 1), x, dtotal, dx)
+            return put(drow, s, 0, own), dx
+
+        return repeat(n, body, (drow, jnp.zeros_like(x)))
+
+    @jax.jit
+    def pull_back_input(
+        n: Any, row: Any, moments: Any, x: Any, kept: Any, dy: Any
+    ) -> Any:
+        y, pull = jax.vjp(lambda total: tail_again(row, moments, total), kept)
+        dtotal = pull(dy)[0]
+
+        def body(s: Any, dx: Array) -> Array:
+            return back_input(cut(row, s, 0), cut(moments, s, 1), x, dtotal, dx)
+
+        return repeat(n, body, jnp.zeros_like(x)), jnp.vdot(dy, y)
+
+    return Branch(first, pull_back, pull_back_input)
+
+
+def _output_shape(each: Bottleneck) -> tuple[int, int, int]:
+    side = each.block.output_size
+    return side, side, each.block.out_channels

@@ -1,0 +1,142 @@
+"""How the numbers of one candidate lie in a row of a table.
+
+A candidate is its *tail* and, before it, the sum of *slices* of hidden channels:
+
+    o(x) = tail(sum over slices s of slice_s(x)),     or o(x) = tail(x) without slices.
+
+The tail of an MBConv is its last batch normalisation, and its slices are as wide as
+the narrowest MBConv of the same kernel in the layer: `mb6_k5` is two slices, each an
+`mb3_k5`. So candidates of one kernel are one computation, run once or twice, and the
+compiled step contains it once. Every other operation is a tail alone. A row holds the
+tail, the slices, and zeros up to the longest candidate of the layer.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nas_jax import ops
+from nas_jax.base import PyTree
+from nas_jax.parts import Block, Bottleneck, Norm, OpSpec
+from nas_jax.space import LayerSpec
+
+
+class Packing(NamedTuple):
+    """Tail, slice, and how many slices; equal up to the number means equal code."""
+
+    tail: Block | Norm
+    slice: Bottleneck | None
+    slices: int
+
+
+@functools.cache
+def packing(layer: LayerSpec, op: OpSpec) -> Packing:
+    """How a candidate of a layer is put together."""
+    if op.kind != "mbconv":
+        return Packing(layer.block(op), None, 0)
+    narrowest = min(
+        other.expansion
+        for other in layer.candidates
+        if other.kind == "mbconv"
+        and other.kernel == op.kernel
+        and op.expansion % other.expansion == 0
+        # without an expansion the code is another
+        and (other.expansion > 1 or op.expansion == 1)
+    )
+    base = OpSpec("mbconv", op.kernel, narrowest)
+    tail = Norm(layer.out_channels, layer.output_size)
+    return Packing(tail, Bottleneck(layer.block(base)), op.expansion // narrowest)
+
+
+def size(shapes: PyTree) -> int:
+    """Numbers in a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def row_size(packed: Packing, *, batch_stats: bool) -> int:
+    """Numbers of a candidate in its row, without the zeros at the end."""
+    tail, each = _shapes(packed, batch_stats)
+    return size(tail) + packed.slices * size(each)
+
+
+def _shapes(packed: Packing, batch_stats: bool) -> tuple[PyTree, PyTree]:
+    """Of the tail and of a slice."""
+    each = ({}, {}) if packed.slice is None else ops.shapes(packed.slice)
+    return ops.shapes(packed.tail)[batch_stats], each[batch_stats]
+
+
+def ravel(tree: PyTree, size: int) -> Float[Array, "P"]:
+    """All numbers of a tree, and zeros up to `size`."""
+    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
+    flat = jnp.concatenate(leaves) if leaves else jnp.zeros((0,))
+    return jnp.pad(flat, (0, size - flat.size))
+
+
+def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
+    """The tree that begins a row."""
+    leaves, structure = jax.tree.flatten(shapes)
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    starts = ends - [leaf.size for leaf in leaves]
+    values = [
+        row[start:end].reshape(leaf.shape)
+        for leaf, start, end in zip(leaves, starts, ends, strict=True)
+    ]
+    return jax.tree.unflatten(structure, values)
+
+
+def pack(
+    packed: Packing, tree: PyTree, size: int, *, batch_stats: bool
+) -> Float[Array, "P"]:
+    """A row from parameters or batch statistics as `ops.init` gives them."""
+    if packed.slice is None:
+        return ravel(tree, size)
+    tail, hidden = _without_last_norm(tree)
+    each = ops.shapes(packed.slice)[batch_stats]
+
+    def split(leaf: Array, shape: Any) -> list[Array]:
+        return jnp.split(leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape))
+
+    structure = jax.tree.structure(each)
+    parts = [
+        split(leaf, shape)
+        for leaf, shape in zip(
+            jax.tree.leaves(hidden), jax.tree.leaves(each), strict=True
+        )
+    ]
+    slices = [jax.tree.unflatten(structure, part) for part in zip(*parts, strict=True)]
+    return ravel([tail, slices], size)
+
+
+def unpack(
+    packed: Packing, row: Float[Array, "P"], shapes: PyTree, *, batch_stats: bool
+) -> PyTree:
+    """What `pack` took, of these shapes."""
+    if packed.slice is None:
+        return unravel(row, shapes)
+    tail_shapes, each = _shapes(packed, batch_stats)
+    tail, slices = unravel(row, [tail_shapes, [each] * packed.slices])
+    hidden_shapes = _without_last_norm(shapes)[1]
+
+    def join(shape: Any, *parts: Array) -> Array:
+        return jnp.concatenate(parts, _hidden_axis(shape.shape, parts[0].shape))
+
+    hidden = jax.tree.map(join, hidden_shapes, *slices)
+    return {**hidden, "project": {**hidden.get("project", {}), **tail}}
+
+
+def _without_last_norm(tree: PyTree) -> tuple[PyTree, PyTree]:
+    """An MBConv's tree as that of its tail and that of its hidden channels."""
+    project = dict(tree["project"])
+    tail = {"bn": project.pop("bn")}
+    rest = {name: part for name, part in tree.items() if name != "project"}
+    return tail, {**rest, "project": project} if project else rest
+
+
+def _hidden_axis(whole: tuple[int, ...], each: tuple[int, ...]) -> int:
+    """The axis of the hidden channels: the one that slices make shorter."""
+    differing = [axis for axis in range(len(whole)) if whole[axis] != each[axis]]
+    return differing[0] if differing else 0

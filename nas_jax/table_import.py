@@ -1,0 +1,240 @@
+"""Latency tables that others measured, in our format.
+
+`reference` is the YAML of ProxylessNAS (`mobile_trim.yaml`: mean, var, count), `ofa`
+that of Once-for-All (`note10/*_lookup_table.yaml`: mean, std, count), `csv` is
+`key,mean` without a header or what `table_csv` writes. Keys may be ours or the
+reference's:
+
+    Conv-input:224x224x3-output:112x112x32            stem
+    Conv_1-input:7x7x320-output:7x7x1280              head
+    Logits-input:7x7x1280-output:1000                 classifier
+    [expanded_conv-input:]112x112x16-[output:]56x56x24-expand:6-kernel:3-stride:2[-idskip:0]
+
+Once-for-All counts `expand` in channels and adds `-se:0-hs:0`. What has no counterpart
+here (squeeze-and-excitation, hard swish) stays in the table under its own name.
+Sources do not state their unit, so the caller does.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from nas_jax import part_keys, table_units
+from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
+from nas_jax.table_schema import Entry
+from nas_jax.tables import LatencyTable
+
+UNITS_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3}
+"""Milliseconds of each unit."""
+FIXED = "fixed"
+"""Key of `fixed_ms` in CSV files."""
+
+Rows = Iterator[tuple[int, str, dict[str, str]]]
+"""Line number, key, and the fields as they stand."""
+
+_SHAPE = r"(\d+)x\d+x(\d+)"
+_BLOCK = re.compile(
+    rf"(?:expanded_conv-input:)?{_SHAPE}-(?:output:)?{_SHAPE}-expand:(\d+)-kernel:(\d+)"
+    r"-stride:(\d+)(?:-idskip:([01]))?(-se:[01]-hs:[01])?"
+)
+_FIXED_PARTS: dict[re.Pattern[str], Callable[..., Part]] = {
+    re.compile(rf"Conv-input:{_SHAPE}-output:{_SHAPE}"): lambda size, cin, out, cout: (
+        Stem(cin, cout, size // out, size)
+    ),
+    re.compile(rf"Conv_1-input:{_SHAPE}-output:{_SHAPE}"): lambda size, cin, _, cout: (
+        Head(cin, cout, size)
+    ),
+    re.compile(rf"Logits-input:{_SHAPE}-output:(\d+)"): lambda size, cin, classes: (
+        Classifier(cin, classes, size)
+    ),
+}
+
+
+def reference_part(name: str) -> Part | None:
+    """The part that a key of the reference names; None if it names none of ours.
+
+    >>> reference_part("Conv-input:224x224x3-output:112x112x32").key
+    'stem 224x224x3->112x112x32 s2'
+    """
+    for form, make in _FIXED_PARTS.items():
+        if found := form.fullmatch(name):
+            return make(*map(int, found.groups()))
+    if not (found := _BLOCK.fullmatch(name)):
+        return None
+    size, cin, _, cout, expand, kernel, stride = map(int, found.groups()[:7])
+    idskip, extras = found.groups()[7:]
+    if extras is not None:
+        if extras != "-se:0-hs:0" or expand % cin:
+            return None
+        expand //= cin
+    # the 2019 file leaves the shortcut out, which stands wherever it can
+    shortcut = idskip == "1" if idskip else stride == 1 and cin == cout
+    op = OpSpec("mbconv", kernel=kernel, expansion=expand)
+    return Block(op, cin, cout, stride, size, shortcut)
+
+
+def read(
+    text: str, dialect: str, unit: str, provenance: Mapping[str, Any], origin: str
+) -> LatencyTable:
+    """The table in a text of one of `DIALECTS`, its times in `unit`.
+
+    `provenance` is completed with null for what is not given; `origin` names the source
+    in errors.
+
+    Raises:
+      ValueError: for a line that is no entry, a key that comes twice, a time that is no
+        positive number, a unit that no hardware fits; with the number of the line.
+    """
+    scale = UNITS_MS[unit]
+    entries: dict[str, Entry] = {}
+    fixed_ms = 0.0
+    for line, name, found in DIALECTS[dialect](text, unit, origin):
+        where = f"{origin}, line {line}"
+        entry = _entry(found, scale, where)
+        if dialect == "csv" and name == FIXED:
+            fixed_ms = entry.mean_ms
+            continue
+        key = _key(name, dialect, where)
+        if key in entries:
+            raise ValueError(
+                f"{where}: expected every part once, got {key!r} a second time; "
+                "remove one of the two"
+            )
+        entries[key] = entry
+    if not entries:
+        raise ValueError(f"{origin}: expected entries, got none; see --from")
+    table_units.check(entries, provenance, origin)
+    return LatencyTable(entries, {**provenance, "method": "imported"}, fixed_ms)
+
+
+def _key(name: str, dialect: str, where: str) -> str:
+    if (part := reference_part(name)) is not None:
+        return part.key
+    if dialect == "ofa":
+        return name
+    try:
+        return part_keys.parse(name).key
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def is_foreign(key: str) -> bool:
+    """Whether an entry kept the name of its source, so that no network here uses it."""
+    try:
+        part_keys.parse(key)
+    except ValueError:
+        return True
+    return False
+
+
+def _entry(found: Mapping[str, str], scale: float, where: str) -> Entry:
+    numbers = {name: _number(value, name, where) for name, value in found.items()}
+    if numbers.get("mean") is None:
+        raise ValueError(f"{where}: expected a mean, got none; correct the line")
+    if (count := numbers.get("count")) is not None and count != int(count):
+        raise ValueError(f"{where}: expected a whole count, got {count:g}")
+    if (variance := numbers.get("var")) is not None:
+        numbers["std"] = math.sqrt(variance)
+
+    def ms(name: str) -> float | None:
+        value = numbers.get(name)
+        return None if value is None else scale * value
+
+    return Entry(
+        mean_ms=scale * numbers["mean"],
+        std_ms=ms("std"),
+        median_ms=ms("median"),
+        q25_ms=ms("q25"),
+        q75_ms=ms("q75"),
+        count=None if count is None else int(count),
+    )
+
+
+def _number(text: str, name: str, where: str) -> Any:
+    """A finite number, above 0 for a mean; None for an empty field."""
+    if not text.strip():
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf or (name in ("mean", "count") and value == 0):
+        raise ValueError(
+            f"{where}: expected {name} to be a number above 0, got {text.strip()!r}; "
+            "correct the line"
+        )
+    return value
+
+
+def _yaml(fields: tuple[str, ...]) -> Callable[[str, str, str], Rows]:
+    """Two levels of `key:` and `  field: number`, which is all these files have."""
+
+    def read_lines(text: str, unit: str, origin: str) -> Rows:
+        start, name = 0, ""
+        found: dict[str, str] = {}
+        for number, line in enumerate(text.splitlines(), start=1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            if match := re.fullmatch(r"(\S+):\s*", line):
+                if name:
+                    yield start, name, found
+                start, name, found = number, match[1], {}
+                continue
+            match = re.fullmatch(r"\s+(\w+):\s*(\S+)\s*", line)
+            if not (match and name and match[1] in fields and match[1] not in found):
+                raise ValueError(
+                    f"{origin}, line {number}: expected 'key:' or one each of "
+                    f"{', '.join(fields)} with a number, got {line.strip()!r}; see "
+                    "--from"
+                )
+            found[match[1]] = match[2]
+        if name:
+            yield start, name, found
+
+    return read_lines
+
+
+_COLUMNS = ("mean", "std", "median", "q25", "q75", "count")
+
+
+def _csv(text: str, unit: str, origin: str) -> Rows:
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    columns = ["mean"]
+    rows: Iterable[list[str]] = csv.reader(line for _, line in lines)
+    for (number, _), row in zip(lines, rows, strict=True):
+        if row[0] == "key":
+            columns = [_column(name, unit, origin) for name in row[1:]]
+            continue
+        if len(row) != 1 + len(columns):
+            raise ValueError(
+                f"{origin}, line {number}: expected key,{','.join(columns)}, got "
+                f"{','.join(row)!r}"
+            )
+        yield number, row[0], dict(zip(columns, row[1:], strict=True))
+
+
+def _column(name: str, unit: str, origin: str) -> str:
+    stem, _, stated = name.partition("_")
+    if stem not in _COLUMNS or (stated and (stem == "count" or stated not in UNITS_MS)):
+        raise ValueError(
+            f"{origin}: expected columns key, {', '.join(_COLUMNS)} (times with _ms, "
+            f"_us or _s behind), got {name!r}"
+        )
+    if stated and stated != unit:
+        raise ValueError(
+            f"{origin}: expected column {name!r} in {unit} as --unit says, got {stated}"
+        )
+    return stem
+
+
+DIALECTS: dict[str, Callable[[str, str, str], Rows]] = {
+    "reference": _yaml(("count", "mean", "var")),
+    "ofa": _yaml(("count", "mean", "std")),
+    "csv": _csv,
+}

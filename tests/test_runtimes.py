@@ -1,0 +1,146 @@
+"""Runtimes besides ONNX Runtime: the same graphs, timed by the same code."""
+
+import importlib.util
+import math
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nas_jax import cli, network, onnx_graph, process, published, space, tables
+from nas_jax.architecture import from_path
+from nas_jax.config import LatencyConfig, SpaceConfig
+from nas_jax.measure import litert, litert_graph, onnx_runtime, operations, xla
+from nas_jax.measure.journal import Journal
+from nas_jax.measure.runtimes import open_device
+
+CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=process.cores())
+SPACE = space.mobile(
+    SpaceConfig(
+        name="toy",
+        input_size=8,
+        classes=10,
+        stem_channels=8,
+        stem_stride=1,
+        stage_widths=(16,),
+        cells=(2,),
+        strides=(2,),
+        candidates=("mb3_k5", "zero"),
+        head_channels=32,
+    )
+)
+
+
+def test_graphs_in_nhwc_compute_what_onnx_runtime_does():
+    rng = np.random.default_rng(0)
+    one = from_path(SPACE, [0, 0], "one")
+    drawn = [onnx_graph.random_weights(part, rng) for part in one.parts]
+    model = onnx_graph.network(one, *network.assemble_parts(one, drawn))
+    images = rng.random((3, 8, 8, 3), dtype=np.float32)
+    found = litert_graph.evaluate(model, jnp.asarray(images))
+    expected = onnx_runtime.run(model, images)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_graph_that_is_no_chain_is_refused():
+    part = published.get("proxyless_cifar").head
+    rng = np.random.default_rng(0)
+    model = onnx_graph.part(part, *onnx_graph.random_weights(part, rng))
+    with pytest.raises(
+        ValueError, match=r"expected a chain of Conv.*, got BatchNormal"
+    ):
+        litert_graph.evaluate(model, jnp.zeros((1, 8, 8, 400)))
+
+
+def test_xla_table_has_every_part_net_of_the_call():
+    device = xla.device(CONFIG)
+    table = operations.measure_table(
+        device,
+        tables.required_parts(SPACE),
+        SPACE.input_shape,
+        CONFIG,
+        Journal(None, {}),
+        spread_s=0.0,
+    )
+    assert list(table.entries) == [part.key for part in tables.required_parts(SPACE)]
+    assert all(0 < entry.mean_ms < math.inf for entry in table.entries.values())
+    assert table.provenance["runtime"] == "xla"
+    assert "waited for" in table.provenance["clock"]
+
+
+def test_xla_computes_the_result_as_often_as_it_says():
+    seen = []
+
+    def compute(x, weights):
+        seen.append(None)
+        return x * weights
+
+    call = xla.repeated(compute, jnp.full(3, 2.0), jnp.float32(1.5))
+    traced = len(seen)
+    assert call().tolist() == [3.0, 3.0, 3.0]
+    assert len(seen) == traced  # compiled before it is timed
+
+
+def test_xla_on_a_cpu_uses_all_its_cores():
+    with pytest.raises(ValueError, match=r"latency.threads: expected \d+, as XLA uses"):
+        open_device("xla", LatencyConfig(threads=process.cores() + 1), None)
+
+
+def refused(words, capsys):
+    assert cli.main(words.split()) == 2
+    return capsys.readouterr().err.strip().splitlines()[-1].removeprefix("nas_jax: ")
+
+
+def test_litert_without_a_converter_says_how_to_make_one(tmp_path, capsys):
+    words = f"measure imagenet_mobile --runtime litert --out {tmp_path}/t.json"
+    line = refused(words, capsys)
+    assert line == (
+        "--converter: expected the Python of an environment with litert-converter"
+        "==0.5.0, got none; make one with `python -m venv litert_env && litert_env/bin/"
+        "pip install litert-converter==0.5.0` and give --converter "
+        "litert_env/bin/python"
+    )
+    line = refused(f"{words} --converter {tmp_path}/none", capsys)
+    assert line.startswith(f"--converter {tmp_path}/none: cannot be run (")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("litert_converter") is not None, reason="it is installed"
+)
+def test_environment_without_the_converter_is_told():
+    converter = litert_graph.Converter(sys.executable)
+    with pytest.raises(ValueError, match=r"expected litert-converter==0.5.0 in its"):
+        converter.convert(onnx_graph.identity((1,)), (1, 1))
+    converter.close()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_litert") is not None, reason="it is installed"
+)
+def test_runtime_that_is_not_installed_names_the_extra():
+    with pytest.raises(ValueError, match=r"install it with `pip install 'nas_jax"):
+        litert.interpreter(b"", 1)
+
+
+def test_converter_belongs_to_litert():
+    with pytest.raises(ValueError, match="--converter: expected with --runtime litert"):
+        open_device("onnxruntime", CONFIG, "python")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--networks 20", "--networks 20 --held-out 0: expected 10 or more held out"),
+        ("--held-out 5", "--networks 0 --held-out 5: expected 10 or more held out"),
+        ("--record r.json", "--record, --plot: expected --held-out as well"),
+        ("--max-seconds 0", "--max-seconds: expected a number above 0, got 0"),
+        ("--also nobody", "published network 'nobody': expected one of proxyless_gpu"),
+        ("--runtime phone --held-out 60", "--runtime phone: expected no --networks"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(flags, message, tmp_path, capsys):
+    words = f"measure digits_cpu --out {tmp_path}/t.json {flags}"
+    assert refused(words, capsys).startswith(message)
+    assert not list(tmp_path.glob("t.json*"))
