@@ -81,9 +81,20 @@ def most_probable_within(
     limits: Sequence[Limit],
     max_slack: float = 1.0,
 ) -> Derived:
-    """The most probable path of those that keep all limits and spend the first.
+    """The first of `ranked_within`."""
+    return ranked_within(space, probs, limits, max_slack, count=1)[0]
 
-    If no network spends the first limit, the most probable one that keeps all limits.
+
+def ranked_within(
+    space: SearchSpace,
+    probs: np.ndarray,
+    limits: Sequence[Limit],
+    max_slack: float,
+    count: int,
+) -> list[Derived]:
+    """The most probable paths of those that keep all limits and spend the first.
+
+    If no network spends the first limit, the most probable ones that keep all limits.
 
     A probability that vanished in float32, or belongs to a pruned candidate, counts as
     the smallest float32 number, 1.4e-45: such a candidate is chosen where the limits
@@ -94,6 +105,7 @@ def most_probable_within(
       probs: path probabilities, Float `[L K]`.
       limits: at least one; the first is the target.
       max_slack: share of the target that may be left unspent.
+      count: how many, the most probable first; fewer if there are not as many.
 
     Raises:
       ValueError: if a probability is not finite, or no network within the limits was
@@ -108,38 +120,46 @@ def most_probable_within(
         -target.fixed,
         -(1 - max_slack) * target.target,
     )
-    choice = choose(log_probs, [*limits, at_least]) if max_slack < 1 else None
-    is_spent = choice is not None
-    if choice is None:
-        choice = choose(log_probs, limits)
-    if choice is None:
+    choices = []
+    if max_slack < 1:
+        choices = choose(log_probs, [*limits, at_least], count)
+    is_spent = bool(choices)
+    if not choices:
+        choices = choose(log_probs, limits, count)
+    if not choices:
         wanted = ", ".join(_reach(space, limit) for limit in limits)
         raise ValueError(
             f"derivation: expected a network of space {space.name!r} within every "
             f"limit, found none ({wanted}); raise a target"
         )
-    spent = {
-        limit.name: cost for limit, cost in zip(limits, choice.costs, strict=False)
-    }
-    return Derived(
-        choice.picks,
-        {limit.name: float(1 - spent[limit.name] / limit.target) for limit in limits},
-        float(log_probs.max(axis=1).sum() - choice.value),
-        choice.gap,
-        is_spent,
-    )
+    most = float(log_probs.max(axis=1).sum())
+    return [
+        Derived(
+            choice.picks,
+            {
+                limit.name: float(1 - cost / limit.target)
+                for limit, cost in zip(limits, choice.costs, strict=False)
+            },
+            most - choice.value,
+            choice.gap,
+            is_spent,
+        )
+        for choice in choices
+    ]
 
 
 def choose(
-    values: Float[np.ndarray, "L K"], limits: Sequence[Limit]
-) -> knapsack.Choice | None:
-    """The most valuable choice within all limits; -inf stands for not offered."""
-    return knapsack.solve(
+    values: Float[np.ndarray, "L K"], limits: Sequence[Limit], count: int = 1
+) -> list[knapsack.Choice]:
+    """The most valuable choices within all limits; -inf stands for not offered."""
+    found = knapsack.ranked(
         values,
         np.stack([limit.costs for limit in limits]),
         np.array([limit.fixed for limit in limits]),
         np.array([limit.target for limit in limits]),
+        count,
     )
+    return list(found)
 
 
 def _reach(space: SearchSpace, limit: Limit) -> str:

@@ -17,6 +17,8 @@ its least promising members dropped; the largest of their bounds then limits wha
 have been lost, and is reported as `gap`.
 """
 
+import heapq
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -74,6 +76,45 @@ def solve(
         if found is not None and found.gap == 0:
             break
     return best
+
+
+def ranked(
+    values: Float[np.ndarray, "L K"],
+    costs: Float[np.ndarray, "D L K"],
+    fixed: Float[np.ndarray, "D"],
+    limits: Float[np.ndarray, "D"],
+    count: int,
+    front: int = FRONT,
+) -> Iterator[Choice]:
+    """The `count` most valuable choices within all limits, the best first.
+
+    All other choices than the best differ from it first in some layer; of each such
+    part the best is known, and the best of those is the next (Lawler, 1972). In order
+    as long as no choice has a gap. Arguments as `solve` takes them.
+    """
+    parts: list[tuple[float, int, Choice, np.ndarray]] = []
+    number = itertools.count()  # equal values: first found, first out
+
+    def add(part: np.ndarray) -> None:
+        if np.isfinite(part).any(axis=1).all():
+            best = solve(part, costs, fixed, limits, front)
+            if best is not None:
+                heapq.heappush(parts, (-best.value, next(number), best, part))
+
+    add(values)
+    for _ in range(count):
+        if not parts:
+            return
+        _, _, choice, part = heapq.heappop(parts)
+        yield choice
+        for layer, pick in enumerate(choice.picks):
+            others = part.copy()
+            others[layer, pick] = -np.inf
+            add(others)
+            only = np.arange(part.shape[1]) == pick
+            part = np.where(
+                only | (np.arange(len(part)) != layer)[:, None], part, -np.inf
+            )
 
 
 def _better(one: Choice | None, other: Choice | None) -> Choice | None:

@@ -103,7 +103,7 @@ def _further(
 def _require_common_network(searched: SearchSpace, limits: Sequence[Limit]) -> None:
     """Refuses limits of which each can be kept, but not all together."""
     any_network = np.where(searched.mask, 0.0, -np.inf)
-    if len(limits) > 1 and derive.choose(any_network, limits) is None:
+    if len(limits) > 1 and not derive.choose(any_network, limits):
         wanted = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
         raise ValueError(
             f"search.limits: expected a network within all limits at once ({wanted}), "

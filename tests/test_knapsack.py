@@ -77,6 +77,19 @@ def test_one_budget_equals_brute_force(problem):
 
 
 @settings(deadline=None, max_examples=60)
+@given(problems(1), st.integers(1, 12))
+def test_ranked_choices_are_the_best_of_all_in_order(problem, count):
+    values, costs, fixed, limits = problem
+    _, worth, spent = every_choice(values, costs, fixed)
+    fits = (spent <= limits).all(axis=1)
+    expected = np.sort(worth[fits])[::-1][:count]
+    found = list(knapsack.ranked(*problem, count))
+    assert [one.value for one in found] == expected.tolist()
+    assert len({tuple(one.picks) for one in found}) == len(found)
+    assert all((one.costs <= limits).all() and one.gap == 0 for one in found)
+
+
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from([2, 3]).flatmap(problems))
 def test_several_budgets_equal_brute_force(problem):
     agrees_with_brute_force(*problem)
