@@ -1,5 +1,7 @@
 """From the files of a run to its network, and what the derivation cost."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +20,65 @@ from nas_jax.architecture import Architecture
 
 SEARCHED = "searched"
 """Name of the network that a search derives."""
+FINALISTS = "finalists.json"
+"""File of a run with the networks that were compared, the most probable first."""
 
 
-def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
-    """Derives the network of a run's newest probabilities; writes architecture.json.
+def finalists(folder: Path) -> list[dict[str, Any]]:
+    """The `search.finalists` most probable networks of a run's newest probabilities.
 
-    Of the networks within target and limits the most probable, or with the objective
-    none the most probable of all. Also returns what `result.json` says about it.
+    Of those within target and limits, or with the objective none the most probable of
+    all alone. As dicts: the path and what `result.json` says about a derivation.
     """
     experiment = run_folder.read_experiment(folder)
-    searched = space.build(experiment.space)
+    config, searched = experiment.search, space.build(experiment.space)
     probs = np.array(run_folder.last_probabilities(folder))
     table, origin = tables.load(folder / "latency_table.json"), "latency_table.json"
     z = experiment.latency.z
-    if experiment.search.objective == "none":
+    if config.objective == "none":
         costs, _ = tables.costs(table, searched, origin, z=z)
-        path, derivation = derive.most_probable(searched, probs, costs), {}
-    else:
-        kept_to, _ = limits.resolve(experiment.search, searched, table, origin, z)
-        derived = derive.most_probable_within(
-            searched, probs, kept_to, experiment.search.max_slack
-        )
-        path, derivation = derived.path, derived._asdict()
-        del derivation["path"]
-    found = architecture.from_path(searched, path, SEARCHED)
-    text = architecture_json.to_json(found)
+        return [{"path": derive.most_probable(searched, probs, costs).tolist()}]
+    kept_to, _ = limits.resolve(config, searched, table, origin, z)
+    ranked = derive.ranked_within(
+        searched, probs, kept_to, config.max_slack, config.finalists
+    )
+    return [one._asdict() | {"path": one.path.tolist()} for one in ranked]
+
+
+def compare(folder: Path, accuracy: Callable[[np.ndarray], float]) -> None:
+    """Writes the finalists of a run with their validation accuracies.
+
+    `accuracy` is that of a path `[L]` with the weights of the supernet, of images that
+    trained neither weights nor alphas.
+    """
+    found = finalists(folder)
+    for one in found:
+        one["valid_accuracy"] = accuracy(np.array(one["path"], np.int32))
+    text = json.dumps(found, indent=1) + "\n"
+    run_folder.write_text(folder / FINALISTS, text)
+
+
+def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
+    """Derives the network of a run; writes architecture.json.
+
+    Of the finalists that were compared the one with the best validation accuracy, of
+    equal ones the most probable; if none were, as when a search was stopped, the most
+    probable. Also returns what `result.json` says about it.
+    """
+    searched = space.build(run_folder.read_experiment(folder).space)
+    file = folder / FINALISTS
+    compared = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    found = compared or finalists(folder)[:1]
+    rank = int(np.argmax([one.get("valid_accuracy", 0.0) for one in found]))
+    network = architecture.from_path(searched, found[rank].pop("path"), SEARCHED)
+    text = architecture_json.to_json(network)
     run_folder.write_text(folder / "architecture.json", text)
-    return found, derivation
+    return network, found[rank] | {"finalists": len(compared), "rank": rank}
 
 
 def told(derivation: dict[str, Any]) -> str:
     """What a derivation cost, in a line."""
-    if not derivation:
+    if "slack" not in derivation:
         return "derived: the most probable network of all"
     left = ", ".join(
         f"{share:.2%} of {name}" for name, share in derivation["slack"].items()
@@ -59,7 +88,14 @@ def told(derivation: dict[str, Any]) -> str:
     given_up = derivation["log_prob_given_up"]
     if not derivation["is_spent"]:
         exact += "; no network was asked to spend more, or none does"
+    chosen = "the most probable"
+    if derivation["finalists"] > 1:
+        chosen = (
+            f"number {derivation['rank'] + 1} by probability of "
+            f"{derivation['finalists']}, {derivation['valid_accuracy']:.1%} right on "
+            "validation images with the supernet's weights"
+        )
     return (
-        f"derived: left unspent {left}; log-probability {given_up:.3g} given up, "
-        f"{exact}"
+        f"derived: {chosen}; left unspent {left}; log-probability {given_up:.3g} given "
+        f"up, {exact}"
     )

@@ -115,6 +115,7 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     with timed(seconds, "search", compiler):
         watch.phase(f"search, target {problem.amount(experiment.search, target)}")
         last = run_search(experiment, given, kept_to, folder, watch, compiler)
+        compare(given, last, folder)
     found, derived = derivation.derive_run(folder)
     watch.line(derivation.told(derived))
     if experiment.train.start == "supernet":
@@ -197,6 +198,18 @@ def run_search(
             entropy=f"{one.metrics['search/entropy']:.2f}",
         )
     return one
+
+
+def compare(given: Problem, last: search.Epoch, folder: Path) -> None:
+    """Tests a finished search's finalists on `valid` with the supernet's weights."""
+
+    def accuracy(path: np.ndarray) -> float:
+        found = last.steps.validate(
+            last.state, jnp.asarray(path), given.splits["valid"]
+        )
+        return float(found)
+
+    derivation.compare(folder, accuracy)
 
 
 def _written(probs: Probs) -> list[list[float]]:

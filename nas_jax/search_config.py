@@ -134,6 +134,9 @@ class SearchConfig:
     max_slack: float = 0.01
     """Share of the target that the derived network may leave unspent, if the space has
     networks that spend the rest; 1 for any."""
+    finalists: int = 32
+    """How many of the most probable networks within the target are compared by their
+    accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
     limits: tuple[str, ...] = ()
     """Further costs not to be exceeded, with the objective constrained: COST:AMOUNT in
     the unit of the cost, or with an x as a share of the hand-designed baseline's; a
@@ -143,7 +146,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         estimator = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", estimator)
-        for name in ("batch", "arch_batch", "arch_every", "joint_epochs"):
+        for name in ("batch", "arch_batch", "arch_every", "joint_epochs", "finalists"):
             value = getattr(self, name)
             require(value >= 1, f"search.{name}", "a positive integer", value)
         require(

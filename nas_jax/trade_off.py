@@ -114,7 +114,8 @@ def run(
             watch.phase(f"search {place} of {len(targets)}, target {amount}")
             own = run_folder.create(one, folder / "targets" / text, folder)
             tables.save(table, own / "latency_table.json")
-            pipeline.run_search(one, given, limit, own, watch, compiler, warm)
+            last = pipeline.run_search(one, given, limit, own, watch, compiler, warm)
+            pipeline.compare(given, last, own)
             network, derived = derivation.derive_run(own)
             watch.line(derivation.told(derived))
             networks[name] = dataclasses.replace(network, name=name)
@@ -201,13 +202,13 @@ def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
     for name, found in result["targets"].items():
         derived, faster = found["derivation"], found["speed_up"]
-        slack = next(iter(derived["slack"].values()), None) if derived else None
+        slack = next(iter(derived.get("slack", {}).values()), None)
         rows.append(
             (
                 name,
                 found["target"],
                 "-" if slack is None else f"{slack:.2%}",
-                f"{derived['log_prob_given_up']:.3g}" if derived else "-",
+                "-" if slack is None else f"{derived['log_prob_given_up']:.3g}",
                 "-" if faster is None else f"{faster:.2f}",
             )
         )

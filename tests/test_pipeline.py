@@ -18,6 +18,7 @@ from nas_jax import (
     checkpoint,
     cli,
     config,
+    derivation,
     pipeline,
     report,
     run_folder,
@@ -210,6 +211,33 @@ def test_searched_network_keeps_its_target_and_the_result_says_how(result, finis
     assert derivation["log_prob_given_up"] >= 0
     assert derivation["log_prob_gap"] == 0
     assert "Derivation left " in (finished / "report.html").read_text()
+
+
+def test_finalist_with_the_best_validation_accuracy_is_taken(result, finished):
+    compared = json.loads((finished / "finalists.json").read_text())
+    derivation = result["derivation"]
+    accuracies = [one["valid_accuracy"] for one in compared]
+    assert derivation["finalists"] == len(compared) == 32
+    assert derivation["rank"] == accuracies.index(max(accuracies))
+    assert derivation["valid_accuracy"] == max(accuracies)
+    given_up = [one["log_prob_given_up"] for one in compared]
+    assert given_up == sorted(given_up)
+    assert len({tuple(one["path"]) for one in compared}) == 32
+
+
+def test_finalists_are_compared_by_what_is_given(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    wanted = derivation.finalists(folder)[5]["path"]
+    derivation.compare(folder, lambda path: float(path.tolist() == wanted))
+    network, found = derivation.derive_run(folder)
+    searched = space.build(run_folder.read_experiment(folder).space)
+    assert architecture.path_of(searched, network).tolist() == wanted
+    assert (found["rank"], found["valid_accuracy"]) == (5, 1.0)
+    # a search that was stopped compared none
+    (folder / derivation.FINALISTS).unlink()
+    network, found = derivation.derive_run(folder)
+    assert (found["finalists"], found["rank"]) == (0, 0)
 
 
 def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsys):
