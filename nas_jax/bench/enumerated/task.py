@@ -24,10 +24,10 @@ SPACE = SpaceConfig(
     stem_channels=8,
     stem_stride=2,
     first_block_channels=None,
-    stage_widths=(8, 16, 24),
-    cells=(2, 2, 2),
-    strides=(1, 2, 2),
-    candidates=("mb1_k3", "mb4_k5", "zero"),
+    stage_widths=(16, 24),
+    cells=(3, 3),
+    strides=(2, 2),
+    candidates=("mb1_k3", "mb6_k3", "zero"),
     head_channels=32,
 )
 DISTORTION = glyphs.Distortion(size=(0.7, 0.95), degrees=4.0, shift=0.05, noise=0.15)
