@@ -100,25 +100,29 @@ def test_accuracy_is_that_of_the_plain_network_on_each_full_batch():
     assert float(found) == pytest.approx((logits.argmax(1) == data.labels[:7]).mean())
 
 
-def test_seeds_side_by_side_are_those_alone_and_differ(train_path):
-    both = train_path(np.array([0, 2]), enumeration.keys_of(5, (0, 1)), SPLITS)
+def test_seeds_side_by_side_are_those_alone(train_path):
+    both = train_path(np.array([0, 2]), enumeration.keys_of([0, 2], (0, 1)), SPLITS)
     alone = [
-        train_path(np.array([0, 2]), enumeration.keys_of(5, (seed,)), SPLITS)
+        train_path(np.array([0, 2]), enumeration.keys_of([0, 2], (seed,)), SPLITS)
         for seed in (0, 1)
     ]
     for part in range(2):
         expected = np.concatenate([one[part] for one in alone])
         np.testing.assert_allclose(both[part], expected)
-    keys = [enumeration.keys_of(n, (s,)) for n in (0, 1) for s in (0, 1)]
-    assert len({tuple(jax.random.key_data(key).ravel().tolist()) for key in keys}) == 4
+
+
+def test_every_network_and_seed_has_a_key_of_its_own():
+    keys = [enumeration.keys_of(path, (0, 1)) for path in ([1, 12], [11, 2], [1, 1])]
+    data = np.concatenate([jax.random.key_data(key) for key in keys])
+    assert len(np.unique(data, axis=0)) == 6
 
 
 def test_one_program_trains_every_network(train_path):
-    paths = all_paths(TINY)
-    rows = list(enumeration.train_all(train_path, paths, [0, 4, 8], (0, 1), SPLITS))
+    wanted = [{"path": path.tolist(), "macs": 7} for path in all_paths(TINY)[::4]]
+    rows = list(enumeration.train_all(train_path, wanted, (0, 1), SPLITS))
     assert train_path._cache_size() <= 2  # two seeds here, one in the test above
-    assert [row["path"] for row in rows] == [paths[n].tolist() for n in (0, 4, 8)]
-    for row in rows:
+    for row, asked in zip(rows, wanted, strict=True):
+        assert {name: row[name] for name in asked} == asked
         assert np.shape(row["valid"]) == np.shape(row["test"]) == (2,)
         assert all(0 <= value <= 1 for value in (*row["valid"], *row["test"]))
 
@@ -237,10 +241,10 @@ def test_costs_of_paths_are_those_of_their_networks(stored):
 
     given, known = stored
     table = tables.load(shipped.folder("latency_tables") / task.TABLE)
-    macs = task.path_macs(given.space, known.paths)
+    rows = networks.rows(given)
     for n in range(0, len(known.paths), 97):
-        one = architecture.from_path(given.space, known.paths[n], "one")
-        assert macs[n] == counts.describe(one)["macs"]
+        one = architecture.from_path(given.space, rows[n]["path"], "one")
+        assert rows[n]["macs"] == counts.describe(one)["macs"]
         expected = tables.predict_ms(table, one)
         assert known.latency_ms[n] == pytest.approx(expected, rel=1e-5)
 
@@ -254,7 +258,8 @@ def test_a_table_with_a_network_missing_or_of_another_task_is_refused(
     short.write_text("".join(lines[:-2]))
     with pytest.raises(ValueError, match=r"2 are missing, among them \["):
         networks.load(given, short)
-    assert len(networks.todo(given.space, ledger.read(short).rows)) == 2
+    todo = networks.todo(networks.rows(given), ledger.read(short).rows)
+    assert len(todo) == 2
     monkeypatch.setattr(task, "TRAIN", dataclasses.replace(task.TRAIN, lr=0.123))
     with pytest.raises(ValueError, match="expected networks of settings"):
         networks.load(given)

@@ -5,6 +5,7 @@ fixed path is the network of that path. The seeds of a network are trained side 
 in it, with the path in common, so that a switch stays a switch.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ from nas_jax import objective, optim, provenance, rng, supernet
 from nas_jax.base import Path, PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import ledger, networks, ranking, task
-from nas_jax.bench.estimators import all_paths
 from nas_jax.bench.settings import EnumerationConfig
 from nas_jax.config import TrainConfig
 from nas_jax.space import SearchSpace
@@ -138,24 +138,24 @@ def accuracy(
     return jax.lax.map(of_batch, Batch(*pieces)).mean()
 
 
-def keys_of(number: int, seeds: tuple[int, ...]) -> PRNGKey:
-    """Keys `[S]` of network `number`: another start for every network."""
-    keys = [rng.stream(jax.random.key(seed), "network", number) for seed in seeds]
-    return jnp.stack(keys)
+def keys_of(path: list[int], seeds: tuple[int, ...]) -> PRNGKey:
+    """Keys `[S]` of one network: another start for every network and seed."""
+    name = "network " + "-".join(map(str, path))
+    return jnp.stack([rng.stream(jax.random.key(seed), name) for seed in seeds])
 
 
 def train_all(
     train_path: TrainPath,
-    paths: Int[np.ndarray, "N L"],
-    chosen: list[int],
+    wanted: list[dict[str, Any]],
     seeds: tuple[int, ...],
     splits: dict[str, Batch],
 ) -> Iterator[dict[str, Any]]:
-    """Trains the `chosen` networks one after the other, yielding a row for each."""
-    for number in chosen:
-        found = train_path(paths[number], keys_of(number, seeds), splits)
+    """Trains the networks one after the other, yielding their rows with accuracies."""
+    for row in wanted:
+        path = jnp.array(row["path"], jnp.int32)
+        found = train_path(path, keys_of(row["path"], seeds), splits)
         valid, test = ([round(float(x), 6) for x in part] for part in found)
-        yield {"path": paths[number].tolist(), "valid": valid, "test": test}
+        yield {**row, "valid": valid, "test": test}
 
 
 def run(config: EnumerationConfig, watch: Watch) -> dict[str, Any]:
@@ -163,18 +163,17 @@ def run(config: EnumerationConfig, watch: Watch) -> dict[str, Any]:
     given = task.load()
     settings = networks.settings(config.seeds)
     known = ledger.begin(config.file, settings, provenance.record()).rows
-    chosen = networks.todo(given.space, known)
+    wanted = networks.todo(networks.rows(given), known)
+    # in random order, so that the first ones tell the spread of all
+    random.Random(0).shuffle(wanted)
     train_path = make_train_path(given.space, task.TRAIN, task.EVALUATION_BATCH)
-    watch.phase(f"training {len(chosen)} networks, {len(known)} are there")
+    watch.phase(f"training {len(wanted)} networks, {len(known)} are there")
     splits = {
         name: Batch(*map(jnp.asarray, split)) for name, split in given.splits.items()
     }
-    paths = all_paths(given.space)
-    # in random order, so that the first ones tell the spread of all
-    np.random.default_rng(0).shuffle(chosen)
-    rows = train_all(train_path, paths, chosen, config.seeds, splits)
-    written = ledger.extended(config.file, rows)
-    for row in watch.steps(written, total=len(chosen), desc="networks"):
+    trained_rows = train_all(train_path, wanted, config.seeds, splits)
+    written = ledger.extended(config.file, trained_rows)
+    for row in watch.steps(written, total=len(wanted), desc="networks"):
         known.append(row)
     return {"name": "enumeration", **summary(known), **provenance.record()}
 

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float, Int
 
 from nas_jax.bench.enumerated import ledger, task
 from nas_jax.bench.estimators import all_paths
-from nas_jax.space import SearchSpace
 
 STORED = Path(__file__).with_name("networks.jsonl")
 
@@ -49,11 +48,22 @@ def settings(seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def rows(given: task.Task) -> list[dict[str, Any]]:
+    """Path, multiply-adds and latency by table of every network, in order."""
+    paths = all_paths(given.space)
+    macs = task.path_macs(given.space, paths)
+    latency_ms = task.path_costs(given.model, paths)
+    return [
+        {"path": path.tolist(), "macs": int(count), "latency_ms": round(float(ms), 6)}
+        for path, count, ms in zip(paths, macs, latency_ms, strict=True)
+    ]
+
+
 def load(given: task.Task, file: Path = STORED) -> Networks:
-    """Reads the table and adds the latencies of the task's cost model.
+    """The table; its latencies have to be those of the task's cost model.
 
     Raises:
-      ValueError: if the table is of other settings, or lacks a network.
+      ValueError: if the table is of other settings, lacks a network or has other costs.
     """
     found = ledger.read(file)
     expected = ledger.as_json(settings(found.settings.get("seeds", ())))
@@ -62,27 +72,34 @@ def load(given: task.Task, file: Path = STORED) -> Networks:
             f"{file}: expected networks of settings {expected}, got {found.settings}; "
             "train them anew with `nas_jax bench enumeration`"
         )
-    paths = all_paths(given.space)
     by_path = {tuple(row["path"]): row for row in found.rows}
-    missing = [path.tolist() for path in paths if tuple(path.tolist()) not in by_path]
+    wanted = rows(given)
+    missing = [row["path"] for row in wanted if tuple(row["path"]) not in by_path]
     if missing:
         raise ValueError(
-            f"{file}: expected all {len(paths)} networks, {len(missing)} are missing, "
+            f"{file}: expected all {len(wanted)} networks, {len(missing)} are missing, "
             f"among them {missing[0]}; continue with `nas_jax bench enumeration`"
         )
-    rows = [by_path[tuple(path.tolist())] for path in paths]
-    latency_ms = task.path_costs(given.model, paths)
+    stored = [by_path[tuple(row["path"])] for row in wanted]
+    for now, then in zip(wanted, stored, strict=True):
+        if {name: then[name] for name in now} != now:
+            raise ValueError(
+                f"{file}: expected costs as the latency table {task.TABLE} has them, "
+                f"{now}, got {then}; write them anew"
+            )
+    latency_ms = np.array([row["latency_ms"] for row in stored])
     return Networks(
-        paths=paths,
-        valid=np.array([row["valid"] for row in rows]),
-        test=np.array([row["test"] for row in rows]),
+        paths=np.array([row["path"] for row in stored], np.int32),
+        valid=np.array([row["valid"] for row in stored]),
+        test=np.array([row["test"] for row in stored]),
         latency_ms=latency_ms,
         target_ms=task.target_ms(latency_ms),
     )
 
 
-def todo(searched: SearchSpace, rows: list[dict[str, Any]]) -> list[int]:
-    """Indices of the networks that have no row yet."""
-    done = {tuple(row["path"]) for row in rows}
-    paths = all_paths(searched)
-    return [n for n, path in enumerate(paths) if tuple(path.tolist()) not in done]
+def todo(
+    wanted: list[dict[str, Any]], done: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The wanted rows whose path is not among those done."""
+    paths = {tuple(row["path"]) for row in done}
+    return [row for row in wanted if tuple(row["path"]) not in paths]
