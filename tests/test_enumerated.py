@@ -160,6 +160,29 @@ def test_a_budget_too_small_is_an_error():
         searchers.scheduled(searchers._BASE, 4, 50, 120)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", searchers.SEARCHERS)
+def test_searchers_find_an_allowed_network_within_the_budget(name):
+    """Live, at the smallest budget, on the real task with made-up truth."""
+    given = task.load()
+    rows = networks.rows(given)
+    latency_ms = np.array([row["latency_ms"] for row in rows])
+    nothing = np.zeros((len(rows), 2))
+    known = networks.Networks(
+        paths=np.array([row["path"] for row in rows], np.int32),
+        valid=nothing,
+        test=nothing,
+        latency_ms=latency_ms,
+        target_ms=task.target_ms(latency_ms),
+    )
+    found = searchers.SEARCHERS[name](given, known, 1, 0)
+    assert known.allowed[found.network]
+    assert searchers.TRAINING_STEPS / 2 < found.steps <= searchers.TRAINING_STEPS
+    # one chance in 26 is 4 %
+    assert found.supernet.shape == (len(rows),)
+    assert found.supernet.max() > 0.15
+
+
 # --- figures -------------------------------------------------------------------------
 
 # Latencies 1 to 5; a target of 4 leaves out the last, which is the most accurate.

@@ -33,7 +33,7 @@ WARMUP_SHARE = 1 / 3
 """Share of the budget spent on weights alone."""
 EVALUATED_IMAGES = 512
 """Images of the validation set on which a path of the supernet is judged."""
-EVOLUTION = evolution.Settings(population=16, generations=4, parents=6)
+EVOLUTION = evolution.Settings(population=12, generations=3, parents=6)
 
 
 class Found(NamedTuple):
