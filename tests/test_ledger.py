@@ -63,3 +63,8 @@ def test_other_files_are_refused(tmp_path, text):
     with pytest.raises(ValueError, match="expected JSON lines with settings"):
         ledger.begin(file, SETTINGS, ORIGIN)
     assert file.read_text() == text
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="expected a file of results, got none"):
+        ledger.read(tmp_path / "rows.jsonl")

@@ -24,8 +24,14 @@ def read(file: Path) -> Ledger:
     """A ledger as it stands; a last line cut short, as by a kill, is left out.
 
     Raises:
-      ValueError: if the file is no ledger.
+      ValueError: if there is no such file, or it is no ledger.
     """
+    if not file.exists():
+        raise ValueError(
+            f"{file}: expected a file of results, got none; `nas_jax bench enumeration "
+            "--file FILE` makes one of networks, `nas_jax bench enumerated --file "
+            "FILE` one of searches"
+        )
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
         # what follows the last line break was not written to its end

@@ -222,6 +222,6 @@ SEARCHERS: dict[str, Searcher] = {
             arch_every=2,
         )
     ),
-    "two_path, fixed lambda": by_gradient(_PAPER),
-    "one-shot + evolution": one_shot,
+    "two_path_fixed_lambda": by_gradient(_PAPER),
+    "one_shot_evolution": one_shot,
 }
