@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import provenance
-from nas_jax.bench.enumerated import ledger, networks, ranking, task
+from nas_jax.bench.enumerated import ledger, networks, ranking, searchers, task
 from nas_jax.bench.enumerated.networks import Networks
 from nas_jax.bench.enumerated.searchers import SEARCHERS, TRAINING_STEPS
 from nas_jax.bench.settings import EnumeratedConfig
@@ -43,6 +43,7 @@ def run(config: EnumeratedConfig, watch: Watch) -> dict[str, Any]:
     settings = {
         "networks": networks.settings(tuple(range(known.test.shape[1]))),
         "target_ms": known.target_ms,
+        "searchers": searchers.settings(),
     }
     names = config.searchers or tuple(SEARCHERS)
     wanted = [
