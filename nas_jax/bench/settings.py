@@ -162,7 +162,7 @@ class EnumeratedConfig:
     """`bench enumerated`: searches held against the truth; a budget of n buys n
     trainings of one network."""
 
-    budgets: tuple[int, ...] = (4,)
+    budgets: tuple[int, ...] = (2,)
     seeds: tuple[int, ...] = (0, 1)
     searchers: tuple[str, ...] = ()
     """Which of the registry are run; none given stands for all."""
