@@ -36,7 +36,7 @@ ROWS = {
     ),
     "networks": ("network", "supernet"),
     "processes": (
-        *("baselines", "derive", "train", "search_state", "estimators"),
+        *("baselines", "evolution", "derive", "train", "search_state", "estimators"),
         *("steps", "prune", "search"),
     ),
     "edges": (
