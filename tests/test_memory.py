@@ -29,9 +29,8 @@ from nas_jax.parts import OpSpec
 from nas_jax.supernet import all_paths, packing
 
 LARGEST = "mb6_k7"
-# Two candidates at least: a switch of one is no switch. The same slices of hidden
-# channels as in the whole set.
-FEW = ("mb3_k7", LARGEST)
+# Two candidates at least: a switch of one is no switch.
+FEW = ("mb6_k5", LARGEST)
 BOUNDS = {"two_path": 1.3, "full": 1.15}
 
 
