@@ -89,7 +89,9 @@ def run(
             raise ValueError(
                 f"{flag} {file}: expected an existing folder {file.parent}"
             )
-    process.prepare(cache=cache)
+    # Before the first computation: threads that exist already keep their own heaps.
+    timed = config if isinstance(config, EngineConfig | ScalingConfig) else None
+    process.prepare(cache=cache, pixels=timed.pixels if timed else 0)
     from nas_jax import terminal
 
     module: Any = importlib.import_module(f"nas_jax.bench.{bench.module}")

@@ -43,6 +43,11 @@ class EngineConfig:
     large_batch: int = 32
     seed: int = 0
 
+    @property
+    def pixels(self) -> int:
+        """Of a batch."""
+        return self.batch * self.space.input_size**2
+
     def __post_init__(self) -> None:
         for name in ("batch", "paths", "large_input_size", "large_batch"):
             value = getattr(self, name)
@@ -100,6 +105,11 @@ class ScalingConfig:
     paths: int = 2
     rounds: int = 10
     seed: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Of the largest batch."""
+        return max(self.batch) * max(self.input_size) ** 2
 
     def __post_init__(self) -> None:
         for name in AXES:
