@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas_jax import overrides, process
-from nas_jax.bench.settings import EngineConfig, ScalingConfig
+from nas_jax.bench.settings import (
+    EngineConfig,
+    EnumeratedConfig,
+    EnumerationConfig,
+    ScalingConfig,
+)
+
+Config = EngineConfig | ScalingConfig | EnumerationConfig | EnumeratedConfig
 
 
 class Bench(NamedTuple):
@@ -20,7 +27,7 @@ class Bench(NamedTuple):
     """
 
     module: str
-    config: EngineConfig | ScalingConfig | None = None
+    config: Config | None = None
     draws: bool = False
 
 
@@ -29,11 +36,13 @@ BENCHES = {
     "pruning": Bench("pruning"),
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
+    "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
+    "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 
 
-def parse(name: str, words: Sequence[str]) -> EngineConfig | ScalingConfig | None:
+def parse(name: str, words: Sequence[str]) -> Config | None:
     """The settings of a bench; `--help` prints them and leaves.
 
     Raises:
@@ -80,7 +89,9 @@ def run(
             raise ValueError(
                 f"{flag} {file}: expected an existing folder {file.parent}"
             )
-    process.prepare(cache=cache)
+    # Before the first computation: threads that exist already keep their own heaps.
+    timed = config if isinstance(config, EngineConfig | ScalingConfig) else None
+    process.prepare(cache=cache, pixels=timed.pixels if timed else 0)
     from nas_jax import terminal
 
     module: Any = importlib.import_module(f"nas_jax.bench.{bench.module}")

@@ -128,16 +128,17 @@ def _input_gradient(
     """
     batch, height, width, channels = shape
     size = (-(-height // stride), -(-width // stride))
-    reach = kernel.shape[0] * dilation  # no output pixel is further away
-    far = [max(0, size[axis] + reach - dy.shape[1 + axis]) for axis in (0, 1)]
-    padded = jnp.pad(dy, ((0, 0), (reach, far[0]), (reach, far[1]), (0, 0)))
     taps = _taps_by_remainder(kernel.shape[0], stride, dilation)
+    shifts = [shift for own in taps for _, shift in own]
+    near = max(0, -min(shifts))
+    far = [max(0, size[axis] + max(shifts) - dy.shape[1 + axis]) for axis in (0, 1)]
+    padded = jnp.pad(dy, ((0, 0), (near, far[0]), (near, far[1]), (0, 0)))
 
     def remainder(rows: list[tuple[int, int]], columns: list[tuple[int, int]]) -> Array:
         total = jnp.zeros((batch, *size, channels), dy.dtype)
         for i, down in rows:
             for j, right in columns:
-                start = (0, reach + down, reach + right, 0)
+                start = (0, near + down, near + right, 0)
                 end = (batch, start[1] + size[0], start[2] + size[1], channels)
                 total += lax.slice(padded, start, end) * kernel[i, j, 0]
         return total

@@ -252,13 +252,8 @@ def comparison(
         )
         for index in range(experiment.random_networks)
     ]
-    networks = [
-        found,
-        baselines.hand_designed(searched),
-        baselines.cheapest(searched, model),
-        *drawn,
-    ]
-    return {network.name: network for network in networks}
+    plain = [baselines.hand_designed(searched), baselines.cheapest(searched, model)]
+    return {network.name: network for network in (found, *plain, *drawn)}
 
 
 def retrain(

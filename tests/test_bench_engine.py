@@ -189,6 +189,30 @@ def test_every_round_has_every_call(monkeypatch):
     assert len({tuple(one) for one in rounds}) > 1  # in changing order
 
 
+@pytest.mark.parametrize(
+    ("words", "pixels"),
+    [
+        (("engine", []), 16 * 96**2),
+        (("engine", ["--batch", "3"]), 3 * 96**2),
+        (("scaling", []), 16 * 64**2),
+        (("estimators", []), 0),
+    ],
+)
+def test_process_is_prepared_for_the_largest_batch(words, pixels, monkeypatch):
+    """The allocator is set before JAX computes, or its threads keep their own heaps."""
+
+    class Prepared(Exception):
+        pass
+
+    def prepare(*, cache, pixels):
+        raise Prepared(cache, pixels)
+
+    monkeypatch.setattr(bench_command.process, "prepare", prepare)
+    with pytest.raises(Prepared) as found:
+        bench_command.run(*words, None, None, cache=False)
+    assert found.value.args == (False, pixels)
+
+
 # --- all candidates ------------------------------------------------------------------
 
 

@@ -250,7 +250,8 @@ def test_sampled_networks_differ_and_are_offered():
 @pytest.mark.parametrize("estimator", ["full", "reinforce"])
 def test_step_moves_the_alphas_and_nothing_else_and_is_compiled_once(estimator):
     one = config(estimator, reinforce_baseline="reference")
-    step = steps.make_arch_step(SPACE, one, optim.search_alphas(one))
+    ascent = optim.multipliers(one, steps_per_epoch=5)
+    step = steps.make_arch_step(SPACE, one, optim.search_alphas(one), ascent)
     state = fresh(one)
     kept = copies((state.params, state.batch_stats, state.weight_opt, state.step))
     for seed in range(3):
@@ -284,9 +285,11 @@ def test_names_of_the_reference_mean_the_same(alias, name):
     assert by_alias.estimator == name
 
 
-def test_default_is_the_papers_two_path_update_with_the_pair_expectation():
+def test_default_is_the_papers_two_path_update_under_the_constraint():
     default = SearchConfig()
-    assert (default.estimator, default.expectation) == ("two_path", "pair")
+    assert (default.estimator, default.objective, default.expectation) == (
+        *("two_path", "constrained", "full"),
+    )
 
 
 @pytest.mark.parametrize("estimator", ["full", "full_v2", "reinforce", "rl"])

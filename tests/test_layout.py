@@ -28,7 +28,7 @@ ROWS = {
     ),
     "networks": ("network", "supernet"),
     "processes": (
-        *("baselines", "knapsack", "derive", "train", "search_state"),
+        *("baselines", "evolution", "knapsack", "derive", "train", "search_state"),
         *("joined", "estimators", "steps", "prune", "search"),
     ),
     "edges": (

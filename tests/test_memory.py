@@ -29,9 +29,8 @@ from nas_jax.parts import OpSpec
 from nas_jax.supernet import all_paths, packing
 
 LARGEST = "mb6_k7"
-# Two candidates at least: a switch of one is no switch. The same slices of hidden
-# channels as in the whole set.
-FEW = ("mb3_k7", LARGEST)
+# Two candidates at least: a switch of one is no switch.
+FEW = ("mb6_k5", LARGEST)
 BOUNDS = {"two_path": 1.3, "full": 1.15}
 
 
@@ -68,7 +67,8 @@ def arch_step_bytes(make, estimator, candidates=MBCONV_CANDIDATES):
     config = SearchConfig(estimator=estimator, expectation="full")
     tx = optim.search_alphas(config)
     model = latency.CostModel(jnp.ones(searched.mask.shape), 1.0)
-    step = steps.make_arch_step(searched, config, tx)
+    ascent = optim.multipliers(config, steps_per_epoch=5)
+    step = steps.make_arch_step(searched, config, tx, ascent)
     state = jax.eval_shape(
         lambda key: search_state.init(
             key, searched, config, optim.search_weights(config, 1), tx

@@ -394,8 +394,7 @@ def test_running_variance_takes_the_unbiased_variance_of_the_batch():
 # One inner width in the small set, two in the large: a switch under autodiff shares
 # its residuals among branches of equal shapes, and would pass with both in each set.
 # Two branches in every layer: a switch of one is no switch, and takes more memory.
-# The same slices of hidden channels in both.
-FEW = ("mb3_k7", "mb6_k7")
+FEW = ("mb6_k5", "mb6_k7")
 
 
 def plain_branches(layer):
@@ -457,7 +456,7 @@ def test_memory_bound_tells_a_plain_switch_under_autodiff(monkeypatch):
     few = temporary_bytes(FEW, **first_stage)
     all_seven = temporary_bytes(MBCONV_CANDIDATES, **first_stage)
     print(f"\nplain switch: {few:,} at 2 candidates, {all_seven:,} at 7")
-    assert len(used) == 4  # the replacement did run: two layers, two spaces
+    assert len(used) == 2  # the replacement did run: one run of layers, two spaces
     assert all_seven > 1.1 * few
 
 

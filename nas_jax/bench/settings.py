@@ -1,10 +1,11 @@
-"""What the harnesses `bench engine` and `bench scaling` measure. No JAX.
+"""What the configurable benches measure. No JAX.
 
 Every size is a field, so that a test runs in seconds what takes minutes in earnest.
 """
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from nas_jax.checks import require
@@ -41,6 +42,11 @@ class EngineConfig:
     """Side of the images at which the steps are compiled for their memory alone."""
     large_batch: int = 32
     seed: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Of a batch."""
+        return self.batch * self.space.input_size**2
 
     def __post_init__(self) -> None:
         for name in ("batch", "paths", "large_input_size", "large_batch"):
@@ -100,6 +106,11 @@ class ScalingConfig:
     rounds: int = 10
     seed: int = 0
 
+    @property
+    def pixels(self) -> int:
+        """Of the largest batch."""
+        return max(self.batch) * max(self.input_size) ** 2
+
     def __post_init__(self) -> None:
         for name in AXES:
             values = getattr(self, name)
@@ -141,3 +152,49 @@ class ScalingConfig:
             candidates=CANDIDATES[: point.candidates],
             head_channels=64,
         )
+
+
+@dataclass(frozen=True)
+class EnumerationConfig:
+    """`bench enumeration`: every network of the enumerated space, trained."""
+
+    file: Path = Path("networks.jsonl")
+    """JSON lines to write; if they are there, what they lack is trained."""
+    seeds: tuple[int, ...] = (0, 1)
+    """Each network is trained once per seed."""
+
+    def __post_init__(self) -> None:
+        _require_seeds(self.seeds, at_least=2)
+
+
+@dataclass(frozen=True)
+class EnumeratedConfig:
+    """`bench enumerated`: searches held against the truth; a budget of n buys n
+    trainings of one network."""
+
+    budgets: tuple[int, ...] = (2,)
+    seeds: tuple[int, ...] = (0, 1)
+    searchers: tuple[str, ...] = ()
+    """Which of the registry are run; none given stands for all."""
+    file: Path | None = None
+    """JSON lines of the runs; if they are there, what they lack is run."""
+    recorded: bool = False
+    """Print the stored runs of the full grid and run nothing."""
+
+    def __post_init__(self) -> None:
+        require(
+            len(set(self.budgets)) == len(self.budgets) > 0 and min(self.budgets) > 0,
+            "budgets",
+            "distinct positive integers, at least one",
+            self.budgets,
+        )
+        _require_seeds(self.seeds, at_least=1)
+
+
+def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
+    require(
+        len(set(seeds)) == len(seeds) >= at_least and min(seeds) >= 0,
+        "seeds",
+        f"distinct numbers from 0, at least {at_least}",
+        seeds,
+    )

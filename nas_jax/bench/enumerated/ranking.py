@@ -1,0 +1,118 @@
+"""How good a network is among all that were allowed, once all are known.
+
+N networks, S seeds. Percentiles run from 0 (the best) to 100 (the worst).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+def percentiles(truth: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    """Share of the other networks that are better, in percent; equals count as half.
+
+    >>> percentiles(np.array([0.5, 0.9, 0.7, 0.7, 0.1]))
+    array([ 75. ,   0. ,  37.5,  37.5, 100. ])
+    """
+    better = (truth[None, :] > truth[:, None]).sum(axis=1)
+    equal = (truth[None, :] == truth[:, None]).sum(axis=1) - 1
+    return 100 * (better + equal / 2) / max(len(truth) - 1, 1)
+
+
+def seed_sd(accuracies: Float[np.ndarray, "N S"]) -> float:
+    """Standard deviation over the seeds of a network, pooled over all networks."""
+    return float(np.sqrt(accuracies.var(axis=1, ddof=1).mean()))
+
+
+class Spread(NamedTuple):
+    """Whether networks differ by more than their seeds: a ratio of 5 is asked for.
+
+    `p10`, `p90` are of the networks' mean accuracies, `ratio` is (p90 - p10) / sd.
+    """
+
+    p10: float
+    median: float
+    p90: float
+    seed_sd: float
+    ratio: float
+
+
+def spread(accuracies: Float[np.ndarray, "N S"]) -> Spread:
+    """The spread of `[N S]` accuracies."""
+    p10, median, p90 = np.percentile(accuracies.mean(axis=1), [10, 50, 90])
+    sd = seed_sd(accuracies)
+    return Spread(float(p10), float(median), float(p90), sd, float((p90 - p10) / sd))
+
+
+def noise_ceiling(accuracies: Float[np.ndarray, "N S"]) -> float:
+    """Percentile of the network that one seed finds best, by the other seeds' mean.
+
+    What a search that trained every network once would reach; mean over the seeds.
+    """
+    found = []
+    for seed in range(accuracies.shape[1]):
+        others = np.delete(accuracies, seed, axis=1).mean(axis=1)
+        found.append(percentiles(others)[accuracies[:, seed].argmax()])
+    return float(np.mean(found))
+
+
+def best_of(
+    chosen_by: Float[np.ndarray, "N"], values: Float[np.ndarray, "N"], networks: int
+) -> float:
+    """Expected value of the best by `chosen_by` of `networks` drawn without return.
+
+    Exact, nothing is drawn: the network with r worse ones is the best of n with
+    probability C(r, n - 1) / C(N, n). Ties go to the lower index.
+
+    >>> best = best_of(np.array([1.0, 2.0, 3.0]), np.array([20.0, 10.0, 0.0]), 2)
+    >>> round(best, 3)
+    3.333
+    """
+    total = len(values)
+    order = np.argsort(-np.asarray(chosen_by), kind="stable")[::-1]
+    ways = [math.comb(worse, networks - 1) for worse in range(total)]
+    chances = np.array([way / math.comb(total, networks) for way in ways])
+    return float(chances @ np.asarray(values)[order])
+
+
+def kendall_tau(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
+    """Kendall's tau-b: agreement of two orders, -1 to 1, ties corrected for.
+
+    NaN if one of the two has no order at all.
+
+    >>> round(kendall_tau(np.array([1, 2, 3.0]), np.array([1, 3, 2.0])), 4)
+    0.3333
+    """
+    above = np.triu_indices(len(x), 1)
+    dx, dy = (np.sign(np.subtract.outer(v, v))[above] for v in (x, y))
+    pairs = np.sqrt((dx**2).sum() * (dy**2).sum())
+    return float((dx * dy).sum() / pairs) if pairs else math.nan
+
+
+def most_probable(
+    probs: Float[np.ndarray, "L K"],
+    paths: np.ndarray,
+    allowed: Bool[np.ndarray, "N"],
+    costs: Float[np.ndarray, "N"],
+) -> int:
+    """Index of the most probable network among those allowed, Int.
+
+    Exact, since all are listed; ties go to the cheaper one. P = prod_l p_l(path_l).
+
+    Raises:
+      ValueError: if none is allowed or a probability is not finite.
+    """
+    if not allowed.any() or not np.isfinite(probs).all():
+        raise ValueError(
+            "derivation: expected finite probabilities and an allowed network, got "
+            f"{int((~np.isfinite(probs)).sum())} non-finite ones and "
+            f"{int(allowed.sum())} networks; lower the rates or raise the target"
+        )
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.asarray(probs, np.float64))
+    scores = logs[np.arange(paths.shape[1]), paths].sum(axis=1)
+    best = scores[allowed].max()
+    tied = np.flatnonzero(allowed & (scores == best))
+    return int(tied[np.argmin(costs[tied])])

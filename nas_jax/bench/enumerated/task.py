@@ -1,0 +1,81 @@
+"""What the enumerated benchmark asks for: space, letters, recipe, costs.
+
+Six searchable layers, 324 networks. The letters are hard enough that networks differ:
+see `Spread` in `ranking`.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from nas_jax import counts, problem, shipped, space, tables
+from nas_jax.batches import Batch
+from nas_jax.config import SpaceConfig, TrainConfig
+from nas_jax.data import glyphs
+from nas_jax.latency import CostModel
+from nas_jax.space import SearchSpace
+
+SPACE = SpaceConfig(
+    name="enumerated",
+    input_size=16,
+    input_channels=1,
+    classes=glyphs.CLASSES,
+    stem_channels=8,
+    stem_stride=2,
+    first_block_channels=None,
+    stage_widths=(16, 24),
+    cells=(3, 3),
+    strides=(2, 2),
+    candidates=("mb1_k3", "mb6_k3", "zero"),
+    head_channels=32,
+)
+DISTORTION = glyphs.Distortion(size=(0.7, 0.95), degrees=4.0, shift=0.05, noise=0.15)
+IMAGES = {"train": 3200, "valid": 1000, "test": 4000}
+"""Training, choosing among trained networks, and truth; the seed is the place here."""
+TRAIN = TrainConfig(epochs=5, batch=32, lr=0.2)
+"""How every network is trained from scratch: 500 steps."""
+EVALUATION_BATCH = 1000
+"""Images that batch statistics are taken over when a network is evaluated."""
+TABLE = "enumerated_cpu_onnxruntime.json"
+TARGET_QUANTILE = 0.5
+"""Half of the networks meet the target latency."""
+
+
+class Task(NamedTuple):
+    """The benchmark's space and data, and the latencies of its candidates."""
+
+    space: SearchSpace
+    splits: dict[str, Batch]
+    model: CostModel
+
+
+@functools.cache
+def load() -> Task:
+    """Draws the letters and reads the shipped latency table."""
+    searched = space.mobile(SPACE)
+    splits = {
+        name: glyphs.draw(images, SPACE.input_size, seed, DISTORTION)
+        for seed, (name, images) in enumerate(IMAGES.items())
+    }
+    file = shipped.folder("latency_tables") / TABLE
+    model = problem.cost_model(tables.load(file), searched, str(file), z=0.0)
+    return Task(searched, splits, model)
+
+
+def path_costs(model: CostModel, paths: np.ndarray) -> np.ndarray:
+    """Cost of every path `[N L]` by table, Float64 `[N]`."""
+    costs = np.asarray(model.costs, np.float64)
+    return model.fixed + costs[np.arange(paths.shape[1]), paths].sum(axis=1)
+
+
+def path_macs(searched: SearchSpace, paths: np.ndarray) -> np.ndarray:
+    """Multiply-adds of every path `[N L]`, Int64 `[N]`."""
+    table, fixed = counts.costs(searched, counts.macs)
+    macs = table[np.arange(paths.shape[1]), paths].sum(axis=1) + fixed
+    return macs.astype(np.int64)
+
+
+def target_ms(latencies_ms: np.ndarray) -> float:
+    """T: the latency that `TARGET_QUANTILE` of the networks do not exceed."""
+    return float(np.quantile(latencies_ms, TARGET_QUANTILE))
