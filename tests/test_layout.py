@@ -58,7 +58,7 @@ ROWS = {
         *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
     ),
     "shell": (
-        *("overrides", "terminal", "bench_command", "table_command"),
+        *("new_file", "overrides", "terminal", "bench_command", "table_command"),
         *("measure_command", "paper_command", "cli", "__main__"),
     ),
 }
