@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nas_jax import architecture
+from nas_jax import architecture, latency
 from nas_jax.architecture import Architecture
 from nas_jax.latency import CostModel
 from nas_jax.parts import OpSpec
@@ -49,9 +49,7 @@ def random_of_latency(
         rng.choice(np.flatnonzero(offered), size=draws) for offered in space.mask
     ]
     paths = np.stack(columns, axis=1)
-    costs = np.asarray(model.costs)
-    latencies = model.fixed + costs[np.arange(paths.shape[1]), paths].sum(axis=1)
-    gaps = np.abs(latencies / latency_ms - 1)
+    gaps = np.abs(latency.of_paths(model, paths) / latency_ms - 1)
     inside = np.flatnonzero(gaps <= tolerance)
     chosen = inside[0] if len(inside) else gaps.argmin()
     return architecture.from_path(space, paths[chosen], name)
