@@ -55,7 +55,12 @@ def test_most_probable_is_the_best_product_among_the_allowed():
     paths = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])  # .18, .42, .12, .28
     costs = np.array([2.0, 4.0, 1.0, 3.0])
     for limit, expected in ((9, 1), (3, 3), (2, 0), (1, 2)):
-        assert ranking.most_probable(probs, paths, costs <= limit, costs) == expected
+        allowed = costs <= limit
+        assert ranking.most_probable(probs, paths, allowed, costs) == [expected]
+        ranked = ranking.most_probable(probs, paths, allowed, costs, 99)
+        products = probs[np.arange(paths.shape[1]), paths].prod(axis=1)
+        assert sorted(ranked) == np.flatnonzero(allowed).tolist()
+        assert (np.diff(products[ranked]) <= 0).all()
 
 
 def test_most_probable_prefers_the_cheaper_of_equals_and_takes_zeros():

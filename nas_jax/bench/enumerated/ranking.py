@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 
 def percentiles(truth: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
@@ -82,8 +82,9 @@ def most_probable(
     paths: np.ndarray,
     allowed: Bool[np.ndarray, "N"],
     costs: Float[np.ndarray, "N"],
-) -> int:
-    """Index of the most probable network among those allowed, Int.
+    count: int = 1,
+) -> Int[np.ndarray, "count"]:
+    """Indices of the most probable networks among those allowed, the first the most.
 
     Exact, since all are listed; ties go to the cheaper one. P = prod_l p_l(path_l).
 
@@ -99,6 +100,5 @@ def most_probable(
     with np.errstate(divide="ignore"):
         logs = np.log(np.asarray(probs, np.float64))
     scores = logs[np.arange(paths.shape[1]), paths].sum(axis=1)
-    best = scores[allowed].max()
-    tied = np.flatnonzero(allowed & (scores == best))
-    return int(tied[np.argmin(costs[tied])])
+    order = np.lexsort((costs, -scores))
+    return order[allowed[order]][:count]

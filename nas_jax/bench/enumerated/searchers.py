@@ -4,7 +4,8 @@ A training step costs three passes through the network: forward, gradient of the
 gradient of the weights. Everything is counted in such steps of `task.TRAIN.batch`
 images: an architecture step of `two_path` is three passes, of `full` as many as a layer
 has candidates and one more, of `reinforce` one per sampled network; an image that
-evolution looks at is one pass. `SEARCHERS` is the registry.
+evolution or a comparison of finalists looks at is one pass. `SEARCHERS` is the
+registry.
 """
 
 import dataclasses
@@ -73,7 +74,7 @@ def arch_step_cost(config: SearchConfig, candidates: int) -> float:
 
 
 def scheduled(
-    config: SearchConfig, candidates: int, per_epoch: int, budget_steps: int
+    config: SearchConfig, candidates: int, per_epoch: int, budget_steps: float
 ) -> tuple[SearchConfig, float]:
     """The longest schedule within the budget, and its cost in training steps.
 
@@ -100,23 +101,34 @@ def halves(data: Batch) -> tuple[Batch, Batch]:
 
 
 def by_gradient(config: SearchConfig) -> Searcher:
-    """A search of the package; the most probable network within the target."""
+    """A search of the package; the best of its finalists within the target.
+
+    Finalists may leave any share of the target unspent: too few networks of so small a
+    space spend it.
+    """
 
     def run(given: task.Task, networks: Networks, budget: int, seed: int) -> Found:
         per_epoch = optim.steps_per_epoch(
             len(given.splits["train"].labels) // 2, config.batch
         )
+        looking = config.finalists * EVALUATED_IMAGES / config.batch / PASSES
         own, steps = scheduled(
-            config, len(given.space.candidates), per_epoch, budget * TRAINING_STEPS
+            config,
+            len(given.space.candidates),
+            per_epoch,
+            budget * TRAINING_STEPS - looking,
         )
         last = searched(given, own, networks.target_ms, seed)
-        network = ranking.most_probable(
+        finalists = ranking.most_probable(
             np.asarray(last.probs),
             networks.paths,
             networks.allowed,
             networks.latency_ms,
+            config.finalists,
         )
-        return Found(network, steps, supernet_accuracies(given, networks, last.state))
+        accuracies = supernet_accuracies(given, networks, last.state)
+        best = finalists[accuracies[finalists].argmax()]
+        return Found(int(best), steps + looking, accuracies)
 
     return run
 
