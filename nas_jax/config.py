@@ -150,7 +150,7 @@ class DataConfig:
     train_alphas: int = 300
     """Images that train the architecture parameters."""
     valid: int = 197
-    """Images for looking at progress; they never train or choose anything."""
+    """Images for looking at progress and for choosing among the finalists."""
     test: int = 1000
     """Images used once, at the end, on every network."""
     shift_pixels: int = 2

@@ -134,7 +134,7 @@ class SearchConfig:
     max_slack: float = 0.01
     """Share of the target that the derived network may leave unspent, if the space has
     networks that spend the rest; 1 for any."""
-    finalists: int = 32
+    finalists: int = 16
     """How many of the most probable networks within the target are compared by their
     accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
     limits: tuple[str, ...] = ()

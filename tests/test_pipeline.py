@@ -217,12 +217,12 @@ def test_finalist_with_the_best_validation_accuracy_is_taken(result, finished):
     compared = json.loads((finished / "finalists.json").read_text())
     derivation = result["derivation"]
     accuracies = [one["valid_accuracy"] for one in compared]
-    assert derivation["finalists"] == len(compared) == 32
+    assert derivation["finalists"] == len(compared) == 16
     assert derivation["rank"] == accuracies.index(max(accuracies))
     assert derivation["valid_accuracy"] == max(accuracies)
     given_up = [one["log_prob_given_up"] for one in compared]
     assert given_up == sorted(given_up)
-    assert len({tuple(one["path"]) for one in compared}) == 32
+    assert len({tuple(one["path"]) for one in compared}) == 16
 
 
 def test_finalists_are_compared_by_what_is_given(finished, tmp_path):

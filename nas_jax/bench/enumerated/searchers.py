@@ -227,6 +227,8 @@ CONFIGS: dict[str, SearchConfig] = {
         reinforce_samples=6,
         arch_every=2,
     ),
+    # what comparing the finalists adds
+    "two_path_most_probable": dataclasses.replace(_BASE, finalists=1),
     # the paper's: a weight that is given, not a multiplier that follows the target
     "two_path_fixed_lambda": dataclasses.replace(
         _BASE, objective="add_linear", penalty=0.1
