@@ -50,9 +50,7 @@ def random_of_latency(
         rng.choice(np.flatnonzero(offered), size=draws) for offered in space.mask
     ]
     paths = np.stack(columns, axis=1)
-    costs = np.asarray(model.costs)
-    latencies = model.fixed + costs[np.arange(paths.shape[1]), paths].sum(axis=1)
-    gaps = np.abs(latencies / latency_ms - 1)
+    gaps = np.abs(latency.of_paths(model, paths) / latency_ms - 1)
     inside = np.flatnonzero(gaps <= tolerance)
     chosen = inside[0] if len(inside) else gaps.argmin()
     return architecture.from_path(space, paths[chosen], name)

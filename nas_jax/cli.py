@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from nas_jax import (
     bench_command,
     measure_command,
+    new_file,
     overrides,
     paper_command,
     process,
@@ -155,13 +156,6 @@ def _pixels(experiment: Experiment) -> int:
     return images * experiment.space.input_size**2
 
 
-def _require_new(flag: str, path: Path | None) -> None:
-    if path is not None and path.exists():
-        raise ValueError(
-            f"{flag} {path}: expected a new file, this one exists; choose another name"
-        )
-
-
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     if options.targets is not None and (given := overrides.targets_among(rest)):
         raise ValueError(
@@ -257,8 +251,8 @@ def _import_torch(
 
 
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    _require_new("--json", options.json)
-    _require_new("--plot", options.plot)
+    new_file.require("--json", options.json)
+    new_file.require("--plot", options.plot)
     bench_command.run(
         options.name, rest, options.json, options.plot, cache=not options.no_cache
     )

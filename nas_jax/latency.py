@@ -69,6 +69,12 @@ def of_path(model: CostModel, path: Path) -> Float[Array, "*D"]:
     return model.fixed + jnp.sum(model.costs[..., layers, path], axis=-1)
 
 
+def of_paths(model: CostModel, paths: np.ndarray) -> np.ndarray:
+    """Latency of every path `[N L]`, Float64 `[N]`."""
+    costs = np.asarray(model.costs, np.float64)
+    return model.fixed + costs[np.arange(paths.shape[1]), paths].sum(axis=1)
+
+
 def reachable(model: CostModel, mask: np.ndarray) -> tuple[float, float]:
     """The smallest and the largest latency of any network of the space."""
     costs = np.asarray(model.costs)

@@ -50,7 +50,7 @@ ROWS = {
         *("assessment", "pipeline", "trade_off", "bench"),
     ),
     "shell": (
-        *("overrides", "terminal", "bench_command", "table_command"),
+        *("new_file", "overrides", "terminal", "bench_command", "table_command"),
         *("measure_command", "paper_command", "search_command", "cli", "__main__"),
     ),
 }

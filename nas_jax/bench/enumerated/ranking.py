@@ -77,20 +77,6 @@ def best_of(
     return float(chances @ np.asarray(values)[order])
 
 
-def kendall_tau(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
-    """Kendall's tau-b: agreement of two orders, -1 to 1, ties corrected for.
-
-    NaN if one of the two has no order at all.
-
-    >>> round(kendall_tau(np.array([1, 2, 3.0]), np.array([1, 3, 2.0])), 4)
-    0.3333
-    """
-    above = np.triu_indices(len(x), 1)
-    dx, dy = (np.sign(np.subtract.outer(v, v))[above] for v in (x, y))
-    pairs = np.sqrt((dx**2).sum() * (dy**2).sum())
-    return float((dx * dy).sum() / pairs) if pairs else math.nan
-
-
 def most_probable(
     probs: Float[np.ndarray, "L K"],
     paths: np.ndarray,
