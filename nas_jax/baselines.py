@@ -1,5 +1,6 @@
 """Networks of the same space to hold a searched one against."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import architecture, latency
@@ -53,3 +54,26 @@ def random_of_latency(
     inside = np.flatnonzero(gaps <= tolerance)
     chosen = inside[0] if len(inside) else gaps.argmin()
     return architecture.from_path(space, paths[chosen], name)
+
+
+def comparison(
+    space: SearchSpace, model: CostModel, found: Architecture, random: int, seed: int
+) -> dict[str, Architecture]:
+    """The searched network and those to hold it against, by name.
+
+    Args:
+      space: the search space.
+      model: latencies.
+      found: the searched network.
+      random: networks drawn at its latency.
+      seed: of the drawing.
+    """
+    path = jnp.asarray(architecture.path_of(space, found))
+    latency_ms = float(latency.of_path(model, path))
+    numbers = np.random.default_rng(seed)
+    drawn = [
+        random_of_latency(numbers, space, model, latency_ms, name=f"random_{index + 1}")
+        for index in range(random)
+    ]
+    networks = [found, hand_designed(space), cheapest(space, model), *drawn]
+    return {network.name: network for network in networks}

@@ -157,6 +157,11 @@ def _pixels(experiment: Experiment) -> int:
 
 
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    if options.targets is not None and (given := overrides.targets_among(rest)):
+        raise ValueError(
+            f"--targets, {given[0]}: expected only one of the two; name all targets in "
+            "--targets"
+        )
     experiment = _experiment(options.experiment, rest, "nas_jax search")
     command = shlex.join(["nas_jax", *words])
     process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))

@@ -74,14 +74,24 @@ def _refuse_unknown(config: object, arguments: Sequence[str], prog: str) -> None
             raise ValueError(f"unknown field {flag}; {meant}all fields: {prog} --help")
 
 
+def targets_among(arguments: Sequence[str]) -> list[str]:
+    """The flags among the arguments that state a target.
+
+    >>> targets_among(["--seed", "1", "--search.target_ms=0.2"])
+    ['--search.target-ms']
+    """
+    names = (*TARGETS.values(), "target_ratio")
+    flags = {f"--search.{name.replace('_', '-')}" for name in names}
+    given = [argument.split("=")[0].replace("_", "-") for argument in arguments]
+    return [flag for flag in given if flag in flags]
+
+
 def _without_replaced_target(
     experiment: Experiment, arguments: Sequence[str]
 ) -> Experiment:
-    given = {argument.split("=")[0].replace("_", "-") for argument in arguments}
-    targets = (*TARGETS.values(), "target_ratio")
-    if not given & {f"--search.{name.replace('_', '-')}" for name in targets}:
+    if not targets_among(arguments):
         return experiment
-    none: dict[str, Any] = dict.fromkeys(targets)
+    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
     open_target = dataclasses.replace(experiment.search, **none)
     return dataclasses.replace(experiment, search=open_target)
 

@@ -15,16 +15,13 @@ from itertools import islice
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import (
-    architecture,
     assessment,
     baselines,
     checkpoint,
     derivation,
-    latency,
     limits,
     problem,
     provenance,
@@ -96,31 +93,22 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
         watch.line(tables.validation_line(table.validation))
-        origin = experiment.latency.table or "the measured table"
         tables.save(table, folder / "latency_table.json")
-        z = experiment.latency.z
+        origin, z = origin_of(experiment), experiment.latency.z
         model = problem.cost_model(table, given.space, origin, z)
-    try:
-        kept_to, warning = limits.resolve(
-            experiment.search, given.space, table, origin, z
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"{error}; measured already: --latency.table "
-            f"{folder / 'latency_table.json'}"
-        ) from error
-    if warning:
-        watch.phase(f"warning: {warning}")
-    target = kept_to[0].target
+    kept_to = aims(experiment, given.space, table, folder, watch)
+    cost, target = experiment.search.cost, kept_to[0].target
     with timed(seconds, "search", compiler):
-        watch.phase(f"search, target {problem.amount(experiment.search, target)}")
+        watch.phase(f"search, target {limits.amount(cost, target)}")
         last = run_search(experiment, given, kept_to, folder, watch, compiler)
-        compare(given, last, folder)
+        derivation.compare(folder, last.accuracy(given.splits["valid"]))
     found, derived = derivation.derive_run(folder)
     watch.line(derivation.told(derived))
     if experiment.train.start == "supernet":
         checkpoint.save_model(folder / KEPT, kept(experiment, given, last, found))
-    networks = comparison(experiment, given.space, model, found)
+    networks = baselines.comparison(
+        given.space, model, found, experiment.random_networks, experiment.seed
+    )
     with timed(seconds, "retrain", compiler):
         models = {}
         for name, network in networks.items():
@@ -130,13 +118,13 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     with timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
-    if experiment.search.cost == "latency":
+    if cost == "latency":
         risk = table_risk.within(table, found, target)
         results[SEARCHED]["risk"] = None if risk is None else risk._asdict()
         watch.line(table_risk.line(risk))
     result = {
         "networks": results,
-        TARGETS[experiment.search.cost]: target,
+        TARGETS[cost]: target,
         "derivation": derived,
         "seed": experiment.seed,
         **provenance.record(),
@@ -146,6 +134,34 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     run_folder.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     report.write(folder)
     return result
+
+
+def origin_of(experiment: Experiment) -> str:
+    """Names the latency table in errors."""
+    return experiment.latency.table or "the measured table"
+
+
+def aims(
+    experiment: Experiment,
+    searched: SearchSpace,
+    table: tables.LatencyTable,
+    folder: Path,
+    watch: Watch,
+) -> list[Limit]:
+    """Target and limits, by the table of a run; `ValueError` if out of reach."""
+    config, z, origin = experiment.search, experiment.latency.z, origin_of(experiment)
+    try:
+        found, warning = limits.resolve(config, searched, table, origin, z)
+    except ValueError as error:
+        if experiment.latency.table is not None:
+            raise
+        raise ValueError(
+            f"{error}; measured already: --latency.table "
+            f"{folder / 'latency_table.json'}"
+        ) from error
+    if warning:
+        watch.phase(f"warning: {warning}")
+    return found
 
 
 def run_search(
@@ -177,7 +193,7 @@ def run_search(
         compiler,
         after,
     )
-    wanted = problem.amount(config, kept_to[0].target)
+    wanted = limits.amount(config.cost, kept_to[0].target)
     total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
     total -= 0 if after is None else after.epoch + 1
     for one in watch.steps(islice(running, total), total=total, desc="search"):
@@ -194,22 +210,10 @@ def run_search(
         watch.note(
             phase=one.phase,
             accuracy=f"{one.metrics['search/valid_accuracy']:.1%}",
-            cost=f"{problem.amount(config, expected)} of {wanted}",
+            cost=f"{limits.amount(config.cost, expected)} of {wanted}",
             entropy=f"{one.metrics['search/entropy']:.2f}",
         )
     return one
-
-
-def compare(given: Problem, last: search.Epoch, folder: Path) -> None:
-    """Tests a finished search's finalists on `valid` with the supernet's weights."""
-
-    def accuracy(path: np.ndarray) -> float:
-        found = last.steps.validate(
-            last.state, jnp.asarray(path), given.splits["valid"]
-        )
-        return float(found)
-
-    derivation.compare(folder, accuracy)
 
 
 def _written(probs: Probs) -> list[list[float]]:
@@ -234,26 +238,6 @@ def _train_images(given: Problem) -> Batch:
     parts = [given.splits["train_weights"], given.splits["train_alphas"]]
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Batch(images, labels)
-
-
-def comparison(
-    experiment: Experiment,
-    searched: SearchSpace,
-    model: latency.CostModel,
-    found: Architecture,
-) -> dict[str, Architecture]:
-    """The searched network and those to hold it against."""
-    path = architecture.path_of(searched, found)
-    latency_ms = float(latency.of_path(model, jnp.asarray(path)))
-    numbers = np.random.default_rng(experiment.seed)
-    drawn = [
-        baselines.random_of_latency(
-            numbers, searched, model, latency_ms, name=f"random_{index + 1}"
-        )
-        for index in range(experiment.random_networks)
-    ]
-    plain = [baselines.hand_designed(searched), baselines.cheapest(searched, model)]
-    return {network.name: network for network in (found, *plain, *drawn)}
 
 
 def retrain(

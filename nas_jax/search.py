@@ -48,6 +48,17 @@ class Epoch(NamedTuple):
     metrics: Metrics
     steps: Steps
 
+    def accuracy(self, data: Batch) -> Callable[[np.ndarray], float]:
+        """Accuracy of a path `[L]` on `data` with the weights of the supernet.
+
+        With batch statistics; `data` is as large as `valid` of the search.
+        """
+
+        def of_path(path: np.ndarray) -> float:
+            return float(self.steps.validate(self.state, jnp.asarray(path), data))
+
+        return of_path
+
 
 def run(
     key: PRNGKey,

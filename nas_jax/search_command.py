@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from nas_jax import pipeline, problem, run_folder, terminal, trade_off
+from nas_jax import limits, pipeline, problem, run_folder, terminal, trade_off
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
 
@@ -29,7 +29,7 @@ def run(
     Raises:
       ValueError: for what does not fit; most of it before a folder is made.
     """
-    several = None if targets is None else targets.split(",")
+    several = [] if targets is None else [text.strip() for text in targets.split(",")]
     for one in trade_off.experiments(experiment, several) if several else [experiment]:
         problem.check(one)  # refuse what does not fit before a folder is made
     folder = run_folder.create(experiment, out, runs, source)
@@ -54,6 +54,7 @@ def run(
         print(terminal.aligned(trade_off.table(result)))
         print(f"report: {folder / 'report.html'}")
         return 0
-    wanted = problem.amount(experiment.search, result[TARGETS[experiment.search.cost]])
+    cost = experiment.search.cost
+    wanted = limits.amount(cost, result[TARGETS[cost]])
     print(f"target {wanted}, report: {folder / 'report.html'}")
     return 0

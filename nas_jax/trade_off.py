@@ -25,11 +25,12 @@ from nas_jax import (
     report,
     run_folder,
     space,
+    table_risk,
     tables,
 )
 from nas_jax.architecture import Architecture
 from nas_jax.compilation import Compiler
-from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.search_config import TARGETS
 from nas_jax.watch import Watch
 
@@ -49,15 +50,13 @@ def experiments(experiment: Experiment, targets: Sequence[str]) -> list[Experime
             "--targets: expected train.start scratch, got "
             f"{experiment.train.start!r}; all networks of a curve begin afresh"
         )
-    if len(set(targets)) < len(targets) or not targets:
+    aimed = [_aimed(experiment, text) for text in targets]
+    if len(set(aimed)) < len(aimed) or not aimed:
         raise ValueError(f"--targets: expected distinct targets, got {list(targets)}")
-    return [
-        dataclasses.replace(experiment, search=_aimed(experiment, text))
-        for text in targets
-    ]
+    return [dataclasses.replace(experiment, search=search) for search in aimed]
 
 
-def _aimed(experiment: Experiment, text: str) -> Any:
+def _aimed(experiment: Experiment, text: str) -> SearchConfig:
     try:
         amount = float(text.removesuffix("ms"))
     except ValueError:
@@ -92,11 +91,7 @@ def run(
         table = pipeline.measure(given.space, experiment.latency, watch)
         watch.line(tables.validation_line(table.validation))
         tables.save(table, folder / "latency_table.json")
-    origin = experiment.latency.table or "the measured table"
-    kept_to = [
-        limits.resolve(one.search, given.space, table, origin, one.latency.z)[0]
-        for one in aimed
-    ]
+    kept_to = [pipeline.aims(one, given.space, table, folder, watch) for one in aimed]
     networks: dict[str, Architecture] = {}
     found: dict[str, Any] = {}
     with pipeline.timed(seconds, "search", compiler):
@@ -110,12 +105,12 @@ def run(
             zip(targets, aimed, kept_to, strict=True), start=1
         ):
             name = f"{derivation.SEARCHED}_{place}"
-            amount = problem.amount(one.search, limit[0].target)
+            amount = limits.amount(one.search.cost, limit[0].target)
             watch.phase(f"search {place} of {len(targets)}, target {amount}")
             own = run_folder.create(one, folder / "targets" / text, folder)
             tables.save(table, own / "latency_table.json")
             last = pipeline.run_search(one, given, limit, own, watch, compiler, warm)
-            pipeline.compare(given, last, own)
+            derivation.compare(own, last.accuracy(given.splits["valid"]))
             network, derived = derivation.derive_run(own)
             watch.line(derivation.told(derived))
             networks[name] = dataclasses.replace(network, name=name)
@@ -134,9 +129,12 @@ def run(
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, None, folder, watch)
     for name in found:  # the table knows no other widths
-        predicted = tables.predict_ms(table, networks[name])
-        results[name]["predicted_ms"] = predicted
+        results[name]["predicted_ms"] = tables.predict_ms(table, networks[name])
         found[name]["speed_up"] = speed_up(results, name)
+        if experiment.search.cost == "latency":
+            risk = table_risk.within(table, networks[name], found[name]["target_ms"])
+            results[name]["risk"] = None if risk is None else risk._asdict()
+            watch.line(f"{name}: {table_risk.line(risk)}")
     result = {
         "networks": results,
         "targets": found,
@@ -198,16 +196,18 @@ def speed_up(results: Mapping[str, Any], name: str) -> float | None:
 def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Targets and what became of them, for the terminal."""
     rows: list[tuple[str, ...]] = [
-        ("network", "target", "unspent", "log-prob. given up", "speed-up")
+        ("network", "target", "unspent", "P(kept)", "log-prob. given up", "speed-up")
     ]
     for name, found in result["targets"].items():
         derived, faster = found["derivation"], found["speed_up"]
         slack = next(iter(derived.get("slack", {}).values()), None)
+        risk = result["networks"][name].get("risk")
         rows.append(
             (
                 name,
                 found["target"],
                 "-" if slack is None else f"{slack:.2%}",
+                "-" if risk is None else f"{risk['probability']:.0%}",
                 "-" if slack is None else f"{derived['log_prob_given_up']:.3g}",
                 "-" if faster is None else f"{faster:.2f}",
             )

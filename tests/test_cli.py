@@ -353,6 +353,39 @@ def test_target_below_reach_is_refused_with_the_range(refused, table, words, giv
     assert line == given + REACHABLE + "; raise the target"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # the table still to be measured is not waited for
+        ("--search.limits macs:0.01x", "search.limits macs:0.01x ("),
+        (
+            "--search.limits latency:0.2:table.json",
+            "search.limits latency:0.2:table.json (0.2) is out of reach: networks of "
+            "this space take 0.5 or more, a ratio of 0.56",
+        ),
+        ("--search.limits latency:1:none.json", "latency table 'none.json': expected "),
+        (
+            "--latency.table table.json --search.target-ratio 1 "
+            "--search.limits latency:0.5x",
+            "search.limits latency:0.5x (0.45) is out of reach",
+        ),
+    ],
+)
+def test_limits_out_of_reach_are_refused_before_a_folder_is_made(
+    refused, table, words, message
+):
+    table()
+    assert refused("search", "digits_cpu", *words.split()).startswith(message)
+
+
+def test_several_targets_beside_one_are_refused(refused):
+    words = "--targets 0.5,0.7 --search.target_ms=0.2"
+    assert refused("search", "digits_cpu", *words.split()) == (
+        "--targets, --search.target-ms: expected only one of the two; name all targets "
+        "in --targets"
+    )
+
+
 def test_unreachable_target_of_a_measured_table_keeps_the_table(
     table, document, tmp_path, monkeypatch, capsys
 ):

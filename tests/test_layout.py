@@ -46,7 +46,7 @@ ROWS = {
         ),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
-        *("report", "watch", "compilation", "problem", "limits", "derivation"),
+        *("report", "watch", "compilation", "limits", "problem", "derivation"),
         *("assessment", "pipeline", "trade_off", "bench"),
     ),
     "shell": (

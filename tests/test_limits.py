@@ -94,3 +94,25 @@ def test_limits_that_no_network_keeps_together_are_refused(tmp_path):
     ):
         resolve(SearchConfig(target_ms=8.5, limits=(text,)))
     resolve(SearchConfig(target_ms=10.0, limits=(text,)))
+
+
+def test_without_a_table_only_latencies_by_it_stay_unchecked(tmp_path):
+    tables.save(TABLE, tmp_path / "stored.json")
+    by_name = f"latency:7:{tmp_path / 'stored.json'}"
+    limits.check(
+        SearchConfig(target_ms=1.0, limits=("latency:0.1x", "macs:1.0x")),
+        *(SPACE, None, "none"),
+    )
+    for config, message in (
+        (SearchConfig(target_ms=1.0, limits=("macs:0.01x",)), r"macs:0.01x \("),
+        (SearchConfig(target_ms=1.0, limits=(by_name,)), "is out of reach.*8 or more"),
+        (SearchConfig(cost="macs", target_ratio=0.01), "target_ratio = 0.01 .* out of"),
+        (SearchConfig(), "no target: expected search.target_ms or"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            limits.check(config, SPACE, None, "none")
+
+
+def test_target_in_ms_without_a_table_is_refused():
+    with pytest.raises(ValueError, match="the table: expected a latency table, got"):
+        resolve(SearchConfig(target_ms=11.0), table=None)

@@ -242,7 +242,7 @@ def test_finalists_are_compared_by_what_is_given(finished, tmp_path):
 
 def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsys):
     folder = tmp_path / "run"
-    words = ["--targets", "0.7,0.9", "--train.epochs", "1", "--out", str(folder)]
+    words = ["--targets", "0.7, 0.9", "--train.epochs", "1", "--out", str(folder)]
     assert cli.main([*arguments, *words]) == 0
     result = json.loads((folder / "result.json").read_text())
     for name, share in (("searched_1", 0.7), ("searched_2", 0.9)):
@@ -253,6 +253,9 @@ def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsy
         )
         network = result["networks"][name]
         assert network["predicted_ms"] <= found["target_ms"]
+        risk = network["risk"]
+        assert risk["mean_ms"] == network["predicted_ms"]
+        assert 0.5 <= risk["probability"] < 1
         assert {"test_accuracy", "measured_ms"} <= set(network) & set(baseline)
     phases = {
         place: [
@@ -273,7 +276,11 @@ def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsy
     page = (folder / "report.html").read_text()
     assert "2 targets from one warm-up" in page
     out = capsys.readouterr().out
-    assert "searched_2" in out and "speed-up" in out
+    chance = result["networks"]["searched_2"]["risk"]["probability"]
+    row = next(line for line in out.splitlines() if line.split()[1:2] == ["0.9"])
+    assert row.split()[0] == "searched_2"
+    assert row.split()[3] == f"{chance:.0%}"
+    assert "speed-up" in out
 
 
 def test_speed_up_is_read_off_the_curve_of_the_hand_designed_network():
@@ -298,7 +305,7 @@ def test_speed_up_is_read_off_the_curve_of_the_hand_designed_network():
     ("words", "message"),
     [
         ("0.7,much", "--targets much: expected ratios or milliseconds above 0"),
-        ("0.7,0.7", "--targets: expected distinct targets, got ['0.7', '0.7']"),
+        ("0.7,0.70", "--targets: expected distinct targets, got ['0.7', '0.70']"),
         ("0.7,0.001", "is out of reach: networks of this space take "),
         ("0.001ms", "search.target_ms = 0.001 is out of reach: "),
     ],
