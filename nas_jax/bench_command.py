@@ -15,9 +15,16 @@ from nas_jax.bench.settings import (
     EnumeratedConfig,
     EnumerationConfig,
     ScalingConfig,
+    SpecialisationConfig,
 )
 
-Config = EngineConfig | ScalingConfig | EnumerationConfig | EnumeratedConfig
+Config = (
+    EngineConfig
+    | ScalingConfig
+    | EnumerationConfig
+    | EnumeratedConfig
+    | SpecialisationConfig
+)
 
 
 class Bench(NamedTuple):
@@ -38,6 +45,7 @@ BENCHES = {
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
+    "specialisation": Bench("specialisation", SpecialisationConfig()),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 
