@@ -46,6 +46,7 @@ ROWS = {
             "memory",
             "shipped",
             "provenance",
+            "ledger",
             *("table_schema", "table_units", "tables", "table_import", "table_csv"),
             "table_risk",
             "data",
@@ -55,7 +56,8 @@ ROWS = {
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
         "report",
-        *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
+        *("watch", "compilation", "problem", "assessment", "pipeline"),
+        *("guidelines", "bench"),
     ),
     "shell": (
         *("overrides", "terminal", "bench_command", "table_command"),
