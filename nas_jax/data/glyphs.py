@@ -1,4 +1,4 @@
-"""Letters and figures drawn in the typefaces that matplotlib ships: as many as are wanted.
+"""Letters and figures in the typefaces that matplotlib ships: as many as are wanted.
 
 No download. Each image is one letter in a random face and size, turned, moved and
 covered with noise, so that a small network has something to learn and a large test set

@@ -25,7 +25,7 @@ from nas_jax.base import Path as NetworkPath
 from nas_jax.base import PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
 from nas_jax.config import TrainConfig
-from nas_jax.guidelines import descriptors, ladder, tasks
+from nas_jax.guidelines import difficulty, ladder, tasks
 from nas_jax.guidelines.ladder import Rung
 from nas_jax.space import SearchSpace
 from nas_jax.watch import Watch
@@ -202,7 +202,7 @@ def _load(task: tasks.Task) -> _Given:
 def described(wanted: list[tasks.Task]) -> Iterator[dict[str, Any]]:
     """A row with the measured descriptors of each task."""
     for task in wanted:
-        found = descriptors.measure(tasks.load(task.data)["train"])
+        found = difficulty.measure(tasks.load(task.data)["train"])
         yield {"task": task.name, "descriptors": found.as_dict()}
 
 

@@ -41,7 +41,7 @@ class Digits:
     """Handwritten digits, 8x8 up-sampled; 200 choose and 1,000 judge a network."""
 
     input_size: int = 16
-    images_per_class: int = 58
+    images_per_class: int = 57
 
 
 class Task(NamedTuple):
@@ -78,7 +78,7 @@ TASKS: tuple[Task, ...] = (
     *(
         Task("digits", f"digits_{side}px_{n}", Digits(side, n))
         for side in (8, 16)
-        for n in (20, 58)
+        for n in (20, 57)
     ),
 )
 
