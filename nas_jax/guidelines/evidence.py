@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from nas_jax import ledger, objective, optim, provenance, rng, supernet
+from nas_jax.base import Images, Labels, Logits, PRNGKey, PyTree, Scalar
 from nas_jax.base import Path as NetworkPath
-from nas_jax.base import PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
 from nas_jax.config import TrainConfig
 from nas_jax.guidelines import difficulty, ladder, tasks
@@ -62,7 +62,7 @@ def make_train(searched: SearchSpace) -> Train:
     tx = optim.train_weights(TRAIN, STEPS)
 
     def logits_of(
-        params: PyTree, stats: PyTree, rows: Array, classes: Array, images: Array
+        params: PyTree, stats: PyTree, rows: Array, classes: Array, images: Images
     ) -> tuple[Array, PyTree]:
         logits, moved = supernet.apply(searched, params, stats, rows, images)
         known = jnp.arange(CLASSES) < classes
@@ -110,11 +110,11 @@ def make_train(searched: SearchSpace) -> Train:
     return jax.jit(train)
 
 
-def picked_cross_entropy(
-    logits: Float[Array, "B classes"], labels: Int[Array, "B"]
-) -> Scalar:
+def picked_cross_entropy(logits: Logits, labels: Labels) -> Scalar:
     """Mean cross-entropy, also where logits of other classes are -inf."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(
+        logits, jnp.asarray(labels)
+    ).mean()
 
 
 def padded(batch: Batch) -> Batch:

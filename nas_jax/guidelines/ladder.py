@@ -1,7 +1,7 @@
 """The sizes of network that the shipped records were made with, as search spaces.
 
 A ladder of three widths; within a width the path is data, so that one compiled program
-trains all its networks. Twelve rungs, given beforehand, span a factor of 35 in
+trains all its networks. Seven rungs, given beforehand, span a factor of 35 in
 parameters; between them lie all the other paths.
 """
 
@@ -29,14 +29,21 @@ class Rung(NamedTuple):
     path: tuple[int, ...]
 
 
-_SHALLOW, _MIDDLE, _DEEP = (0, 3, 3) * 2, (0, 0, 3) * 2, (0, 0, 0) * 2
-_DEEP_WIDE = (1, 1, 1) * 2
-RUNGS = tuple(
-    Rung(width, path)
-    for width in WIDTHS
-    for path in (_SHALLOW, _MIDDLE, _DEEP, _DEEP_WIDE)
+_SHALLOW, _MIDDLE, _DEEP, _WIDE = (
+    (0, 3, 3) * 2,
+    (0, 0, 3) * 2,
+    (0, 0, 0) * 2,
+    (1, 1, 1) * 2,
 )
-"""From smallest to largest within a width: 1, 2, 3 blocks a stage, then expansion 6."""
+RUNGS = (
+    *(Rung(8, path) for path in (_SHALLOW, _MIDDLE, _DEEP, _WIDE)),
+    *(Rung(16, path) for path in (_DEEP, _WIDE)),
+    Rung(24, _WIDE),
+)
+"""From smallest to largest: 1, 2, 3 blocks a stage, expansion 6, then wider. Each has
+about twice the parameters of the one before."""
+BUDGETS = (10_000, 32_000, 128_000)
+"""Parameters at most, in each of which a network is searched."""
 
 
 def config(input_size: int, channels: int, classes: int, width: int) -> SpaceConfig:

@@ -123,7 +123,7 @@ def _drawn(data: Glyphs, images: int, seed: int) -> Batch:
     characters = glyphs.CHARACTERS[: data.classes]
     clean = glyphs.draw(images, data.input_size, seed, distortion, characters)
     rng = np.random.default_rng([seed, 1])
-    pixels = occluded(rng, clean.images, data.occlusion)
+    pixels = occluded(rng, np.asarray(clean.images), data.occlusion)
     return Batch(coloured(rng, pixels, data.colour), clean.labels)
 
 
