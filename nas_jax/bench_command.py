@@ -38,6 +38,7 @@ BENCHES = {
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
+    "guidelines": Bench("guidelines"),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 

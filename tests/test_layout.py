@@ -61,7 +61,14 @@ ROWS = {
     ),
     "shell": (
         *("overrides", "terminal", "bench_command", "table_command"),
-        *("measure_command", "paper_command", "cli", "__main__"),
+        *(
+            "measure_command",
+            "paper_command",
+            "guidelines_answers",
+            "guidelines_command",
+            "cli",
+            "__main__",
+        ),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

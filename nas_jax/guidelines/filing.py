@@ -189,3 +189,8 @@ def _made(
             "origin": {**origin, "seeds": sorted(row["seed"] for row in rows)},
         }
     )
+
+
+def collections(file: Path) -> dict[str, list[Record]]:
+    """The shipped records by name of file: those made in `file`, and the published."""
+    return {"characters_and_digits.json": made(file), "imagenet.json": imagenet()}

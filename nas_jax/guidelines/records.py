@@ -35,7 +35,7 @@ VERSION = 1
 SOURCES = ("trained here", "reported by the paper")
 COSTS = ("params", "macs", "latency")
 
-_PATH = re.compile(r"(^|[\s\"'=:,(])(~?/[^\s/]|[A-Za-z]:[\\/]|\\\\)|\bfile:")
+_PATH = re.compile(r"(^|[\s\"'=:,(])(~[^\s/]*/|/[^\s/]|[A-Za-z]:[\\/]|\\\\)|\bfile:")
 _NUMBER = (int, float)
 _TEXT, _MAYBE_TEXT = (str,), (str, type(None))
 _COUNT, _MAYBE_COUNT, _MAYBE_NUMBER = (int,), (int, type(None)), (*_NUMBER, type(None))
