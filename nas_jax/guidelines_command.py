@@ -95,11 +95,7 @@ def cut(options: argparse.Namespace, experiment: Experiment) -> Experiment:
     from nas_jax.guidelines import cutting
 
     smaller, largest = cutting.cut(experiment, options.from_recommendation)
-    print(
-        f"space cut to {smaller.space.width_mult:g} of its widths, networks of at most "
-        f"{largest:,} parameters",
-        file=sys.stderr,
-    )
+    print(f"space cut: networks of at most {largest:,} parameters", file=sys.stderr)
     return smaller
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from nas_jax.guidelines import kinds, models, records
 from nas_jax.guidelines.descriptors import Descriptors
 from nas_jax.guidelines.kinds import Kind, Point
-from nas_jax.report.intervals import wilson
 
 NEAR = 2.5
 """Farthest distance (`kinds.distance`) at which a task says something about another."""
@@ -156,6 +155,9 @@ def _by_regression(
 
 def _by_neighbours(near: list[Kind], task: Descriptors, wish: Wish) -> dict[str, Any]:
     """The largest of what the nearest needed; the accuracy is the nearest one's."""
+    # the report draws, and what it draws with takes a second to import
+    from nas_jax.report.intervals import wilson
+
     basis: dict[str, Any] = {"basis": "nearest tasks", "size": None}
     nearest = near[0]
     if wish.accuracy is None:

@@ -12,16 +12,17 @@ MULTIPLIERS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.13, 0.1)
 
 
 def cut(experiment: Experiment, recommendation: Path) -> tuple[Experiment, int]:
-    """The experiment with the widest space of at most the recommended parameters.
+    """The experiment with a space of at most the recommended parameters.
 
-    Beside it the parameters of the largest network of that space.
+    The space gets narrower as long as that helps, then stages of fewer layers, as wide
+    as fits. Beside it the parameters of the largest network of that space.
 
     Compared is the largest network of the space with the high end of the recommended
     range, `size.params_high` of what `nas_jax recommend --json` printed.
 
     Raises:
       ValueError: if the file is no recommendation or has no size, if the space is made
-        of tree cells, or if even the narrowest space has larger networks.
+        of tree cells, or if even the smallest space has larger networks.
     """
     most = _params_high(recommendation)
     config = experiment.space
@@ -31,14 +32,17 @@ def cut(experiment: Experiment, recommendation: Path) -> tuple[Experiment, int]:
             "tree cells; leave out --from-recommendation"
         )
     smallest = None
-    for multiplier in MULTIPLIERS:
-        own = dataclasses.replace(config, width_mult=multiplier * config.width_mult)
-        smallest = largest_params(own)
-        if smallest <= most:
-            return dataclasses.replace(experiment, space=own), smallest
+    for deepest in range(max(config.cells), 0, -1):
+        cells = tuple(min(one, deepest) for one in config.cells)
+        for multiplier in MULTIPLIERS:
+            width_mult = multiplier * config.width_mult
+            own = dataclasses.replace(config, width_mult=width_mult, cells=cells)
+            smallest = largest_params(own)
+            if smallest <= most:
+                return dataclasses.replace(experiment, space=own), smallest
     raise ValueError(
         f"{recommendation}: expected a size that the space can be cut to, got at most "
-        f"{most:,} parameters; at a tenth of its widths its largest network has "
+        f"{most:,} parameters; at its narrowest with one block a stage it has "
         f"{smallest:,}; choose another experiment"
     )
 

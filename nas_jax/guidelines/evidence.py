@@ -9,7 +9,6 @@ network's function and its gradient as they are. The work is resumed where it st
 
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -171,7 +170,6 @@ def trained(wanted: list[tuple[tasks.Task, Rung, int]]) -> Iterator[dict[str, An
         key = rng.stream(jax.random.key(seed), f"{task.name} {rung}")
         data = batches(given.train, seed)
         arguments = (data, given.valid, given.test)
-        start = time.perf_counter()
         found = jax.device_get(
             train(jnp.array(rung.path), key, jnp.array(given.classes), *arguments)
         )
@@ -182,7 +180,6 @@ def trained(wanted: list[tuple[tasks.Task, Rung, int]]) -> Iterator[dict[str, An
             "seed": seed,
             "valid": round(float(found.valid), 6),
             "test": round(float(found.test), 6),
-            "seconds": round(time.perf_counter() - start, 2),
         }
 
 

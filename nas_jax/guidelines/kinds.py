@@ -62,12 +62,14 @@ def grouped(found: Iterable[Record]) -> list[Kind]:
 def _points(networks: dict[Any, list[Record]]) -> tuple[Point, ...]:
     found = [
         Point(
-            *built,
+            made_of,
+            params,
+            macs,
             float(np.mean([one["result"]["accuracy"] for one in own])),
             max(one["result"]["test_images"] for one in own),
             own[0],
         )
-        for built, own in networks.items()
+        for (made_of, params, macs), own in networks.items()
     ]
     return tuple(sorted(found, key=lambda point: (point.params, point.macs)))
 
