@@ -21,8 +21,8 @@ def text(answer: dict[str, Any]) -> str:
             f"nearest: {nearest or 'there are no records'}"
         )
     stands_on = (
-        f"evidence: {evidence['kinds']} tasks of {evidence['families']} families "
-        f"nearby, {evidence['records']} networks; by {answer['basis']}\n"
+        f"evidence nearby: tasks {evidence['kinds']}, families {evidence['families']}, "
+        f"networks {evidence['networks']}; by {answer['basis']}\n"
         f"nearest: {nearest}"
     )
     if answer["size"] is None:

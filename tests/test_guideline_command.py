@@ -39,7 +39,14 @@ def test_recommend_says_size_accuracy_saving_and_evidence(db, capsys):
     assert code == 0
     lines = [line.split(":")[0] for line in out.splitlines()]
     assert lines == [
-        *("size", "expected accuracy", "saving", "start from", "evidence", "nearest")
+        *(
+            "size",
+            "expected accuracy",
+            "saving",
+            "start from",
+            "evidence nearby",
+            "nearest",
+        )
     ]
 
 

@@ -83,7 +83,7 @@ def advise(
         "evidence": {
             "kinds": len(near),
             "families": len({kind.family for _, kind in near}),
-            "records": sum(len(kind.points) for _, kind in near),
+            "networks": sum(len(kind.points) for _, kind in near),
             "nearest": [_shown(far, kind) for far, kind in (near or by_distance)][
                 :SHOWN
             ],
