@@ -133,7 +133,7 @@ def test_classes_and_channels_that_a_task_lacks_change_nothing():
         padded.images,
     )
     big = ladder.network(rung, 8, evidence.CHANNELS, evidence.CLASSES, "wide")
-    taken, kept = supernet.extract(params, big), supernet.extract(stats, big)
+    taken, kept = supernet.extract(wide, params, stats, big)
     small = ladder.network(rung, 8, 1, 5, "small")
     shapes = network.shapes(small)[0]
 
