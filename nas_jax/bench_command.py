@@ -46,6 +46,7 @@ BENCHES = {
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
+    "guidelines": Bench("guidelines"),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from nas_jax import (
     bench_command,
+    guidelines_command,
     measure_command,
     new_file,
     overrides,
@@ -88,10 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
     )
+    guidelines_command.cut_flag(one)
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
     paper_command.flags(verb("paper", "a table of the paper beside ours, measured"))
+    guidelines_command.verbs(verb)
     verb("derive", "derive the network of a run's newest probabilities", "run")
     one = verb("train", "train an architecture or a run from scratch", "architecture")
     one.add_argument(
@@ -163,6 +166,7 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
             "--targets"
         )
     experiment = _experiment(options.experiment, rest, "nas_jax search")
+    experiment = guidelines_command.cut(options, experiment)
     command = shlex.join(["nas_jax", *words])
     process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
     from nas_jax import search_command
@@ -271,6 +275,7 @@ _VERBS = {
     "measure": measure_command.run,
     "paper": paper_command.run,
     "table": table_command.run,
+    **guidelines_command.VERBS,
     "derive": _derive,
     "train": _train,
     "evaluate": _evaluate,

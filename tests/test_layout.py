@@ -38,6 +38,7 @@ ROWS = {
             "memory",
             "shipped",
             "provenance",
+            "ledger",
             *("table_schema", "table_units", "tables", "table_import", "table_csv"),
             "table_risk",
             "data",
@@ -47,11 +48,12 @@ ROWS = {
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
         *("report", "watch", "compilation", "limits", "problem", "derivation"),
-        *("assessment", "pipeline", "trade_off", "bench"),
+        *("assessment", "pipeline", "trade_off", "guidelines", "bench"),
     ),
     "shell": (
         *("new_file", "overrides", "terminal", "bench_command", "table_command"),
-        *("measure_command", "paper_command", "search_command", "cli", "__main__"),
+        *("measure_command", "paper_command", "search_command"),
+        *("guidelines_answers", "guidelines_command", "cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

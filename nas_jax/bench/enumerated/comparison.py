@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nas_jax import provenance
-from nas_jax.bench.enumerated import ledger, networks, ranking, searchers, task
+from nas_jax import ledger, provenance
+from nas_jax.bench.enumerated import networks, ranking, searchers, task
 from nas_jax.bench.enumerated.networks import Networks
 from nas_jax.bench.enumerated.searchers import SEARCHERS, TRAINING_STEPS
 from nas_jax.bench.settings import EnumeratedConfig

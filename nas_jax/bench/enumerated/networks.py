@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from nas_jax import latency
-from nas_jax.bench.enumerated import ledger, task
+from nas_jax import latency, ledger
+from nas_jax.bench.enumerated import task
 from nas_jax.bench.estimators import all_paths
 
 STORED = Path(__file__).with_name("networks.jsonl")
