@@ -44,8 +44,8 @@ def get_config() -> Experiment:
         ),
         latency=LatencyConfig(batch=64),
         search=SearchConfig(
-            warmup_epochs=1500,
-            joint_epochs=700,
+            warmup_epochs=1000,
+            joint_epochs=500,
             batch=50,
             warmup_lr=0.1,
             lr=0.05,

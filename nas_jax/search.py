@@ -5,12 +5,11 @@ ProxylessNAS, section 3; schedule as in the reference code.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from nas_jax import calls, gates, latency, objective, optim, prune
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
@@ -168,7 +167,7 @@ def run(
         valid_accuracy = steps.validate(state, jnp.argmax(probs, axis=1), valid)
         metrics = _mean(collected) | {
             "search/valid_accuracy": float(valid_accuracy),
-            **_expected(config, np.asarray(latency.expected(model, probs)), goal),
+            **_expected(config, np.asarray(latency.expected(model, probs)), target),
             **_multipliers(config, state),
             "search/entropy": float(gates.entropy(probs)),
             "search/candidates": int(mask.sum()),
@@ -185,10 +184,10 @@ def run(
                 steps = compiled(space, state)
 
 
-def _expected(config: SearchConfig, expected: np.ndarray, target: Array) -> Metrics:
+def _expected(config: SearchConfig, expected: np.ndarray, target: Any) -> Metrics:
     """Expected cost and target in their unit; how far further limits are exceeded."""
     first, *others = expected.ravel().tolist()
-    wanted, *limits = target.ravel().tolist()
+    wanted, *limits = np.ravel(target).tolist()
     return {
         f"search/{EXPECTED[config.cost]}": first,
         f"search/{TARGETS[config.cost]}": wanted,
