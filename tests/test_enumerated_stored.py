@@ -83,3 +83,18 @@ def test_runs_are_kept_and_not_run_twice(stored, tmp_path, monkeypatch):
     assert asked[4:] == [(1, 2), (2, 2)]
     assert first["rows"][0]["kendall_tau"] == [1.0, 1.0]
     assert again["rows"][0]["seeds"] == [0, 1, 2]
+
+
+def test_recorded_prints_the_stored_runs_and_their_commit(tmp_path, capsys):
+    file = tmp_path / "recorded.json"
+    assert cli.main(["bench", "enumerated", "--recorded", "--json", str(file)]) == 0
+    result = json.loads(file.read_text())
+    assert set(result["mean_rank_percentile"]) == set(searchers.SEARCHERS)
+    assert all(0 <= p <= 100 for p in result["mean_rank_percentile"].values())
+    assert 0 < result["random_rank_percentile"] < 100
+    for cell in result["rows"]:
+        assert len(cell["seeds"]) == 5
+        assert cell["steps"] <= cell["budget"] * searchers.TRAINING_STEPS
+    assert len({cell["budget"] for cell in result["rows"]}) == 3
+    assert result["commit"] == ledger.read(comparison.RECORDED).provenance["commit"]
+    assert result["commit"] in capsys.readouterr().out
