@@ -14,10 +14,13 @@ from nas_jax.bench.settings import (
     EngineConfig,
     EnumeratedConfig,
     EnumerationConfig,
+    InputConfig,
     ScalingConfig,
 )
 
-Config = EngineConfig | ScalingConfig | EnumerationConfig | EnumeratedConfig
+Config = (
+    EngineConfig | ScalingConfig | EnumerationConfig | EnumeratedConfig | InputConfig
+)
 
 
 class Bench(NamedTuple):
@@ -36,6 +39,7 @@ BENCHES = {
     "pruning": Bench("pruning"),
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
+    "input": Bench("input", InputConfig()),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
 }
@@ -90,7 +94,11 @@ def run(
                 f"{flag} {file}: expected an existing folder {file.parent}"
             )
     # Before the first computation: threads that exist already keep their own heaps.
-    timed = config if isinstance(config, EngineConfig | ScalingConfig) else None
+    timed = (
+        config
+        if isinstance(config, EngineConfig | ScalingConfig | InputConfig)
+        else None
+    )
     process.prepare(cache=cache, pixels=timed.pixels if timed else 0)
     from nas_jax import terminal
 

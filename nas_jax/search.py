@@ -13,9 +13,10 @@ import numpy as np
 
 from nas_jax import calls, gates, latency, objective, optim, prune
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
-from nas_jax.batches import Augment, Batch, batch_at, permutations
+from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
 from nas_jax.config import SearchConfig
+from nas_jax.data_config import WATCHED
 from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
@@ -45,9 +46,9 @@ def run(
     config: SearchConfig,
     model: latency.CostModel,
     target: float,
-    train_weights: Batch,
-    train_alphas: Batch,
-    valid: Batch,
+    train_weights: Split,
+    train_alphas: Split,
+    valid: Split,
     augment: Augment,
     compile: Compile = calls.on_first_call,
 ) -> Iterator[Epoch]:
@@ -56,7 +57,8 @@ def run(
     Epochs count passes over `train_weights`. In the joint phase, from
     `arch_start_epoch` on, every `arch_every`-th weight step is followed by one
     architecture step on a batch of `train_alphas`. `valid` trains nothing: the network
-    that is most probable now is tested on it with batch statistics.
+    that is most probable now is tested on it with the statistics of batches of
+    `WATCHED`, as in the reference, or of all if there are fewer.
 
     With `prune_below`, candidates that have become less probable are removed every
     `prune_every_epochs` of the joint phase, and smaller steps are compiled.
@@ -71,9 +73,9 @@ def run(
       config: schedule, optimisers, objective.
       model: costs `[L K]` in the unit of `config.cost`, and the fixed part.
       target: the cost to reach, in that unit.
-      train_weights: images normalised `[N H W C]`, labels `[N]`; so the next two.
-      train_alphas: held out from the weights.
-      valid: held out from both.
+      train_weights: in the form for training.
+      train_alphas: held out from the weights, as evaluated.
+      valid: held out from both, as evaluated; full batches of `WATCHED`, or fewer.
       augment: applied inside the weight step.
       compile: makes the steps ready, before the first and after a pruning.
     """
@@ -97,6 +99,7 @@ def run(
         arch = make_arch_step(space, config, alphas_tx)
         weight_batch = batch_at(train_weights, weight_order, config.batch, 0)
         arch_batch = batch_at(train_alphas, alpha_order, config.arch_batch, 0)
+        valid_batch = next(pieces(valid, WATCHED))
         path = jnp.argmax(state.alphas, axis=1)
         size = "space.input_size"
         ready = compile(
@@ -110,7 +113,9 @@ def run(
                     f"search.arch_batch or {size}",
                 ),
                 "validation": Call(
-                    make_validate(space), (state, path, valid), f"data.valid or {size}"
+                    make_validate(space),
+                    (state, path, valid_batch),
+                    f"data.valid or {size}",
                 ),
             }
         )
@@ -137,9 +142,10 @@ def run(
                 collected.append(metrics)
                 arch_steps += 1
         probs = gates.probabilities(state.alphas, mask)
-        valid_accuracy = steps.validate(state, jnp.argmax(probs, axis=1), valid)
+        likely = jnp.argmax(probs, axis=1)
+        watched = [steps.validate(state, likely, one) for one in pieces(valid, WATCHED)]
         metrics = _mean(collected) | {
-            "search/valid_accuracy": float(valid_accuracy),
+            "search/valid_accuracy": float(np.mean(watched)),
             f"search/{EXPECTED[config.cost]}": float(latency.expected(model, probs)),
             f"search/{TARGETS[config.cost]}": target,
             "search/entropy": float(gates.entropy(probs)),

@@ -15,7 +15,7 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "checks", "search_config", "config"),
+    "words": ("base", "checks", "data_config", "search_config", "config"),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
         "architecture_json",
@@ -25,6 +25,7 @@ ROWS = {
         *(
             "rng",
             "batches",
+            "augment",
             "calls",
             "batch_norm",
             "fusion",
