@@ -90,6 +90,7 @@ def test_a_broken_picture_stops_the_run_before_a_folder_is_made(home, capsys):
     assert not (home / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_pictures_and_tells_bright_from_dark(home, capsys):
     assert cli.main(words(home, "--data.skip-corrupt")) == 0
     heard = capsys.readouterr().err

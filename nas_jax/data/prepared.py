@@ -4,6 +4,7 @@ Read from ArrayRecord files, which needs no TensorFlow; preparing most of them d
 (docs/data.md). Images stay as encoded as they were stored.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -135,10 +136,12 @@ def _labels(
         len(records),
     )
     if len(records) >= KEPT_FROM:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(f".{os.getpid()}.npy")
-        np.save(partial, labels)
-        os.replace(partial, kept)
+        # where nothing can be written they are read again the next time
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            partial = kept.with_suffix(f".{os.getpid()}.npy")
+            np.save(partial, labels)
+            os.replace(partial, kept)
     return labels
 
 
