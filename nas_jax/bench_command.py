@@ -14,6 +14,7 @@ from nas_jax.bench.settings import (
     EngineConfig,
     EnumeratedConfig,
     EnumerationConfig,
+    InputConfig,
     ScalingConfig,
     SpecialisationConfig,
 )
@@ -24,6 +25,7 @@ Config = (
     | EnumerationConfig
     | EnumeratedConfig
     | SpecialisationConfig
+    | InputConfig
 )
 
 
@@ -43,6 +45,7 @@ BENCHES = {
     "pruning": Bench("pruning"),
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
+    "input": Bench("input", InputConfig()),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
@@ -99,7 +102,11 @@ def run(
                 f"{flag} {file}: expected an existing folder {file.parent}"
             )
     # Before the first computation: threads that exist already keep their own heaps.
-    timed = config if isinstance(config, EngineConfig | ScalingConfig) else None
+    timed = (
+        config
+        if isinstance(config, EngineConfig | ScalingConfig | InputConfig)
+        else None
+    )
     process.prepare(cache=cache, pixels=timed.pixels if timed else 0)
     from nas_jax import terminal
 

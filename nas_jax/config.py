@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nas_jax.checks import require as _require
+from nas_jax.data_config import DataConfig
 from nas_jax.search_config import SearchConfig
 
 MBCONV_CANDIDATES = (
@@ -137,31 +138,6 @@ class TreeConfig:
             "space.candidates",
             "distinct names, at least one",
             self.candidates,
-        )
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which data set, and how many images each split takes."""
-
-    name: Literal["digits", "cifar10", "imagenet"] = "digits"
-    train_weights: int = 300
-    """Images that train the weights of the supernet."""
-    train_alphas: int = 300
-    """Images that train the architecture parameters."""
-    valid: int = 197
-    """Images for looking at progress and for choosing among the finalists."""
-    test: int = 1000
-    """Images used once, at the end, on every network."""
-    shift_pixels: int = 2
-    """Augmentation: random translation by up to this many pixels; 0 for none."""
-
-    def __post_init__(self) -> None:
-        for name in ("train_weights", "train_alphas", "valid", "test"):
-            value = getattr(self, name)
-            _require(value >= 1, f"data.{name}", "a positive number of images", value)
-        _require(
-            self.shift_pixels >= 0, "data.shift_pixels", "0 or more", self.shift_pixels
         )
 
 

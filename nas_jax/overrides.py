@@ -55,13 +55,18 @@ def parse(config: Config, arguments: Sequence[str], prog: str) -> Config:
 
 
 def _flags(config: Any, prefix: str = "--") -> Iterator[str]:
-    """`--search.arch-lr` and so on, for every field of the dataclasses."""
+    """`--search.arch-lr` and so on, for every field of the dataclasses.
+
+    What is true or false is set by `--data.flip` or `--data.no-flip`.
+    """
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), field.name.replace("_", "-")
         if dataclasses.is_dataclass(value):
             yield from _flags(value, f"{prefix}{name}.")
         else:
             yield prefix + name
+            if isinstance(value, bool):
+                yield f"{prefix}no-{name}"
 
 
 def _refuse_unknown(config: object, arguments: Sequence[str], prog: str) -> None:

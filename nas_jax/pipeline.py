@@ -37,7 +37,7 @@ from nas_jax import (
 )
 from nas_jax.architecture import Architecture
 from nas_jax.base import Probs
-from nas_jax.batches import Batch
+from nas_jax.batches import Split
 from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, LatencyConfig
 from nas_jax.derivation import SEARCHED
@@ -89,6 +89,8 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     """
     seconds, compiler = {"compile": 0.0}, Compiler(watch)
     given = problem.load(experiment)
+    for note in given.notes:
+        watch.line(note)
     with timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
@@ -228,16 +230,14 @@ def kept(
     params, _ = supernet.extract(
         last.space, last.state.params, last.state.batch_stats, found
     )
-    data = _train_images(given)
+    data = _train_images(given).evaluated()
     batch_stats = train.reestimate(found, params, data, experiment.train.batch)
     return checkpoint.Model(found, params, batch_stats)
 
 
-def _train_images(given: Problem) -> Batch:
+def _train_images(given: Problem) -> Split:
     """Both training splits; only a search needs them apart."""
-    parts = [given.splits["train_weights"], given.splits["train_alphas"]]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Batch(images, labels)
+    return given.splits["train_weights"].joined(given.splits["train_alphas"])
 
 
 def retrain(

@@ -1,14 +1,13 @@
 """What a configuration stands for: space, data, target; checked against each other."""
 
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from nas_jax import (
+    augment,
     baselines,
-    batches,
     counts,
     latency,
     limits,
@@ -22,9 +21,9 @@ from nas_jax import (
     tables,
 )
 from nas_jax.architecture import Architecture
-from nas_jax.batches import Batch
+from nas_jax.batches import Augment, Split
 from nas_jax.config import Experiment
-from nas_jax.data import digits
+from nas_jax.data import splits
 from nas_jax.parts import OWN_OPERATIONS
 from nas_jax.space import SearchSpace
 
@@ -33,38 +32,32 @@ class Problem(NamedTuple):
     """What an experiment's configuration stands for."""
 
     space: SearchSpace
-    splits: dict[str, Batch]
-    augment: batches.Augment
-
-
-_WHERE_FROM = {
-    "imagenet": "for ImageNet register at image-net.org, download ILSVRC 2012",
-    "cifar10": "download the binary version from cs.toronto.edu/~kriz/cifar.html",
-}
+    splits: dict[str, Split]
+    augment: Augment
+    notes: tuple[str, ...] = ()
+    """What the user should hear of the data, one line each."""
 
 
 def load(experiment: Experiment) -> Problem:
     """Builds the space and loads the data, checking that they fit each other.
 
-    Raises `ValueError` for a data set without a loader, or if the two do not fit.
+    Raises `ValueError` if the data cannot be read, or if the two do not fit.
     """
     searched = space.build(experiment.space)
-    if experiment.data.name != "digits":
-        raise ValueError(
-            f"data set {experiment.data.name!r}: this version reads digits only, so "
-            "the experiment can be described but not run; with a loader in "
-            f"nas_jax/data of your own, {_WHERE_FROM[experiment.data.name]}"
-        )
-    splits = digits.load(experiment.data, experiment.space.input_size, experiment.seed)
-    for name, split in splits.items():
+    given, notes = splits.load(
+        experiment.data,
+        searched.input_shape,
+        searched.classifier.classes,
+        experiment.seed,
+    )
+    for name, split in given.items():
         check_split(name, split, searched)
-    augment = functools.partial(batches.shift, pixels=experiment.data.shift_pixels)
-    return Problem(searched, splits, augment)
+    return Problem(searched, given, augment.of(experiment.data), notes)
 
 
-def check_split(name: str, split: Batch, searched: SearchSpace) -> None:
+def check_split(name: str, split: Split, searched: SearchSpace) -> None:
     """Raises `ValueError` if images or labels do not fit the space."""
-    shape = tuple(split.images.shape[1:])
+    shape = split.image_shape
     if shape != searched.input_shape:
         raise ValueError(
             f"{name}: expected images of shape {searched.input_shape} (height, width, "

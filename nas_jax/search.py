@@ -13,9 +13,10 @@ import numpy as np
 
 from nas_jax import calls, gates, latency, objective, optim, prune
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
-from nas_jax.batches import Augment, Batch, batch_at, permutations
+from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
 from nas_jax.config import SearchConfig
+from nas_jax.data_config import WATCHED
 from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
@@ -47,16 +48,22 @@ class Epoch(NamedTuple):
     metrics: Metrics
     steps: Steps
 
-    def accuracy(self, data: Batch) -> Callable[[np.ndarray], float]:
-        """Accuracy of a path `[L]` on `data` with the weights of the supernet.
+    def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
+        """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
 
-        With batch statistics; `data` is as large as `valid` of the search.
+        With batch statistics, as the search looks at its progress.
         """
 
         def of_path(path: np.ndarray) -> float:
-            return float(self.steps.validate(self.state, jnp.asarray(path), data))
+            return _accuracy(self.steps, self.state, jnp.asarray(path), valid)
 
         return of_path
+
+
+def _accuracy(steps: Steps, state: SearchState, path: Path, valid: Split) -> float:
+    """Mean over batches of `WATCHED`."""
+    found = [steps.validate(state, path, one) for one in pieces(valid, WATCHED)]
+    return float(np.mean(found))
 
 
 def run(
@@ -65,9 +72,9 @@ def run(
     config: SearchConfig,
     model: latency.CostModel,
     target: float | np.ndarray,
-    train_weights: Batch,
-    train_alphas: Batch,
-    valid: Batch,
+    train_weights: Split,
+    train_alphas: Split,
+    valid: Split,
     augment: Augment,
     compile: Compile = calls.on_first_call,
     after: Epoch | None = None,
@@ -77,7 +84,8 @@ def run(
     Epochs count passes over `train_weights`. In the joint phase, from
     `arch_start_epoch` on, every `arch_every`-th weight step is followed by one
     architecture step on a batch of `train_alphas`. `valid` trains nothing: the network
-    that is most probable now is tested on it with batch statistics.
+    that is most probable now is tested on it with the statistics of batches of
+    `WATCHED`, as in the reference, or of all if there are fewer.
 
     With `prune_below`, candidates that have become less probable are removed every
     `prune_every_epochs` of the joint phase, and smaller steps are compiled.
@@ -90,12 +98,10 @@ def run(
       key: the key of the search; everything random derives from it.
       space: the search space.
       config: schedule, optimisers, objective.
-      model: costs `[L K]` in the unit of `config.cost`, and the fixed part; with
-        `config.limits`, `[D L K]` of these as well.
-      target: the cost to reach, in that unit; with limits `[D]`.
-      train_weights: images normalised `[N H W C]`, labels `[N]`; so the next two.
-      train_alphas: held out from the weights.
-      valid: held out from both.
+    target: float | np.ndarray,
+    train_weights: Split,
+    train_alphas: Split,
+    valid: Split,
       augment: applied inside the weight step.
       compile: makes the steps ready, before the first and after a pruning.
       after: an epoch of the warm-up of such a search to go on from, with its compiled
@@ -121,6 +127,7 @@ def run(
         arch = make_arch_step(space, config, alphas_tx, ascent)
         weight_batch = batch_at(train_weights, weight_order, config.batch, 0)
         arch_batch = batch_at(train_alphas, alpha_order, config.arch_batch, 0)
+        valid_batch = next(pieces(valid, WATCHED))
         path = jnp.argmax(state.alphas, axis=1)
         size = "space.input_size"
         ready = compile(
@@ -134,7 +141,9 @@ def run(
                     f"search.arch_batch or {size}",
                 ),
                 "validation": Call(
-                    make_validate(space), (state, path, valid), f"data.valid or {size}"
+                    make_validate(space),
+                    (state, path, valid_batch),
+                    f"data.valid or {size}",
                 ),
             }
         )
@@ -164,9 +173,10 @@ def run(
                 collected.append(metrics)
                 arch_steps += 1
         probs = gates.probabilities(state.alphas, mask)
-        valid_accuracy = steps.validate(state, jnp.argmax(probs, axis=1), valid)
+        likely = jnp.argmax(probs, axis=1)
+        watched = _accuracy(steps, state, likely, valid)
         metrics = _mean(collected) | {
-            "search/valid_accuracy": float(valid_accuracy),
+            "search/valid_accuracy": watched,
             **_expected(config, np.asarray(latency.expected(model, probs)), target),
             **_multipliers(config, state),
             "search/entropy": float(gates.entropy(probs)),

@@ -150,7 +150,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
         (
             "search cifar",
             "experiment 'cifar': expected a Python file with get_config(), or one of "
-            "the shipped experiments: cifar10_tree, digits_cpu",
+            "the shipped experiments: cifar10_mobile, cifar10_tree, digits_cpu",
         ),
         (
             "search digits_cpu --search.target-ms None",
@@ -558,13 +558,22 @@ def test_experiment_of_the_presets_name_describes_the_same_space(capsys):
     assert searched == space.imagenet_mobile()
 
 
-@pytest.mark.parametrize("name", PAPER[1:])
-def test_paper_experiment_says_at_a_start_that_its_data_are_missing(refused, name):
-    line = refused("search", name)
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_experiment_says_at_a_start_that_its_data_are_missing(
+    refused, name, tmp_path
+):
+    line = refused("search", name, "--data.path", str(tmp_path))
     assert line.startswith(
-        "data set 'imagenet': this version reads digits only, so the"
+        f"tfds:imagenet2012: expected it prepared below {tmp_path}/imagenet2012, found "
     )
-    assert "image-net.org" in line
+    wanted = f"tfds build imagenet2012 --file_format array_record --data_dir {tmp_path}"
+    assert wanted in line
+
+
+@pytest.mark.parametrize("name", ["cifar10_mobile", "cifar10_tree"])
+def test_cifar_experiment_says_at_a_start_that_its_data_are_missing(refused, name):
+    line = refused("search", name)
+    assert line.startswith("cifar10: expected data.path, got None; download cifar-10-")
 
 
 @pytest.mark.parametrize("name", PAPER[1:])

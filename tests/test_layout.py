@@ -15,15 +15,15 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "checks", "search_config", "config"),
+    "words": ("base", "checks", "data_config", "search_config", "config"),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
         "architecture_json",
         *("published", "reference_config"),
     ),
     "parts": (
-        *("rng", "batches", "calls", "batch_norm", "fusion", "depthwise", "layers"),
-        *("ops", "counts", "gates", "reinforce", "latency", "objective"),
+        *("rng", "batches", "augment", "calls", "batch_norm", "fusion", "depthwise"),
+        *("layers", "ops", "counts", "gates", "reinforce", "latency", "objective"),
         *("lagrangian", "optim"),
     ),
     "networks": ("network", "supernet"),

@@ -231,6 +231,34 @@ class SpecialisationConfig:
         _require_seeds((self.seed,), at_least=1)
 
 
+@dataclass(frozen=True)
+class InputConfig:
+    """`bench input`: photographs cut to the paper's 224x224, and images of CIFAR."""
+
+    photographs: int = 64
+    """Different ones, each decoded once per round."""
+    input_size: int = 224
+    batch: int = 64
+    cifar_batch: int = 1024
+    rounds: int = 10
+    quarter_steps: int = 8
+    """Batches in a quarter of the epoch whose memory is watched."""
+    seed: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Of a batch."""
+        return self.batch * self.input_size**2
+
+    def __post_init__(self) -> None:
+        counts = ("photographs", "input_size", "batch", "cifar_batch", "quarter_steps")
+        for name in counts:
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        require(self.rounds >= 2, "rounds", "at least 2", self.rounds)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
 def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
     require(
         len(set(seeds)) == len(seeds) >= at_least and min(seeds) >= 0,
