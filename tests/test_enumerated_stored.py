@@ -8,7 +8,6 @@ import pytest
 from nas_jax import architecture, counts, shipped, tables
 from nas_jax.bench.enumerated import (
     comparison,
-    ledger,
     networks,
     ranking,
     searchers,
