@@ -1,11 +1,12 @@
 """What ships with the enumerated benchmark: every network of its space, trained."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
-from nas_jax import architecture, counts, shipped, tables
+from nas_jax import architecture, cli, counts, ledger, shipped, tables
 from nas_jax.bench.enumerated import (
     comparison,
     networks,
