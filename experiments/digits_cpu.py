@@ -1,16 +1,15 @@
-"""A search on scikit-learn's scanned digits for this CPU, in about five minutes.
+"""A search on scikit-learn's scanned digits for this CPU, in about four minutes.
 
 Command: nas_jax search digits_cpu --seed 0
 Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 64.
-Obtained (seeds 0, 1, 2; commit b85a0c2eba80; AMD EPYC): mean test accuracy 97.27 %
-searched, 97.90 % hand-designed, 97.45 % random at its latency, 94.97 % cheapest, at a
-measured latency of 0.54, 0.49, 0.48 of the hand-designed network's. That was with a
-lambda that followed the cost; with today's constraint on it: not yet run. All runs:
+Obtained (seeds 0, 1, 2; commit 5027b942d4c4; AMD EPYC): mean test accuracy 97.60 %
+searched, 98.13 % hand-designed, 97.63 % random at its latency, 95.33 % cheapest, at a
+measured latency of 0.49, 0.50, 0.50 of the hand-designed network's. All runs:
 experiments/README.md.
 
 The warm-up is long because the architecture is decided within some 200 epochs of its
 end: after 250 epochs the supernet still classifies worse than one image in three and
-candidates would be chosen by noise; after 1500 it is right on seven of eight.
+candidates would be chosen by noise.
 """
 
 from nas_jax.config import (
