@@ -39,7 +39,7 @@ def get_config() -> Experiment:
             head_channels=64,
         ),
         data=DataConfig(
-            train_weights=300, train_alphas=300, valid=197, test=1000, shift_pixels=6
+            train_weights=300, train_alphas=300, valid=397, test=800, shift_pixels=6
         ),
         latency=LatencyConfig(batch=64),
         search=SearchConfig(
@@ -52,6 +52,7 @@ def get_config() -> Experiment:
             arch_every=1,
             arch_lr=0.02,
             target_ratio=0.5,
+            trials=3,
         ),
         train=TrainConfig(epochs=200, batch=50, lr=0.1),
         random_networks=2,

@@ -189,7 +189,7 @@ def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 
 def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture_json, pipeline, problem, run_folder, terminal
+    from nas_jax import architecture_json, problem, retraining, run_folder, terminal
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -215,7 +215,7 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
         )
     process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
     watch = terminal.Terminal()
-    saved, accuracy = pipeline.train_network(experiment, network, folder, watch)
+    saved, accuracy = retraining.train_network(experiment, network, folder, watch)
     print(f"test accuracy {accuracy:.1%}: {saved}")
     return 0
 

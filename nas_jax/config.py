@@ -233,6 +233,12 @@ class Experiment:
             f"at most data.train_alphas = {self.data.train_alphas}",
             self.search.arch_batch,
         )
+        _require(
+            self.search.trials == 1 or self.train.start == "scratch",
+            "search.trials",
+            "1 with train.start supernet, which knows one network to go on with",
+            self.search.trials,
+        )
         train_images = self.data.train_weights + self.data.train_alphas
         _require(
             self.train.batch <= train_images,

@@ -54,26 +54,64 @@ def compare(folder: Path, accuracy: Callable[[np.ndarray], float]) -> None:
     found = finalists(folder)
     for one in found:
         one["valid_accuracy"] = accuracy(np.array(one["path"], np.int32))
-    text = json.dumps(found, indent=1) + "\n"
-    run_folder.write_text(folder / FINALISTS, text)
+    _write(folder, found)
+
+
+def best(folder: Path, count: int) -> list[Architecture]:
+    """The finalists of a run with the best validation accuracies, `trial_1` first.
+
+    Of equal ones the more probable comes first; fewer than `count` if there are not as
+    many.
+    """
+    searched = space.build(run_folder.read_experiment(folder).space)
+    ordered = sorted(_compared(folder), key=lambda one: -one["valid_accuracy"])
+    return [
+        architecture.from_path(searched, one["path"], f"trial_{place}")
+        for place, one in enumerate(ordered[:count], start=1)
+    ]
+
+
+def add_trial(folder: Path, network: Architecture, loss: float) -> None:
+    """Writes beside a finalist its loss on `valid` after a full training."""
+    searched = space.build(run_folder.read_experiment(folder).space)
+    path = architecture.path_of(searched, network).tolist()
+    found = _compared(folder)
+    for one in found:
+        if one["path"] == path:
+            one |= {"trial": network.name, "trained_valid_loss": loss}
+    _write(folder, found)
 
 
 def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     """Derives the network of a run; writes architecture.json.
 
-    Of the finalists that were compared the one with the best validation accuracy, of
-    equal ones the most probable; if none were, as when a search was stopped, the most
-    probable. Also returns what `result.json` says about it.
+    Of the finalists that were trained in full the one with the smallest loss on
+    `valid`; if none were, the one with the best validation accuracy by the supernet, of
+    equal ones the most probable; if none were compared, as when a search was stopped,
+    the most probable. Also returns what `result.json` says about it.
     """
     searched = space.build(run_folder.read_experiment(folder).space)
-    file = folder / FINALISTS
-    compared = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    compared = _compared(folder)
     found = compared or finalists(folder)[:1]
-    rank = int(np.argmax([one.get("valid_accuracy", 0.0) for one in found]))
+    losses = [one.get("trained_valid_loss", np.inf) for one in found]
+    trials = int(np.isfinite(losses).sum())
+    rank = int(np.argmin(losses))
+    if not trials:
+        rank = int(np.argmax([one.get("valid_accuracy", 0.0) for one in found]))
     network = architecture.from_path(searched, found[rank].pop("path"), SEARCHED)
     text = architecture_json.to_json(network)
     run_folder.write_text(folder / "architecture.json", text)
-    return network, found[rank] | {"finalists": len(compared), "rank": rank}
+    counted = {"finalists": len(compared), "rank": rank, "trials": trials}
+    return network, found[rank] | counted
+
+
+def _compared(folder: Path) -> list[dict[str, Any]]:
+    file = folder / FINALISTS
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+
+def _write(folder: Path, found: list[dict[str, Any]]) -> None:
+    run_folder.write_text(folder / FINALISTS, json.dumps(found, indent=1) + "\n")
 
 
 def told(derivation: dict[str, Any]) -> str:
@@ -94,6 +132,11 @@ def told(derivation: dict[str, Any]) -> str:
             f"number {derivation['rank'] + 1} by probability of "
             f"{derivation['finalists']}, {derivation['valid_accuracy']:.1%} right on "
             "validation images with the supernet's weights"
+        )
+    if derivation["trials"]:
+        chosen += (
+            f", and of {derivation['trials']} trained in full the one with the "
+            f"smallest loss there, {derivation['trained_valid_loss']:.3g}"
         )
     return (
         f"derived: {chosen}; left unspent {left}; log-probability {given_up:.3g} given "

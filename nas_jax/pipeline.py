@@ -26,18 +26,16 @@ from nas_jax import (
     problem,
     provenance,
     report,
+    retraining,
     rng,
     run_folder,
     search,
     shipped,
-    supernet,
     table_risk,
     tables,
-    train,
+    trials,
 )
-from nas_jax.architecture import Architecture
 from nas_jax.base import Probs
-from nas_jax.batches import Split
 from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, LatencyConfig
 from nas_jax.derivation import SEARCHED
@@ -64,10 +62,6 @@ def measure(
         Journal(None, {}),
         progress=watch.steps,
     )
-
-
-KEPT = "kept"
-"""Folder of that network with the weights of the supernet, if a run keeps them."""
 
 
 @contextmanager
@@ -104,18 +98,27 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         watch.phase(f"search, target {limits.amount(cost, target)}")
         last = run_search(experiment, given, kept_to, folder, watch, compiler)
         derivation.compare(folder, last.accuracy(given.splits["valid"]))
+    if experiment.search.trials > 1:
+        with timed(seconds, "trials", compiler):
+            trials.run(experiment, given, folder, watch, compiler)
     found, derived = derivation.derive_run(folder)
     watch.line(derivation.told(derived))
     if experiment.train.start == "supernet":
-        checkpoint.save_model(folder / KEPT, kept(experiment, given, last, found))
+        going_on = retraining.kept(experiment, given, last, found)
+        checkpoint.save_model(folder / retraining.KEPT, going_on)
     networks = baselines.comparison(
         given.space, model, found, experiment.random_networks, experiment.seed
     )
     with timed(seconds, "retrain", compiler):
         models = {}
         for name, network in networks.items():
-            watch.phase(f"retraining: {name}")
-            models[name] = retrain(experiment, given, network, folder, watch, compiler)
+            if name == SEARCHED and derived["trials"]:
+                models[name] = trials.kept(folder, derived["trial"], name)
+            else:
+                watch.phase(f"retraining: {name}")
+                models[name] = retraining.retrain(
+                    experiment, given, network, folder, watch, compiler
+                )
             checkpoint.save_model(folder / "checkpoints" / name, models[name])
     with timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
@@ -221,73 +224,3 @@ def run_search(
 def _written(probs: Probs) -> list[list[float]]:
     """Seven digits that matter: a rare candidate stays one, not an impossible one."""
     return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]
-
-
-def kept(
-    experiment: Experiment, given: Problem, last: search.Epoch, found: Architecture
-) -> checkpoint.Model:
-    """The derived network with the supernet's weights, statistics estimated anew."""
-    params, _ = supernet.extract(
-        last.space, last.state.params, last.state.batch_stats, found
-    )
-    data = _train_images(given).evaluated()
-    batch_stats = train.reestimate(found, params, data, experiment.train.batch)
-    return checkpoint.Model(found, params, batch_stats)
-
-
-def _train_images(given: Problem) -> Split:
-    """Both training splits; only a search needs them apart."""
-    return given.splits["train_weights"].joined(given.splits["train_alphas"])
-
-
-def retrain(
-    experiment: Experiment,
-    given: Problem,
-    network: Architecture,
-    folder: Path,
-    watch: Watch,
-    compiler: Compiler,
-) -> checkpoint.Model:
-    """Trains a network on both training splits.
-
-    The key does not depend on the network: all of a run see the same images in the same
-    order, shifted alike, so their accuracies are paired. With `train.start =
-    "supernet"` the searched network goes on from the weights that the search kept.
-    """
-    key = rng.stream(jax.random.key(experiment.seed), "train")
-    config, start = experiment.train, time.perf_counter()
-    weights = None
-    if config.start == "supernet" and network.name == SEARCHED:
-        model = checkpoint.load_model(folder / KEPT)
-        weights = (model.params, model.batch_stats)
-    data = _train_images(given)
-    epochs = train.run(key, network, config, data, given.augment, weights, compiler)
-    for one in watch.steps(epochs, total=config.epochs, desc=network.name):
-        line = {
-            "step": int(one.state.step),
-            "phase": "train",
-            "network": network.name,
-            "epoch": one.epoch,
-            "seconds": round(time.perf_counter() - start, 3),
-            **one.metrics,
-        }
-        run_folder.append_metrics(folder, line)
-        watch.note(accuracy=f"{one.metrics['train/accuracy']:.1%}")
-    return checkpoint.Model(network, one.state.params, one.state.batch_stats)
-
-
-def train_network(
-    experiment: Experiment, network: Architecture, folder: Path, watch: Watch
-) -> tuple[Path, float]:
-    """Trains and saves one network; returns its folder and its test accuracy."""
-    given = problem.load(experiment)
-    saved = folder / "checkpoints" / network.name
-    if saved.exists():
-        raise ValueError(
-            f"{saved} exists: this network is trained already; 'nas_jax evaluate "
-            f"{folder}' tests it"
-        )
-    watch.phase(f"training: {network.name}")
-    model = retrain(experiment, given, network, folder, watch, Compiler(watch))
-    checkpoint.save_model(saved, model)
-    return saved, assessment.test_accuracy(model, given.splits["test"])

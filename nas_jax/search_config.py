@@ -137,6 +137,9 @@ class SearchConfig:
     finalists: int = 16
     """How many of the most probable networks within the target are compared by their
     accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
+    trials: int = 1
+    """How many of the best finalists are trained in full; the one with the smallest
+    loss on `valid` is kept. 1 trains the best alone."""
     limits: tuple[str, ...] = ()
     """Further costs not to be exceeded, with the objective constrained: COST:AMOUNT in
     the unit of the cost, or with an x as a share of the hand-designed baseline's; a
@@ -146,9 +149,18 @@ class SearchConfig:
     def __post_init__(self) -> None:
         estimator = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", estimator)
-        for name in ("batch", "arch_batch", "arch_every", "joint_epochs", "finalists"):
+        for name in (
+            *("batch", "arch_batch", "arch_every", "joint_epochs"),
+            *("finalists", "trials"),
+        ):
             value = getattr(self, name)
             require(value >= 1, f"search.{name}", "a positive integer", value)
+        require(
+            self.trials <= self.finalists,
+            "search.trials",
+            f"at most search.finalists = {self.finalists}",
+            self.trials,
+        )
         require(
             self.reinforce_samples >= 2,
             "search.reinforce_samples",

@@ -23,10 +23,12 @@ from nas_jax import (
     problem,
     provenance,
     report,
+    retraining,
     run_folder,
     space,
     table_risk,
     tables,
+    trials,
 )
 from nas_jax.architecture import Architecture
 from nas_jax.compilation import Compiler
@@ -34,6 +36,8 @@ from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.search_config import TARGETS
 from nas_jax.watch import Watch
 
+TARGETS_FOLDER = "targets"
+"""Holds the run of every target."""
 WIDTHS = (1.0, 0.5, 0.75, 1.5)
 """Of the hand-designed network; where two are the same network, the first stays."""
 
@@ -107,10 +111,12 @@ def run(
             name = f"{derivation.SEARCHED}_{place}"
             amount = limits.amount(one.search.cost, limit[0].target)
             watch.phase(f"search {place} of {len(targets)}, target {amount}")
-            own = run_folder.create(one, folder / "targets" / text, folder)
+            own = run_folder.create(one, folder / TARGETS_FOLDER / text, folder)
             tables.save(table, own / "latency_table.json")
             last = pipeline.run_search(one, given, limit, own, watch, compiler, warm)
             derivation.compare(own, last.accuracy(given.splits["valid"]))
+            if one.search.trials > 1:
+                trials.run(one, given, own, watch, compiler)
             network, derived = derivation.derive_run(own)
             watch.line(derivation.told(derived))
             networks[name] = dataclasses.replace(network, name=name)
@@ -120,10 +126,15 @@ def run(
     with pipeline.timed(seconds, "retrain", compiler):
         models = {}
         for name, network in networks.items():
-            watch.phase(f"retraining: {name}")
-            models[name] = pipeline.retrain(
-                experiment, given, network, folder, watch, compiler
-            )
+            trial = found.get(name, {}).get("derivation", {}).get("trial")
+            if trial is not None:
+                own = folder / TARGETS_FOLDER / found[name]["target"]
+                models[name] = trials.kept(own, trial, name)
+            else:
+                watch.phase(f"retraining: {name}")
+                models[name] = retraining.retrain(
+                    experiment, given, network, folder, watch, compiler
+                )
             checkpoint.save_model(folder / "checkpoints" / name, models[name])
     with pipeline.timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")

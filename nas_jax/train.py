@@ -24,6 +24,9 @@ from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, piece
 from nas_jax.calls import Call, Compile
 from nas_jax.config import TrainConfig
 
+EVALUATED = 250
+"""Images of one batch when a network is evaluated."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -174,13 +177,41 @@ def evaluate(
     params: PyTree,
     batch_stats: PyTree,
     data: Split,
-    batch: int = 250,
+    batch: int = EVALUATED,
 ) -> float:
-    """Top-1 accuracy over all images; the last batch is padded, never dropped."""
-    correct = 0
+    """Top-1 accuracy over all images."""
+    answers = _answers(architecture, params, batch_stats, data, batch)
+    correct = sum(
+        int((np.argmax(logits, axis=1) == labels).sum()) for logits, labels in answers
+    )
+    return correct / len(data.labels)
+
+
+def loss(
+    architecture: Architecture,
+    params: PyTree,
+    batch_stats: PyTree,
+    data: Split,
+    batch: int = EVALUATED,
+) -> float:
+    """Mean cross-entropy over all images, with the running statistics."""
+    answers = _answers(architecture, params, batch_stats, data, batch)
+    total = sum(
+        len(labels) * float(objective.cross_entropy(jnp.asarray(logits), labels))
+        for logits, labels in answers
+    )
+    return total / len(data.labels)
+
+
+def _answers(
+    architecture: Architecture,
+    params: PyTree,
+    batch_stats: PyTree,
+    data: Split,
+    batch: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits and labels, batch by batch; the last is padded, never dropped."""
     for images, labels in pieces(data, batch):
         padding = [(0, batch - len(labels)), (0, 0), (0, 0), (0, 0)]
         logits = predict(architecture, params, batch_stats, np.pad(images, padding))
-        found = np.argmax(logits[: len(labels)], axis=1)
-        correct += int((found == np.asarray(labels)).sum())
-    return correct / len(data.labels)
+        yield np.asarray(logits)[: len(labels)], np.asarray(labels)

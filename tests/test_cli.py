@@ -170,6 +170,14 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
             "search.arch_every: expected at most the 6 weight steps of an epoch, got 7",
         ),
         (
+            "search digits_cpu --search.trials 17",
+            "search.trials: expected at most search.finalists = 16, got 17",
+        ),
+        (
+            "search digits_cpu --search.trials 2 --train.start supernet",
+            "search.trials: expected 1 with train.start supernet, ",
+        ),
+        (
             "search digits_cpu --space.candidates mb3_k3 mb6_k4",
             "unknown operation 'mb6_k4': expected 'zero'",
         ),

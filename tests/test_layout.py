@@ -48,7 +48,8 @@ ROWS = {
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
         *("report", "watch", "compilation", "limits", "problem", "derivation"),
-        *("assessment", "pipeline", "trade_off", "guidelines", "bench"),
+        *("assessment", "retraining", "trials", "pipeline", "trade_off"),
+        *("guidelines", "bench"),
     ),
     "shell": (
         *("new_file", "overrides", "terminal", "bench_command", "table_command"),

@@ -20,6 +20,7 @@ from nas_jax import (
     config,
     derivation,
     pipeline,
+    problem,
     report,
     run_folder,
     search,
@@ -244,6 +245,42 @@ def test_finalists_are_compared_by_what_is_given(finished, tmp_path):
     (folder / derivation.FINALISTS).unlink()
     network, found = derivation.derive_run(folder)
     assert (found["finalists"], found["rank"]) == (0, 0)
+
+
+def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
+    home, arguments, quick, tmp_path
+):
+    folder = tmp_path / "run"
+    words = ["--search.trials", "2", "--search.max-slack", "1", "--out", str(folder)]
+    assert cli.main([*arguments, *words]) == 0
+    result = json.loads((folder / "result.json").read_text())
+    compared = json.loads((folder / "finalists.json").read_text())
+    tried = [one for one in compared if "trial" in one]
+    # the two with the best accuracy by the supernet were trained
+    accuracies = [one["valid_accuracy"] for one in compared]
+    by_accuracy = sorted(range(len(compared)), key=lambda place: -accuracies[place])
+    order = {one["trial"]: compared.index(one) for one in tried}
+    assert order == {"trial_1": by_accuracy[0], "trial_2": by_accuracy[1]}
+    best = min(tried, key=lambda one: one["trained_valid_loss"])
+    derivation_found = result["derivation"]
+    assert derivation_found["trial"] == best["trial"]
+    assert derivation_found["trials"] == 2
+    # an independent loss of what was saved as the searched network
+    model = checkpoint.load_model(folder / "checkpoints" / "searched")
+    valid = problem.load(run_folder.read_experiment(folder)).splits["valid"].evaluated()
+    images, labels = valid.take(np.arange(len(valid.labels)))
+    logits = np.asarray(model(np.asarray(images)), np.float64)
+    log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    loss = -log_probs[np.arange(len(labels)), np.asarray(labels)].mean()
+    assert loss == pytest.approx(best["trained_valid_loss"], rel=1e-4)
+    searched = space.build(run_folder.read_experiment(folder).space)
+    assert architecture.path_of(searched, model.architecture).tolist() == best["path"]
+    assert model.architecture.name == "searched"
+    # and `derive` finds it again from the files alone
+    network, again = derivation.derive_run(folder)
+    assert network == model.architecture
+    assert again == derivation_found
+    assert "2 trained in full" in derivation.told(again)
 
 
 def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsys):
