@@ -247,7 +247,7 @@ def test_debug_shows_the_traceback():
         ),
         (
             "--data.test 2000",
-            "digits: the splits ask for 2797 images (300 + 300 + 197 + 2000), the set "
+            "digits: the splits ask for 2997 images (300 + 300 + 397 + 2000), the set "
             "has 1797; lower data.*",
         ),
         (
