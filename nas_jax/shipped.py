@@ -12,12 +12,15 @@ from nas_jax.config import Experiment
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = {"guidelines": "guidelines/shipped"}
 """Where the code of a name already has a folder of it."""
+_IN_CHECKOUT = {"records": "benchmarks/records"}
+"""What lies deeper in a checkout than its name says."""
 
 
 def folder(name: str) -> Path:
-    """The folder `experiments`, `latency_tables` or `guidelines`."""
+    """The folder `experiments`, `latency_tables`, `guidelines` or `records`."""
     inside = _PACKAGE / _INSTALLED.get(name, name)
-    return inside if inside.is_dir() else _PACKAGE.parent / name
+    beside = _PACKAGE.parent / _IN_CHECKOUT.get(name, name)
+    return inside if inside.is_dir() else beside
 
 
 def experiment_file(name: str) -> Path:

@@ -46,10 +46,10 @@ ROWS = {
             "run_folder",
         ),
         *("torch_pickle", "torch_file", "torch_import"),
-        *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
+        *("onnx_writer", "onnx_parts", "onnx_graph", "measure"),
         *("report", "watch", "compilation", "limits", "problem", "derivation"),
         *("assessment", "retraining", "trials", "pipeline", "trade_off"),
-        *("guidelines", "bench"),
+        *("guidelines", "bench", "paper"),
     ),
     "shell": (
         *("new_file", "overrides", "terminal", "bench_command", "table_command"),

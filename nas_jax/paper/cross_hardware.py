@@ -16,6 +16,7 @@ from nas_jax.config import LatencyConfig
 from nas_jax.measure import networks, timing
 from nas_jax.measure.device import Device
 from nas_jax.measure.journal import Journal
+from nas_jax.paper.tables import Table
 
 REFERENCE = "mobilenet_v2"
 PAPER_MS: dict[str, dict[str, float]] = {
@@ -27,6 +28,11 @@ PAPER_MS: dict[str, dict[str, float]] = {
 """The paper's figures. It states no CPU time of MobileNetV2."""
 BATCH = {"cpu": 1, "gpu": 8}
 """Images per inference on each kind of device, the paper's."""
+_COMMAND = {
+    "cpu": "nas_jax paper cross-hardware",
+    "gpu": "nas_jax paper cross-hardware, on a machine with a GPU",
+    "mobile": "nas_jax measure imagenet_mobile --runtime phone",
+}
 
 
 def measure(
@@ -41,17 +47,17 @@ def measure(
     return dict(zip(PAPER_MS, np.asarray(times).tolist(), strict=True))
 
 
-def table_of(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Rows for printing: per kind of device the paper's and our ms and ratios.
+def table_of(found: dict[str, dict[str, Any]], commit: str | None) -> Table:
+    """Per kind of device the paper's and our ms and ratios.
 
     `found` has for every kind of device ("cpu", "gpu") that was measured its `ms` by
-    network.
+    network and what they were measured on; `commit` is that of a stored measurement.
     """
     kinds = ("gpu", "cpu", "mobile")
     header = ["network"]
     for kind in kinds:
         header += [f"{kind}: paper ms", "ratio", "here ms", "ratio"]
-    rows = [tuple(header)]
+    rows = []
     for name, paper in PAPER_MS.items():
         cells = [name]
         for kind in kinds:
@@ -59,7 +65,19 @@ def table_of(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
             ours = found[kind]["ms"] if kind in found else {}
             cells += _pair(ours.get(name), ours.get(REFERENCE))
         rows.append(tuple(cells))
-    return rows
+    where = "" if commit is None else f", commit {commit}"
+    notes = [
+        "paper: V100 batch 8, two Xeon E5-2640 v4 batch 1, Pixel 1 batch 1, as "
+        f"published; ratios are to {REFERENCE}",
+        *(
+            f"{kind} here: {one['device']}, {one['runtime']}, batch {one['batch']}, "
+            f"{one['threads']} thread(s), images of {one['input_size']}{where}"
+            for kind, one in found.items()
+        ),
+    ]
+    missing = sorted(set(kinds) - found.keys())
+    notes += [f"{kind} here: not yet run: {_COMMAND[kind]}" for kind in missing]
+    return Table("Networks across devices", tuple(header), rows, tuple(notes))
 
 
 def _pair(ms: float | None, reference_ms: float | None) -> list[str]:

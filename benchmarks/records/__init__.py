@@ -1,0 +1,1 @@
+"""Results of benches and runs as their commands wrote them."""

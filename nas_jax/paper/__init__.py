@@ -1,0 +1,1 @@
+"""The paper's tables and figures, beside what was computed or measured here."""

@@ -1,0 +1,86 @@
+"""What recorded runs say, from the files that come with the package."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nas_jax import shipped
+
+Rows = list[tuple[str, ...]]
+
+
+def newest(pattern: str) -> dict[str, Any] | None:
+    """The record whose file name matches, the last by name; None if there is none."""
+    found = sorted(shipped.folder("records").glob(pattern))
+    return _read(found[-1]) if found else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def trade_off() -> tuple[Rows, str]:
+    """Networks of a recorded curve with measured ms and accuracy, and where from."""
+    record = newest("trade-off-*.json")
+    command = "nas_jax search digits_cpu --targets 0.3,0.45,0.6,0.75,0.9"
+    if record is None:
+        return [], f"not yet run: {command}"
+    rows: Rows = [
+        (name, f"{found['measured_ms']['median']:.4f}", f"{found['test_accuracy']:.1%}")
+        for name, found in record["networks"].items()
+    ]
+    return rows, f"here: digits, {record['device']}, {_origin(record)}"
+
+
+def memory() -> tuple[str, str, str]:
+    """Memory of one path and of all paths, over that of training one network."""
+    record = newest("engine-memory-*.json")
+    if record is None:
+        return "not yet run", "not yet run", "not yet run: nas_jax bench engine"
+    one = record["weight_memory_over_plain_224"]
+    every = record["weight_memory_over_plain"] * record["all_paths_memory_over_ours"]
+    machine = record["machine"]
+    return (
+        f"{one:.2f} x",
+        f"{every:.2f} x",
+        "here: temporary memory of a step over that of training the largest plain "
+        "network; one path at 224x224 with batch 32 (ours computes parts again instead "
+        "of keeping them), all paths at 96x96 with batch 16; "
+        f"{machine['device']}, commit {machine['commit']}, nas_jax bench engine "
+        "--parts memory",
+    )
+
+
+def latency_models() -> tuple[Rows, str]:
+    """RMSE of the fitted model on each runtime."""
+    rows: Rows = []
+    commits = set()
+    for pattern in ("latency-onnxruntime-*.json", "latency-litert-*.json"):
+        record = newest(pattern)
+        if record is not None:
+            found, about = record["models"]["networks"], record["provenance"]
+            rows.append(
+                (
+                    "here",
+                    f"{about['device']}, {about['runtime']}",
+                    f"{found['mean_ms']:.2f}",
+                    f"{found['rmse_ms']:.3f}",
+                    f"{found['networks']}",
+                )
+            )
+            commits.add(record["commit"])
+    command = "nas_jax measure imagenet_mobile --networks 180 --held-out 60"
+    if not rows:
+        return rows, f"not yet run: {command}"
+    return rows, f"here: {command}, commit {', '.join(sorted(commits))}"
+
+
+def cross_hardware() -> list[dict[str, Any]]:
+    """The recorded measurements of `cross_hardware`, one per runtime."""
+    files = sorted(shipped.folder("records").glob("cross-hardware-*.json"))
+    return [_read(file) for file in files]
+
+
+def _origin(record: dict[str, Any]) -> str:
+    return f"commit {record['commit']}, {record['command']}"
