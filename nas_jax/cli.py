@@ -95,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
     paper_command.flags(verb("paper", "a table of the paper beside ours, measured"))
     guidelines_command.verbs(verb)
+    one = verb("prepare", "prepare a data set of tensorflow-datasets, once", "name")
+    one.add_argument("--data-path", type=Path, required=True, help="of prepared sets")
+    one.add_argument("--manual", type=Path, help="folder with archives you fetched")
     verb("derive", "derive the network of a run's newest probabilities", "run")
     one = verb("train", "train an architecture or a run from scratch", "architecture")
     one.add_argument(
@@ -175,6 +178,13 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     return search_command.run(
         experiment, source, options.out, RUNS, options.targets, command
     )
+
+
+def _prepare(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax.data import preparing
+
+    print(preparing.prepare(options.name, options.data_path, options.manual))
+    return 0
 
 
 def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
@@ -276,6 +286,7 @@ _VERBS = {
     "paper": paper_command.run,
     "table": table_command.run,
     **guidelines_command.VERBS,
+    "prepare": _prepare,
     "derive": _derive,
     "train": _train,
     "evaluate": _evaluate,

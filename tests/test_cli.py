@@ -574,7 +574,7 @@ def test_paper_experiment_says_at_a_start_that_its_data_are_missing(
     assert line.startswith(
         f"tfds:imagenet2012: expected it prepared below {tmp_path}/imagenet2012, found "
     )
-    wanted = f"tfds build imagenet2012 --file_format array_record --data_dir {tmp_path}"
+    wanted = f"nas_jax prepare imagenet2012 --data-path {tmp_path}"
     assert wanted in line
 
 

@@ -1,5 +1,6 @@
 """Data sets of tensorflow-datasets in their true files, read without TensorFlow."""
 
+import importlib.util
 import io
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tensorflow_datasets as tfds
 from picture_files import encoded, pixels
 
 from nas_jax import batches, shipped
-from nas_jax.data import prepared, splits
+from nas_jax.data import prepared, preparing, splits
 from nas_jax.data_config import DataConfig
 
 COUNTS = {"train": 24, "validation": 8}
@@ -179,8 +180,8 @@ def test_what_is_not_prepared_is_refused_with_the_command(tmp_path):
     line = str(error.value)
     assert line.startswith(f"tfds:imagenet2012: expected it prepared below {tmp_path}/")
     assert (
-        "pip install 'nas_jax[prepare]' && tfds build imagenet2012 --file_format "
-        f"array_record --data_dir {tmp_path}" in line
+        "pip install 'nas_jax[prepare]' && nas_jax prepare imagenet2012 --data-path "
+        f"{tmp_path}" in line
     )
 
 
@@ -262,24 +263,59 @@ def imagenet_tars(folder, names):
             add(tar, f"ILSVRC2012_val_{number:08d}.JPEG", content)
 
 
-@pytest.mark.slow
-def test_imagenet_prepared_by_its_own_builder_is_read(tmp_path):
-    pytest.importorskip(
-        "tensorflow",
-        reason="SKIPPED, NOT TESTED: preparing ImageNet needs TensorFlow "
-        "(pip install 'nas_jax[prepare]')",
+def run_verb(name, folder, *flags):
+    """Exit code and error line of `nas_jax prepare`; what TensorFlow logs is left."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "nas_jax", "prepare", name),
+            *("--data-path", str(folder), *map(str, flags)),
+        ],
+        capture_output=True,
+        text=True,
     )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("nas_jax: ")]
+    return done.returncode, "\n".join(lines)
+
+
+@pytest.fixture
+def tensorflow():
+    """Asked for in a child: importing it takes seconds and threads."""
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip(
+            "SKIPPED, NOT TESTED: preparing ImageNet needs TensorFlow "
+            "(pip install 'nas_jax[prepare]')"
+        )
+
+
+def test_without_tensorflow_its_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ValueError, match=r"pip install 'nas_jax\[prepare\]'"):
+        preparing.prepare("imagenet2012", tmp_path, None)
+
+
+@pytest.mark.slow
+def test_archives_that_are_missing_or_cut_short_end_in_one_line(tensorflow, tmp_path):
+    code, line = run_verb("imagenet2012", tmp_path, "--manual", tmp_path)
+    assert code == 2 and "ILSVRC2012_img_val.tar; No such file" in line
+    manual = tmp_path / "manual"
+    manual.mkdir()
+    names = tfds.builder("imagenet2012", data_dir=tmp_path).info.features["label"].names
+    imagenet_tars(manual, names[:2])
+    train = manual / "ILSVRC2012_img_train.tar"
+    train.write_bytes(train.read_bytes()[:3000])
+    code, line = run_verb("imagenet2012", tmp_path, "--manual", manual)
+    assert code == 2 and line.startswith("nas_jax: prepare imagenet2012: expected a ")
+    code, line = run_verb("no_such_set", tmp_path)
+    assert code == 2 and "no_such_set" in line and line.count("\n") == 0
+
+
+@pytest.mark.slow
+def test_imagenet_prepared_by_its_own_builder_is_read(tensorflow, tmp_path):
     manual = tmp_path / "manual"
     manual.mkdir()
     known = tfds.builder("imagenet2012", data_dir=tmp_path).info.features["label"].names
     imagenet_tars(manual, known[:2])
-    subprocess.run(
-        [
-            *("tfds", "build", "imagenet2012", "--file_format", "array_record"),
-            *("--data_dir", str(tmp_path), "--manual_dir", str(manual)),
-        ],
-        check=True,
-    )
+    assert run_verb("imagenet2012", tmp_path, "--manual", manual) == (0, "")
     asked = shipped.load_experiment("imagenet_mobile").data
     given = DataConfig(name=asked.name, path=str(tmp_path), test_split=asked.test_split)
     data = prepared.load(given, (224, 224, 3))

@@ -61,9 +61,8 @@ def features(record: bytes) -> Any:
 def command(name: str, folder: Path) -> str:
     """The command that prepares a data set."""
     return (
-        f"pip install 'nas_jax[prepare]' && tfds build {name} --file_format "
-        f"array_record --data_dir {folder} (docs/data.md; imagenet2012 wants "
-        "--manual_dir as well)"
+        f"pip install 'nas_jax[prepare]' && nas_jax prepare {name} --data-path "
+        f"{folder} (docs/data.md; imagenet2012 wants --manual as well)"
     )
 
 
