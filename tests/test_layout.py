@@ -55,11 +55,12 @@ ROWS = {
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
         "report",
-        *("watch", "compilation", "problem", "assessment", "pipeline", "bench"),
+        *("watch", "compilation", "problem", "assessment", "pipeline"),
+        *("export", "bench"),
     ),
     "shell": (
         *("overrides", "terminal", "bench_command", "table_command"),
-        *("measure_command", "paper_command", "cli", "__main__"),
+        *("measure_command", "paper_command", "export_command", "cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")
