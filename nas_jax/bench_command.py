@@ -14,10 +14,13 @@ from nas_jax.bench.settings import (
     EngineConfig,
     EnumeratedConfig,
     EnumerationConfig,
+    ExportConfig,
     ScalingConfig,
 )
 
-Config = EngineConfig | ScalingConfig | EnumerationConfig | EnumeratedConfig
+Config = (
+    EngineConfig | ScalingConfig | EnumerationConfig | EnumeratedConfig | ExportConfig
+)
 
 
 class Bench(NamedTuple):
@@ -38,6 +41,7 @@ BENCHES = {
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
+    "export": Bench("export", ExportConfig()),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 

@@ -198,3 +198,36 @@ def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
         f"distinct numbers from 0, at least {at_least}",
         seeds,
     )
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """`bench export`: chains of blocks that papers published, as files."""
+
+    networks: tuple[str, ...] = (
+        "proxyless_gpu",
+        "proxyless_cpu",
+        "proxyless_mobile",
+        "mobilenet_v2",
+    )
+    input_size: int = 224
+    batch: int = 1
+    threads: int = 1
+    rounds: int = 40
+    loop_ms: float = 20.0
+    """Each timed loop lasts at least this long."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            len(set(self.networks)) == len(self.networks) > 0,
+            "networks",
+            "distinct names, at least one",
+            self.networks,
+        )
+        for name in ("input_size", "batch", "threads"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        require(self.rounds >= 3, "rounds", "at least 3", self.rounds)
+        require(self.loop_ms > 0, "loop_ms", "above 0", self.loop_ms)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
