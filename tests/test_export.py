@@ -214,7 +214,7 @@ def test_difference_is_the_largest_and_nan_is_refused():
     assert writing.difference("onnx", found, expected) == pytest.approx(2e-4)
     with pytest.raises(ValueError, match=r"within 1.0e-04 of JAX's, got .* 2.0e-04"):
         writing.difference("onnx", expected / 3 + 2e-4, expected / 3)
-    with pytest.raises(ValueError, match=r"stablehlo: expected logits within 3.0e-06"):
+    with pytest.raises(ValueError, match=r"stablehlo: expected logits within 3.0e-05"):
         writing.difference("stablehlo", found, expected)
     with pytest.raises(ValueError, match="got a difference of nan"):
         writing.difference("onnx", found * np.nan, expected)
@@ -273,14 +273,13 @@ def logits_of(model, images):
 
 
 def parity(model, images):
-    """Largest difference of a logit by format."""
+    """Largest difference of a logit by format, and the largest logit."""
     expected, found = logits_of(model, images), {}
     for name, one in (("onnx", formats.onnx), ("stablehlo", formats.stablehlo)):
         logits = one.decode(one.encode(model), name).run(images)
         found[name] = float(np.abs(logits - expected).max())
-    print(
-        f"{model.architecture.name}: {found}, |logit| <= {np.abs(expected).max():.1f}"
-    )
+    found["largest"] = float(np.abs(expected).max())
+    print(f"{model.architecture.name}: {found}")
     return found
 
 
@@ -319,7 +318,7 @@ def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
     images = preprocessing.read_images(paths, preprocessing.imagenet(16))
     differences = parity(model, images)
     assert differences["onnx"] <= 1e-4
-    assert differences["stablehlo"] <= 1e-6
+    assert differences["stablehlo"] <= 1e-6 * max(1, differences["largest"])
 
 
 # --- a network without a run ---------------------------------------------------------
