@@ -2,6 +2,8 @@
 
 Command: nas_jax search imagenet_mobile
 Hardware: the reference assumes four GPUs; the shipped table stands for the phone.
+Data: ImageNet 2012 prepared by tensorflow-datasets as ArrayRecord, in its default
+folder or in --data.path; docs/data.md has the command.
 Obtained: not yet run.
 
 The reference's settings: `full_v2` gradients, mul_log, 40 + 120 epochs. Of the 50,000
@@ -25,12 +27,16 @@ def get_config() -> Experiment:
         name="imagenet_mobile",
         space=SpaceConfig(),
         data=DataConfig(
-            name="imagenet",
+            name="tfds:imagenet2012",
+            test_split="validation",
             train_weights=1_231_167,
             train_alphas=40_000,
             valid=10_000,
             test=50_000,
             shift_pixels=0,
+            flip=True,
+            brightness=32 / 255,
+            saturation=0.5,
         ),
         latency=LatencyConfig(table="latency_tables/pixel1_tflite.json", batch=1),
         search=SearchConfig(

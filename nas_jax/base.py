@@ -17,7 +17,7 @@ Logits = Float[Array, "B classes"]
 Alphas = Float[Array, "L K"]
 Probs = Float[Array, "L K"]
 Mask = Bool[Array, "L K"]
-Costs = Float[Array, "L K"]
+Costs = Float[Array, "*D L K"]
 Path = Int[Array, "L"]
 
 Scalar = Float[Array, ""]

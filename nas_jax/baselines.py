@@ -1,8 +1,9 @@
 """Networks of the same space to hold a searched one against."""
 
+import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import architecture
+from nas_jax import architecture, latency
 from nas_jax.architecture import Architecture
 from nas_jax.latency import CostModel
 from nas_jax.parts import OpSpec
@@ -49,9 +50,30 @@ def random_of_latency(
         rng.choice(np.flatnonzero(offered), size=draws) for offered in space.mask
     ]
     paths = np.stack(columns, axis=1)
-    costs = np.asarray(model.costs)
-    latencies = model.fixed + costs[np.arange(paths.shape[1]), paths].sum(axis=1)
-    gaps = np.abs(latencies / latency_ms - 1)
+    gaps = np.abs(latency.of_paths(model, paths) / latency_ms - 1)
     inside = np.flatnonzero(gaps <= tolerance)
     chosen = inside[0] if len(inside) else gaps.argmin()
     return architecture.from_path(space, paths[chosen], name)
+
+
+def comparison(
+    space: SearchSpace, model: CostModel, found: Architecture, random: int, seed: int
+) -> dict[str, Architecture]:
+    """The searched network and those to hold it against, by name.
+
+    Args:
+      space: the search space.
+      model: latencies.
+      found: the searched network.
+      random: networks drawn at its latency.
+      seed: of the drawing.
+    """
+    path = jnp.asarray(architecture.path_of(space, found))
+    latency_ms = float(latency.of_path(model, path))
+    numbers = np.random.default_rng(seed)
+    drawn = [
+        random_of_latency(numbers, space, model, latency_ms, name=f"random_{index + 1}")
+        for index in range(random)
+    ]
+    networks = [found, hand_designed(space), cheapest(space, model), *drawn]
+    return {network.name: network for network in networks}

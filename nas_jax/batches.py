@@ -1,12 +1,13 @@
-"""Batches of data held in memory: which images, in which order, how shifted.
+"""Batches: which images, in which order, and who else takes a part of them.
 
-Order and augmentation are pure functions of (key, epoch) and (key, step), so a run that
-resumes at any step sees what an uninterrupted one would have seen.
+Order is a pure function of (key, epoch) and a batch one of (split, order, step), so
+the step is the only cursor: a run that resumes at any step sees what an uninterrupted
+one would have seen.
 """
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,37 +20,130 @@ Order = Callable[[int], np.ndarray]
 Augment = Callable[[PRNGKey, Images], Images]
 
 
+class Shard(NamedTuple):
+    """The part of every batch that one process of several reads."""
+
+    process: int = 0
+    processes: int = 1
+
+    def rows(self, size: int) -> slice:
+        """Which of a batch of `size`: equal blocks, in the order of the processes.
+
+        Raises:
+          ValueError: if the batch cannot be divided so, or there is no such part.
+        """
+        if size % self.processes or not 0 <= self.process < self.processes:
+            raise ValueError(
+                f"expected a batch that {self.processes} processes share evenly, "
+                f"numbered from 0, got one of {size} and process {self.process}"
+            )
+        share = size // self.processes
+        return slice(self.process * share, (self.process + 1) * share)
+
+
+WHOLE = Shard()
+
+
+class Split(Protocol):
+    """Labelled images of one split, wherever they lie. `Batch` is one, in memory.
+
+    A split comes in one of two forms. As evaluated, its images are normalised and the
+    same at every call. For training they are what `augment` of the same problem takes:
+    they may be bytes, and cut anew in every epoch.
+    """
+
+    @property
+    def labels(self) -> Labels:
+        """Of all images, `[N]`."""
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width, channels of the images of a batch."""
+
+    def take(self, indices: np.ndarray, epoch: int = 0) -> "Batch":
+        """The images of these numbers; `epoch` counts in the form for training."""
+
+    def batch(self, order: Order, size: int, step: int, shard: Shard) -> "Batch":
+        """What `batch_at` returns; a split may read ahead of the step asked for."""
+
+    def evaluated(self) -> "Split":
+        """The split in the form as evaluated."""
+
+    def joined(self, other: "Split") -> "Split":
+        """Both splits, in the form of this one."""
+
+
 class Batch(NamedTuple):
-    """Normalised images `[B H W C]` and labels `[B]`."""
+    """Images `[B H W C]` and labels `[B]`: normalised, but for bytes to augment."""
 
     images: Images
     labels: Labels
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return tuple(self.images.shape[1:])
+
+    def take(self, indices: np.ndarray, epoch: int = 0) -> "Batch":
+        return Batch(self.images[indices], self.labels[indices])
+
+    def batch(self, order: Order, size: int, step: int, shard: Shard) -> "Batch":
+        epoch, chosen = places(len(self.labels), order, size, step)
+        return self.take(chosen[shard.rows(size)], epoch)
+
+    def evaluated(self) -> "Batch":
+        return self
+
+    def joined(self, other: Split) -> "Batch":
+        every = other.take(np.arange(len(other.labels)))
+        pairs = zip(self, every, strict=True)
+        return Batch(*(np.concatenate(pair) for pair in pairs))
 
 
 def permutations(key: PRNGKey, name: str, images: int) -> Order:
     """Order of the images in each pass through the data, a function of the epoch."""
 
-    @functools.lru_cache(maxsize=1)
+    # who reads ahead is in two epochs at once
+    @functools.lru_cache(maxsize=2)
     def order(epoch: int) -> np.ndarray:
         return np.asarray(jax.random.permutation(rng.stream(key, name, epoch), images))
 
     return order
 
 
-def batch_at(data: Batch, order: Order, size: int, step: int) -> Batch:
-    """Batch number `step`, counted over all passes through the data."""
-    epoch, place = divmod(step, len(data.labels) // size)
-    chosen = order(epoch)[place * size : (place + 1) * size]
-    return Batch(data.images[chosen], data.labels[chosen])
+def places(images: int, order: Order, size: int, step: int) -> tuple[int, np.ndarray]:
+    """Epoch and image numbers of batch `step`, counted over all passes."""
+    epoch, place = divmod(step, images // size)
+    return epoch, order(epoch)[place * size : (place + 1) * size]
 
 
-def shift(key: PRNGKey, images: Images, pixels: int) -> Images:
-    """Moves every image by up to `pixels` in each direction; the edge is repeated."""
+def batch_at(
+    data: Split, order: Order, size: int, step: int, shard: Shard = WHOLE
+) -> Batch:
+    """Batch number `step`, counted over all passes through the data.
+
+    `size` is that of the whole batch; a `shard` of it has its equal part.
+    """
+    return data.batch(order, size, step, shard)
+
+
+def pieces(data: Split, size: int) -> Iterator[Batch]:
+    """All images in their order, in batches of `size`; the last may be smaller."""
+    for start in range(0, len(data.labels), size):
+        yield data.take(np.arange(start, min(start + size, len(data.labels))))
+
+
+def shift(
+    key: PRNGKey, images: Images, pixels: int, is_edge_repeated: bool = True
+) -> Images:
+    """Moves every image by up to `pixels` in each direction.
+
+    What comes in is the repeated edge, or 0.
+    """
     if pixels == 0:
         return images
     batch, height, width, channels = images.shape
     sides = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
-    padded = jnp.pad(images, sides, mode="edge")
+    padded = jnp.pad(images, sides, mode="edge" if is_edge_repeated else "constant")
     corners = jax.random.randint(key, (batch, 2), 0, 2 * pixels + 1)
 
     def crop(image: jax.Array, corner: jax.Array) -> jax.Array:

@@ -15,11 +15,19 @@ from nas_jax.bench.settings import (
     EnumeratedConfig,
     EnumerationConfig,
     ExportConfig,
+    InputConfig,
     ScalingConfig,
+    SpecialisationConfig,
 )
 
 Config = (
-    EngineConfig | ScalingConfig | EnumerationConfig | EnumeratedConfig | ExportConfig
+    EngineConfig
+    | ScalingConfig
+    | EnumerationConfig
+    | EnumeratedConfig
+    | SpecialisationConfig
+    | InputConfig
+    | ExportConfig
 )
 
 
@@ -39,9 +47,12 @@ BENCHES = {
     "pruning": Bench("pruning"),
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
+    "input": Bench("input", InputConfig()),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
     "export": Bench("export", ExportConfig()),
+    "specialisation": Bench("specialisation", SpecialisationConfig()),
+    "guidelines": Bench("guidelines"),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 
@@ -94,7 +105,11 @@ def run(
                 f"{flag} {file}: expected an existing folder {file.parent}"
             )
     # Before the first computation: threads that exist already keep their own heaps.
-    timed = config if isinstance(config, EngineConfig | ScalingConfig) else None
+    timed = (
+        config
+        if isinstance(config, EngineConfig | ScalingConfig | InputConfig)
+        else None
+    )
     process.prepare(cache=cache, pixels=timed.pixels if timed else 0)
     from nas_jax import terminal
 

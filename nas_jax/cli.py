@@ -16,7 +16,9 @@ from typing import Any, NoReturn
 from nas_jax import (
     bench_command,
     export_command,
+    guidelines_command,
     measure_command,
+    new_file,
     overrides,
     paper_command,
     process,
@@ -24,7 +26,6 @@ from nas_jax import (
     table_command,
 )
 from nas_jax.config import Experiment
-from nas_jax.search_config import TARGETS
 
 RUNS = Path("runs")
 _SET_FIELDS = ("search", "measure", "train", "bench")
@@ -86,10 +87,15 @@ def _parser() -> argparse.ArgumentParser:
 
     one = verb("search", "measure, search, retrain, test, export, report", "experiment")
     one.add_argument("--out", type=Path, help="run folder to make (default: runs/...)")
+    one.add_argument(
+        "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
+    )
+    guidelines_command.cut_flag(one)
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
     paper_command.flags(verb("paper", "a table of the paper beside ours, measured"))
+    guidelines_command.verbs(verb)
     verb("derive", "derive the network of a run's newest probabilities", "run")
     one = verb("train", "train an architecture or a run from scratch", "architecture")
     one.add_argument(
@@ -156,52 +162,37 @@ def _pixels(experiment: Experiment) -> int:
     return images * experiment.space.input_size**2
 
 
-def _require_new(flag: str, path: Path | None) -> None:
-    if path is not None and path.exists():
-        raise ValueError(
-            f"{flag} {path}: expected a new file, this one exists; choose another name"
-        )
-
-
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    if options.targets is not None and (given := overrides.targets_among(rest)):
+        raise ValueError(
+            f"--targets, {given[0]}: expected only one of the two; name all targets in "
+            "--targets"
+        )
     experiment = _experiment(options.experiment, rest, "nas_jax search")
+    experiment = guidelines_command.cut(options, experiment)
     command = shlex.join(["nas_jax", *words])
     process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
-    from nas_jax import pipeline, problem, run_folder, terminal
+    from nas_jax import search_command
 
-    problem.check(experiment)  # refuse what does not fit before a folder is made
     source = shipped.experiment_file(options.experiment)
-    folder = run_folder.create(experiment, options.out, RUNS, source)
-    print(f"run folder: {folder}", file=sys.stderr)
-    try:
-        result = pipeline.run(experiment, folder, command, terminal.Terminal())
-    except KeyboardInterrupt:
-        again = "start again" + (" with a new --out" if options.out else "")
-        print(
-            f"nas_jax: stopped; what is finished lies in {folder}; {again}: {command}",
-            file=sys.stderr,
-        )
-        return 130
-    except ValueError as error:
-        raise ValueError(f"{error} (run folder: {folder})") from error
-    print(terminal.comparison_table(result["networks"]))
-    wanted = problem.amount(experiment.search, result[TARGETS[experiment.search.cost]])
-    print(f"target {wanted}, report: {folder / 'report.html'}")
-    return 0
+    return search_command.run(
+        experiment, source, options.out, RUNS, options.targets, command
+    )
 
 
 def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import pipeline
+    from nas_jax import derivation
 
     folder = Path(options.run)
-    found = pipeline.derive_run(folder)
+    found, derived = derivation.derive_run(folder)
     print(" ".join(block.op.name for block in found.blocks))
+    print(derivation.told(derived))
     print(f"written: {folder / 'architecture.json'}")
     return 0
 
 
 def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture_json, pipeline, problem, run_folder, terminal
+    from nas_jax import architecture_json, problem, retraining, run_folder, terminal
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -227,7 +218,7 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
         )
     process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
     watch = terminal.Terminal()
-    saved, accuracy = pipeline.train_network(experiment, network, folder, watch)
+    saved, accuracy = retraining.train_network(experiment, network, folder, watch)
     print(f"test accuracy {accuracy:.1%}: {saved}")
     return 0
 
@@ -267,8 +258,8 @@ def _import_torch(
 
 
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    _require_new("--json", options.json)
-    _require_new("--plot", options.plot)
+    new_file.require("--json", options.json)
+    new_file.require("--plot", options.plot)
     bench_command.run(
         options.name, rest, options.json, options.plot, cache=not options.no_cache
     )
@@ -287,6 +278,7 @@ _VERBS = {
     "measure": measure_command.run,
     "paper": paper_command.run,
     "table": table_command.run,
+    **guidelines_command.VERBS,
     "derive": _derive,
     "train": _train,
     "evaluate": _evaluate,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nas_jax.checks import require as _require
+from nas_jax.data_config import DataConfig
 from nas_jax.search_config import SearchConfig
 
 MBCONV_CANDIDATES = (
@@ -141,31 +142,6 @@ class TreeConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Which data set, and how many images each split takes."""
-
-    name: Literal["digits", "cifar10", "imagenet"] = "digits"
-    train_weights: int = 300
-    """Images that train the weights of the supernet."""
-    train_alphas: int = 300
-    """Images that train the architecture parameters."""
-    valid: int = 197
-    """Images for looking at progress; they never train or choose anything."""
-    test: int = 1000
-    """Images used once, at the end, on every network."""
-    shift_pixels: int = 2
-    """Augmentation: random translation by up to this many pixels; 0 for none."""
-
-    def __post_init__(self) -> None:
-        for name in ("train_weights", "train_alphas", "valid", "test"):
-            value = getattr(self, name)
-            _require(value >= 1, f"data.{name}", "a positive number of images", value)
-        _require(
-            self.shift_pixels >= 0, "data.shift_pixels", "0 or more", self.shift_pixels
-        )
-
-
-@dataclass(frozen=True)
 class LatencyConfig:
     """Where latencies come from: a stored table, or a measurement on this machine."""
 
@@ -256,6 +232,12 @@ class Experiment:
             "search.arch_batch",
             f"at most data.train_alphas = {self.data.train_alphas}",
             self.search.arch_batch,
+        )
+        _require(
+            self.search.trials == 1 or self.train.start == "scratch",
+            "search.trials",
+            "1 with train.start supernet, which knows one network to go on with",
+            self.search.trials,
         )
         train_images = self.data.train_weights + self.data.train_alphas
         _require(

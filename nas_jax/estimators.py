@@ -7,7 +7,8 @@
 | `reinforce` | M networks | one forward | score function of sampled rewards, no bias |
 
 ProxylessNAS, sections 3.2 (eq. 4; appendix for the pair) and 3.3. `two_path` and `full`
-add the exact gradient of the expected cost; `reinforce` has the cost in its reward.
+add the exact gradient of the expected cost; `reinforce` has the cost in its reward, or
+with the objective `constrained` that exact gradient as well.
 Zero is a candidate like any other, with output 0: the gradient of its gate is 0, those
 of the others are what they are, and its cost term is never lost. (The reference drops
 one or the other, depending on the version of PyTorch.)
@@ -21,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from nas_jax import gates, latency, objective, reinforce, supernet
+from nas_jax import gates, joined, lagrangian, latency, objective, reinforce, supernet
 from nas_jax.base import (
     Alphas,
     Logits,
@@ -34,6 +35,7 @@ from nas_jax.base import (
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
+from nas_jax.joined import Target, ThroughGates
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
@@ -63,7 +65,7 @@ def estimate(
     space: SearchSpace,
     config: SearchConfig,
     model: latency.CostModel,
-    target: Scalar | float,
+    target: Target,
     state: SearchState,
     sampled: Sampled,
     batch: Batch,
@@ -83,7 +85,7 @@ def two_path_gradients(
     space: SearchSpace,
     config: SearchConfig,
     model: latency.CostModel,
-    target: Scalar | float,
+    target: Target,
     state: SearchState,
     pair: gates.PathPair,
     batch: Batch,
@@ -99,12 +101,17 @@ def two_path_gradients(
         *(pair, active_only, batch),
     )
 
-    def cost(alphas: Alphas) -> Scalar:
+    mask = jnp.asarray(space.mask)
+
+    def cost(alphas: Alphas) -> Float[Array, "*D"]:
         if config.expectation == "pair":
             return latency.expected_pair(model, alphas, pair)
-        return latency.expected_full(model, alphas, jnp.asarray(space.mask))
+        return latency.expected_full(model, alphas, mask)
 
-    gate_grads, cost_grads, metrics = joined(config, seen, cost, target, state)
+    spent = lagrangian.is_spent(model, mask, target)
+    gate_grads, cost_grads, metrics = joined.gradients(
+        config, seen, cost, target, state, spent
+    )
     q = gates.pair_probabilities(state.alphas, pair)
     straight_through = gates.scatter_pair(
         gates.alpha_gradient(q, gate_grads), pair, len(space.candidates)
@@ -116,7 +123,7 @@ def full_gradients(
     space: SearchSpace,
     config: SearchConfig,
     model: latency.CostModel,
-    target: Scalar | float,
+    target: Target,
     state: SearchState,
     path: Path,
     batch: Batch,
@@ -127,27 +134,34 @@ def full_gradients(
     plus that of the expected cost: the reference's `full_v2`, with the numbers of its
     `full`.
     """
-    mask = jnp.asarray(space.mask)
     active_only = jax.nn.one_hot(path, len(space.candidates))
     seen = through_gates(
         *(supernet.apply_full, space, state.params, state.batch_stats),
         *(path, active_only, batch),
     )
+    return full_from_gates(space, config, model, target, state, seen)
 
-    def cost(alphas: Alphas) -> Scalar:
+
+def full_from_gates(
+    space: SearchSpace,
+    config: SearchConfig,
+    model: latency.CostModel,
+    target: Target,
+    state: SearchState,
+    seen: ThroughGates,
+) -> tuple[Float[Array, "L K"], Alphas, Metrics]:
+    """The second half of `full_gradients`, when the gates' gradients are known."""
+    mask = jnp.asarray(space.mask)
+
+    def cost(alphas: Alphas) -> Float[Array, "*D"]:
         return latency.expected_full(model, alphas, mask)
 
-    gate_grads, cost_grads, metrics = joined(config, seen, cost, target, state)
+    spent = lagrangian.is_spent(model, mask, target)
+    gate_grads, cost_grads, metrics = joined.gradients(
+        config, seen, cost, target, state, spent
+    )
     probs = gates.probabilities(state.alphas, mask)
     return gate_grads, gates.alpha_gradient(probs, gate_grads) + cost_grads, metrics
-
-
-class ThroughGates(NamedTuple):
-    """Cross-entropy of a forward pass, its gradient by the gates, and the accuracy."""
-
-    ce: Scalar
-    gate_gradients: Array
-    accuracy: Scalar
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -175,54 +189,11 @@ def through_gates(
     return ThroughGates(ce, grads, accuracy)
 
 
-def joined(
-    config: SearchConfig,
-    seen: ThroughGates,
-    cost: Callable[[Alphas], Scalar],
-    target: Scalar | float,
-    state: SearchState,
-) -> tuple[Array, Alphas, Metrics]:
-    """Gradients of the joined loss L(CE, E): of the gates, and of the alphas through E.
-
-    dL/dg = dL/dCE dCE/dg; the straight-through gradient of the alphas is still to come.
-    """
-
-    def loss_fn(ce: Scalar, alphas: Alphas) -> Scalar:
-        return joined_loss(config, ce, cost(alphas), target, state.penalty)
-
-    loss, (weight, cost_grads) = jax.value_and_grad(loss_fn, argnums=(0, 1))(
-        seen.ce, state.alphas
-    )
-    metrics = {
-        "search/arch_loss": loss,
-        "search/arch_ce": seen.ce,
-        "search/arch_accuracy": seen.accuracy,
-    }
-    return weight * seen.gate_gradients, cost_grads, metrics
-
-
-def joined_loss(
-    config: SearchConfig,
-    ce: Scalar,
-    cost: Scalar,
-    target: Scalar | float,
-    penalty: Scalar,
-) -> Scalar:
-    """Cross-entropy joined with the expected cost as `config.objective` says."""
-    if config.objective == "add_linear":
-        return objective.add_linear(ce, cost, target, penalty)
-    if config.objective == "mul_log":
-        return objective.mul_log(
-            ce, cost, target, config.mul_log_alpha, config.mul_log_beta
-        )
-    return ce
-
-
 def reinforce_gradients(
     space: SearchSpace,
     config: SearchConfig,
     model: latency.CostModel,
-    target: Scalar | float,
+    target: Target,
     state: SearchState,
     paths: Int[Array, "M L"],
     batch: Batch,
@@ -237,9 +208,18 @@ def reinforce_gradients(
     accuracies = jax.vmap(lambda one: objective.accuracy(one, batch.labels))(logits)
     ces = jax.vmap(lambda one: objective.cross_entropy(one, batch.labels))(logits)
     costs = jax.vmap(lambda path: latency.of_path(model, path))(paths)
-    rewards = joined_reward(config, accuracies, costs, target)
-    probs = gates.probabilities(state.alphas, jnp.asarray(space.mask))
+    rewards = joined.reward(config, accuracies, costs, target)
+    mask = jnp.asarray(space.mask)
+    probs = gates.probabilities(state.alphas, mask)
     gradients, baseline = rewarded(config, state.baseline, probs, paths, rewards)
+    if config.objective == "constrained":
+        spent = lagrangian.is_spent(model, mask, target)
+
+        def loss_fn(alphas: Alphas) -> Scalar:
+            cost = latency.expected_full(model, alphas, mask)
+            return joined.constraint(cost, target, state, spent)
+
+        gradients = gradients + jax.grad(loss_fn)(state.alphas)
     return Estimate(
         gradients,
         baseline,
@@ -259,20 +239,6 @@ def path_logits(
     sampled = supernet.gather(state.params, rows)
     stats = supernet.gather(state.batch_stats, rows)
     return supernet.apply(space, sampled, stats, rows, batch.images)[0]
-
-
-def joined_reward(
-    config: SearchConfig,
-    accuracy: Float[Array, "M"],
-    cost: Float[Array, "M"],
-    target: Scalar | float,
-) -> Float[Array, "M"]:
-    """Accuracy joined with the cost of each network as `config.objective` says."""
-    if config.objective == "mnasnet":
-        return objective.mnasnet_reward(accuracy, cost, target, config.mnasnet_exponent)
-    if config.objective == "tunas":
-        return objective.tunas_reward(accuracy, cost, target, config.tunas_beta)
-    return accuracy
 
 
 def rewarded(

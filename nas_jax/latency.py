@@ -8,32 +8,45 @@ dE/dp_lk = F_lk, and through the softmax dE/dalpha_i = p_i (F_i - sum_j p_j F_j)
 Any additive cost (MACs, parameters) can take the place of the latency.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from nas_jax import gates
 from nas_jax.base import Alphas, Costs, Mask, Path, Probs, Scalar
 
 
 class CostModel(NamedTuple):
-    """Costs of all candidates (0 where masked), and of the parts always there."""
+    """Costs of all candidates (0 where masked), and of the parts always there.
+
+    Several costs at once, as `stack` puts them, have a leading axis D.
+    """
 
     costs: Costs
-    fixed: float
+    fixed: Float[Array, "*D"] | float
 
 
-def expected(model: CostModel, probs: Probs) -> Scalar:
+def stack(models: Sequence[CostModel]) -> CostModel:
+    """Several costs of the same candidates, `[D L K]` and `[D]`."""
+    return CostModel(
+        jnp.stack([model.costs for model in models]),
+        jnp.array([model.fixed for model in models], jnp.float32),
+    )
+
+
+def expected(model: CostModel, probs: Probs) -> Float[Array, "*D"]:
     """fixed + sum p F. At one-hot `probs` it is the latency of that path.
 
     >>> expected(CostModel(jnp.array([[1.0, 3.0]]), 0.5), jnp.array([[0.25, 0.75]]))
     Array(3., dtype=float32)
     """
-    return model.fixed + jnp.sum(probs * model.costs)
+    return model.fixed + jnp.sum(probs * model.costs, axis=(-2, -1))
 
 
-def expected_full(model: CostModel, alphas: Alphas, mask: Mask) -> Scalar:
+def expected_full(model: CostModel, alphas: Alphas, mask: Mask) -> Float[Array, "*D"]:
     """The expectation over all candidates of every layer."""
     return expected(model, gates.probabilities(alphas, mask))
 
@@ -50,10 +63,16 @@ def expected_pair(model: CostModel, alphas: Alphas, pair: gates.PathPair) -> Sca
     )
 
 
-def of_path(model: CostModel, path: Path) -> Scalar:
+def of_path(model: CostModel, path: Path) -> Float[Array, "*D"]:
     """Latency of one network: the sum of its table entries."""
-    layers = jnp.arange(len(model.costs))
-    return model.fixed + jnp.sum(model.costs[layers, path])
+    layers = jnp.arange(model.costs.shape[-2])
+    return model.fixed + jnp.sum(model.costs[..., layers, path], axis=-1)
+
+
+def of_paths(model: CostModel, paths: np.ndarray) -> np.ndarray:
+    """Latency of every path `[N L]`, Float64 `[N]`."""
+    costs = np.asarray(model.costs, np.float64)
+    return model.fixed + costs[np.arange(paths.shape[1]), paths].sum(axis=1)
 
 
 def reachable(model: CostModel, mask: np.ndarray) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """Losses and rewards: what a network does well, joined with what it costs.
 
+The default objective is `lagrangian`'s constraint; these are the paper's and others'.
+
 CE is the loss of classification, E an expected cost (latency, multiply-adds, ...), C
 the cost of one network and T the target of both, in the same unit.
 Worked values at CE 2, E 100, T 80: `add_linear` with weight 0.1 gives 2.025, `mul_log`
@@ -26,7 +28,7 @@ def accuracy(logits: Logits, labels: Labels) -> Scalar:
 
 
 def add_linear(
-    ce: Scalar, cost: Scalar, target: Scalar | float, weight: Scalar
+    ce: Scalar, cost: Scalar, target: Scalar | float, weight: Scalar | float
 ) -> Scalar:
     """L = CE + weight (E - T) / T.
 
@@ -53,19 +55,8 @@ def require_above_one(smallest: float, target: float) -> None:
         raise ValueError(
             "objective mul_log needs costs above 1 unit (it uses their logarithm), got "
             f"a target of {target:.4g} and a smallest reachable cost of "
-            f"{smallest:.4g}; use --search.objective add_linear"
+            f"{smallest:.4g}; use --search.objective constrained"
         )
-
-
-def next_weight(
-    weight: Scalar, cost: Scalar, target: Scalar | float, rate: float
-) -> Scalar:
-    """Schedule of `add_linear`'s weight: max(0, weight + rate (E/T - 1)).
-
-    While the expected cost is above the target the weight grows, below it falls, and
-    it comes to rest where E = T.
-    """
-    return jnp.maximum(weight + rate * (cost / target - 1), 0.0)
 
 
 def mnasnet_reward(

@@ -2,6 +2,7 @@
 
 import optax
 
+from nas_jax import lagrangian
 from nas_jax.config import SearchConfig, TrainConfig
 
 
@@ -76,15 +77,14 @@ def train_weights(
     return _sgd(schedule, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
-def target(
-    config: SearchConfig, steps_per_epoch: int, start: float, target: float
-) -> optax.Schedule:
-    """The cost asked for at a weight step: a line from `start` to `target`.
+def multipliers(config: SearchConfig, steps_per_epoch: int) -> lagrangian.Ascent:
+    """The pace of multipliers and penalty weight, by the number of architecture steps.
 
-    It begins with the architecture steps and takes `descent_epochs`.
+    Over the whole search the penalty weight grows by `penalty_growth`, and a multiplier
+    moves by `multiplier_gain` times penalty weight times mean excess.
     """
-    if config.descent_epochs == 0:
-        return optax.constant_schedule(target)
-    first = (config.warmup_epochs + config.arch_start_epoch) * steps_per_epoch
-    steps = config.descent_epochs * steps_per_epoch
-    return optax.linear_schedule(start, target, steps, transition_begin=first)
+    per_epoch = steps_per_epoch // config.arch_every
+    steps = per_epoch * max(1, config.joint_epochs - config.arch_start_epoch)
+    return lagrangian.Ascent(
+        config.multiplier_gain / steps, config.penalty_growth ** (1 / steps)
+    )

@@ -55,13 +55,18 @@ def parse(config: Config, arguments: Sequence[str], prog: str) -> Config:
 
 
 def _flags(config: Any, prefix: str = "--") -> Iterator[str]:
-    """`--search.arch-lr` and so on, for every field of the dataclasses."""
+    """`--search.arch-lr` and so on, for every field of the dataclasses.
+
+    What is true or false is set by `--data.flip` or `--data.no-flip`.
+    """
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), field.name.replace("_", "-")
         if dataclasses.is_dataclass(value):
             yield from _flags(value, f"{prefix}{name}.")
         else:
             yield prefix + name
+            if isinstance(value, bool):
+                yield f"{prefix}no-{name}"
 
 
 def _refuse_unknown(config: object, arguments: Sequence[str], prog: str) -> None:
@@ -74,14 +79,24 @@ def _refuse_unknown(config: object, arguments: Sequence[str], prog: str) -> None
             raise ValueError(f"unknown field {flag}; {meant}all fields: {prog} --help")
 
 
+def targets_among(arguments: Sequence[str]) -> list[str]:
+    """The flags among the arguments that state a target.
+
+    >>> targets_among(["--seed", "1", "--search.target_ms=0.2"])
+    ['--search.target-ms']
+    """
+    names = (*TARGETS.values(), "target_ratio")
+    flags = {f"--search.{name.replace('_', '-')}" for name in names}
+    given = [argument.split("=")[0].replace("_", "-") for argument in arguments]
+    return [flag for flag in given if flag in flags]
+
+
 def _without_replaced_target(
     experiment: Experiment, arguments: Sequence[str]
 ) -> Experiment:
-    given = {argument.split("=")[0].replace("_", "-") for argument in arguments}
-    targets = (*TARGETS.values(), "target_ratio")
-    if not given & {f"--search.{name.replace('_', '-')}" for name in targets}:
+    if not targets_among(arguments):
         return experiment
-    none: dict[str, Any] = dict.fromkeys(targets)
+    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
     open_target = dataclasses.replace(experiment.search, **none)
     return dataclasses.replace(experiment, search=open_target)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_jax import process
+from nas_jax import new_file, process
 from nas_jax.config import LatencyConfig
 
 TABLES = ("cross-hardware",)
@@ -27,9 +27,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
         "--input-size", type=int, default=224, help="side of the images"
     )
     parser.add_argument("--repeats", type=int, default=20, help="rounds")
-    parser.add_argument(
-        "--runtime", choices=["onnxruntime", "litert"], help="of the CPU"
-    )
+    parser.add_argument("--runtime", choices=_CPU_RUNTIMES, help="of the CPU")
     parser.add_argument("--converter", metavar="PYTHON", help="as for measure")
 
 
@@ -38,11 +36,7 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
 
     Raises `ValueError` for flags that do not fit.
     """
-    if options.json is not None and options.json.exists():
-        raise ValueError(
-            f"--json {options.json}: expected a new file, this one exists; choose "
-            "another name"
-        )
+    new_file.require("--json", options.json)
     process.prepare()
     import jax
 

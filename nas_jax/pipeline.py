@@ -9,39 +9,37 @@ line draws and a notebook may replace.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import (
-    architecture,
-    architecture_json,
     assessment,
     baselines,
     checkpoint,
-    derive,
-    latency,
+    derivation,
+    limits,
     problem,
     provenance,
     report,
+    retraining,
     rng,
     run_folder,
     search,
     shipped,
-    space,
-    supernet,
     table_risk,
     tables,
-    train,
+    trials,
 )
-from nas_jax.architecture import Architecture
-from nas_jax.batches import Batch
+from nas_jax.base import Probs
 from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, LatencyConfig
+from nas_jax.derivation import SEARCHED
+from nas_jax.derive import Limit
 from nas_jax.measure import onnx_runtime, operations
 from nas_jax.measure.journal import Journal
 from nas_jax.problem import Problem
@@ -66,14 +64,8 @@ def measure(
     )
 
 
-SEARCHED = "searched"
-"""Name of the network that a search derives."""
-KEPT = "kept"
-"""Folder of that network with the weights of the supernet, if a run keeps them."""
-
-
 @contextmanager
-def _timed(seconds: dict[str, float], phase: str, compiler: Compiler) -> Iterator[None]:
+def timed(seconds: dict[str, float], phase: str, compiler: Compiler) -> Iterator[None]:
     """Time spent on a phase; what was compiled ahead in it is added to `compile`."""
     start, before = time.perf_counter(), compiler.seconds
     yield
@@ -91,47 +83,54 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     """
     seconds, compiler = {"compile": 0.0}, Compiler(watch)
     given = problem.load(experiment)
-    with _timed(seconds, "measure", compiler):
+    for note in given.notes:
+        watch.line(note)
+    with timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = measure(given.space, experiment.latency, watch)
         watch.line(tables.validation_line(table.validation))
-        origin = experiment.latency.table or "the measured table"
         tables.save(table, folder / "latency_table.json")
-        z = experiment.latency.z
+        origin, z = origin_of(experiment), experiment.latency.z
         model = problem.cost_model(table, given.space, origin, z)
-    try:
-        cost = problem.searched_cost(experiment.search, given.space, model)
-        target, warning = problem.target(experiment.search, given.space, cost)
-    except ValueError as error:
-        raise ValueError(
-            f"{error}; measured already: --latency.table "
-            f"{folder / 'latency_table.json'}"
-        ) from error
-    if warning:
-        watch.phase(f"warning: {warning}")
-    with _timed(seconds, "search", compiler):
-        watch.phase(f"search, target {problem.amount(experiment.search, target)}")
-        last = run_search(experiment, given, cost, target, folder, watch, compiler)
-    found = derive_run(folder)
+    kept_to = aims(experiment, given.space, table, folder, watch)
+    cost, target = experiment.search.cost, kept_to[0].target
+    with timed(seconds, "search", compiler):
+        watch.phase(f"search, target {limits.amount(cost, target)}")
+        last = run_search(experiment, given, kept_to, folder, watch, compiler)
+        derivation.compare(folder, last.accuracy(given.splits["valid"]))
+    if experiment.search.trials > 1:
+        with timed(seconds, "trials", compiler):
+            trials.run(experiment, given, folder, watch, compiler)
+    found, derived = derivation.derive_run(folder)
+    watch.line(derivation.told(derived))
     if experiment.train.start == "supernet":
-        checkpoint.save_model(folder / KEPT, kept(experiment, given, last, found))
-    networks = comparison(experiment, given.space, model, found)
-    with _timed(seconds, "retrain", compiler):
+        going_on = retraining.kept(experiment, given, last, found)
+        checkpoint.save_model(folder / retraining.KEPT, going_on)
+    networks = baselines.comparison(
+        given.space, model, found, experiment.random_networks, experiment.seed
+    )
+    with timed(seconds, "retrain", compiler):
         models = {}
         for name, network in networks.items():
-            watch.phase(f"retraining: {name}")
-            models[name] = retrain(experiment, given, network, folder, watch, compiler)
+            if name == SEARCHED and derived["trials"]:
+                models[name] = trials.kept(folder, derived["trial"], name)
+            else:
+                watch.phase(f"retraining: {name}")
+                models[name] = retraining.retrain(
+                    experiment, given, network, folder, watch, compiler
+                )
             checkpoint.save_model(folder / "checkpoints" / name, models[name])
-    with _timed(seconds, "evaluate", compiler):
+    with timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
-    if experiment.search.cost == "latency":
+    if cost == "latency":
         risk = table_risk.within(table, found, target)
         results[SEARCHED]["risk"] = None if risk is None else risk._asdict()
         watch.line(table_risk.line(risk))
     result = {
         "networks": results,
-        TARGETS[experiment.search.cost]: target,
+        TARGETS[cost]: target,
+        "derivation": derived,
         "seed": experiment.seed,
         **provenance.record(),
         "seconds_per_phase": seconds,
@@ -142,18 +141,51 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
     return result
 
 
+def origin_of(experiment: Experiment) -> str:
+    """Names the latency table in errors."""
+    return experiment.latency.table or "the measured table"
+
+
+def aims(
+    experiment: Experiment,
+    searched: SearchSpace,
+    table: tables.LatencyTable,
+    folder: Path,
+    watch: Watch,
+) -> list[Limit]:
+    """Target and limits, by the table of a run; `ValueError` if out of reach."""
+    config, z, origin = experiment.search, experiment.latency.z, origin_of(experiment)
+    try:
+        found, warning = limits.resolve(config, searched, table, origin, z)
+    except ValueError as error:
+        if experiment.latency.table is not None:
+            raise
+        raise ValueError(
+            f"{error}; measured already: --latency.table "
+            f"{folder / 'latency_table.json'}"
+        ) from error
+    if warning:
+        watch.phase(f"warning: {warning}")
+    return found
+
+
 def run_search(
     experiment: Experiment,
     given: Problem,
-    cost: latency.CostModel,
-    target: float,
+    kept_to: Sequence[Limit],
     folder: Path,
     watch: Watch,
     compiler: Compiler,
+    after: search.Epoch | None = None,
+    epochs: int | None = None,
 ) -> search.Epoch:
-    """Runs the search, one metrics line per epoch; returns the last."""
+    """Runs the search, one metrics line per epoch; returns the last.
+
+    It may go on `after` the warm-up of another search, and end early, after `epochs`.
+    """
     config, start = experiment.search, time.perf_counter()
-    epochs = search.run(
+    cost, target = limits.stacked(kept_to)
+    running = search.run(
         rng.stream(jax.random.key(experiment.seed), "search"),
         given.space,
         config,
@@ -164,133 +196,31 @@ def run_search(
         given.splits["valid"],
         given.augment,
         compiler,
+        after,
     )
-    wanted = problem.amount(config, target)
-    total = config.warmup_epochs + config.joint_epochs
-    for one in watch.steps(epochs, total=total, desc="search"):
+    wanted = limits.amount(config.cost, kept_to[0].target)
+    total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
+    total -= 0 if after is None else after.epoch + 1
+    for one in watch.steps(islice(running, total), total=total, desc="search"):
         line = {
             "step": int(one.state.step),
             "phase": one.phase,
             "epoch": one.epoch,
             "seconds": round(time.perf_counter() - start, 3),
             **one.metrics,
-            "search/probs": np.asarray(one.probs).round(6).tolist(),
+            "search/probs": _written(one.probs),
         }
         run_folder.append_metrics(folder, line)
         expected = one.metrics[f"search/{EXPECTED[config.cost]}"]
         watch.note(
             phase=one.phase,
             accuracy=f"{one.metrics['search/valid_accuracy']:.1%}",
-            cost=f"{problem.amount(config, expected)} of {wanted}",
+            cost=f"{limits.amount(config.cost, expected)} of {wanted}",
             entropy=f"{one.metrics['search/entropy']:.2f}",
         )
     return one
 
 
-def kept(
-    experiment: Experiment, given: Problem, last: search.Epoch, found: Architecture
-) -> checkpoint.Model:
-    """The derived network with the supernet's weights, statistics estimated anew."""
-    params, _ = supernet.extract(
-        last.space, last.state.params, last.state.batch_stats, found
-    )
-    data = _train_images(given)
-    batch_stats = train.reestimate(found, params, data, experiment.train.batch)
-    return checkpoint.Model(found, params, batch_stats)
-
-
-def _train_images(given: Problem) -> Batch:
-    """Both training splits; only a search needs them apart."""
-    parts = [given.splits["train_weights"], given.splits["train_alphas"]]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Batch(images, labels)
-
-
-def derive_run(folder: Path) -> Architecture:
-    """Derives the network of a run's newest probabilities; writes architecture.json."""
-    searched = space.build(run_folder.read_experiment(folder).space)
-    probs = np.array(run_folder.last_probabilities(folder))
-    table = tables.load(folder / "latency_table.json")
-    costs, _ = tables.costs(table, searched, "latency_table.json")
-    found = derive.derive(searched, probs, costs)
-    text = architecture_json.to_json(found)
-    run_folder.write_text(folder / "architecture.json", text)
-    return found
-
-
-def comparison(
-    experiment: Experiment,
-    searched: SearchSpace,
-    model: latency.CostModel,
-    found: Architecture,
-) -> dict[str, Architecture]:
-    """The searched network and those to hold it against."""
-    path = architecture.path_of(searched, found)
-    latency_ms = float(latency.of_path(model, jnp.asarray(path)))
-    numbers = np.random.default_rng(experiment.seed)
-    drawn = [
-        baselines.random_of_latency(
-            numbers, searched, model, latency_ms, name=f"random_{index + 1}"
-        )
-        for index in range(experiment.random_networks)
-    ]
-    networks = [
-        found,
-        baselines.hand_designed(searched),
-        baselines.cheapest(searched, model),
-        *drawn,
-    ]
-    return {network.name: network for network in networks}
-
-
-def retrain(
-    experiment: Experiment,
-    given: Problem,
-    network: Architecture,
-    folder: Path,
-    watch: Watch,
-    compiler: Compiler,
-) -> checkpoint.Model:
-    """Trains a network on both training splits.
-
-    The key does not depend on the network: all of a run see the same images in the same
-    order, shifted alike, so their accuracies are paired. With `train.start =
-    "supernet"` the searched network goes on from the weights that the search kept.
-    """
-    key = rng.stream(jax.random.key(experiment.seed), "train")
-    config, start = experiment.train, time.perf_counter()
-    weights = None
-    if config.start == "supernet" and network.name == SEARCHED:
-        model = checkpoint.load_model(folder / KEPT)
-        weights = (model.params, model.batch_stats)
-    data = _train_images(given)
-    epochs = train.run(key, network, config, data, given.augment, weights, compiler)
-    for one in watch.steps(epochs, total=config.epochs, desc=network.name):
-        line = {
-            "step": int(one.state.step),
-            "phase": "train",
-            "network": network.name,
-            "epoch": one.epoch,
-            "seconds": round(time.perf_counter() - start, 3),
-            **one.metrics,
-        }
-        run_folder.append_metrics(folder, line)
-        watch.note(accuracy=f"{one.metrics['train/accuracy']:.1%}")
-    return checkpoint.Model(network, one.state.params, one.state.batch_stats)
-
-
-def train_network(
-    experiment: Experiment, network: Architecture, folder: Path, watch: Watch
-) -> tuple[Path, float]:
-    """Trains and saves one network; returns its folder and its test accuracy."""
-    given = problem.load(experiment)
-    saved = folder / "checkpoints" / network.name
-    if saved.exists():
-        raise ValueError(
-            f"{saved} exists: this network is trained already; 'nas_jax evaluate "
-            f"{folder}' tests it"
-        )
-    watch.phase(f"training: {network.name}")
-    model = retrain(experiment, given, network, folder, watch, Compiler(watch))
-    checkpoint.save_model(saved, model)
-    return saved, assessment.test_accuracy(model, given.splits["test"])
+def _written(probs: Probs) -> list[list[float]]:
+    """Seven digits that matter: a rare candidate stays one, not an impossible one."""
+    return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]

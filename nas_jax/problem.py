@@ -1,17 +1,16 @@
 """What a configuration stands for: space, data, target; checked against each other."""
 
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from nas_jax import (
+    augment,
     baselines,
-    batches,
     counts,
     latency,
-    objective,
+    limits,
     onnx_parts,
     optim,
     prune,
@@ -21,12 +20,11 @@ from nas_jax import (
     space,
     tables,
 )
-from nas_jax.architecture import Architecture, path_of
-from nas_jax.batches import Batch
-from nas_jax.config import Experiment, SearchConfig
-from nas_jax.data import digits
+from nas_jax.architecture import Architecture
+from nas_jax.batches import Augment, Split
+from nas_jax.config import Experiment
+from nas_jax.data import splits
 from nas_jax.parts import OWN_OPERATIONS
-from nas_jax.search_config import TARGETS
 from nas_jax.space import SearchSpace
 
 
@@ -34,38 +32,34 @@ class Problem(NamedTuple):
     """What an experiment's configuration stands for."""
 
     space: SearchSpace
-    splits: dict[str, Batch]
-    augment: batches.Augment
-
-
-_WHERE_FROM = {
-    "imagenet": "for ImageNet register at image-net.org, download ILSVRC 2012",
-    "cifar10": "download the binary version from cs.toronto.edu/~kriz/cifar.html",
-}
+    splits: dict[str, Split]
+    augment: Augment
+    label_names: tuple[str, ...]
+    """What the labels stand for, in their order."""
+    notes: tuple[str, ...] = ()
+    """What the user should hear of the data, one line each."""
 
 
 def load(experiment: Experiment) -> Problem:
     """Builds the space and loads the data, checking that they fit each other.
 
-    Raises `ValueError` for a data set without a loader, or if the two do not fit.
+    Raises `ValueError` if the data cannot be read, or if the two do not fit.
     """
     searched = space.build(experiment.space)
-    if experiment.data.name != "digits":
-        raise ValueError(
-            f"data set {experiment.data.name!r}: this version reads digits only, so "
-            "the experiment can be described but not run; with a loader in "
-            f"nas_jax/data of your own, {_WHERE_FROM[experiment.data.name]}"
-        )
-    splits = digits.load(experiment.data, experiment.space.input_size, experiment.seed)
-    for name, split in splits.items():
+    given, notes, label_names = splits.load(
+        experiment.data,
+        searched.input_shape,
+        searched.classifier.classes,
+        experiment.seed,
+    )
+    for name, split in given.items():
         check_split(name, split, searched)
-    augment = functools.partial(batches.shift, pixels=experiment.data.shift_pixels)
-    return Problem(searched, splits, augment)
+    return Problem(searched, given, augment.of(experiment.data), label_names, notes)
 
 
-def check_split(name: str, split: Batch, searched: SearchSpace) -> None:
+def check_split(name: str, split: Split, searched: SearchSpace) -> None:
     """Raises `ValueError` if images or labels do not fit the space."""
-    shape = tuple(split.images.shape[1:])
+    shape = split.image_shape
     if shape != searched.input_shape:
         raise ValueError(
             f"{name}: expected images of shape {searched.input_shape} (height, width, "
@@ -84,8 +78,8 @@ def check_split(name: str, split: Batch, searched: SearchSpace) -> None:
 def check(experiment: Experiment) -> None:
     """Raises `ValueError` for what a run would refuse, before anything is written.
 
-    A stored table is checked, and the target against it; the run itself checks one
-    that is still to be measured.
+    A stored table is checked, and target and limits against it; the run itself checks
+    a table that is still to be measured.
     """
     given, stored = load(experiment), experiment.latency.table
     for op in given.space.candidates:
@@ -96,25 +90,12 @@ def check(experiment: Experiment) -> None:
     train_images = len(given.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(train_images, experiment.search.batch)
     optim.require_arch_steps(experiment.search, per_epoch)
-    require_target(experiment.search)
+    table, origin = None, "the table still to be measured"
     if stored is not None:
-        table, z = tables.load(shipped.table_file(stored)), experiment.latency.z
-        by_table = cost_model(table, given.space, stored, z)
-        cost = searched_cost(experiment.search, given.space, by_table)
-        target(experiment.search, given.space, cost)
-    elif experiment.search.cost != "latency":
-        cost = counted_cost(experiment.search, given.space)
-        target(experiment.search, given.space, cost)
-
-
-def require_target(config: SearchConfig) -> None:
-    """Raises `ValueError` if no target is given."""
-    name = TARGETS[config.cost]
-    if getattr(config, name) is None and config.target_ratio is None:
-        raise ValueError(
-            f"no target: expected search.{name} or search.target_ratio, got neither; "
-            "give one, for example --search.target-ratio 0.5"
-        )
+        table, origin = tables.load(shipped.table_file(stored)), stored
+        # whatever the search counts, its networks are predicted by the table
+        tables.costs(table, given.space, origin, z=experiment.latency.z)
+    limits.check(experiment.search, given.space, table, origin, experiment.latency.z)
 
 
 def cost_model(
@@ -123,62 +104,6 @@ def cost_model(
     """The table as arrays, mean + z standard deviations."""
     costs, fixed_ms = tables.costs(table, searched, origin, z=z)
     return latency.CostModel(jnp.asarray(costs, jnp.float32), fixed_ms)
-
-
-def counted_cost(config: SearchConfig, searched: SearchSpace) -> latency.CostModel:
-    """Multiply-adds or parameters in the place of a table."""
-    count = {"macs": counts.macs, "params": counts.params}[config.cost]
-    costs, fixed = counts.costs(searched, count)
-    return latency.CostModel(jnp.asarray(costs, jnp.float32), fixed)
-
-
-def searched_cost(
-    config: SearchConfig, searched: SearchSpace, by_table: latency.CostModel
-) -> latency.CostModel:
-    """What the objective counts, in the unit of `config.cost`."""
-    return by_table if config.cost == "latency" else counted_cost(config, searched)
-
-
-def amount(config: SearchConfig, value: float) -> str:
-    """A cost with its unit."""
-    if config.cost == "latency":
-        return f"{value:.4g} ms"
-    return f"{value:,.0f} {'MACs' if config.cost == 'macs' else 'parameters'}"
-
-
-def target(
-    config: SearchConfig, searched: SearchSpace, cost: latency.CostModel
-) -> tuple[float, str | None]:
-    """The target in the unit of the cost, and a warning if every network meets it.
-
-    Raises `ValueError` with the reachable range if no network meets it.
-    """
-    require_target(config)
-    baseline = path_of(searched, baselines.hand_designed(searched))
-    of_baseline = float(latency.of_path(cost, jnp.asarray(baseline)))
-    name = TARGETS[config.cost]
-    if config.target_ratio is not None:
-        goal = config.target_ratio * of_baseline
-        given = (
-            f"search.target_ratio = {config.target_ratio:g} ({amount(config, goal)})"
-        )
-    else:
-        goal = getattr(config, name)
-        given = f"search.{name} = {goal:g}"
-    smallest, largest = latency.reachable(cost, searched.mask)
-    reachable = (
-        f"networks of this space take {amount(config, smallest)} to "
-        f"{amount(config, largest)}, a ratio of {smallest / of_baseline:.2g} to "
-        f"{largest / of_baseline:.2g}"
-    )
-    if goal < smallest:
-        raise ValueError(f"{given} is out of reach: {reachable}; raise the target")
-    if config.objective == "mul_log":
-        objective.require_above_one(smallest, goal)
-    warning = None
-    if goal > largest:
-        warning = f"{given} is above the maximum: {reachable}; the target binds nothing"
-    return goal, warning
 
 
 def check_network(experiment: Experiment, network: Architecture) -> None:

@@ -164,7 +164,7 @@ def enable_cache() -> Path | None:
     if not jax.config.values["jax_enable_compilation_cache"]:
         return None
     try:
-        root = Path(wanted) if wanted else _user_cache() / "nas_jax" / "compiled"
+        root = Path(wanted) if wanted else user_cache() / "nas_jax" / "compiled"
         folder = root / machine()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -206,7 +206,8 @@ def _set_cache(folder: str | None) -> None:
     compilation_cache.reset_cache()  # JAX looks at the folder once
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """The user's folder for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 

@@ -1,16 +1,16 @@
 """Schedule, estimator and optimisers of the search, as a frozen dataclass. No JAX."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nas_jax.checks import require
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 """What the reference implementation calls the estimators."""
 OBJECTIVES = {
-    "two_path": ("add_linear", "mul_log", "none"),
-    "full": ("add_linear", "mul_log", "none"),
-    "reinforce": ("mnasnet", "tunas", "none"),
+    "two_path": ("constrained", "add_linear", "mul_log", "none"),
+    "full": ("constrained", "add_linear", "mul_log", "none"),
+    "reinforce": ("constrained", "mnasnet", "tunas", "none"),
 }
 """The losses or rewards that each estimator can follow."""
 
@@ -22,6 +22,39 @@ EXPECTED = {
     "params": "expected_params",
 }
 """Name of each expected cost among the metrics, with its unit."""
+
+
+class LimitSpec(NamedTuple):
+    """A further limit, read; see `SearchConfig.limits`."""
+
+    cost: str
+    amount: float
+    is_ratio: bool
+    table: str | None
+
+
+def parse_limit(text: str) -> LimitSpec:
+    """
+    >>> parse_limit("macs:0.6x")
+    LimitSpec(cost='macs', amount=0.6, is_ratio=True, table=None)
+    >>> parse_limit("latency:80:pixel1.json")
+    LimitSpec(cost='latency', amount=80.0, is_ratio=False, table='pixel1.json')
+    """
+    cost, _, rest = text.partition(":")
+    amount, _, table = rest.partition(":")
+    try:
+        number = float(amount.removesuffix("x"))
+    except ValueError:
+        number = 0.0
+    is_limit = cost in TARGETS and 0 < number < float("inf")
+    require(
+        is_limit and (not table or cost == "latency"),
+        "search.limits",
+        "COST:AMOUNT or latency:AMOUNT:TABLE, with COST one of "
+        f"{', '.join(TARGETS)} and AMOUNT above 0, as in macs:0.6x",
+        text,
+    )
+    return LimitSpec(cost, number, amount.endswith("x"), table or None)
 
 
 @dataclass(frozen=True)
@@ -52,12 +85,13 @@ class SearchConfig:
     )
     """Gradient of the alphas: straight through two or all candidates of a layer, or by
     reward. The last three are the reference's names of the first three."""
-    objective: Literal["add_linear", "mul_log", "mnasnet", "tunas", "none"] = (
-        "add_linear"
-    )
-    """How the cost joins: add_linear and mul_log in the loss, mnasnet and tunas in the
-    reward of reinforce; none leaves it out."""
-    expectation: Literal["pair", "full"] = "pair"
+    objective: Literal[
+        "constrained", "add_linear", "mul_log", "mnasnet", "tunas", "none"
+    ] = "constrained"
+    """How the cost joins: constrained holds the expected cost at its target,
+    add_linear and mul_log join it to the loss, mnasnet and tunas to the reward of
+    reinforce; none leaves it out."""
+    expectation: Literal["pair", "full"] = "full"
     """Expected latency over the two sampled candidates, or over all of a layer."""
     reinforce_samples: int = 10
     """Networks sampled per update of reinforce."""
@@ -70,12 +104,14 @@ class SearchConfig:
     """beta of the reward accuracy - beta |cost / target - 1|; our value, not a paper's.
     """
     penalty: float = 0.1
-    """Weight lambda of `add_linear` when architecture steps begin."""
-    penalty_rate: float = 0.0
-    """Schedule of lambda: it grows by rate * (E/T - 1) per architecture step."""
-    descent_epochs: int = 0
-    """Epochs over which the target descends to its value, from the latency expected
-    at uniform probabilities; 0 for the full pressure from the first step."""
+    """Weight lambda of `add_linear`."""
+    penalty_weight: float = 1.0
+    """rho of `constrained` when architecture steps begin."""
+    penalty_growth: float = 100.0
+    """Factor by which rho grows over all architecture steps."""
+    multiplier_gain: float = 10.0
+    """How far a multiplier of `constrained` moves over all architecture steps, in units
+    of rho times the mean excess E/T - 1."""
     prune_below: float = 0.0
     """Candidates less probable than this are removed while the search runs; 0 keeps
     all to the end, as the reference does."""
@@ -95,12 +131,36 @@ class SearchConfig:
     target_params: float | None = None
     """Target of the parameters."""
 
+    max_slack: float = 0.01
+    """Share of the target that the derived network may leave unspent, if the space has
+    networks that spend the rest; 1 for any."""
+    finalists: int = 16
+    """How many of the most probable networks within the target are compared by their
+    accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
+    trials: int = 1
+    """How many of the best finalists are trained in full; the one with the smallest
+    loss on `valid` is kept. 1 trains the best alone."""
+    limits: tuple[str, ...] = ()
+    """Further costs not to be exceeded, with the objective constrained: COST:AMOUNT in
+    the unit of the cost, or with an x as a share of the hand-designed baseline's; a
+    latency may name a table of another device. For example macs:0.6x params:50000
+    latency:80:pixel1.json."""
+
     def __post_init__(self) -> None:
         estimator = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", estimator)
-        for name in ("batch", "arch_batch", "arch_every", "joint_epochs"):
+        for name in (
+            *("batch", "arch_batch", "arch_every", "joint_epochs"),
+            *("finalists", "trials"),
+        ):
             value = getattr(self, name)
             require(value >= 1, f"search.{name}", "a positive integer", value)
+        require(
+            self.trials <= self.finalists,
+            "search.trials",
+            f"at most search.finalists = {self.finalists}",
+            self.trials,
+        )
         require(
             self.reinforce_samples >= 2,
             "search.reinforce_samples",
@@ -114,17 +174,37 @@ class SearchConfig:
             self.objective,
         )
         require(
+            self.objective == "constrained" or not self.limits,
+            "search.objective",
+            "constrained with search.limits",
+            self.objective,
+        )
+        for limit in self.limits:
+            parse_limit(limit)
+        require(
+            self.penalty_growth >= 1,
+            "search.penalty_growth",
+            "1 or more",
+            self.penalty_growth,
+        )
+        require(
             estimator == "two_path" or self.expectation == "full",
             "search.expectation",
             f"'full' with estimator {estimator}, which samples no pairs",
+            self.expectation,
+        )
+        require(
+            self.objective != "constrained" or self.expectation == "full",
+            "search.expectation",
+            "'full' with objective constrained, which follows the cost that all "
+            "candidates let expect",
             self.expectation,
         )
         for name in (
             "warmup_epochs",
             "arch_start_epoch",
             "weight_decay",
-            "penalty_rate",
-            "descent_epochs",
+            "multiplier_gain",
             "prune_every_epochs",
         ):
             value = getattr(self, name)
@@ -136,6 +216,8 @@ class SearchConfig:
             "alpha_init_std",
             "mnasnet_exponent",
             "tunas_beta",
+            "penalty_weight",
+            "max_slack",
         ):
             value = getattr(self, name)
             require(value > 0, f"search.{name}", "above 0", value)

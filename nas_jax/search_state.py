@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from nas_jax import rng, supernet
 from nas_jax.base import Alphas, PRNGKey, PyTree, Scalar
@@ -18,8 +18,9 @@ from nas_jax.space import SearchSpace
 class SearchState:
     """Everything a search carries from step to step.
 
-    `step` counts weight steps; `penalty` is the weight of the latency term; `baseline`
-    is the moving baseline of `reinforce`, NaN before its first update.
+    `step` counts weight steps; `multipliers` (one, or `[D]` with further limits) and
+    `penalty_weight` are those of `lagrangian`; `baseline` is the moving baseline of
+    `reinforce`, NaN before its first update.
     """
 
     step: Array
@@ -29,7 +30,8 @@ class SearchState:
     alphas: Alphas
     weight_opt: PyTree
     arch_opt: PyTree
-    penalty: Scalar
+    multipliers: Float[Array, "*D"]
+    penalty_weight: Scalar
     baseline: Scalar
 
 
@@ -51,7 +53,8 @@ def init(
         alphas=alphas,
         weight_opt=weights_tx.init(params),
         arch_opt=alphas_tx.init(alphas),
-        penalty=jnp.full((), config.penalty, jnp.float32),
+        multipliers=jnp.zeros((1 + len(config.limits),) if config.limits else ()),
+        penalty_weight=jnp.full((), config.penalty_weight, jnp.float32),
         baseline=jnp.full((), jnp.nan, jnp.float32),
     )
 

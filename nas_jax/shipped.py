@@ -1,4 +1,4 @@
-"""Experiments and tables that come with the package.
+"""Experiments, tables and records that come with the package.
 
 They lie beside the package in a checkout and inside it once installed.
 """
@@ -10,11 +10,13 @@ from pathlib import Path
 from nas_jax.config import Experiment
 
 _PACKAGE = Path(__file__).resolve().parent
+_INSTALLED = {"guidelines": "guidelines/shipped"}
+"""Where the code of a name already has a folder of it."""
 
 
 def folder(name: str) -> Path:
-    """The folder `experiments` or `latency_tables`."""
-    inside = _PACKAGE / name
+    """The folder `experiments`, `latency_tables` or `guidelines`."""
+    inside = _PACKAGE / _INSTALLED.get(name, name)
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
 

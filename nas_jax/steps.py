@@ -15,7 +15,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nas_jax import estimators, gates, latency, objective, rng, supernet
+from nas_jax import (
+    estimators,
+    gates,
+    joined,
+    lagrangian,
+    latency,
+    objective,
+    rng,
+    supernet,
+)
 from nas_jax.base import Alphas, Metrics, Path, PyTree, Scalar
 from nas_jax.batches import Augment, Batch
 from nas_jax.config import SearchConfig
@@ -24,7 +33,7 @@ from nas_jax.space import SearchSpace
 
 Step = Callable[[SearchState, Batch], tuple[SearchState, Metrics]]
 ArchStep = Callable[..., tuple[SearchState, Metrics]]
-"""(state, batch, cost model, target now) -> (state, metrics)."""
+"""(state, batch, cost model, target) -> (state, metrics)."""
 
 
 def path_gradients(
@@ -122,24 +131,48 @@ def update_alphas(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     model: latency.CostModel,
-    target: Scalar | float,
+    target: joined.Target,
     state: SearchState,
     sampled: estimators.Sampled,
     batch: Batch,
+    ascent: lagrangian.Ascent | None = None,
 ) -> tuple[SearchState, Metrics]:
-    """One step on the alphas; lambda follows the expected cost.
+    """One step on the alphas, and one of the multipliers by the cost expected then.
 
-    `sampled` is what `estimators.sample` draws for the estimator of `config`.
+    `sampled` is what `estimators.sample` draws for the estimator of `config`; `ascent`
+    is needed by the objective `constrained` alone.
     """
     estimate = estimators.estimate(space, config, model, target, state, sampled, batch)
     state = apply_alpha_gradients(config, tx, state, sampled, estimate.alpha_gradients)
-    mask = jnp.asarray(space.mask)
-    expected = latency.expected_full(model, state.alphas, mask)
-    penalty = objective.next_weight(
-        state.penalty, expected, target, config.penalty_rate
-    )
-    state = dataclasses.replace(state, penalty=penalty, baseline=estimate.baseline)
+    state = dataclasses.replace(state, baseline=estimate.baseline)
+    if config.objective == "constrained":
+        state = ascend(space, model, target, state, ascent)
     return state, estimate.metrics
+
+
+def ascend(
+    space: SearchSpace,
+    model: latency.CostModel,
+    target: joined.Target,
+    state: SearchState,
+    ascent: lagrangian.Ascent | None,
+) -> SearchState:
+    """The state after the multipliers followed the expected cost."""
+    if ascent is None:
+        raise ValueError(
+            "objective constrained: expected the pace of its multipliers, got None; "
+            "give optim.multipliers(config, steps_per_epoch)"
+        )
+    mask = jnp.asarray(space.mask)
+    cost = latency.expected_full(model, state.alphas, mask)
+    multipliers, weight = lagrangian.ascend(
+        ascent,
+        lagrangian.excess(cost, target),
+        state.multipliers,
+        state.penalty_weight,
+        lagrangian.is_spent(model, mask, target),
+    )
+    return dataclasses.replace(state, multipliers=multipliers, penalty_weight=weight)
 
 
 def apply_alpha_gradients(
@@ -183,7 +216,10 @@ def make_weight_step(
 
 
 def make_arch_step(
-    space: SearchSpace, config: SearchConfig, tx: optax.GradientTransformation
+    space: SearchSpace,
+    config: SearchConfig,
+    tx: optax.GradientTransformation,
+    ascent: lagrangian.Ascent | None = None,
 ) -> ArchStep:
     """The jitted architecture step: samples for the estimator and moves the alphas.
 
@@ -193,11 +229,16 @@ def make_arch_step(
     mask = jnp.asarray(space.mask)
 
     def arch_step(
-        state: SearchState, batch: Batch, model: latency.CostModel, target: Scalar
+        state: SearchState,
+        batch: Batch,
+        model: latency.CostModel,
+        target: joined.Target,
     ) -> tuple[SearchState, Metrics]:
         key = rng.stream(state.key, "pair", state.step)
         sampled = estimators.sample(config, key, state.alphas, mask)
-        return update_alphas(space, config, tx, model, target, state, sampled, batch)
+        return update_alphas(
+            space, config, tx, model, target, state, sampled, batch, ascent
+        )
 
     return jax.jit(arch_step, donate_argnums=0)
 

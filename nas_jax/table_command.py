@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas_jax import shipped
+from nas_jax import new_file, shipped
 from nas_jax.table_schema import PROVENANCE, STATED
 
 _ORIGIN = ("origin", "licence")
@@ -55,14 +55,6 @@ def _needed(options: argparse.Namespace, *names: str) -> None:
             )
 
 
-def _new(path: Path) -> Path:
-    if path.exists():
-        raise ValueError(
-            f"--out {path}: expected a new file, this one exists; choose another name"
-        )
-    return path
-
-
 def _show(options: argparse.Namespace) -> None:
     from nas_jax import tables, terminal
 
@@ -95,7 +87,7 @@ def _import(options: argparse.Namespace) -> None:
     ):
         if value not in known:
             raise ValueError(f"{flag}: expected one of {', '.join(known)}, got {value}")
-    _new(options.out)
+    new_file.require("--out", options.out)
     provenance = {name: getattr(options, name, None) for name in PROVENANCE}
     given = {name: getattr(options, name) for name in _ORIGIN}
     provenance |= {name: value for name, value in given.items() if value is not None}
@@ -123,7 +115,8 @@ def _export(options: argparse.Namespace) -> None:
 
     _needed(options, "out")
     table = tables.load(options.file)
-    _new(options.out).write_text(table_csv.write(table), encoding="utf-8")
+    new_file.require("--out", options.out)
+    options.out.write_text(table_csv.write(table), encoding="utf-8")
     print(f"{len(table.entries)} rows: {options.out}")
 
 

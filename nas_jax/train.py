@@ -6,6 +6,7 @@ The same shape as the search: a jitted step `(state, batch) -> (state, metrics)`
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -19,9 +20,12 @@ from nas_jax import calls, network, objective, optim, rng
 from nas_jax.architecture import Architecture
 from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
 from nas_jax.batch_norm import BN_MOMENTUM
-from nas_jax.batches import Augment, Batch, batch_at, permutations
+from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
 from nas_jax.config import TrainConfig
+
+EVALUATED = 250
+"""Images of one batch when a network is evaluated."""
 
 
 @jax.tree_util.register_dataclass
@@ -85,7 +89,7 @@ def run(
     key: PRNGKey,
     architecture: Architecture,
     config: TrainConfig,
-    data: Batch,
+    data: Split,
     augment: Augment,
     start: tuple[PyTree, PyTree] | None = None,
     compile: Compile = calls.on_first_call,
@@ -127,7 +131,7 @@ def run(
 
 
 def reestimate(
-    architecture: Architecture, params: PyTree, data: Batch, batch: int
+    architecture: Architecture, params: PyTree, data: Split, batch: int
 ) -> PyTree:
     """Batch statistics of a network over `data`: means over its full batches.
 
@@ -155,7 +159,8 @@ def reestimate(
         moved = network.apply(architecture, params, zeros, images, train=True)[1]
         return jax.tree.map(lambda value: value / BN_MOMENTUM, moved)
 
-    found = [own(data.images[i * batch : (i + 1) * batch]) for i in range(batches)]
+    full = itertools.islice(pieces(data, batch), batches)
+    found = [own(one.images) for one in full]
     return jax.tree.map(lambda *values: jnp.stack(values).mean(0), *found)
 
 
@@ -171,15 +176,42 @@ def evaluate(
     architecture: Architecture,
     params: PyTree,
     batch_stats: PyTree,
-    data: Batch,
-    batch: int = 250,
+    data: Split,
+    batch: int = EVALUATED,
 ) -> float:
-    """Top-1 accuracy over all images; the last batch is padded, never dropped."""
-    correct = 0
-    for start in range(0, len(data.labels), batch):
-        images = data.images[start : start + batch]
-        labels = np.asarray(data.labels[start : start + batch])
+    """Top-1 accuracy over all images."""
+    answers = _answers(architecture, params, batch_stats, data, batch)
+    correct = sum(
+        int((np.argmax(logits, axis=1) == labels).sum()) for logits, labels in answers
+    )
+    return correct / len(data.labels)
+
+
+def loss(
+    architecture: Architecture,
+    params: PyTree,
+    batch_stats: PyTree,
+    data: Split,
+    batch: int = EVALUATED,
+) -> float:
+    """Mean cross-entropy over all images, with the running statistics."""
+    answers = _answers(architecture, params, batch_stats, data, batch)
+    total = sum(
+        len(labels) * float(objective.cross_entropy(jnp.asarray(logits), labels))
+        for logits, labels in answers
+    )
+    return total / len(data.labels)
+
+
+def _answers(
+    architecture: Architecture,
+    params: PyTree,
+    batch_stats: PyTree,
+    data: Split,
+    batch: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits and labels, batch by batch; the last is padded, never dropped."""
+    for images, labels in pieces(data, batch):
         padding = [(0, batch - len(labels)), (0, 0), (0, 0), (0, 0)]
         logits = predict(architecture, params, batch_stats, np.pad(images, padding))
-        correct += int((np.argmax(logits[: len(labels)], axis=1) == labels).sum())
-    return correct / len(data.labels)
+        yield np.asarray(logits)[: len(labels)], np.asarray(labels)

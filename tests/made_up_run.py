@@ -58,7 +58,8 @@ def _metrics(
                 "search/expected_latency_ms": 0.61 - 0.2 * progress**0.7,
                 "search/target_ms": 0.42,
                 "search/entropy": entropy,
-                "search/penalty": 0.0 if is_warm else 0.1,
+                "search/multiplier": 0.0 if is_warm else -0.1 * progress,
+                "search/penalty_weight": 100.0**progress,
                 "search/probs": probs.round(5).tolist(),
             }
         )

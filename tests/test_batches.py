@@ -120,3 +120,47 @@ def test_streams_and_steps_have_keys_of_their_own():
     assert len(np.unique(data, axis=0)) == len(keys)
     again = jax.random.key_data(rng.stream(KEY, "path", jnp.array(1)))
     np.testing.assert_array_equal(again, data[1])
+
+
+# --- as a split ----------------------------------------------------------------------
+
+
+def test_processes_read_equal_parts_of_every_batch():
+    order = batches.permutations(KEY, "weights", 12)
+    for step in range(4):
+        whole = batches.batch_at(DATA, order, 6, step)
+        parts = [
+            batches.batch_at(DATA, order, 6, step, batches.Shard(process, 3))
+            for process in range(3)
+        ]
+        assert [len(part.labels) for part in parts] == [2, 2, 2]
+        np.testing.assert_array_equal(
+            np.concatenate([part.labels for part in parts]), whole.labels
+        )
+
+
+def test_pieces_are_all_images_in_their_order():
+    found = list(batches.pieces(DATA, 5))
+    assert [len(piece.labels) for piece in found] == [5, 5, 2]
+    np.testing.assert_array_equal(
+        np.concatenate([piece.images for piece in found]), DATA.images
+    )
+
+
+def test_joined_batches_have_the_images_of_both():
+    other = batches.Batch(DATA.images[:2] + 50, np.array([7, 8]))
+    both = DATA.joined(other)
+    assert both.labels.tolist() == [*range(12), 7, 8]
+    np.testing.assert_array_equal(both.images[12:], other.images)
+    assert both.evaluated() is both
+    assert both.image_shape == (1, 1, 1)
+
+
+def test_a_shift_without_the_edge_brings_zeros_in():
+    images = np.full((64, 5, 5, 2), 9, np.uint8)
+    moved = np.asarray(batches.shift(KEY, images, 2, is_edge_repeated=False))
+    assert moved.dtype == np.uint8
+    assert set(np.unique(moved)) == {0, 9}
+    for image in moved:
+        rows, columns = np.nonzero(image[..., 0])
+        assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1) >= 9

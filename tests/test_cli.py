@@ -95,8 +95,8 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
         ("--search.lr", "--search.lr: expected a value, got none; "),
         (
             "--search.objective magic",
-            "--search.objective: expected one of 'add_linear', 'mul_log', "
-            "'mnasnet', 'tunas', 'none', got 'magic'; ",
+            "--search.objective: expected one of 'constrained', 'add_linear', "
+            "'mul_log', 'mnasnet', 'tunas', 'none', got 'magic'; ",
         ),
         ("--search.lr -1", "search.lr: expected above 0, got -1.0; "),
         (
@@ -104,8 +104,23 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
             "search.expectation: expected 'full' with estimator full, which ",
         ),
         (
-            "--search.estimator rl",
-            "search.objective: expected one of mnasnet, tunas, none with estimator ",
+            "--search.estimator rl --search.objective add_linear",
+            "search.objective: expected one of constrained, mnasnet, tunas, none with "
+            "estimator ",
+        ),
+        (
+            "--search.expectation pair",
+            "search.expectation: expected 'full' with objective constrained, which ",
+        ),
+        (
+            "--search.limits macs:0.5x params",
+            "search.limits: expected COST:AMOUNT or latency:AMOUNT:TABLE, with COST one"
+            " of latency, macs, params and AMOUNT above 0, as in macs:0.6x, got "
+            "'params'; ",
+        ),
+        (
+            "--search.objective add_linear --search.limits macs:0.5x",
+            "search.objective: expected constrained with search.limits, got 'add_lin",
         ),
         ("--space.classes 1", "space.classes: expected at least 2, got 1; "),
         (
@@ -135,7 +150,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
         (
             "search cifar",
             "experiment 'cifar': expected a Python file with get_config(), or one of "
-            "the shipped experiments: cifar10_tree, digits_cpu",
+            "the shipped experiments: cifar10_mobile, cifar10_tree, digits_cpu",
         ),
         (
             "search digits_cpu --search.target-ms None",
@@ -153,6 +168,14 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
         (
             "search digits_cpu --search.arch-every 7",
             "search.arch_every: expected at most the 6 weight steps of an epoch, got 7",
+        ),
+        (
+            "search digits_cpu --search.trials 17",
+            "search.trials: expected at most search.finalists = 16, got 17",
+        ),
+        (
+            "search digits_cpu --search.trials 2 --train.start supernet",
+            "search.trials: expected 1 with train.start supernet, ",
         ),
         (
             "search digits_cpu --space.candidates mb3_k3 mb6_k4",
@@ -224,7 +247,7 @@ def test_debug_shows_the_traceback():
         ),
         (
             "--data.test 2000",
-            "digits: the splits ask for 2797 images (300 + 300 + 197 + 2000), the set "
+            "digits: the splits ask for 2997 images (300 + 300 + 397 + 2000), the set "
             "has 1797; lower data.*",
         ),
         (
@@ -336,6 +359,39 @@ WITHIN_REACH = ("--search.target-ms", "0.8")
 def test_target_below_reach_is_refused_with_the_range(refused, table, words, given):
     line = refused(*table(), *words.split())
     assert line == given + REACHABLE + "; raise the target"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # the table still to be measured is not waited for
+        ("--search.limits macs:0.01x", "search.limits macs:0.01x ("),
+        (
+            "--search.limits latency:0.2:table.json",
+            "search.limits latency:0.2:table.json (0.2) is out of reach: networks of "
+            "this space take 0.5 or more, a ratio of 0.56",
+        ),
+        ("--search.limits latency:1:none.json", "latency table 'none.json': expected "),
+        (
+            "--latency.table table.json --search.target-ratio 1 "
+            "--search.limits latency:0.5x",
+            "search.limits latency:0.5x (0.45) is out of reach",
+        ),
+    ],
+)
+def test_limits_out_of_reach_are_refused_before_a_folder_is_made(
+    refused, table, words, message
+):
+    table()
+    assert refused("search", "digits_cpu", *words.split()).startswith(message)
+
+
+def test_several_targets_beside_one_are_refused(refused):
+    words = "--targets 0.5,0.7 --search.target_ms=0.2"
+    assert refused("search", "digits_cpu", *words.split()) == (
+        "--targets, --search.target-ms: expected only one of the two; name all targets "
+        "in --targets"
+    )
 
 
 def test_unreachable_target_of_a_measured_table_keeps_the_table(
@@ -510,13 +566,22 @@ def test_experiment_of_the_presets_name_describes_the_same_space(capsys):
     assert searched == space.imagenet_mobile()
 
 
-@pytest.mark.parametrize("name", PAPER[1:])
-def test_paper_experiment_says_at_a_start_that_its_data_are_missing(refused, name):
-    line = refused("search", name)
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_experiment_says_at_a_start_that_its_data_are_missing(
+    refused, name, tmp_path
+):
+    line = refused("search", name, "--data.path", str(tmp_path))
     assert line.startswith(
-        "data set 'imagenet': this version reads digits only, so the"
+        f"tfds:imagenet2012: expected it prepared below {tmp_path}/imagenet2012, found "
     )
-    assert "image-net.org" in line
+    wanted = f"tfds build imagenet2012 --file_format array_record --data_dir {tmp_path}"
+    assert wanted in line
+
+
+@pytest.mark.parametrize("name", ["cifar10_mobile", "cifar10_tree"])
+def test_cifar_experiment_says_at_a_start_that_its_data_are_missing(refused, name):
+    line = refused("search", name)
+    assert line.startswith("cifar10: expected data.path, got None; download cifar-10-")
 
 
 @pytest.mark.parametrize("name", PAPER[1:])
@@ -526,7 +591,7 @@ def test_paper_experiment_says_at_a_start_that_its_table_is_missing(
     def with_images(experiment):
         images = np.zeros((experiment.data.train_weights, 0))
         split = {"train_weights": Batch(images, np.zeros(len(images)))}
-        return problem.Problem(space.mobile(experiment.space), split, None)
+        return problem.Problem(space.mobile(experiment.space), split, None, ())
 
     monkeypatch.setattr(problem, "load", with_images)
     assert refused("search", name).startswith(

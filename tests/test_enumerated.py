@@ -137,10 +137,10 @@ def test_cost_of_architecture_steps_by_hand():
 
 
 def test_schedule_fills_the_budget_by_hand():
-    # a joint epoch: 50 weight steps and 50 architecture steps of cost 1; two thirds of
-    # 1250 hold 8 of them, 450 steps are left for 9 epochs of warm-up
+    # a joint epoch: 50 weight steps and 50 architecture steps of cost 1; half of 1250
+    # holds 6 of them, 650 steps are left for 13 epochs of warm-up
     own, steps = searchers.scheduled(searchers._BASE, 4, 50, 1250)
-    assert (own.warmup_epochs, own.joint_epochs, steps) == (9, 8, 1250)
+    assert (own.warmup_epochs, own.joint_epochs, steps) == (13, 6, 1250)
 
 
 @pytest.mark.parametrize("budget", [400, 1234, 5000])

@@ -233,6 +233,39 @@ def path_logits(state, path, batch):
     return supernet.apply(SPACE, sampled, stats, rows, batch.images)[0]
 
 
+@pytest.mark.parametrize(("target", "is_exceeded"), [(TARGET, True), (20.0, False)])
+def test_reward_under_the_constraint_adds_the_gradient_of_the_expected_cost(
+    target, is_exceeded
+):
+    """dE/dalpha_i / T = p_i (F_i - sum p F) / T, weighted lambda + rho (E/T - 1).
+
+    The reward is the accuracy alone. All networks take at most 16 of 20 and lambda is
+    small: there the constraint lets go.
+    """
+    one, plain = (
+        config("reinforce", objective=name) for name in ("constrained", "none")
+    )
+    state = dataclasses.replace(
+        fresh(one), multipliers=jnp.array(0.3), penalty_weight=jnp.array(2.0)
+    )
+    paths, batch = jnp.array([[0, 1, 2], [2, 0, 0], [0, 0, 1]]), data(0, 12)
+    found, without = (
+        estimators.reinforce_gradients(SPACE, each, MODEL, target, state, paths, batch)
+        for each in (one, plain)
+    )
+    p, costs = np.array(gates.probabilities(state.alphas, MASK)), np.array(MODEL.costs)
+    excess = (1 + (p * costs).sum()) / target - 1
+    assert (0.3 + 2.0 * excess > 0) == is_exceeded
+    weight = (0.3 + 2.0 * excess if is_exceeded else 0.0) / target
+    by_hand = weight * p * (costs - (p * costs).sum(axis=1, keepdims=True))
+    added = found.alpha_gradients - without.alpha_gradients
+    np.testing.assert_allclose(added, by_hand, atol=1e-6)
+    assert np.abs(without.alpha_gradients).max() > 1e-3
+    np.testing.assert_array_equal(
+        found.metrics["search/arch_reward"], found.metrics["search/arch_accuracy"]
+    )
+
+
 def test_sampled_networks_differ_and_are_offered():
     one = config("reinforce", reinforce_samples=50)
     paths = np.array(
@@ -250,13 +283,19 @@ def test_sampled_networks_differ_and_are_offered():
 @pytest.mark.parametrize("estimator", ["full", "reinforce"])
 def test_step_moves_the_alphas_and_nothing_else_and_is_compiled_once(estimator):
     one = config(estimator, reinforce_baseline="reference")
-    step = steps.make_arch_step(SPACE, one, optim.search_alphas(one))
+    ascent = optim.multipliers(one, steps_per_epoch=5)
+    step = steps.make_arch_step(SPACE, one, optim.search_alphas(one), ascent)
     state = fresh(one)
     kept = copies((state.params, state.batch_stats, state.weight_opt, state.step))
     for seed in range(3):
         alphas, baseline = np.array(state.alphas), float(state.baseline)
+        multiplier, weight = float(state.multipliers), float(state.penalty_weight)
         wanted = jnp.float32(TARGET + seed)
         state, metrics = step(state, data(seed, 12), MODEL, wanted)
+        if estimator == "full":  # the default objective: the multiplier follows E
+            cost = latency.expected_full(MODEL, state.alphas, MASK)
+            multiplier += ascent.rate * weight * float(cost / wanted - 1)
+        np.testing.assert_allclose(state.multipliers, multiplier, rtol=1e-5)
         state = dataclasses.replace(state, key=jax.random.key(seed))
         assert (np.array(state.alphas) != alphas)[SPACE.mask].any()
         assert all(np.isfinite(value) for value in metrics.values())
@@ -284,9 +323,11 @@ def test_names_of_the_reference_mean_the_same(alias, name):
     assert by_alias.estimator == name
 
 
-def test_default_is_the_papers_two_path_update_with_the_pair_expectation():
+def test_default_is_the_papers_two_path_update_under_the_constraint():
     default = SearchConfig()
-    assert (default.estimator, default.expectation) == ("two_path", "pair")
+    assert (default.estimator, default.objective, default.expectation) == (
+        *("two_path", "constrained", "full"),
+    )
 
 
 @pytest.mark.parametrize("estimator", ["full", "full_v2", "reinforce", "rl"])

@@ -297,13 +297,18 @@ def test_real_checkpoint_has_the_same_logits_on_real_images(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", published.NAMES)
 def test_published_networks_have_the_same_logits_on_real_images(name, tmp_path):
+    """With drawn weights, so of any size: held as shares of the largest logit.
+
+    XLA rounds weights in a program and weights that are arguments differently: in JAX
+    alone, without any file, by 1.2e-6 on logits of 2 (mobilenet_v2).
+    """
     model = drawn(published.get(name))
     size = model.architecture.stem.input_size
     paths = photographs.windows(tmp_path, 32)
     images = preprocessing.read_images(paths, preprocessing.imagenet(size))
     differences = parity(model, images)
-    assert differences["onnx"] <= 1e-4
-    assert differences["stablehlo"] <= 1e-6
+    assert differences["onnx"] <= 1e-4 * max(1, differences["largest"] / 10)
+    assert differences["stablehlo"] <= 1e-6 * max(1, differences["largest"])
 
 
 def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
@@ -318,7 +323,7 @@ def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
     images = preprocessing.read_images(paths, preprocessing.imagenet(16))
     differences = parity(model, images)
     assert differences["onnx"] <= 1e-4
-    assert differences["stablehlo"] <= 1e-6 * max(1, differences["largest"])
+    assert differences["stablehlo"] <= 1e-6
 
 
 # --- a network without a run ---------------------------------------------------------
@@ -571,7 +576,10 @@ def test_published_networks_have_the_same_logits_in_litert(name, tmp_path):
     content = formats.litert.encode(model, converter)
     converter.close()
     found = formats.FORMATS["litert"].decode(content, name).run(images)
-    assert np.abs(found - logits_of(model, images)).max() <= 1e-4
+    expected = logits_of(model, images)
+    difference = np.abs(found - expected).max()
+    print(f"{name}: {difference:.1e}, |logit| <= {np.abs(expected).max():.1e}")
+    assert difference <= 1e-4 * max(1, np.abs(expected).max() / 10)
 
 
 @pytest.mark.skipif(

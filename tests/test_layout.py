@@ -15,29 +15,21 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "checks", "search_config", "config"),
+    "words": ("base", "checks", "data_config", "search_config", "config"),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
         "architecture_json",
         *("published", "reference_config"),
     ),
     "parts": (
-        *(
-            "rng",
-            "batches",
-            "calls",
-            "batch_norm",
-            "fusion",
-            "depthwise",
-            "layers",
-            "ops",
-        ),
-        *("counts", "gates", "reinforce", "latency", "objective", "optim"),
+        *("rng", "batches", "augment", "calls", "batch_norm", "fusion", "depthwise"),
+        *("layers", "ops", "counts", "gates", "reinforce", "latency", "objective"),
+        *("lagrangian", "optim"),
     ),
     "networks": ("network", "supernet"),
     "processes": (
-        *("baselines", "evolution", "derive", "train", "search_state", "estimators"),
-        *("steps", "prune", "search"),
+        *("baselines", "evolution", "knapsack", "derive", "train", "search_state"),
+        *("joined", "estimators", "steps", "prune", "search"),
     ),
     "edges": (
         *(
@@ -46,6 +38,7 @@ ROWS = {
             "memory",
             "shipped",
             "provenance",
+            "ledger",
             *("table_schema", "table_units", "tables", "table_import", "table_csv"),
             "table_risk",
             "data",
@@ -54,13 +47,14 @@ ROWS = {
         ),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
-        "report",
-        *("watch", "compilation", "problem", "assessment", "pipeline"),
-        *("export", "bench"),
+        *("report", "watch", "compilation", "limits", "problem", "derivation"),
+        *("assessment", "retraining", "trials", "pipeline", "trade_off"),
+        *("export", "guidelines", "bench"),
     ),
     "shell": (
-        *("overrides", "terminal", "bench_command", "table_command"),
-        *("measure_command", "paper_command", "export_command", "cli", "__main__"),
+        *("new_file", "overrides", "terminal", "bench_command", "table_command"),
+        *("measure_command", "paper_command", "export_command", "search_command"),
+        *("guidelines_answers", "guidelines_command", "cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas_jax.bench.enumerated import ledger
+from nas_jax import ledger
 
 SETTINGS, ORIGIN = {"seeds": (0, 1), "lr": 0.1}, {"commit": "abc"}
 ROWS = [{"path": [0, 1], "test": [0.5, 0.25]}, {"path": [1, 1], "test": [0.75, 1.0]}]

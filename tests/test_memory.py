@@ -10,11 +10,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import pytest
+from plain_candidate import output
 
 from nas_jax import (
     latency,
     network,
-    ops,
     optim,
     search_state,
     shipped,
@@ -26,7 +26,7 @@ from nas_jax.architecture import from_ops
 from nas_jax.batches import Batch
 from nas_jax.config import MBCONV_CANDIDATES, SearchConfig, SpaceConfig, TrainConfig
 from nas_jax.parts import OpSpec
-from nas_jax.supernet import all_paths, packing
+from nas_jax.supernet import all_paths
 
 LARGEST = "mb6_k7"
 # Two candidates at least: a switch of one is no switch.
@@ -67,7 +67,8 @@ def arch_step_bytes(make, estimator, candidates=MBCONV_CANDIDATES):
     config = SearchConfig(estimator=estimator, expectation="full")
     tx = optim.search_alphas(config)
     model = latency.CostModel(jnp.ones(searched.mask.shape), 1.0)
-    step = steps.make_arch_step(searched, config, tx)
+    ascent = optim.multipliers(config, steps_per_epoch=5)
+    step = steps.make_arch_step(searched, config, tx, ascent)
     state = jax.eval_shape(
         lambda key: search_state.init(
             key, searched, config, optim.search_weights(config, 1), tx
@@ -123,15 +124,6 @@ def test_memory_does_not_grow_with_the_candidates(estimator, make):
     print(f"\n{make.__name__}: {estimator} {few:,} bytes at 2 candidates, ", end="")
     print(f"{all_seven:,} at 7")
     assert 0 < all_seven <= 1.1 * few
-
-
-def output(layer, op, row, x):
-    block = layer.block(op)
-    shapes, stats = ops.shapes(block)
-    packed = packing.packing(layer, op)
-    params = packing.unpack(packed, row, shapes, batch_stats=False)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats)
-    return ops.apply(block, params, zeros, x, True)[0]
 
 
 def test_memory_bound_tells_all_candidates_under_autodiff(monkeypatch):

@@ -164,27 +164,18 @@ def test_steps_per_epoch_counts_full_batches(images, batch, steps):
     assert optim.steps_per_epoch(images, batch) == steps
 
 
-def test_target_descends_on_a_line_once_architecture_steps_begin():
+def test_multipliers_keep_the_pace_of_the_architecture_steps():
+    """4 joint epochs of 10 // 3 architecture steps after one without."""
     config = SearchConfig(
-        warmup_epochs=2, joint_epochs=5, arch_start_epoch=1, descent_epochs=2
+        joint_epochs=5,
+        arch_start_epoch=1,
+        arch_every=3,
+        multiplier_gain=6.0,
+        penalty_growth=4096.0,
     )
-    target = optim.target(config, STEPS_PER_EPOCH, start=10.0, target=4.0)
-    first, steps = (2 + 1) * STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH
-    values = {
-        0: 10.0,
-        first: 10.0,
-        first + steps // 4: 8.5,
-        first + steps // 2: 7.0,
-        first + steps: 4.0,
-        first + 10 * steps: 4.0,
-    }
-    for step, expected in values.items():
-        np.testing.assert_allclose(target(step), expected, rtol=1e-6)
-
-
-def test_target_without_descent_is_the_target_from_the_first_step():
-    target = optim.target(SearchConfig(descent_epochs=0), 4, 10.0, 4.0)
-    assert [float(target(step)) for step in (0, 1, 10_000)] == [4.0] * 3
+    ascent = optim.multipliers(config, steps_per_epoch=10)
+    assert ascent.rate == pytest.approx(6 / 12)
+    assert ascent.growth == pytest.approx(2.0)  # 2^12 over all
 
 
 # --- the schedule of the paper -------------------------------------------------------

@@ -32,22 +32,23 @@ def slices(spec):
     ("names", "expected"),
     [
         (("mb3_k3", "mb6_k3"), [(3, 1), (3, 2)]),
-        (("mb3_k3", "mb6_k5"), [(3, 1), (6, 1)]),  # kernels differ
+        (("mb3_k3", "mb6_k5"), [(3, 1), (3, 2)]),  # whatever the kernel
+        (("mb6_k3", "mb6_k5"), [(6, 1), (6, 1)]),
         (("mb4_k3", "mb6_k3"), [(4, 1), (6, 1)]),  # 4 does not divide 6
         (("mb2_k3", "mb3_k3", "mb6_k3"), [(2, 1), (3, 1), (2, 3)]),
         (("mb1_k3", "mb6_k3"), [(1, 1), (6, 1)]),  # mb1 has no expansion to repeat
         (("zero", "sep_k3"), [(0, 0), (0, 0)]),
     ],
 )
-def test_slices_are_as_wide_as_the_narrowest_of_the_kernel(names, expected):
+def test_slices_are_as_wide_as_the_narrowest_of_the_layer(names, expected):
     assert slices(layer(*names)) == expected
 
 
 def test_candidates_of_a_kernel_share_a_branch():
     found = branches_of(MIXED)
-    assert found.branch.tolist() == [0, 0, 1, 2, 3, 1, 4]
-    assert found.slices.tolist() == [1, 2, 3, 0, 1, 1, 0]
-    assert len(found.each) == 5
+    assert found.branch.tolist() == [0, 1, 2, 3, 4, 2, 5]
+    assert found.slices.tolist() == [1, 3, 3, 0, 1, 1, 0]  # mb3 is no multiple of mb2
+    assert len(found.each) == 6
 
 
 def values(spec, op, seed=0):
@@ -88,12 +89,11 @@ def by_block(spec, op, params, stats, x, dy):
 
 def by_branch(spec, op, params, stats, x, dy):
     packed, i = packing.packing(spec, op), spec.candidates.index(op)
-    every = [packing.packing(spec, other) for other in spec.candidates]
     rows = [
         packing.pack(
             packed,
             tree,
-            max(packing.row_size(one, batch_stats=kind) for one in every),
+            packing.longest_row(spec, batch_stats=kind),
             batch_stats=kind,
         )
         for kind, tree in ((False, params), (True, stats))

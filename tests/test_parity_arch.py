@@ -28,7 +28,7 @@ from parity import (
     print_worst_errors,
 )
 
-from nas_jax import estimators, gates, latency, optim, steps
+from nas_jax import estimators, gates, joined, latency, optim, steps
 from nas_jax.config import SearchConfig
 
 LOSSES = {
@@ -211,7 +211,7 @@ def test_three_updates_by_reward(variant, reward):
             costs, STORED["reinforce/cost"][update - 1], rtol=1e-6
         )
         accuracies = jnp.asarray(STORED["reinforce/accuracy"][update - 1])
-        rewards = estimators.joined_reward(config, accuracies, costs, REFERENCE_COST)
+        rewards = joined.reward(config, accuracies, costs, REFERENCE_COST)
         probs = gates.probabilities(state.alphas, jnp.asarray(SPACE.mask))
         grads, baseline = estimators.rewarded(
             config, state.baseline, probs, paths, rewards

@@ -18,12 +18,15 @@ from nas_jax import (
     checkpoint,
     cli,
     config,
+    derivation,
     pipeline,
+    problem,
     report,
     run_folder,
     search,
     space,
     tables,
+    trade_off,
 )
 from nas_jax.measure import onnx_runtime
 from nas_jax.table_schema import PROVENANCE
@@ -133,6 +136,7 @@ def test_run_folder_has_every_file_and_no_partial_one(finished):
         "metrics.jsonl",
         "checkpoints",
         "architecture.json",
+        "finalists.json",
         "latency_table.json",
         "result.json",
         "report.html",
@@ -153,6 +157,7 @@ def test_result_has_the_agreed_keys(result):
     assert set(result) == {
         "networks",
         "target_ms",
+        "derivation",
         "seed",
         "versions",
         "device",
@@ -197,6 +202,164 @@ def test_searched_network_states_its_chance_of_meeting_the_target(result):
 def test_target_is_the_ratio_of_the_baseline_by_table(result):
     baseline = result["networks"]["baseline"]["predicted_ms"]
     assert result["target_ms"] == pytest.approx(0.7 * baseline)
+
+
+def test_searched_network_keeps_its_target_and_the_result_says_how(result, finished):
+    derivation = result["derivation"]
+    slack = derivation["slack"]["latency"]
+    predicted = result["networks"]["searched"]["predicted_ms"]
+    assert 0 <= slack < 1
+    assert predicted == pytest.approx((1 - slack) * result["target_ms"])
+    assert derivation["log_prob_given_up"] >= 0
+    assert derivation["log_prob_gap"] == 0
+    assert "Derivation left " in (finished / "report.html").read_text()
+
+
+def test_finalist_with_the_best_validation_accuracy_is_taken(result, finished):
+    compared = json.loads((finished / "finalists.json").read_text())
+    derivation = result["derivation"]
+    accuracies = [one["valid_accuracy"] for one in compared]
+    assert derivation["finalists"] == len(compared) <= 16
+    assert derivation["rank"] == accuracies.index(max(accuracies))
+    assert derivation["valid_accuracy"] == max(accuracies)
+    given_up = [one["log_prob_given_up"] for one in compared]
+    assert given_up == sorted(given_up)
+    assert len({tuple(one["path"]) for one in compared}) == len(compared) > 1
+
+
+def test_finalists_are_compared_by_what_is_given(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    document = json.loads((folder / "config.json").read_text())
+    document["search"] |= {"finalists": 6, "max_slack": 1.0}
+    (folder / "config.json").write_text(json.dumps(document))
+    *others, last = derivation.finalists(folder)
+    wanted, rank = last["path"], len(others)
+    assert 1 <= rank < 6
+    derivation.compare(folder, lambda path: float(path.tolist() == wanted))
+    network, found = derivation.derive_run(folder)
+    searched = space.build(run_folder.read_experiment(folder).space)
+    assert architecture.path_of(searched, network).tolist() == wanted
+    assert (found["rank"], found["valid_accuracy"]) == (rank, 1.0)
+    # a search that was stopped compared none
+    (folder / derivation.FINALISTS).unlink()
+    network, found = derivation.derive_run(folder)
+    assert (found["finalists"], found["rank"]) == (0, 0)
+
+
+def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
+    home, arguments, quick, tmp_path
+):
+    folder = tmp_path / "run"
+    words = ["--search.trials", "2", "--search.max-slack", "1", "--out", str(folder)]
+    assert cli.main([*arguments, *words]) == 0
+    result = json.loads((folder / "result.json").read_text())
+    compared = json.loads((folder / "finalists.json").read_text())
+    tried = [one for one in compared if "trial" in one]
+    # the two with the best accuracy by the supernet were trained
+    accuracies = [one["valid_accuracy"] for one in compared]
+    by_accuracy = sorted(range(len(compared)), key=lambda place: -accuracies[place])
+    order = {one["trial"]: compared.index(one) for one in tried}
+    assert order == {"trial_1": by_accuracy[0], "trial_2": by_accuracy[1]}
+    best = min(tried, key=lambda one: one["trained_valid_loss"])
+    derivation_found = result["derivation"]
+    assert derivation_found["trial"] == best["trial"]
+    assert derivation_found["trials"] == 2
+    # an independent loss of what was saved as the searched network
+    model = checkpoint.load_model(folder / "checkpoints" / "searched")
+    valid = problem.load(run_folder.read_experiment(folder)).splits["valid"].evaluated()
+    images, labels = valid.take(np.arange(len(valid.labels)))
+    logits = np.asarray(model(np.asarray(images)), np.float64)
+    log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    loss = -log_probs[np.arange(len(labels)), np.asarray(labels)].mean()
+    assert loss == pytest.approx(best["trained_valid_loss"], rel=1e-4)
+    searched = space.build(run_folder.read_experiment(folder).space)
+    assert architecture.path_of(searched, model.architecture).tolist() == best["path"]
+    assert model.architecture.name == "searched"
+    # and `derive` finds it again from the files alone
+    network, again = derivation.derive_run(folder)
+    assert network == model.architecture
+    assert again == derivation_found
+    assert "2 trained in full" in derivation.told(again)
+
+
+def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsys):
+    folder = tmp_path / "run"
+    words = ["--targets", "0.7, 0.9", "--train.epochs", "1", "--out", str(folder)]
+    assert cli.main([*arguments, *words]) == 0
+    result = json.loads((folder / "result.json").read_text())
+    for name, share in (("searched_1", 0.7), ("searched_2", 0.9)):
+        found = result["targets"][name]
+        baseline = result["networks"]["baseline_100"]
+        assert found["target_ms"] == pytest.approx(
+            result["targets"]["searched_1"]["target_ms"] * share / 0.7
+        )
+        network = result["networks"][name]
+        assert network["predicted_ms"] <= found["target_ms"]
+        risk = network["risk"]
+        assert risk["mean_ms"] == network["predicted_ms"]
+        assert 0.5 <= risk["probability"] < 1
+        assert {"test_accuracy", "measured_ms"} <= set(network) & set(baseline)
+    phases = {
+        place: [
+            json.loads(line)["phase"]
+            for line in (place / "metrics.jsonl").read_text().splitlines()
+        ]
+        for place in (folder, *(folder / "targets").iterdir())
+    }
+    assert phases.pop(folder)[0] == "warmup"
+    assert list(phases.values()) == [["joint", "joint"]] * 2
+    first = folder / "targets" / "0.7"
+    assert run_folder.read_experiment(first).search.target_ratio == 0.7
+    # the search alone, at that target, finds the same
+    words = ["--search.target-ratio", "0.7", "--random-networks", "0"]
+    assert cli.main([*arguments, *words, "--out", str(tmp_path / "alone")]) == 0
+    alone = run_folder.last_probabilities(tmp_path / "alone")
+    assert run_folder.last_probabilities(first) == alone
+    page = (folder / "report.html").read_text()
+    assert "2 targets from one warm-up" in page
+    out = capsys.readouterr().out
+    chance = result["networks"]["searched_2"]["risk"]["probability"]
+    row = next(line for line in out.splitlines() if line.split()[1:2] == ["0.9"])
+    assert row.split()[0] == "searched_2"
+    assert row.split()[3] == f"{chance:.0%}"
+    assert "speed-up" in out
+
+
+def test_speed_up_is_read_off_the_curve_of_the_hand_designed_network():
+    def network(ms, accuracy):
+        return {"measured_ms": {"median": ms}, "test_accuracy": accuracy}
+
+    results = {
+        "baseline_50": network(1.0, 0.90),
+        "baseline_75": network(2.0, 0.88),  # slower and worse: not on the curve
+        "baseline_100": network(3.0, 0.94),
+        "searched_1": network(1.0, 0.93),
+        "searched_2": network(2.0, 0.95),
+        "searched_3": network(0.5, 0.89),
+    }
+    # 0.93 lies at three quarters of the way from 1 to 3 ms
+    assert trade_off.speed_up(results, "searched_1") == pytest.approx(2.5)
+    assert trade_off.speed_up(results, "searched_2") is None
+    assert trade_off.speed_up(results, "searched_3") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("0.7,much", "--targets much: expected ratios or milliseconds above 0"),
+        ("0.7,0.70", "--targets: expected distinct targets, got ['0.7', '0.70']"),
+        ("0.7,0.001", "is out of reach: networks of this space take "),
+        ("0.001ms", "search.target_ms = 0.001 is out of reach: "),
+    ],
+)
+def test_wrong_targets_are_refused_before_a_folder_is_made(
+    arguments, tmp_path, capsys, words, message
+):
+    folder = tmp_path / "run"
+    assert cli.main([*arguments, "--targets", words, "--out", str(folder)]) == 2
+    assert message in capsys.readouterr().err
+    assert not folder.exists()
 
 
 def test_searched_network_may_go_on_from_the_weights_of_the_supernet(

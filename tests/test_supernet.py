@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 from oracles import conv2d_nhwc
+from plain_candidate import output
 
 from nas_jax import (
     estimators,
@@ -31,7 +32,7 @@ from nas_jax.architecture import from_ops, from_path
 from nas_jax.batches import Batch
 from nas_jax.config import MBCONV_CANDIDATES, SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
-from nas_jax.supernet import packing, paths
+from nas_jax.supernet import paths
 
 # `zero` stands in the middle and layer 0 does not offer it: rows are not columns.
 SPACE_CONFIG = SpaceConfig(
@@ -59,6 +60,7 @@ CONFIG = SearchConfig(
     arch_every=1,
     alpha_init_std=0.3,
     objective="none",
+    expectation="pair",
     target_ms=6.0,
 )
 MODEL = latency.CostModel(jnp.where(MASK, jnp.array([2.0, 0.0, 5.0]), 0.0), 1.0)
@@ -396,23 +398,6 @@ def test_running_variance_takes_the_unbiased_variance_of_the_batch():
 FEW = ("mb6_k5", "mb6_k7")
 
 
-def plain_branches(layer):
-    """Every candidate as it is, for autodiff: (row, x) -> y."""
-
-    def branch(op):
-        block, packed = layer.block(op), packing.packing(layer, op)
-        shapes, stats = ops.shapes(block)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats)
-
-        def run(row, x):
-            params = packing.unpack(packed, row, shapes, batch_stats=False)
-            return ops.apply(block, params, zeros, x, True)[0]
-
-        return run
-
-    return [branch(op) for op in layer.candidates]
-
-
 def temporary_bytes(candidates, **changes):
     """Temporary memory of the compiled weight step of the digits experiment."""
     experiment = shipped.load_experiment("digits_cpu")
@@ -448,7 +433,8 @@ def test_memory_bound_tells_a_plain_switch_under_autodiff(monkeypatch):
 
     def plain_switch(layer, i, row, stats, x):
         used.append(layer)
-        return jax.lax.switch(i, plain_branches(layer), row, x), stats
+        branches = [functools.partial(output, layer, op) for op in layer.candidates]
+        return jax.lax.switch(i, branches, row, x), stats
 
     monkeypatch.setattr(paths, "mixed_op", plain_switch)
     first_stage = {"stage_widths": (8,), "cells": (2,), "strides": (1,)}

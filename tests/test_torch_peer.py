@@ -49,7 +49,9 @@ PAIRS = gates.PathPair(
     np.array([[2, 2, 0], [1, 0, 2], [0, 1, 0], [0, 2, 2]]),
 )
 # A decay strong enough to be seen; the peer's own settings are compared separately.
-CONFIG = SearchConfig(objective="none", alpha_init_std=0.5, weight_decay=0.1)
+CONFIG = SearchConfig(
+    objective="none", expectation="pair", alpha_init_std=0.5, weight_decay=0.1
+)
 WEIGHTS_TX = optim._sgd(
     optax.constant_schedule(CONFIG.lr),
     momentum=CONFIG.momentum,

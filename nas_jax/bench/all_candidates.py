@@ -70,9 +70,9 @@ def forward(
             new_stats.append(stats)
         return total, new_stats
 
-    operands = list(zip(params["layers"], batch_stats["layers"], probs, strict=True))
+    by_run = params["layers"], batch_stats["layers"], probs
     logits, new_stats, layers = paths.through_layers(
-        searched, params, batch_stats, images, weighted_sum, operands, train=True
+        searched, params, batch_stats, images, weighted_sum, by_run, train=True
     )
     return logits, {**new_stats, "layers": layers}
 

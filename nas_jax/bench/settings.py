@@ -191,6 +191,74 @@ class EnumeratedConfig:
         _require_seeds(self.seeds, at_least=1)
 
 
+@dataclass(frozen=True)
+class SpecialisationConfig:
+    """`bench specialisation`: one space searched under several devices' tables."""
+
+    tables: tuple[str, ...] = (
+        "latency_tables/pixel1_tflite.json",
+        "latency_tables/imagenet_mobile_cpu_onnxruntime.json",
+        "latency_tables/imagenet_mobile_cpu_litert.json",
+    )
+    """One per device; shipped ones by this name wherever the package is."""
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    """What the tables are of."""
+    target_ratio: float = 0.6
+    """Target on every device, as a share of the hand-designed network's latency."""
+    image_size: int = 64
+    """Side of the images that weights and alphas are trained on."""
+    images: int = 1040
+    """To train the weights, and as many for the alphas."""
+    batch: int = 16
+    warmup_epochs: int = 6
+    joint_epochs: int = 8
+    arch_lr: float = 0.02
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            len(set(self.tables)) == len(self.tables) >= 2,
+            "tables",
+            "distinct files, at least two",
+            self.tables,
+        )
+        for name in ("image_size", "images", "batch", "warmup_epochs", "joint_epochs"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        for name in ("target_ratio", "arch_lr"):
+            value = getattr(self, name)
+            require(value > 0, name, "above 0", value)
+        _require_seeds((self.seed,), at_least=1)
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """`bench input`: photographs cut to the paper's 224x224, and images of CIFAR."""
+
+    photographs: int = 64
+    """Different ones, each decoded once per round."""
+    input_size: int = 224
+    batch: int = 64
+    cifar_batch: int = 1024
+    rounds: int = 10
+    quarter_steps: int = 8
+    """Batches in a quarter of the epoch whose memory is watched."""
+    seed: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Of a batch."""
+        return self.batch * self.input_size**2
+
+    def __post_init__(self) -> None:
+        counts = ("photographs", "input_size", "batch", "cifar_batch", "quarter_steps")
+        for name in counts:
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        require(self.rounds >= 2, "rounds", "at least 2", self.rounds)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
 def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
     require(
         len(set(seeds)) == len(seeds) >= at_least and min(seeds) >= 0,

@@ -7,12 +7,12 @@ Images are up-sampled bilinearly by a whole factor and normalised to mean 0, var
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from nas_jax.batches import Batch
-from nas_jax.config import DataConfig
+from nas_jax.data import partition
+from nas_jax.data.partition import SPLITS
+from nas_jax.data_config import DataConfig
 
-SPLITS = ("train_weights", "train_alphas", "valid", "test")
 CLASSES = 10
 LABELS = tuple("0123456789")
 _FULL_INK = 16.0
@@ -31,23 +31,12 @@ def load(config: DataConfig, input_size: int, seed: int) -> dict[str, Batch]:
         one per class, or if `input_size` does not fit.
     """
     images, labels = _all(input_size)
-    sizes = [getattr(config, split) for split in SPLITS]
-    if sum(sizes) > len(labels):
-        raise ValueError(
-            f"digits: the splits ask for {sum(sizes)} images "
-            f"({' + '.join(map(str, sizes))}), the set has {len(labels)}; lower data.*"
-        )
-    for split, size in zip(SPLITS, sizes, strict=True):
-        if size < CLASSES:
-            raise ValueError(
-                f"digits: data.{split} = {size} is fewer than one image per class "
-                f"({CLASSES})"
-            )
+    sizes = {split: getattr(config, split) for split in SPLITS}
+    chosen = partition.four(labels, sizes, seed, "digits")
     images = _normalise(images)
-    chosen = _stratified(labels, sizes, seed)
     return {
         split: Batch(images[indices], labels[indices].astype(np.int32))
-        for split, indices in zip(SPLITS, chosen, strict=True)
+        for split, indices in chosen.items()
     }
 
 
@@ -68,20 +57,6 @@ def _all(input_size: int) -> tuple[np.ndarray, np.ndarray]:
         )
     pixels, labels = load_digits(return_X_y=True)
     return _enlarge(pixels.reshape(-1, 8, 8), input_size // 8), labels
-
-
-def _stratified(labels: np.ndarray, sizes: list[int], seed: int) -> list[np.ndarray]:
-    """Disjoint index sets of the given sizes, classes in equal proportion."""
-    rest, chosen = np.arange(len(labels)), []
-    for size in sizes:
-        if size == len(rest):
-            taken, rest = rest, rest[:0]
-        else:
-            taken, rest = train_test_split(
-                rest, train_size=size, stratify=labels[rest], random_state=seed
-            )
-        chosen.append(taken)
-    return chosen
 
 
 def _enlarge(images: np.ndarray, factor: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Capital letters drawn in the typefaces that matplotlib ships: as many as are wanted.
+"""Letters and figures in the typefaces that matplotlib ships: as many as are wanted.
 
 No download. Each image is one letter in a random face and size, turned, moved and
 covered with noise, so that a small network has something to learn and a large test set
@@ -20,6 +20,7 @@ from nas_jax.checks import require
 
 LETTERS = string.ascii_uppercase
 CLASSES = len(LETTERS)
+CHARACTERS = LETTERS + string.digits + string.ascii_lowercase
 FACES = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique"),
     *("DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
@@ -45,19 +46,24 @@ USUAL = Distortion()
 
 
 def draw(
-    images: int, input_size: int, seed: int, distortion: Distortion = USUAL
+    images: int,
+    input_size: int,
+    seed: int,
+    distortion: Distortion = USUAL,
+    characters: str = LETTERS,
 ) -> Batch:
     """Letters in equal proportion, normalised: Float32 `[N H W 1]`, Int32 `[N]`.
 
-    Sets of different seeds are independent draws.
+    A label is the place in `characters`. Sets of different seeds are independent draws.
 
     Raises:
-      ValueError: for fewer images than letters or a side below 8.
+      ValueError: for fewer images than characters or a side below 8.
     """
-    require(images >= CLASSES, "glyphs: images", f"at least {CLASSES}", images)
+    classes = len(characters)
+    require(images >= classes, "glyphs: images", f"at least {classes}", images)
     require(input_size >= 8, "glyphs: input_size", "at least 8", input_size)
     rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.arange(images) % CLASSES)
+    labels = rng.permutation(np.arange(images) % classes)
     faces = rng.integers(len(FACES), size=images)
     sizes = rng.uniform(*distortion.size, images) * input_size
     angles = rng.uniform(-distortion.degrees, distortion.degrees, images)
@@ -65,7 +71,9 @@ def draw(
     moves = rng.uniform(-reach, reach, (images, 2))
     ink = np.stack(
         [
-            _letter(LETTERS[label], FACES[face], round(size), angle, move, input_size)
+            _letter(
+                characters[label], FACES[face], round(size), angle, move, input_size
+            )
             for label, face, size, angle, move in zip(
                 labels, faces, sizes, angles, moves, strict=True
             )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nas_jax import run_folder
 from nas_jax.config import Experiment
-from nas_jax.data import digits
+from nas_jax.data import cifar, digits, pictures
 from nas_jax.export import preprocessing
 from nas_jax.export.preprocessing import Preprocessing
 
@@ -27,16 +27,18 @@ class Companions(NamedTuple):
     preprocessing: Preprocessing
 
 
-def of_data(experiment: Experiment) -> Companions:
-    """Those of an experiment's data; `ValueError` for data without a loader."""
-    name, size = experiment.data.name, experiment.space.input_size
-    if name != "digits":
-        raise ValueError(
-            f"data set {name!r}: expected one whose labels and preprocessing are known "
-            "(digits)"
-        )
-    mean, std = digits.statistics(size)
-    return Companions(digits.LABELS, Preprocessing(size, size, (mean,), (std,)))
+def of_data(experiment: Experiment, label_names: tuple[str, ...]) -> Companions:
+    """Those of an experiment's data.
+
+    Images that are held in memory have the size of the space already; files are cut as
+    their evaluated form is.
+    """
+    config, size = experiment.data, experiment.space.input_size
+    if config.name == "digits":
+        mean, std = digits.statistics(size)
+        return Companions(label_names, Preprocessing(size, size, (mean,), (std,)))
+    resize = size if config.name in cifar.LAYOUTS else round(size / pictures.CENTRE)
+    return Companions(label_names, Preprocessing(size, resize, config.mean, config.std))
 
 
 def write(folder: Path, companions: Companions) -> None:

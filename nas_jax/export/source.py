@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nas_jax import checkpoint, problem, run_folder, tables
+from nas_jax.batches import pieces
 from nas_jax.checkpoint import Model
 from nas_jax.config import LatencyConfig
 from nas_jax.export import companions, preprocessing
@@ -19,6 +20,8 @@ from nas_jax.export.companions import Companions
 from nas_jax.export.preprocessing import Preprocessing
 from nas_jax.tables import LatencyTable
 
+COMPARED = 1000
+"""Test images of a run on which logits are compared, at most."""
 _DRAWN = 32
 
 
@@ -94,12 +97,13 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
             f"{folder}'"
         )
     stored = folder / "latency_table.json"
-    test = problem.load(experiment).splits["test"]
+    data = problem.load(experiment)
+    proof = next(pieces(data.splits["test"].evaluated(), COMPARED))
     return Source(
         name=network,
         model=checkpoint.load_model(trained / network),
-        companions=companions.of_data(experiment),
-        images=np.asarray(test.images),
+        companions=companions.of_data(experiment, data.label_names),
+        images=np.asarray(proof.images),
         origin="test images",
         table=tables.load(stored) if stored.is_file() else None,
         config=experiment.latency,

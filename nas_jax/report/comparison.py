@@ -7,6 +7,8 @@ from nas_jax.report import quantities as q
 from nas_jax.report.folder import NetworkResult, Run
 from nas_jax.report.intervals import wilson
 from nas_jax.report.markup import Html, element, join
+from nas_jax.report.metrics import number
+from nas_jax.report.styles import kind
 
 _COLUMNS = (
     "test accuracy",
@@ -21,6 +23,8 @@ _COLUMNS = (
 def headline(run: Run) -> Html:
     """The result in one sentence, or how far the run has come."""
     searched = run.networks.get("searched", NetworkResult())
+    if "targets" in run.result:
+        return join([_curve(run)])
     if searched.test_accuracy is None:
         return join([_progress(run)])
     sentence: list[str] = [
@@ -53,6 +57,7 @@ def lead(run: Run) -> str:
             target += f", {'met' if is_met else 'missed'}: the latency table predicts "
             target += q.milliseconds(searched.predicted_ms)
         sentences.append(f"{target}.")
+    sentences += _derivation(run)
     first, second = interval(searched), interval(baseline)
     if first is not None and second is not None:
         overlap = first[0] <= second[1] and second[0] <= first[1]
@@ -111,6 +116,41 @@ def _cells(found: NetworkResult) -> list[Html]:
 
 def _ratio(above: float | None, below: float | None) -> float | None:
     return above / below if above is not None and below else None
+
+
+def _derivation(run: Run) -> list[str]:
+    """What the derivation left unspent and gave up, if the result says so."""
+    found = run.result.get("derivation")
+    if not isinstance(found, dict) or not isinstance(found.get("slack"), dict):
+        return []
+    where = "result.json: derivation"
+    given_up = number(found, "log_prob_given_up", where)
+    gap = number(found, "log_prob_gap", where)
+    left = [
+        f"{q.percent(number(found['slack'], name, f'{where}: slack'))} of {name}"
+        for name in found["slack"]
+    ]
+    proven = "the best there is" if gap == 0 else f"within {gap:.3g} of the best"
+    return [
+        f"Derivation left {', '.join(left)} unspent and gave up a log-probability of "
+        f"{given_up:.3g} against the most probable network of all ({proven})."
+    ]
+
+
+def _curve(run: Run) -> str:
+    """The networks of several targets, from the fastest to the slowest."""
+    points = sorted(
+        (found.measured_ms, found.test_accuracy)
+        for name, found in run.networks.items()
+        if kind(name) == "searched"
+        and found.measured_ms is not None
+        and found.test_accuracy is not None
+    )
+    ends = [
+        f"{q.percent(points[end][1])} at {q.milliseconds(points[end][0])}"
+        for end in (0, -1)
+    ]
+    return f"{len(points)} targets from one warm-up: {' to '.join(ends)} measured"
 
 
 def _progress(run: Run) -> str:

@@ -66,7 +66,7 @@ class Run:
     def target_ms(self) -> float | None:
         """Of the result, or of the search while there is no result."""
         target = number(self.result, "target_ms", "result.json")
-        if target is None and self.curves.search:
+        if target is None and self.curves.search and "targets" not in self.result:
             target = self.curves.search[-1].get("search/target_ms")
         return target
 

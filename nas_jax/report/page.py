@@ -13,6 +13,26 @@ def render(run: Run) -> str:
     """The whole document."""
     title = run.config.get("name")
     name = run.name if title is None else f"{title} · {run.name}"
+    return document(
+        name,
+        element(
+            "header",
+            element("p", name, class_="run"),
+            element("h1", comparison.headline(run)),
+            element("p", comparison.lead(run), class_="lead"),
+        ),
+        *_notes(run),
+        _network(run),
+        _comparison(run),
+        _search(run),
+        _retraining(run),
+        _section("Where it comes from", *provenance.content(run)),
+        element("footer", "Written by nas_jax report from the files of the run."),
+    )
+
+
+def document(name: str, *content: str) -> str:
+    """A page of this content, in the look of the report."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -23,27 +43,8 @@ def render(run: Run) -> str:
         element("link", rel="icon", href="data:,"),
         element("style", Html(CSS)),
     )
-    body = element(
-        "body",
-        element(
-            "main",
-            element(
-                "header",
-                element("p", name, class_="run"),
-                element("h1", comparison.headline(run)),
-                element("p", comparison.lead(run), class_="lead"),
-            ),
-            *_notes(run),
-            _network(run),
-            _comparison(run),
-            _search(run),
-            _retraining(run),
-            _section("Where it comes from", *provenance.content(run)),
-            element("footer", "Written by nas_jax report from the files of the run."),
-        ),
-    )
-    document = element("html", head, body, lang="en")
-    return f"<!doctype html>\n{document}\n"
+    body = element("body", element("main", *content))
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
 def _notes(run: Run) -> list[Html]:

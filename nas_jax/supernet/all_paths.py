@@ -87,7 +87,6 @@ def apply_full(
         storage.by_run(space, storage.rows_of(space, path)),
         params["layers"],
     )
-    operands = list(zip(*by_run, strict=True))
     return paths.through_layers(
-        space, params, batch_stats, images, all_paths, operands, train=True
+        space, params, batch_stats, images, all_paths, by_run, train=True
     )[0]

@@ -51,7 +51,7 @@ def branches_of(layer: LayerSpec) -> Branches:
     """What a layer switches among."""
     packed = [packing.packing(layer, op) for op in layer.candidates]
     codes = list(dict.fromkeys(one._replace(slices=0) for one in packed))
-    stats_size = max(packing.row_size(one, batch_stats=True) for one in packed)
+    stats_size = packing.longest_row(layer, batch_stats=True)
     made = []
     for code in codes:
         counts = {one.slices for one in packed if one._replace(slices=0) == code}
@@ -130,6 +130,7 @@ def _sliced(tail: Block | Norm, each: Bottleneck, is_repeated: bool) -> Branch:
     """A sum of slices, then the tail."""
     tail_once, tail_again = _part(tail)
     once, again = _part(each)
+    side = each.block.output_size
     tail_sizes, sizes = (
         [size(shapes) for shapes in ops.shapes(part)] for part in (tail, each)
     )
@@ -176,7 +177,8 @@ def _sliced(tail: Block | Norm, each: Bottleneck, is_repeated: bool) -> Branch:
                 put(moments, s, 1, own_moments),
             )
 
-        nothing = jnp.zeros((x.shape[0], *_output_shape(each)), x.dtype)
+        shape = x.shape[0], side, side, each.block.out_channels
+        nothing = jnp.zeros(shape, x.dtype)
         start = (nothing, stats, jnp.zeros_like(stats))
         total, new_stats, moments = repeat(n, body, start)
         y, tail_stats, tail_moments = tail_once(row, stats, total)
@@ -214,8 +216,3 @@ def _sliced(tail: Block | Norm, each: Bottleneck, is_repeated: bool) -> Branch:
         return repeat(n, body, jnp.zeros_like(x)), jnp.vdot(dy, y)
 
     return Branch(first, pull_back, pull_back_input)
-
-
-def _output_shape(each: Bottleneck) -> tuple[int, int, int]:
-    side = each.block.output_size
-    return side, side, each.block.out_channels

@@ -5,12 +5,15 @@ A candidate is its *tail* and, before it, the sum of *slices* of hidden channels
     o(x) = tail(sum over slices s of slice_s(x)),     or o(x) = tail(x) without slices.
 
 The tail of an MBConv is its last batch normalisation, and its slices are as wide as
-the narrowest MBConv of the same kernel in the layer: `mb6_k5` is two slices, each an
+the narrowest MBConv of the layer: beside an `mb3_k3`, `mb6_k5` is two slices, each an
 `mb3_k5`. So candidates of one kernel are one computation, run once or twice, and the
-compiled step contains it once. Every other operation is a tail alone. A row holds the
-tail, the slices, and zeros up to the longest candidate of the layer.
+compiled step contains it once; and a slice's hidden channels are all that is in memory
+of them at a time, whichever kernels a pruned layer has left. Every other operation is
+a tail alone. A row holds the tail, the slices, and zeros up to the longest candidate
+of the layer.
 """
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -42,14 +45,16 @@ def packing(layer: LayerSpec, op: OpSpec) -> Packing:
         other.expansion
         for other in layer.candidates
         if other.kind == "mbconv"
-        and other.kernel == op.kernel
         and op.expansion % other.expansion == 0
         # without an expansion the code is another
         and (other.expansion > 1 or op.expansion == 1)
     )
-    base = OpSpec("mbconv", op.kernel, narrowest)
+    # as a block of its own: the layer need not have it among its candidates
+    each = dataclasses.replace(
+        layer.block(op), op=OpSpec("mbconv", op.kernel, narrowest)
+    )
     tail = Norm(layer.out_channels, layer.output_size)
-    return Packing(tail, Bottleneck(layer.block(base)), op.expansion // narrowest)
+    return Packing(tail, Bottleneck(each), op.expansion // narrowest)
 
 
 def size(shapes: PyTree) -> int:
@@ -61,6 +66,12 @@ def row_size(packed: Packing, *, batch_stats: bool) -> int:
     """Numbers of a candidate in its row, without the zeros at the end."""
     tail, each = _shapes(packed, batch_stats)
     return size(tail) + packed.slices * size(each)
+
+
+def longest_row(layer: LayerSpec, *, batch_stats: bool) -> int:
+    """Length of all rows of a layer."""
+    packed = (packing(layer, op) for op in layer.candidates)
+    return max(row_size(one, batch_stats=batch_stats) for one in packed)
 
 
 def _shapes(packed: Packing, batch_stats: bool) -> tuple[PyTree, PyTree]:

@@ -78,9 +78,8 @@ def run(layer: LayerSpec, i: Array, row: Array, x: Array) -> tuple[Array, Array,
 
     Running statistics are not touched.
     """
-    packed = [packing.packing(layer, op) for op in layer.candidates]
-    longest = max(packing.row_size(one, batch_stats=True) for one in packed)
-    stats = jnp.zeros((longest,), row.dtype)
+    size = packing.longest_row(layer, batch_stats=True)
+    stats = jnp.zeros((size,), row.dtype)
     y, kept, _, moments = switch(layer, "first", i, row, stats, x)
     return y, kept, moments
 
@@ -108,17 +107,18 @@ def through_layers(
     fixed_stats: PyTree,
     images: Images,
     run_layer: RunLayer,
-    operands: list[Any],
+    by_run: tuple[list[Any], ...],
     *,
     train: bool,
 ) -> tuple[Logits, PyTree, list[Any]]:
     """Fixed parts around the searchable layers, as the space puts them together.
 
-    `operands` holds for each run of equal layers what `run_layer` gets, with a leading
-    axis for the layers of the run. Returns the logits, the new statistics of the fixed
-    parts, and what comes out of the layers in the same form.
+    `by_run` is what `run_layer` gets: lists with an entry per run of equal layers, each
+    with a leading axis for the layers of the run. Returns the logits, the statistics of
+    the fixed parts, and what comes out of the layers in the same form.
     """
     new_stats = {}
+    operands = list(zip(*by_run, strict=True))
     out: list[Any] = [None] * len(space.runs)
 
     def run_fixed(name: str, x: Array) -> Array:
@@ -172,7 +172,7 @@ def apply(
         sampled_stats,
         images,
         one_path,
-        list(zip(*by_run, strict=True)),
+        by_run,
         train=True,
     )
     return logits, {**new_stats, "layers": out}
@@ -203,7 +203,6 @@ def apply_two_path(
         gate, indices, first, second = operand
         return two_path_op(layer, gate, indices, (first, second), x), None
 
-    operands = list(zip(*by_run, strict=True))
     return through_layers(
-        space, params, batch_stats, images, two_path, operands, train=True
+        space, params, batch_stats, images, two_path, by_run, train=True
     )[0]

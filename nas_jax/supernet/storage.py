@@ -29,7 +29,7 @@ def _table(
     """The table of a run from the trees of its layers' candidates."""
     layer = space.layers[run.start]
     packed = [packing.packing(layer, op) for op in layer.candidates]
-    longest = max(packing.row_size(one, batch_stats=batch_stats) for one in packed)
+    longest = packing.longest_row(layer, batch_stats=batch_stats)
     return jnp.stack(
         [
             jnp.stack(

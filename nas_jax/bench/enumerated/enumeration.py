@@ -15,10 +15,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from nas_jax import objective, optim, provenance, rng, supernet
+from nas_jax import ledger, objective, optim, provenance, rng, supernet
 from nas_jax.base import Path, PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
-from nas_jax.bench.enumerated import ledger, networks, ranking, task
+from nas_jax.bench.enumerated import networks, ranking, task
 from nas_jax.bench.settings import EnumerationConfig
 from nas_jax.config import TrainConfig
 from nas_jax.space import SearchSpace

@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 
 def percentiles(truth: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
@@ -77,27 +77,14 @@ def best_of(
     return float(chances @ np.asarray(values)[order])
 
 
-def kendall_tau(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
-    """Kendall's tau-b: agreement of two orders, -1 to 1, ties corrected for.
-
-    NaN if one of the two has no order at all.
-
-    >>> round(kendall_tau(np.array([1, 2, 3.0]), np.array([1, 3, 2.0])), 4)
-    0.3333
-    """
-    above = np.triu_indices(len(x), 1)
-    dx, dy = (np.sign(np.subtract.outer(v, v))[above] for v in (x, y))
-    pairs = np.sqrt((dx**2).sum() * (dy**2).sum())
-    return float((dx * dy).sum() / pairs) if pairs else math.nan
-
-
 def most_probable(
     probs: Float[np.ndarray, "L K"],
     paths: np.ndarray,
     allowed: Bool[np.ndarray, "N"],
     costs: Float[np.ndarray, "N"],
-) -> int:
-    """Index of the most probable network among those allowed, Int.
+    count: int = 1,
+) -> Int[np.ndarray, "count"]:
+    """Indices of the most probable networks among those allowed, the first the most.
 
     Exact, since all are listed; ties go to the cheaper one. P = prod_l p_l(path_l).
 
@@ -113,6 +100,5 @@ def most_probable(
     with np.errstate(divide="ignore"):
         logs = np.log(np.asarray(probs, np.float64))
     scores = logs[np.arange(paths.shape[1]), paths].sum(axis=1)
-    best = scores[allowed].max()
-    tied = np.flatnonzero(allowed & (scores == best))
-    return int(tied[np.argmin(costs[tied])])
+    order = np.lexsort((costs, -scores))
+    return order[allowed[order]][:count]

@@ -63,12 +63,6 @@ def load() -> Task:
     return Task(searched, splits, model)
 
 
-def path_costs(model: CostModel, paths: np.ndarray) -> np.ndarray:
-    """Cost of every path `[N L]` by table, Float64 `[N]`."""
-    costs = np.asarray(model.costs, np.float64)
-    return model.fixed + costs[np.arange(paths.shape[1]), paths].sum(axis=1)
-
-
 def path_macs(searched: SearchSpace, paths: np.ndarray) -> np.ndarray:
     """Multiply-adds of every path `[N L]`, Int64 `[N]`."""
     table, fixed = counts.costs(searched, counts.macs)

@@ -1,6 +1,6 @@
 """Results one a line, behind a line that says what they are results of.
 
-A long enumeration is stopped and taken up again: what stands in the file is not
+A long computation is stopped and taken up again: what stands in the file is not
 computed twice, and a file of other settings is refused.
 """
 
@@ -30,7 +30,7 @@ def read(file: Path) -> Ledger:
         raise ValueError(
             f"{file}: expected a file of results, got none; `nas_jax bench enumeration "
             "--file FILE` makes one of networks, `nas_jax bench enumerated --file "
-            "FILE` one of searches"
+            "FILE` one of searches, `nas_jax guidelines make --file FILE` one of tasks"
         )
     try:
         lines = file.read_text(encoding="utf-8").split("\n")

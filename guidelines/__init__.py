@@ -1,0 +1,1 @@
+"""Records that come with the package; see docs/guidelines.md."""

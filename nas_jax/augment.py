@@ -1,0 +1,106 @@
+"""Augmentation of byte images inside the jitted step.
+
+Crop, mirror image, colour jitter, normalisation, cutout; each a pure function of
+(key, images). The order is torchvision's in the reference: colours change before
+normalisation, and cutout sets the mean.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax import rng
+from nas_jax.base import Images, PRNGKey
+from nas_jax.batches import Augment, shift
+from nas_jax.data_config import DataConfig
+
+GREY = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey (ITU-R 601-2), as in Pillow."""
+
+
+def of(config: DataConfig) -> Augment:
+    """What a training step does to its images.
+
+    Digits come normalised and are only shifted, with the edge repeated. Bytes
+    `[B H W C]` become normalised Float32.
+    """
+    if config.name == "digits":
+        return functools.partial(shift, pixels=config.shift_pixels)
+
+    def augment(key: PRNGKey, images: Images) -> Images:
+        # black comes in, as in the usual crop of a padded image
+        moved = shift(rng.stream(key, "shift"), images, config.shift_pixels, False)
+        if config.flip:
+            moved = flip(rng.stream(key, "flip"), moved)
+        light: Images = jnp.asarray(moved, jnp.float32) / 255
+        if config.brightness or config.saturation:
+            light = jitter(
+                rng.stream(key, "jitter"), light, config.brightness, config.saturation
+            )
+        normal = (light - jnp.asarray(config.mean)) / jnp.asarray(config.std)
+        return cutout(rng.stream(key, "cutout"), normal, config.cutout_pixels)
+
+    return augment
+
+
+def normalise(images: np.ndarray, config: DataConfig) -> np.ndarray:
+    """(value / 255 - mean) / std of bytes `[... C]`, Float32, as `of` does."""
+    scale = 1 / (255 * np.asarray(config.std, np.float32))
+    offset = np.asarray(config.mean, np.float32) / np.asarray(config.std, np.float32)
+    return images * scale - offset
+
+
+def flip(key: PRNGKey, images: Images) -> Images:
+    """Every image `[B H W C]` as it is, or mirrored left to right, one half each."""
+    is_mirrored = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+    return jnp.where(is_mirrored, images[:, :, ::-1], images)
+
+
+def cutout(key: PRNGKey, images: Images, side: int) -> Images:
+    """Sets a square of every image to 0, the mean of normalised images.
+
+    Its centre is drawn anywhere in the image, so it may reach over the border
+    (DeVries & Taylor 2017, arXiv 1708.04552).
+    """
+    if side == 0:
+        return images
+    batch, height, width, _ = images.shape
+    rows, columns = jax.random.split(key)
+
+    def inside(key: PRNGKey, length: int) -> jax.Array:
+        start = jax.random.randint(key, (batch, 1), 0, length) - side // 2
+        place = jnp.arange(length)
+        return (place >= start) & (place < start + side)
+
+    hidden = inside(rows, height)[:, :, None] & inside(columns, width)[:, None, :]
+    return jnp.where(hidden[..., None], 0, images)
+
+
+def jitter(
+    key: PRNGKey, images: Images, brightness: float, saturation: float
+) -> Images:
+    """Colour jitter of images `[B H W 3]` from 0 to 1, as torchvision's.
+
+    Brightness multiplies all values by b; saturation draws every pixel x to its grey g:
+    g + s (x - g). b is uniform in 1 -+ brightness, s in 1 -+ saturation, one each per
+    image, in random order; values are cut to [0, 1] after each. The reference's
+    "normal" distortion is 32 / 255 and 0.5.
+    """
+    shape = (images.shape[0], 1, 1, 1)
+    keys = jax.random.split(key, 3)
+    b = jax.random.uniform(keys[0], shape, minval=1 - brightness, maxval=1 + brightness)
+    s = jax.random.uniform(keys[1], shape, minval=1 - saturation, maxval=1 + saturation)
+
+    def brighten(x: Images) -> jax.Array:
+        return jnp.clip(x * b, 0, 1)
+
+    def saturate(x: Images) -> jax.Array:
+        grey = jnp.sum(x * jnp.asarray(GREY), axis=-1, keepdims=True)
+        return jnp.clip(grey + s * (x - grey), 0, 1)
+
+    is_bright_first = jax.random.bernoulli(keys[2], shape=shape)
+    return jnp.where(
+        is_bright_first, saturate(brighten(images)), brighten(saturate(images))
+    )

@@ -1,0 +1,93 @@
+"""Your own pictures: a folder per class, any sizes and formats that Pillow reads.
+
+pictures/cat/*.jpg    pictures/dog/*.png             all four splits drawn from it
+pictures/train/cat/…  pictures/test/cat/…            the test apart
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas_jax.data.broken import SHOWN, sound
+from nas_jax.data.source import DataSet, Item
+from nas_jax.data_config import DataConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """A source of encoded files."""
+
+    files: tuple[Path, ...]
+    labels: np.ndarray
+    label_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Item:
+        file = self.files[index]
+        return Item(file.read_bytes(), int(self.labels[index]), str(file))
+
+
+def load(config: DataConfig) -> DataSet:
+    """The pictures of `config.path`, all of them decoded once to see that they can be.
+
+    Every file below a class's folder counts as a picture, except hidden ones.
+
+    Raises:
+      ValueError: if there are no class folders, one is empty, those to train and to
+        test on differ, or a picture does not decode and `skip_corrupt` is not set.
+    """
+    if config.path is None:
+        raise ValueError(
+            "folder: expected data.path, a folder with one folder per class, got None"
+        )
+    root = Path(config.path).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"folder: expected a folder at data.path, got {root}")
+    train_root = root / config.train_split
+    if not train_root.is_dir():
+        source, notes = sound(_files(root), str(root), config.skip_corrupt)
+        return DataSet(source, source, notes)
+    train, notes = sound(_files(train_root), str(train_root), config.skip_corrupt)
+    if config.test_split == config.train_split:
+        return DataSet(train, train, notes)
+    test_root = root / config.test_split
+    test, more = sound(_files(test_root), str(test_root), config.skip_corrupt)
+    if test.label_names != train.label_names:
+        only = sorted(set(test.label_names) ^ set(train.label_names))
+        raise ValueError(
+            f"{test_root}: expected the class folders of {train_root}, got a "
+            f"difference in {', '.join(only[:SHOWN])}"
+        )
+    return DataSet(train, test, notes + more)
+
+
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _files(root: Path) -> Files:
+    """The files below the class folders, in the order of their names."""
+    folders = [path for path in _visible(root, "*") if path.is_dir()]
+    if not folders:
+        raise ValueError(
+            f"{root}: expected one folder per class with pictures in it, got none"
+        )
+    found, labels = [], []
+    for label, folder in enumerate(folders):
+        files = [path for path in _visible(folder, "**/*") if path.is_file()]
+        if not files:
+            raise ValueError(
+                f"{folder}: expected pictures of this class, got an empty folder; "
+                "remove it"
+            )
+        found += files
+        labels += [label] * len(files)
+    names = tuple(folder.name for folder in folders)
+    return Files(tuple(found), np.array(labels, np.int32), names)

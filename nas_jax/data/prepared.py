@@ -1,0 +1,192 @@
+"""Any image-classification data set that tensorflow-datasets has prepared, by name.
+
+Read from ArrayRecord files, which needs no TensorFlow; preparing most of them does
+(docs/data.md). Images stay as encoded as they were stored.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_jax import process
+from nas_jax.data import pictures
+from nas_jax.data.broken import sound
+from nas_jax.data.source import Arrays, DataSet, Item, Source
+from nas_jax.data_config import TFDS, DataConfig
+
+VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+"""Name of the folder of a prepared version."""
+FILE = "file_name"
+"""What several data sets, ImageNet among them, keep beside the image."""
+KEPT_FROM = 100_000
+"""Records from which on their labels are kept: reading them again takes a minute."""
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """A source of the records of one split, each a serialized `tf.train.Example`."""
+
+    records: Sequence[bytes]
+    image_key: str
+    what: str
+    label_names: tuple[str, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Item:
+        feature = features(self.records[index])
+        file = [*feature[FILE].bytes_list.value] if FILE in feature else []
+        name = f"{self.what} record {index}" + "".join(f" ({f.decode()})" for f in file)
+        image = feature[self.image_key].bytes_list.value[0]
+        return Item(image, int(self.labels[index]), name)
+
+
+def features(record: bytes) -> Any:
+    """The fields of a record. TFDS's own way takes ten times as long."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    return tf_example_pb2.Example.FromString(record).features.feature
+
+
+def command(name: str, folder: Path) -> str:
+    """The command that prepares a data set."""
+    return (
+        f"pip install 'nas_jax[prepare]' && tfds build {name} --file_format "
+        f"array_record --data_dir {folder} (docs/data.md; imagenet2012 wants "
+        "--manual_dir as well)"
+    )
+
+
+def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
+    """The two splits that the configuration names.
+
+    If all images have the shape of the space, they are decoded into memory.
+
+    Raises:
+      ValueError: if the data set is not prepared, or not as ArrayRecord; if it has no
+        such split; if its records are not one image and one label each.
+    """
+    import tensorflow_datasets as tfds
+
+    name = config.name.removeprefix(TFDS)
+    given = config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    folder = Path(given).expanduser()
+    version = _newest(name, folder)
+    builder = tfds.builder_from_directory(version)
+    image_key, label_key = _keys(name, builder.info.features)
+    names = tuple(builder.info.features[label_key].names)
+
+    def read(split: str) -> tuple[Source, tuple[str, ...]]:
+        if split not in builder.info.splits:
+            raise ValueError(
+                f"{config.name}: expected data.train_split and data.test_split among "
+                f"{', '.join(builder.info.splits)}, got {split!r}"
+            )
+        records = builder.as_data_source(split).data_source
+        what = f"{name}/{split}"
+        labels = _labels(records, label_key, version, split)
+        source = Records(records, image_key, what, names, labels)
+        kept, notes = sound(source, what, True) if config.skip_corrupt else (source, ())
+        if builder.info.features[image_key].shape == image_shape:
+            return _in_memory(kept, image_shape), notes
+        return kept, notes
+
+    train, notes = read(config.train_split)
+    if config.test_split == config.train_split:
+        return DataSet(train, train, notes)
+    test, more = read(config.test_split)
+    return DataSet(train, test, notes + more)
+
+
+def _in_memory(source: Source, shape: tuple[int, ...]) -> Arrays:
+    whole = [
+        pictures.cut(source[index], shape, lambda width, height: (0, 0, width, height))
+        for index in range(len(source))
+    ]
+    return Arrays(np.stack(whole), source.labels, source.label_names)
+
+
+def _labels(
+    records: Sequence[bytes], key: str, version: Path, split: str
+) -> np.ndarray:
+    """The labels of all records, which takes one pass over the files.
+
+    Of a large split they are kept in the user's cache, under a name that changes with
+    the files.
+    """
+    files = sorted(version.glob(f"*-{split}.array_record-*"))
+    stats = [(str(file.resolve()), *_size_and_time(file)) for file in files]
+    digest = hashlib.sha256(json.dumps([key, stats]).encode()).hexdigest()[:16]
+    kept = process.user_cache() / "nas_jax" / "labels" / f"{digest}.npy"
+    if kept.is_file():
+        return np.load(kept)
+    labels = np.fromiter(
+        (features(record)[key].int64_list.value[0] for record in records),
+        np.int32,
+        len(records),
+    )
+    if len(records) >= KEPT_FROM:
+        # where nothing can be written they are read again the next time
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            partial = kept.with_suffix(f".{os.getpid()}.npy")
+            np.save(partial, labels)
+            os.replace(partial, kept)
+    return labels
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    about = file.stat()
+    return about.st_size, about.st_mtime_ns
+
+
+def _newest(name: str, folder: Path) -> Path:
+    """The folder of the highest version that is prepared as ArrayRecord."""
+    versions = [
+        path
+        for path in (folder / name).glob("*")
+        if VERSION.fullmatch(path.name) and (path / "dataset_info.json").is_file()
+    ]
+    if not versions:
+        raise ValueError(
+            f"{TFDS}{name}: expected it prepared below {folder / name}, found none; "
+            f"prepare it: {command(name, folder)}"
+        )
+    newest = max(versions, key=lambda path: tuple(map(int, path.name.split("."))))
+    about = json.loads((newest / "dataset_info.json").read_text(encoding="utf-8"))
+    stored = about.get("fileFormat", "tfrecord")
+    if stored != "array_record":
+        raise ValueError(
+            f"{newest}: expected files of format array_record, which are read without "
+            f"TensorFlow, got {stored}; move it away and prepare it again: "
+            f"{command(name, folder)}"
+        )
+    return newest
+
+
+def _keys(name: str, fields: Any) -> tuple[str, str]:
+    """The names of the one image and the one label of a record."""
+    import tensorflow_datasets as tfds
+
+    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+    found = []
+    for what, kind in kinds.items():
+        keys = [key for key, field in fields.items() if isinstance(field, kind)]
+        if len(keys) != 1:
+            raise ValueError(
+                f"{TFDS}{name}: expected records with one {what} each, got "
+                f"{', '.join(keys) or 'none'} among {', '.join(fields)}; only image "
+                "classification is read"
+            )
+        found += keys
+    return found[0], found[1]

@@ -1,0 +1,79 @@
+"""What every data set is to the rest: a length, items, names of the labels.
+
+A source says what there is. Which of it belongs to a split, in which order it comes and
+how it is cut is decided by seed elsewhere, so that every reader gives the same batches.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class Item(NamedTuple):
+    """One image: bytes of an encoded file, or Uint8 `[H W C]`."""
+
+    image: bytes | np.ndarray
+    label: int
+    name: str
+    """By which an error or a warning calls it."""
+
+
+class Source(Protocol):
+    """A data set. Items are numbered from 0 and may be read from several threads."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the labels stand for."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of all items, Int32 `[N]`, known without decoding an image."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Item: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """A source of images of one size, in memory."""
+
+    images: np.ndarray
+    """Uint8 `[N H W C]`."""
+    labels: np.ndarray
+    """Int32 `[N]`."""
+    label_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Item:
+        return Item(self.images[index], int(self.labels[index]), f"image {index}")
+
+
+class DataSet(NamedTuple):
+    """What a reader returns: where the training splits come from, and the test.
+
+    If both are one source, all four splits are drawn from it.
+    """
+
+    train: Source
+    test: Source
+    notes: tuple[str, ...] = ()
+    """What a user should hear about it, one line each."""
+
+
+def require_classes(what: str, names: tuple[str, ...], classes: int) -> None:
+    """Raises `ValueError` unless a data set has the classes of the space."""
+    if len(names) < 2:
+        raise ValueError(
+            f"{what}: expected at least 2 classes, got {len(names)} "
+            f"({', '.join(names) or 'none'})"
+        )
+    if len(names) != classes:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise ValueError(
+            f"{what}: expected the {classes} classes of the space, got {len(names)} "
+            f"({shown}); set space.classes to {len(names)}"
+        )

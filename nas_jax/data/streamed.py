@@ -1,0 +1,115 @@
+"""A split of pictures that are read and decoded when they are needed, through grain.
+
+Threads decode ahead of the step that is asked for. What a batch holds depends on (seed,
+epoch, image) alone, never on the threads or on what was asked before.
+"""
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grain
+import numpy as np
+
+from nas_jax import augment, process
+from nas_jax.base import Labels
+from nas_jax.batches import Batch, Order, Shard, Split, places
+from nas_jax.data import pictures
+from nas_jax.data.source import Source
+from nas_jax.data_config import DataConfig
+
+AHEAD = 2
+"""Batches that are decoded ahead."""
+
+
+@dataclass(eq=False)
+class _Reader:
+    """The batches that are being read ahead: whose, and which comes next."""
+
+    asked: tuple[Any, ...] = ()
+    step: int = 0
+    batches: Iterator[Any] = field(default_factory=lambda: iter(()))
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedSplit:
+    """Some pictures of a source.
+
+    For training, a picture is cut at random, anew in every epoch, and stays in bytes;
+    as evaluated it is cut in the middle and normalised.
+    """
+
+    source: Source
+    indices: np.ndarray
+    image_shape: tuple[int, ...]
+    config: DataConfig
+    seed: int
+    is_training: bool = False
+    _reader: _Reader = field(default_factory=_Reader)
+
+    @functools.cached_property
+    def labels(self) -> Labels:
+        return self.source.labels[self.indices]
+
+    def take(self, indices: np.ndarray, epoch: int = 0) -> Batch:
+        read = grain.MapDataset.range(len(indices)).map(
+            lambda place: self._image(int(indices[place]), epoch)
+        )
+        return Batch(*next(_batched(read, len(indices))))
+
+    def batch(self, order: Order, size: int, step: int, shard: Shard) -> Batch:
+        reader, asked = self._reader, (order, size, shard)
+        if (reader.asked, reader.step) != (asked, step):
+            reader.asked, reader.step = asked, step
+            reader.batches = self._from(order, size, step, shard)
+        reader.step += 1
+        return Batch(*next(reader.batches))
+
+    def _from(
+        self, order: Order, size: int, step: int, shard: Shard
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The endless batches from a step on."""
+        rows = shard.rows(size)
+        share = rows.stop - rows.start
+
+        def read(place: int) -> tuple[np.ndarray, np.int32]:
+            at, row = divmod(place, share)
+            epoch, chosen = places(len(self.indices), order, size, at)
+            return self._image(int(chosen[rows.start + row]), epoch)
+
+        last = sys.maxsize // size * share
+        return _batched(grain.MapDataset.range(step * share, last).map(read), share)
+
+    def _image(self, index: int, epoch: int) -> tuple[np.ndarray, np.int32]:
+        """One picture, as it comes in this epoch."""
+        number = int(self.indices[index])
+        item = self.source[number]
+        if self.is_training:
+            numbers = np.random.default_rng((self.seed, epoch, number))
+            box_of = functools.partial(
+                pictures.random_box, numbers, smallest_area=self.config.crop_area
+            )
+            image = pictures.cut(item, self.image_shape, box_of)
+        else:
+            image = pictures.cut(item, self.image_shape, pictures.centre_box)
+            image = augment.normalise(image, self.config)
+        return image, np.int32(item.label)
+
+    def evaluated(self) -> "StreamedSplit":
+        return dataclasses.replace(self, is_training=False, _reader=_Reader())
+
+    def joined(self, other: Split) -> "StreamedSplit":
+        assert isinstance(other, StreamedSplit) and other.source is self.source
+        indices = np.concatenate([self.indices, other.indices])
+        return dataclasses.replace(self, indices=indices, _reader=_Reader())
+
+
+def _batched(read: Any, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Stacks what is read, in order, by as many threads as there are cores."""
+    options = grain.ReadOptions(
+        num_threads=process.cores(), prefetch_buffer_size=AHEAD * size
+    )
+    return iter(read.to_iter_dataset(options).batch(size))

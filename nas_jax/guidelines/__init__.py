@@ -1,0 +1,1 @@
+"""How large a network does a kind of problem need? Records, and advice from them."""

@@ -1,0 +1,187 @@
+"""`nas_jax guidelines check`: how good the advice is on tasks it has not seen.
+
+One family of tasks is left out at a time, all its variants together. The recommended
+network is looked up among the networks that were trained on the task, so that nothing
+is trained: it hits if it reaches the largest network's accuracy less a point.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nas_jax.guidelines import advice
+from nas_jax.guidelines.advice import Wish
+from nas_jax.guidelines.kinds import Design, Kind, Point
+
+HIT_RATE, SAVING, COVERAGE = 0.8, 0.2, (0.7, 0.9)
+"""What is asked for: hits, median saving, true accuracies inside the interval."""
+
+
+def judge(known: Sequence[Kind], wish: Wish | None = None) -> dict[str, Any]:
+    """A row per task, the figures over all, and the naive rules beside.
+
+    Tasks with a single network or with accuracies that others report are no evidence
+    for sizes of this ladder and are left out; `not_answered` counts those for which
+    nothing near remains without their family.
+
+    Raises:
+      ValueError: if there are fewer than two families to judge.
+    """
+    wish = wish or Wish()
+    judged = [
+        kind
+        for kind in known
+        if len(kind.points) > 1
+        and kind.points[0].record["origin"]["source"] == "trained here"
+    ]
+    if len({kind.family for kind in judged}) < 2:
+        raise ValueError(
+            "guidelines check: expected records of at least two families of tasks, "
+            "each with two networks or more; make some with `nas_jax guidelines make`"
+        )
+    rows = []
+    for kind in judged:
+        others = [other for other in known if other.family != kind.family]
+        rows.append(_row(kind, advice.advise(others, kind.descriptors, wish), wish))
+    answered = [row for row in rows if row["params"] is not None]
+    if not answered:
+        raise ValueError(
+            "guidelines check: expected tasks near each other, got none; no advice to "
+            "judge"
+        )
+    inside = [row["inside"] for row in answered]
+    largest = [kind.largest.params for kind in judged]
+    return {
+        "tasks": len(judged),
+        "families": len({kind.family for kind in judged}),
+        "not_answered": len(rows) - len(answered),
+        "hit_rate": _share([row["hit"] for row in answered]),
+        "median_saving": _median([row["saving"] for row in answered]),
+        "saving_quartiles": np.round(
+            np.quantile([row["saving"] for row in answered], [0.25, 0.75]), 4
+        ).tolist(),
+        "coverage": _share(inside),
+        "largest_params": [min(largest), max(largest)],
+        "wanted": {
+            "hit_rate": HIT_RATE,
+            "median_saving": SAVING,
+            "coverage": list(COVERAGE),
+        },
+        "rules": _rules(judged, wish.tolerance),
+        "rows": rows,
+    }
+
+
+def _row(kind: Kind, answer: dict[str, Any], wish: Wish) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "task": kind.name,
+        "family": kind.family,
+        "basis": answer["basis"],
+        "largest_accuracy": round(kind.largest.accuracy, 4),
+        "params": None,
+    }
+    if answer["size"] is None:
+        return row
+    point = _tried(kind, answer["size"]["params"])
+    low, high = answer["accuracy_low"], answer["accuracy_high"]
+    return row | {
+        "params": point.params,
+        "accuracy": round(point.accuracy, 4),
+        "expected": answer["expected_accuracy"],
+        "interval": [low, high],
+        "inside": low <= point.accuracy <= high,
+        "saving": _saving(kind, point),
+        "hit": _hits(kind, point, wish.tolerance),
+    }
+
+
+def _tried(kind: Kind, params: int) -> Point:
+    """The network of this size on the task, or the next larger one."""
+    larger = [point for point in kind.points if point.params >= params]
+    return (larger or [kind.largest])[0]
+
+
+def _hits(kind: Kind, point: Point, tolerance: float) -> bool:
+    # a point of accuracy, not a rounding error below it
+    return point.accuracy >= kind.largest.accuracy - tolerance - 1e-9
+
+
+def _saving(kind: Kind, point: Point) -> float:
+    return round(1 - point.params / kind.largest.params, 4)
+
+
+def _rules(judged: list[Kind], tolerance: float) -> list[dict[str, Any]]:
+    """Always the same network: the largest, the median one, and every other."""
+    shared = _designs(judged)
+    found = []
+    for place, design in enumerate(shared):
+        points = [(kind, kind.point(design)) for kind in judged]
+        own = [(kind, point) for kind, point in points if point is not None]
+        name = f"size {place + 1} of {len(shared)}"
+        if place == len(shared) - 1:
+            name = "always the largest"
+        elif place == (len(shared) - 1) // 2:
+            name = "always the median size"
+        found.append(
+            {
+                "rule": name,
+                "params": int(np.median([point.params for _, point in own])),
+                "hit_rate": _share([_hits(*pair, tolerance) for pair in own]),
+                "median_saving": _median([_saving(*pair) for pair in own]),
+            }
+        )
+    return found
+
+
+def _designs(judged: list[Kind]) -> list[Design]:
+    """Designs that all tasks have, from small to large."""
+    everywhere = set.intersection(
+        *({point.design for point in kind.points} for kind in judged)
+    )
+    return [point.design for point in judged[0].points if point.design in everywhere]
+
+
+def _share(hits: list[bool]) -> float:
+    return round(float(np.mean(hits)), 4)
+
+
+def _median(values: list[float]) -> float:
+    return round(float(np.median(values)), 4)
+
+
+def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Header and a row per task, then the naive rules, as text."""
+    header = ("left out", "task", "largest acc.", "params", "acc.", "interval")
+    rows: list[tuple[str, ...]] = [(*header, "saving", "hit")]
+    for row in result["rows"]:
+        cells = (row["family"], row["task"], f"{row['largest_accuracy']:.1%}")
+        if row["params"] is None:
+            rows.append((*cells, row["basis"], "", "", "", ""))
+            continue
+        low, high = row["interval"]
+        rows.append(
+            (
+                *cells,
+                f"{row['params']:,}",
+                f"{row['accuracy']:.1%}",
+                f"{low:.1%} to {high:.1%}",
+                f"{row['saving']:.0%}",
+                "yes" if row["hit"] else "no",
+            )
+        )
+    total = ("advice", f"{result['tasks']} tasks", "", "", "")
+    for name, one in [(total, result)]:
+        coverage = f"{one['coverage']:.0%} inside"
+        rows.append(
+            (*name, coverage, f"{one['median_saving']:.0%}", f"{one['hit_rate']:.0%}")
+        )
+    for rule in result["rules"]:
+        rows.append(
+            (
+                *(rule["rule"], "", "", f"{rule['params']:,}", "", ""),
+                f"{rule['median_saving']:.0%}",
+                f"{rule['hit_rate']:.0%}",
+            )
+        )
+    return rows

@@ -1,0 +1,135 @@
+"""Two regressions over kinds of tasks: the size that suffices, and the accuracy.
+
+Both are linear in the logarithms of what describes a task, with a ridge, because there
+are dozens of tasks and not thousands. How wrong they are is taken from families that
+they have not seen: each family is predicted by a fit to all others, and the quantiles
+of those errors are the intervals. Neighbouring tasks of one family would leak.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from nas_jax.guidelines import kinds
+from nas_jax.guidelines.descriptors import Descriptors
+from nas_jax.guidelines.kinds import Kind
+
+_RIDGE = 1.0
+
+
+class Interval(NamedTuple):
+    """A prediction with the bounds of its interval."""
+
+    low: float
+    middle: float
+    high: float
+
+
+class Model(NamedTuple):
+    """What a regression says for a row of features, and its errors on unseen families.
+
+    `errors` are truth minus prediction.
+    """
+
+    predict: Callable[[Float[np.ndarray, "D"]], float]
+    errors: Float[np.ndarray, "N"]
+
+    def interval(self, row: Float[np.ndarray, "D"], chance: float) -> Interval:
+        """The middle `chance` of what the errors leave open."""
+        middle = self.predict(row)
+        low, high = np.quantile(self.errors, [(1 - chance) / 2, (1 + chance) / 2])
+        return Interval(middle + float(low), middle, middle + float(high))
+
+    def bound(self, row: Float[np.ndarray, "D"], chance: float) -> float:
+        """What the truth does not exceed with this chance."""
+        return self.predict(row) + float(np.quantile(self.errors, chance))
+
+
+def ridge(
+    x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "N"]
+) -> Callable[[Float[np.ndarray, "D"]], float]:
+    """Ridge regression on standardised features; the mean is not shrunk."""
+    centre, spread = x.mean(0), x.std(0)
+    spread = np.where(spread > 1e-9, spread, 1.0)
+    z = (x - centre) / spread
+    gram = z.T @ z + _RIDGE * np.eye(z.shape[1])
+    weights = np.linalg.solve(gram, z.T @ (y - y.mean()))
+    mean = float(y.mean())
+    return lambda row: mean + float(((row - centre) / spread) @ weights)
+
+
+def fitted(
+    x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "N"], families: Sequence[str]
+) -> Model:
+    """A ridge regression, and its errors with one family left out at a time.
+
+    Raises:
+      ValueError: for fewer than two families.
+    """
+    groups = np.array(families)
+    if len(set(families)) < 2:
+        raise ValueError("regression: expected at least two families of tasks, got one")
+    errors = np.empty(len(y))
+    for family in sorted(set(families)):
+        held = groups == family
+        predict = ridge(x[~held], y[~held])
+        errors[held] = [
+            truth - predict(row) for row, truth in zip(x[held], y[held], strict=True)
+        ]
+    return Model(ridge(x, y), errors)
+
+
+def features(task: Descriptors, difficulties: Sequence[str]) -> list[float]:
+    """What describes a task, as a row: sizes in log2, difficulties as log-odds."""
+    sizes = (task.input_size, task.channels, task.classes, task.images_per_class)
+    return [
+        *map(math.log2, sizes),
+        *(log_odds(getattr(task, name), 1000) for name in difficulties),
+    ]
+
+
+def stated(task: Descriptors) -> list[str]:
+    """The difficulties that a task states."""
+    names = ("linear_accuracy", "tiny_accuracy")
+    return [name for name in names if getattr(task, name) is not None]
+
+
+def log_odds(share: float, images: int) -> float:
+    """log(p / (1 - p)), half an image away from 0 and 1."""
+    correct = share * images
+    return math.log((correct + 0.5) / (images - correct + 0.5))
+
+
+def from_log_odds(value: float) -> float:
+    """The share of these log-odds."""
+    return 1 / (1 + math.exp(-value))
+
+
+def with_size(row: list[float], params: float) -> Float[np.ndarray, "D"]:
+    """A task's row, log2 of the parameters, its square, and their products."""
+    size = math.log2(params)
+    return np.array([*row, size, size**2, *(size * value for value in row)])
+
+
+def size_model(
+    known: Sequence[Kind], difficulties: Sequence[str], tolerance: float
+) -> Model:
+    """log2 of the parameters that suffice, over tasks."""
+    x = np.array([features(kind.descriptors, difficulties) for kind in known])
+    y = np.array([math.log2(kinds.needed(kind, tolerance)) for kind in known])
+    return fitted(x, y, [kind.family for kind in known])
+
+
+def accuracy_model(known: Sequence[Kind], difficulties: Sequence[str]) -> Model:
+    """Log-odds of the accuracy, over tasks and sizes."""
+    x, y, families = [], [], []
+    for kind in known:
+        row = features(kind.descriptors, difficulties)
+        for point in kind.points:
+            x.append(with_size(row, point.params))
+            y.append(log_odds(point.accuracy, point.test_images))
+            families.append(kind.family)
+    return fitted(np.array(x), np.array(y), families)

@@ -1,0 +1,226 @@
+"""One warm-up, several targets: a curve of accuracy against measured latency.
+
+The warm-up of a supernet depends on no target, so it is run once. Every target then has
+a search of its own from there, in `targets/<name>`, and its network is trained anew.
+The curve to beat is that of the hand-designed network at several widths.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_jax import (
+    assessment,
+    baselines,
+    checkpoint,
+    derivation,
+    limits,
+    pipeline,
+    problem,
+    provenance,
+    report,
+    retraining,
+    run_folder,
+    space,
+    table_risk,
+    tables,
+    trials,
+)
+from nas_jax.architecture import Architecture
+from nas_jax.compilation import Compiler
+from nas_jax.config import Experiment, SearchConfig, SpaceConfig
+from nas_jax.search_config import TARGETS
+from nas_jax.watch import Watch
+
+TARGETS_FOLDER = "targets"
+"""Holds the run of every target."""
+WIDTHS = (1.0, 0.5, 0.75, 1.5)
+"""Of the hand-designed network; where two are the same network, the first stays."""
+
+
+def experiments(experiment: Experiment, targets: Sequence[str]) -> list[Experiment]:
+    """The experiment once for every target: a ratio, or a time as in `0.25ms`.
+
+    Raises:
+      ValueError: for a target that is neither, or is given twice, and for settings that
+        a curve has no use for.
+    """
+    if experiment.train.start != "scratch":
+        raise ValueError(
+            "--targets: expected train.start scratch, got "
+            f"{experiment.train.start!r}; all networks of a curve begin afresh"
+        )
+    aimed = [_aimed(experiment, text) for text in targets]
+    if len(set(aimed)) < len(aimed) or not aimed:
+        raise ValueError(f"--targets: expected distinct targets, got {list(targets)}")
+    return [dataclasses.replace(experiment, search=search) for search in aimed]
+
+
+def _aimed(experiment: Experiment, text: str) -> SearchConfig:
+    try:
+        amount = float(text.removesuffix("ms"))
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise ValueError(
+            f"--targets {text}: expected ratios or milliseconds above 0, as in "
+            "0.45,0.6 or 0.25ms"
+        )
+    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
+    name = "target_ms" if text.endswith("ms") else "target_ratio"
+    return dataclasses.replace(experiment.search, **none | {name: amount})
+
+
+def run(
+    experiment: Experiment,
+    targets: Sequence[str],
+    folder: Path,
+    command: str,
+    watch: Watch,
+) -> dict[str, Any]:
+    """Runs everything into a folder made by `run_folder.create`; returns the result.
+
+    Raises:
+      ValueError: if a target is out of reach, before anything is compiled.
+    """
+    seconds, compiler = {"compile": 0.0}, Compiler(watch)
+    aimed = experiments(experiment, targets)
+    given = problem.load(experiment)
+    with pipeline.timed(seconds, "measure", compiler):
+        watch.phase("latency table")
+        table = pipeline.measure(given.space, experiment.latency, watch)
+        watch.line(tables.validation_line(table.validation))
+        tables.save(table, folder / "latency_table.json")
+    kept_to = [pipeline.aims(one, given.space, table, folder, watch) for one in aimed]
+    networks: dict[str, Architecture] = {}
+    found: dict[str, Any] = {}
+    with pipeline.timed(seconds, "search", compiler):
+        warm = None
+        if epochs := experiment.search.warmup_epochs:
+            watch.phase("warm-up, shared by all targets")
+            warm = pipeline.run_search(
+                aimed[0], given, kept_to[0], folder, watch, compiler, epochs=epochs
+            )
+        for place, (text, one, limit) in enumerate(
+            zip(targets, aimed, kept_to, strict=True), start=1
+        ):
+            name = f"{derivation.SEARCHED}_{place}"
+            amount = limits.amount(one.search.cost, limit[0].target)
+            watch.phase(f"search {place} of {len(targets)}, target {amount}")
+            own = run_folder.create(one, folder / TARGETS_FOLDER / text, folder)
+            tables.save(table, own / "latency_table.json")
+            last = pipeline.run_search(one, given, limit, own, watch, compiler, warm)
+            derivation.compare(own, last.accuracy(given.splits["valid"]))
+            if one.search.trials > 1:
+                trials.run(one, given, own, watch, compiler)
+            network, derived = derivation.derive_run(own)
+            watch.line(derivation.told(derived))
+            networks[name] = dataclasses.replace(network, name=name)
+            target = {TARGETS[one.search.cost]: limit[0].target}
+            found[name] = {"target": text, **target, "derivation": derived}
+    networks |= widened(experiment)
+    with pipeline.timed(seconds, "retrain", compiler):
+        models = {}
+        for name, network in networks.items():
+            trial = found.get(name, {}).get("derivation", {}).get("trial")
+            if trial is not None:
+                own = folder / TARGETS_FOLDER / found[name]["target"]
+                models[name] = trials.kept(own, trial, name)
+            else:
+                watch.phase(f"retraining: {name}")
+                models[name] = retraining.retrain(
+                    experiment, given, network, folder, watch, compiler
+                )
+            checkpoint.save_model(folder / "checkpoints" / name, models[name])
+    with pipeline.timed(seconds, "evaluate", compiler):
+        watch.phase("test, export, timing")
+        results = assessment.assess(experiment, given, models, None, folder, watch)
+    for name in found:  # the table knows no other widths
+        results[name]["predicted_ms"] = tables.predict_ms(table, networks[name])
+        found[name]["speed_up"] = speed_up(results, name)
+        if experiment.search.cost == "latency":
+            risk = table_risk.within(table, networks[name], found[name]["target_ms"])
+            results[name]["risk"] = None if risk is None else risk._asdict()
+            watch.line(f"{name}: {table_risk.line(risk)}")
+    result = {
+        "networks": results,
+        "targets": found,
+        "seed": experiment.seed,
+        **provenance.record(),
+        "seconds_per_phase": seconds,
+        "command": command,
+    }
+    run_folder.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
+    report.write(folder)
+    return result
+
+
+def widened(experiment: Experiment) -> dict[str, Architecture]:
+    """The hand-designed network at several widths, `baseline_75` at 0.75.
+
+    Rounding of the channels may make two of them the same. A space of tree cells has no
+    width and gives one network.
+    """
+    config = experiment.space
+    found: dict[str, Architecture] = {}
+    if not isinstance(config, SpaceConfig):
+        return {"baseline": baselines.hand_designed(space.build(config))}
+    for width in WIDTHS:
+        scaled = dataclasses.replace(config, width_mult=width * config.width_mult)
+        network = baselines.hand_designed(space.build(scaled))
+        if network not in found.values():
+            found[f"baseline_{round(100 * width)}"] = network
+    return {
+        name: dataclasses.replace(network, name=name) for name, network in found.items()
+    }
+
+
+def speed_up(results: Mapping[str, Any], name: str) -> float | None:
+    """How much slower the hand-designed network of equal accuracy is.
+
+    Its latency at that accuracy lies on straight lines between its widths, from the
+    fastest on, as long as more time brings more accuracy. None where the curve does not
+    reach the accuracy, or begins above it.
+    """
+    points = sorted(
+        (found["measured_ms"]["median"], found["test_accuracy"])
+        for other, found in results.items()
+        if other.startswith("baseline")
+    )
+    frontier = [
+        point
+        for place, point in enumerate(points)
+        if all(point[1] > other[1] for other in points[:place])
+    ]
+    times, accuracies = zip(*frontier, strict=True)
+    accuracy = results[name]["test_accuracy"]
+    if not accuracies[0] <= accuracy <= accuracies[-1]:
+        return None
+    equal = float(np.interp(accuracy, accuracies, times))
+    return equal / results[name]["measured_ms"]["median"]
+
+
+def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Targets and what became of them, for the terminal."""
+    rows: list[tuple[str, ...]] = [
+        ("network", "target", "unspent", "P(kept)", "log-prob. given up", "speed-up")
+    ]
+    for name, found in result["targets"].items():
+        derived, faster = found["derivation"], found["speed_up"]
+        slack = next(iter(derived.get("slack", {}).values()), None)
+        risk = result["networks"][name].get("risk")
+        rows.append(
+            (
+                name,
+                found["target"],
+                "-" if slack is None else f"{slack:.2%}",
+                "-" if risk is None else f"{risk['probability']:.0%}",
+                "-" if slack is None else f"{derived['log_prob_given_up']:.3g}",
+                "-" if faster is None else f"{faster:.2f}",
+            )
+        )
+    return rows

@@ -1,0 +1,104 @@
+"""One space, several devices: what `bench specialisation` reports."""
+
+import numpy as np
+import pytest
+
+from nas_jax import space, tables
+from nas_jax.bench import specialisation
+from nas_jax.bench.settings import SpecialisationConfig
+from nas_jax.config import SpaceConfig
+from nas_jax.table_schema import PROVENANCE
+from nas_jax.watch import Watch
+
+SPACE = SpaceConfig(
+    name="two_stages",
+    input_size=16,
+    stem_channels=8,
+    stem_stride=1,
+    first_block_channels=None,
+    stage_widths=(8, 16),
+    cells=(2, 2),
+    strides=(1, 2),
+    candidates=("mb3_k3", "mb6_k3", "mb3_k7", "mb6_k7", "zero"),
+    head_channels=16,
+)
+KERNEL_MS = {"flat": {3: 1.0, 7: 1.0}, "steep": {3: 1.0, 7: 4.0}}
+
+
+@pytest.fixture(scope="module")
+def devices(tmp_path_factory):
+    """Two made-up devices: on one large kernels are free, on the other they cost."""
+    folder = tmp_path_factory.mktemp("devices")
+    numbers = {str: "made up", int: 1}
+    provenance = {key: numbers[kind] for key, kind in PROVENANCE.items()}
+    provenance |= {"method": "operations"}
+    parts = tables.required_parts(space.mobile(SPACE))
+    for name, by_kernel in KERNEL_MS.items():
+        entries = {}
+        for part in parts:
+            op = getattr(part, "op", None)
+            is_mbconv = op is not None and op.kind == "mbconv"
+            ms = 0.1 * op.expansion * by_kernel[op.kernel] if is_mbconv else 0.1
+            quartiles = dict.fromkeys(("median_ms", "q25_ms", "q75_ms"), ms)
+            entries[part.key] = tables.Entry(ms, std_ms=0.0, count=2, **quartiles)
+        table = tables.LatencyTable(entries, provenance)
+        tables.save(table, folder / f"{name}.json")
+    return tuple(str(folder / f"{name}.json") for name in KERNEL_MS)
+
+
+def config(devices, **changes):
+    settings = {
+        "space": SPACE,
+        "image_size": 8,
+        "images": 52,
+        "batch": 26,
+        "warmup_epochs": 1,
+        "joint_epochs": 2,
+        "target_ratio": 0.8,
+    }
+    return SpecialisationConfig(devices, **settings | changes)
+
+
+def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
+    result = specialisation.run(config(devices), Watch())
+    searched = space.mobile(SPACE)
+    for name, own in result["devices"].items():
+        assert own["ratios"][name] <= 0.8 + 1e-9
+        assert own["ratios"][name] == pytest.approx(0.8 * (1 - own["slack"]))
+        names = [op.name for op in searched.candidates]
+        path = np.array([names.index(op) for op in own["operations"]])
+        for other in devices:
+            costs, fixed = tables.costs(tables.load(other), searched, other)
+            ms = fixed + costs[range(4), path].sum()
+            hand = fixed + costs[range(4), [names.index("mb6_k3")] * 4].sum()
+            assert own["ratios"][other] == pytest.approx(ms / hand)
+    header, *rows = specialisation.table(result)
+    assert len(rows) == 2 and all(len(row) == len(header) for row in rows)
+
+
+def test_preferences_by_stage():
+    searched = space.mobile(SPACE)
+    names = [op.name for op in searched.candidates]
+    path = [names.index(name) for name in ("mb3_k3", "zero", "mb6_k7", "mb3_k3")]
+    first, second = specialisation.preferences((2, 2), searched, np.array(path))
+    assert first == {"depth": 1, "kernels": {"3": 1.0}, "expansion": 3.0}
+    assert second == {"depth": 2, "kernels": {"3": 0.5, "7": 0.5}, "expansion": 4.5}
+
+
+def test_target_out_of_reach_is_refused_before_anything_is_drawn(devices):
+    with pytest.raises(ValueError, match=r"target_ratio 0\.1: expected .* ms or more"):
+        specialisation.run(config(devices, target_ratio=0.1), Watch())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"batch": 0}, "batch"), ({"arch_lr": 0.0}, "arch_lr"), ({"seed": -1}, "seeds")],
+)
+def test_settings_refused(devices, changes, message):
+    with pytest.raises(ValueError, match=message):
+        config(devices, **changes)
+
+
+def test_one_device_is_none_to_compare_with(devices):
+    with pytest.raises(ValueError, match="at least two"):
+        config(devices[:1])
