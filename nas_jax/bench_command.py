@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas_jax import overrides, process
-from nas_jax.bench.settings import (
-    EngineConfig,
+from nas_jax.bench.quality_settings import (
     EnumeratedConfig,
     EnumerationConfig,
+    SpecialisationConfig,
+)
+from nas_jax.bench.settings import (
+    EngineConfig,
     ExportConfig,
     InputConfig,
     ScalingConfig,
-    SpecialisationConfig,
 )
 
 Config = (
