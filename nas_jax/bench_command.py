@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas_jax import overrides, process
-from nas_jax.bench.settings import (
-    EngineConfig,
+from nas_jax.bench.quality_settings import (
     EnumeratedConfig,
     EnumerationConfig,
+    SpecialisationConfig,
+)
+from nas_jax.bench.settings import (
+    EngineConfig,
+    ExportConfig,
     InputConfig,
     ScalingConfig,
-    SpecialisationConfig,
 )
 
 Config = (
@@ -26,6 +29,7 @@ Config = (
     | EnumeratedConfig
     | SpecialisationConfig
     | InputConfig
+    | ExportConfig
 )
 
 
@@ -48,6 +52,7 @@ BENCHES = {
     "input": Bench("input", InputConfig()),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
+    "export": Bench("export", ExportConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "guidelines": Bench("guidelines"),
 }

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from nas_jax import (
     bench_command,
+    export_command,
     guidelines_command,
     measure_command,
     new_file,
@@ -120,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="side of the images (default: the configuration's resolution, or 224)",
     )
+    export_command.flags(verb("export", "write a trained network for its runtimes"))
+    export_command.predict_flags(verb("predict", "what an exported model sees"))
     benches = ", ".join(bench_command.BENCHES)
     one = verb(
         "bench", f"what a part of the method costs or is worth: {benches}", "name"
@@ -292,6 +295,8 @@ _VERBS = {
     "evaluate": _evaluate,
     "describe": _describe,
     "import-torch": _import_torch,
+    "export": export_command.run,
+    "predict": export_command.run_predict,
     "bench": _bench,
     "report": _report,
 }

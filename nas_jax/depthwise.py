@@ -36,6 +36,24 @@ def depthwise(
     return native(x, kernel, stride, dilation)
 
 
+def portable(
+    x: Float[Array, "B H W C"],
+    kernel: Float[Array, "k k 1 C"],
+    stride: int,
+    dilation: int = 1,
+) -> Float[Array, "B h w C"]:
+    """As `depthwise`, for the backend it is compiled for, not the one it is traced on.
+
+    One traced program then has the right form on every platform it is exported to.
+    """
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: shifted_products(x, kernel, stride, dilation),
+        default=lambda x, kernel: native(x, kernel, stride, dilation),
+    )
+
+
 def native(
     x: Float[Array, "B H W C"],
     kernel: Float[Array, "k k 1 C"],

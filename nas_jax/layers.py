@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from nas_jax.batch_norm import BatchNorm
-from nas_jax.depthwise import depthwise
+from nas_jax.depthwise import depthwise, portable
 from nas_jax.parts import BN_EPS, Block, Classifier, NormConv, Stem, Widen
 
 # Modules declare shapes only; the initial values are made by `ops.init`.
@@ -73,7 +73,7 @@ class Separable(nn.Module):
         block, k = self.block, self.block.op.kernel
         x = jax.nn.relu(BatchNorm(self.bn_eps, name="bn")(x, train))
         filters = Kernel((k, k, 1, block.in_channels), name="depthwise")()
-        x = depthwise(x, filters, block.stride, block.op.dilation)
+        x = _each(x, filters, block.stride, block.op.dilation, train)
         mix = Kernel((1, 1, block.in_channels, block.out_channels), name="pointwise")()
         return x @ mix[0, 0]
 
@@ -102,9 +102,13 @@ class Depthwise(nn.Module):
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         k = self.kernel_size
         kernel = self.param("kernel", _ZEROS, (k, k, 1, x.shape[-1]))
-        return relu6(
-            BatchNorm(self.bn_eps, name="bn")(depthwise(x, kernel, self.stride), train)
-        )
+        y = _each(x, kernel, self.stride, 1, train)
+        return relu6(BatchNorm(self.bn_eps, name="bn")(y, train))
+
+
+def _each(x: Array, kernel: Array, stride: int, dilation: int, train: bool) -> Array:
+    """Depthwise convolution; of a network in evaluation, which may be exported, too."""
+    return (depthwise if train else portable)(x, kernel, stride, dilation)
 
 
 class MBConv(nn.Module):

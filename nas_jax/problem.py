@@ -34,6 +34,8 @@ class Problem(NamedTuple):
     space: SearchSpace
     splits: dict[str, Split]
     augment: Augment
+    label_names: tuple[str, ...]
+    """What the labels stand for, in their order."""
     notes: tuple[str, ...] = ()
     """What the user should hear of the data, one line each."""
 
@@ -44,7 +46,7 @@ def load(experiment: Experiment) -> Problem:
     Raises `ValueError` if the data cannot be read, or if the two do not fit.
     """
     searched = space.build(experiment.space)
-    given, notes = splits.load(
+    given, notes, label_names = splits.load(
         experiment.data,
         searched.input_shape,
         searched.classifier.classes,
@@ -52,7 +54,7 @@ def load(experiment: Experiment) -> Problem:
     )
     for name, split in given.items():
         check_split(name, split, searched)
-    return Problem(searched, given, augment.of(experiment.data), notes)
+    return Problem(searched, given, augment.of(experiment.data), label_names, notes)
 
 
 def check_split(name: str, split: Split, searched: SearchSpace) -> None:

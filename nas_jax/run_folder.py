@@ -67,8 +67,13 @@ def _next_free(root: Path, name: str) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file in one step."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content)
     os.replace(partial, path)
 
 

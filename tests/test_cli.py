@@ -591,7 +591,7 @@ def test_paper_experiment_says_at_a_start_that_its_table_is_missing(
     def with_images(experiment):
         images = np.zeros((experiment.data.train_weights, 0))
         split = {"train_weights": Batch(images, np.zeros(len(images)))}
-        return problem.Problem(space.mobile(experiment.space), split, None)
+        return problem.Problem(space.mobile(experiment.space), split, None, ())
 
     monkeypatch.setattr(problem, "load", with_images)
     assert refused("search", name).startswith(

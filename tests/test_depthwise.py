@@ -111,3 +111,15 @@ def test_backend_chooses_the_implementation(monkeypatch, backend, chosen):
     monkeypatch.setattr(depthwise, chosen, lambda x, kernel, stride, dilation: "called")
     x, kernel = jnp.zeros((1, 2, 2, 1)), jnp.zeros((3, 3, 1, 1))
     assert depthwise.depthwise(x, kernel, 1) == "called"
+
+
+def test_portable_form_is_chosen_by_the_platform_it_is_compiled_for():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 7, 6, 3)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 1, 3)).astype(np.float32)
+    portable = jax.jit(lambda x, kernel: depthwise.portable(x, kernel, 2, 2))
+    expected = depthwise.shifted_products(x, kernel, 2, 2)
+    np.testing.assert_array_equal(portable(x, kernel), expected)
+    for platform, convolutions in (("cpu", 0), ("cuda", 1), ("tpu", 1)):
+        text = jax.export.export(portable, platforms=(platform,))(x, kernel)
+        assert text.mlir_module().count("stablehlo.convolution") == convolutions

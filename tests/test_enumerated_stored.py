@@ -14,7 +14,7 @@ from nas_jax.bench.enumerated import (
     searchers,
     task,
 )
-from nas_jax.bench.settings import EnumeratedConfig
+from nas_jax.bench.quality_settings import EnumeratedConfig
 from nas_jax.watch import Watch
 
 

@@ -116,7 +116,7 @@ def test_images_of_the_spaces_size_are_held_in_memory(folder):
 
 @pytest.mark.parametrize("name", ["made", "fixed"])
 def test_splits_of_a_prepared_set_train_and_test(folder, name):
-    found, notes = splits.load(config(folder, name), (16, 16, 3), 2, seed=0)
+    found, notes, _ = splits.load(config(folder, name), (16, 16, 3), 2, seed=0)
     assert notes == ()
     assert {key: len(split.labels) for key, split in found.items()} == SIZES
     for split in found.values():
@@ -131,7 +131,7 @@ def test_splits_of_a_prepared_set_train_and_test(folder, name):
 
 def test_the_test_may_be_drawn_from_the_training_images(folder):
     one = config(folder, test_split="train", train_weights=8)
-    found, _ = splits.load(one, (16, 16, 3), 2, seed=0)
+    found, _, _ = splits.load(one, (16, 16, 3), 2, seed=0)
     every = np.concatenate([split.indices for split in found.values()])
     assert sorted(every) == list(range(24))
 
@@ -161,7 +161,7 @@ def test_reading_imports_no_tensorflow(folder):
         "DataConfig\n"
         f"given = DataConfig(name='tfds:made', path={str(folder)!r}, "
         f"test_split='validation', **{SIZES!r})\n"
-        "found, _ = splits.load(given, (16, 16, 3), 2, 0)\n"
+        "found, _, _ = splits.load(given, (16, 16, 3), 2, 0)\n"
         "found['valid'].take([0, 1])\n"
         "print('tensorflow' in sys.modules)"
     )

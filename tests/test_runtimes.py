@@ -6,11 +6,12 @@ import sys
 
 import jax.numpy as jnp
 import numpy as np
+import onnx
 import pytest
 
-from nas_jax import cli, network, onnx_graph, process, published, space, tables
+from nas_jax import cli, network, onnx_graph, process, space, tables
 from nas_jax.architecture import from_path
-from nas_jax.config import LatencyConfig, SpaceConfig
+from nas_jax.config import LatencyConfig, SpaceConfig, TreeConfig
 from nas_jax.measure import litert, litert_graph, onnx_runtime, operations, xla
 from nas_jax.measure.journal import Journal
 from nas_jax.measure.runtimes import open_device
@@ -44,14 +45,33 @@ def test_graphs_in_nhwc_compute_what_onnx_runtime_does():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_graph_that_is_no_chain_is_refused():
-    part = published.get("proxyless_cifar").head
-    rng = np.random.default_rng(0)
-    model = onnx_graph.part(part, *onnx_graph.random_weights(part, rng))
-    with pytest.raises(
-        ValueError, match=r"expected a chain of Conv.*, got BatchNormal"
-    ):
-        litert_graph.evaluate(model, jnp.zeros((1, 8, 8, 400)))
+def test_tree_cells_in_nhwc_compute_what_onnx_runtime_does():
+    """Every operator of tree cells, pooling at the border included."""
+    rng = np.random.default_rng(1)
+    searched = space.tree(
+        TreeConfig(input_size=8, stem_channels=4, cells_per_stage=1, last_channels=24)
+    )
+    path = np.arange(len(searched.layers)) % len(searched.candidates)
+    one = from_path(searched, path, "one")
+    drawn = [onnx_graph.random_weights(part, rng) for part in one.parts]
+    model = onnx_graph.network(one, *network.assemble_parts(one, drawn))
+    operators = {node.op_type for node in model.graph.node}
+    assert operators >= {"BatchNormalization", "Transpose", "MaxPool", "AveragePool"}
+    assert operators >= {"Slice", "Pad", "Reshape"}
+    images = rng.standard_normal((3, 8, 8, 3), dtype=np.float32)
+    found = litert_graph.evaluate(model, jnp.asarray(images))
+    expected = onnx_runtime.run(model, images)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_operator_that_no_network_has_is_refused():
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> '
+        "call (float[1] x) => (float[1] y) { y = Sin(x) }"
+    )
+    with pytest.raises(ValueError, match=r"expected Conv, .*, got Sin .* take another"):
+        litert_graph.evaluate(model, jnp.zeros(1))
 
 
 def test_xla_table_has_every_part_net_of_the_call():

@@ -5,7 +5,7 @@ import pytest
 
 from nas_jax import space, tables
 from nas_jax.bench import specialisation
-from nas_jax.bench.settings import SpecialisationConfig
+from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SpaceConfig
 from nas_jax.table_schema import PROVENANCE
 from nas_jax.watch import Watch

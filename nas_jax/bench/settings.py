@@ -5,7 +5,6 @@ Every size is a field, so that a test runs in seconds what takes minutes in earn
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from nas_jax.checks import require
@@ -155,83 +154,6 @@ class ScalingConfig:
 
 
 @dataclass(frozen=True)
-class EnumerationConfig:
-    """`bench enumeration`: every network of the enumerated space, trained."""
-
-    file: Path = Path("networks.jsonl")
-    """JSON lines to write; if they are there, what they lack is trained."""
-    seeds: tuple[int, ...] = (0, 1)
-    """Each network is trained once per seed."""
-
-    def __post_init__(self) -> None:
-        _require_seeds(self.seeds, at_least=2)
-
-
-@dataclass(frozen=True)
-class EnumeratedConfig:
-    """`bench enumerated`: searches held against the truth; a budget of n buys n
-    trainings of one network."""
-
-    budgets: tuple[int, ...] = (2,)
-    seeds: tuple[int, ...] = (0, 1)
-    searchers: tuple[str, ...] = ()
-    """Which of the registry are run; none given stands for all."""
-    file: Path | None = None
-    """JSON lines of the runs; if they are there, what they lack is run."""
-    recorded: bool = False
-    """Print the stored runs of the full grid and run nothing."""
-
-    def __post_init__(self) -> None:
-        require(
-            len(set(self.budgets)) == len(self.budgets) > 0 and min(self.budgets) > 0,
-            "budgets",
-            "distinct positive integers, at least one",
-            self.budgets,
-        )
-        _require_seeds(self.seeds, at_least=1)
-
-
-@dataclass(frozen=True)
-class SpecialisationConfig:
-    """`bench specialisation`: one space searched under several devices' tables."""
-
-    tables: tuple[str, ...] = (
-        "latency_tables/pixel1_tflite.json",
-        "latency_tables/imagenet_mobile_cpu_onnxruntime.json",
-        "latency_tables/imagenet_mobile_cpu_litert.json",
-    )
-    """One per device; shipped ones by this name wherever the package is."""
-    space: SpaceConfig = field(default_factory=SpaceConfig)
-    """What the tables are of."""
-    target_ratio: float = 0.6
-    """Target on every device, as a share of the hand-designed network's latency."""
-    image_size: int = 64
-    """Side of the images that weights and alphas are trained on."""
-    images: int = 1040
-    """To train the weights, and as many for the alphas."""
-    batch: int = 16
-    warmup_epochs: int = 6
-    joint_epochs: int = 8
-    arch_lr: float = 0.02
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(
-            len(set(self.tables)) == len(self.tables) >= 2,
-            "tables",
-            "distinct files, at least two",
-            self.tables,
-        )
-        for name in ("image_size", "images", "batch", "warmup_epochs", "joint_epochs"):
-            value = getattr(self, name)
-            require(value >= 1, name, "a positive integer", value)
-        for name in ("target_ratio", "arch_lr"):
-            value = getattr(self, name)
-            require(value > 0, name, "above 0", value)
-        _require_seeds((self.seed,), at_least=1)
-
-
-@dataclass(frozen=True)
 class InputConfig:
     """`bench input`: photographs cut to the paper's 224x224, and images of CIFAR."""
 
@@ -259,10 +181,34 @@ class InputConfig:
         require(self.seed >= 0, "seed", "0 or more", self.seed)
 
 
-def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
-    require(
-        len(set(seeds)) == len(seeds) >= at_least and min(seeds) >= 0,
-        "seeds",
-        f"distinct numbers from 0, at least {at_least}",
-        seeds,
+@dataclass(frozen=True)
+class ExportConfig:
+    """`bench export`: chains of blocks that papers published, as files."""
+
+    networks: tuple[str, ...] = (
+        "proxyless_gpu",
+        "proxyless_cpu",
+        "proxyless_mobile",
+        "mobilenet_v2",
     )
+    input_size: int = 224
+    batch: int = 1
+    threads: int = 1
+    rounds: int = 40
+    loop_ms: float = 20.0
+    """Each timed loop lasts at least this long."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            len(set(self.networks)) == len(self.networks) > 0,
+            "networks",
+            "distinct names, at least one",
+            self.networks,
+        )
+        for name in ("input_size", "batch", "threads"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        require(self.rounds >= 3, "rounds", "at least 3", self.rounds)
+        require(self.loop_ms > 0, "loop_ms", "above 0", self.loop_ms)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)

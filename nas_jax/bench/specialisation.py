@@ -30,7 +30,7 @@ from nas_jax import (
     space,
     tables,
 )
-from nas_jax.bench.settings import SpecialisationConfig
+from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit

@@ -72,14 +72,14 @@ def build(
     from torch import nn
 
     def fixed(*names: str) -> Module:
-        own = [(name, _part(part)) for name, part in searched.fixed.items()]
+        own = [(name, modules(part)) for name, part in searched.fixed.items()]
         return nn.Sequential(OrderedDict(pair for pair in own if pair[0] in names))
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = [
             nn.ModuleDict(
-                {op.name: _part(layer.block(op)) for op in ops if op.kind != "zero"}
+                {op.name: modules(layer.block(op)) for op in ops if op.kind != "zero"}
             )
             for layer, ops in zip(searched.layers, candidates, strict=True)
         ]
@@ -100,7 +100,8 @@ def build(
     return network
 
 
-def _part(part: Part) -> Module:
+def modules(part: Part) -> Module:
+    """The modules of a part in order; `ValueError` for one the peer does not have."""
     from torch import nn
 
     match part:

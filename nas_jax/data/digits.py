@@ -14,6 +14,8 @@ from nas_jax.data.partition import SPLITS
 from nas_jax.data_config import DataConfig
 
 CLASSES = 10
+LABELS = tuple("0123456789")
+_FULL_INK = 16.0
 
 
 def load(config: DataConfig, input_size: int, seed: int) -> dict[str, Batch]:
@@ -28,18 +30,33 @@ def load(config: DataConfig, input_size: int, seed: int) -> dict[str, Batch]:
       ValueError: if the splits ask for more images than there are, or for fewer than
         one per class, or if `input_size` does not fit.
     """
+    images, labels = _all(input_size)
+    sizes = {split: getattr(config, split) for split in SPLITS}
+    chosen = partition.four(labels, sizes, seed, "digits")
+    images = _normalise(images)
+    return {
+        split: Batch(images[indices], labels[indices].astype(np.int32))
+        for split, indices in chosen.items()
+    }
+
+
+def statistics(input_size: int) -> tuple[float, float]:
+    """Mean and standard deviation of the images, no ink being 0 and full ink 1.
+
+    Raises `ValueError` if `input_size` does not fit.
+    """
+    images, _ = _all(input_size)
+    return float(images.mean()) / _FULL_INK, float(images.std()) / _FULL_INK
+
+
+def _all(input_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """All images `[N H W]`, from 0 to full ink, and their labels."""
     if input_size % 8 or input_size < 8:
         raise ValueError(
             f"digits: expected space.input_size to be a multiple of 8, got {input_size}"
         )
     pixels, labels = load_digits(return_X_y=True)
-    sizes = {split: getattr(config, split) for split in SPLITS}
-    chosen = partition.four(labels, sizes, seed, "digits")
-    images = _normalise(_enlarge(pixels.reshape(-1, 8, 8), input_size // 8))
-    return {
-        split: Batch(images[indices], labels[indices].astype(np.int32))
-        for split, indices in chosen.items()
-    }
+    return _enlarge(pixels.reshape(-1, 8, 8), input_size // 8), labels
 
 
 def _enlarge(images: np.ndarray, factor: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """From a configuration to the four splits, whichever data set it names."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nas_jax.batches import Split
@@ -7,13 +9,21 @@ from nas_jax.data import cifar, digits, folder, held, partition, prepared, strea
 from nas_jax.data.source import Arrays, DataSet, Source, require_classes
 from nas_jax.data_config import TFDS, DataConfig
 
-Notes = tuple[str, ...]
+
+class Loaded(NamedTuple):
+    """The splits by name, and what there is to know of the data."""
+
+    splits: dict[str, Split]
+    notes: tuple[str, ...]
+    """What a user should hear, a line each."""
+    label_names: tuple[str, ...]
+    """What the labels stand for, in their order."""
 
 
 def load(
     config: DataConfig, image_shape: tuple[int, ...], classes: int, seed: int
-) -> tuple[dict[str, Split], Notes]:
-    """The splits by name, disjoint, by class, and what a user should hear of them.
+) -> Loaded:
+    """The splits, disjoint, stratified by class.
 
     `train_weights` is in the form for training, the others are as evaluated. Images of
     CIFAR, and of data sets whose images all have the size of the space, are held in
@@ -29,7 +39,8 @@ def load(
       ValueError: if the data set is not there, is broken, or does not fit.
     """
     if config.name == "digits":
-        return {**digits.load(config, image_shape[0], seed)}, ()
+        drawn = digits.load(config, image_shape[0], seed)
+        return Loaded({**drawn}, (), digits.LABELS)
     data = _read(config, image_shape)
     for source in (data.train, data.test):
         require_classes(config.name, source.label_names, classes)
@@ -40,8 +51,8 @@ def load(
         chosen = partition.three(data.train.labels, sizes, seed, config.name)
         test = {"test": sizes["test"]}
         partition.require(len(data.test), classes, test, f"{config.name}, test")
-        drawn = partition.in_proportion(data.test.labels, [sizes["test"]], seed)
-        chosen["test"] = np.sort(drawn[0])
+        tested = partition.in_proportion(data.test.labels, [sizes["test"]], seed)
+        chosen["test"] = np.sort(tested[0])
     splits = {
         name: _split(
             data.test if name == "test" else data.train,
@@ -53,7 +64,7 @@ def load(
         )
         for name, indices in chosen.items()
     }
-    return splits, data.notes
+    return Loaded(splits, data.notes, data.train.label_names)
 
 
 def _read(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:

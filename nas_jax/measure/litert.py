@@ -53,18 +53,25 @@ class Models:
         return self.converter.convert(graph, (self.batch, height, width, channels))
 
 
-def interpreter(model: bytes, threads: int) -> Any:
-    """A LiteRT interpreter with its input drawn.
-
-    Raises `ValueError` if the package is not installed.
-    """
+def require() -> None:
+    """Raises `ValueError` if the package is not installed."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        import ai_edge_litert.interpreter  # noqa: F401
     except ImportError as error:
         raise ValueError(
             f"runtime litert: expected the package ai-edge-litert, got none ({error}); "
             "install it with `pip install 'nas_jax[litert]'`"
         ) from None
+
+
+def interpreter(model: bytes, threads: int) -> Any:
+    """A LiteRT interpreter with its input drawn.
+
+    Raises `ValueError` if the package is not installed.
+    """
+    require()
+    from ai_edge_litert.interpreter import Interpreter
+
     runner = Interpreter(model_content=model, num_threads=threads)
     runner.allocate_tensors()
     source = runner.get_input_details()[0]

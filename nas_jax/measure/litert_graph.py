@@ -1,4 +1,4 @@
-"""ONNX graphs of chains as LiteRT models: the same nodes in NHWC, through StableHLO.
+"""ONNX graphs as LiteRT models: the same nodes, channels last, through StableHLO.
 
 The graphs of `onnx_graph` are evaluated by JAX, node by node, with weights as constants
 and batch normalisation folded already; what JAX lowers to is what LiteRT converts. One
@@ -27,9 +27,12 @@ ENVIRONMENT = f"python -m venv litert_env && litert_env/bin/pip install {PACKAGE
 
 
 def evaluate(model: onnx.ModelProto, x: jax.Array) -> jax.Array:
-    """Output of a chain's graph for `x` `[B H W C]` (or `[B C]` after pooling).
+    """Output of a graph for `x` `[B H W C]` (or `[B C]` after pooling).
 
-    Raises `ValueError` for an operator that no chain has.
+    Every value has its channels last, also where they are split over two axes: what is
+    `[B C.. H W]` in the graph is `[B H W C..]` here.
+
+    Raises `ValueError` for an operator that no network of the package has.
     """
     graph = model.graph
     weights = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
@@ -37,8 +40,8 @@ def evaluate(model: onnx.ModelProto, x: jax.Array) -> jax.Array:
     for node in graph.node:
         if node.op_type not in _OPERATORS:
             raise ValueError(
-                f"litert: expected a chain of {', '.join(_OPERATORS)}, got "
-                f"{node.op_type} ({node.name}); measure this space in onnxruntime"
+                f"litert: expected {', '.join(_OPERATORS)}, got {node.op_type} "
+                f"({node.name}); take another format or runtime for this network"
             )
         attributes = {
             one.name: helper.get_attribute_value(one) for one in node.attribute
@@ -72,6 +75,56 @@ def _gemm(inputs: list, constants: list, attributes: dict[str, Any]) -> jax.Arra
     return inputs[0] @ jnp.asarray(weight) + jnp.asarray(bias)
 
 
+def _normalise(inputs: list, constants: list, attributes: dict[str, Any]) -> jax.Array:
+    scale, bias, mean, var = (one.astype(np.float64) for one in constants)
+    gain = scale / np.sqrt(var + attributes["epsilon"])
+    shift = bias - gain * mean
+    return inputs[0] * gain.astype(np.float32) + shift.astype(np.float32)
+
+
+def _window(attributes: dict[str, Any]) -> dict[str, Any]:
+    """A pooling window over H and W."""
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    return {
+        "window_dimensions": (1, *attributes["kernel_shape"], 1),
+        "window_strides": (1, *attributes.get("strides", (1, 1)), 1),
+        "padding": ((0, 0), (top, bottom), (left, right), (0, 0)),
+    }
+
+
+def _average(inputs: list, _: list, attributes: dict[str, Any]) -> jax.Array:
+    x, window = inputs[0], _window(attributes)
+    total = lax.reduce_window(x, 0.0, lax.add, **window)
+    # padding does not count
+    one = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+    return total / lax.reduce_window(one, 0.0, lax.add, **window)
+
+
+def _maximum(inputs: list, _: list, attributes: dict[str, Any]) -> jax.Array:
+    return lax.reduce_window(inputs[0], -jnp.inf, lax.max, **_window(attributes))
+
+
+def _pad(inputs: list, constants: list, _: dict[str, Any]) -> jax.Array:
+    before, after = np.reshape(constants[0], (2, 4))[:, [0, 2, 3, 1]].tolist()
+    return jnp.pad(inputs[0], tuple(zip(before, after, strict=True)))
+
+
+def _slice(inputs: list, constants: list, _: dict[str, Any]) -> jax.Array:
+    start, end = (int(one[0]) for one in constants[:2])  # of the channels, axis 1
+    return inputs[0][..., start:end]
+
+
+def _reshape(inputs: list, constants: list, _: dict[str, Any]) -> jax.Array:
+    _, *channels, height, width = constants[0].tolist()  # the batch stays
+    return inputs[0].reshape(-1, height, width, *channels)
+
+
+def _transpose(inputs: list, _: list, attributes: dict[str, Any]) -> jax.Array:
+    # of the channels' axes 1.. in the graph, 3.. here; the others stay
+    axes = [axis + 2 for axis in attributes["perm"][1:-2]]
+    return inputs[0].transpose(0, 1, 2, *axes)
+
+
 _OPERATORS: dict[str, Any] = {
     "Conv": _conv,
     "Clip": lambda inputs, bounds, _: jnp.clip(inputs[0], *map(float, bounds)),
@@ -80,6 +133,14 @@ _OPERATORS: dict[str, Any] = {
     "Flatten": lambda inputs, *_: inputs[0].reshape(inputs[0].shape[0], -1),
     "Gemm": _gemm,
     "Identity": lambda inputs, *_: inputs[0],
+    "BatchNormalization": _normalise,
+    "Relu": lambda inputs, *_: jnp.maximum(inputs[0], 0),
+    "AveragePool": _average,
+    "MaxPool": _maximum,
+    "Pad": _pad,
+    "Slice": _slice,
+    "Reshape": _reshape,
+    "Transpose": _transpose,
 }
 
 

@@ -11,7 +11,7 @@ from nas_jax import ledger, provenance
 from nas_jax.bench.enumerated import networks, ranking, searchers, task
 from nas_jax.bench.enumerated.networks import Networks
 from nas_jax.bench.enumerated.searchers import SEARCHERS, TRAINING_STEPS
-from nas_jax.bench.settings import EnumeratedConfig
+from nas_jax.bench.quality_settings import EnumeratedConfig
 from nas_jax.watch import Watch
 
 RECORDED = Path(__file__).with_name("runs.jsonl")

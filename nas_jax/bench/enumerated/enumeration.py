@@ -19,7 +19,7 @@ from nas_jax import ledger, objective, optim, provenance, rng, supernet
 from nas_jax.base import Path, PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import networks, ranking, task
-from nas_jax.bench.settings import EnumerationConfig
+from nas_jax.bench.quality_settings import EnumerationConfig
 from nas_jax.config import TrainConfig
 from nas_jax.space import SearchSpace
 from nas_jax.watch import Watch

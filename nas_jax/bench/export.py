@@ -1,0 +1,205 @@
+"""`nas_jax bench export`: our ONNX files against PyTorch's of the same networks.
+
+Both files have the same weights and run in ONNX Runtime with the same settings, timed
+in turns. PyTorch writes with its TorchScript exporter, which folds batch normalisation
+as well; the newer one needs onnxscript and is not run.
+"""
+
+import dataclasses
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+
+from nas_jax import network, onnx_graph, onnx_writer, provenance, published
+from nas_jax.architecture import Architecture
+from nas_jax.bench import torch_network
+from nas_jax.bench.goals import verdict
+from nas_jax.bench.settings import ExportConfig
+from nas_jax.measure import onnx_runtime, timing
+from nas_jax.parts import Block
+from nas_jax.watch import Watch
+
+GOAL = 1.02
+HOW_TO_READ = (
+    "ours, torch: ms of one inference in ONNX Runtime, mean of the fastest quarter of "
+    "the rounds; over: ours / torch, below 1 is faster, by medians beside it; "
+    "difference: the largest of a logit between the two files, as a share of the "
+    "largest logit."
+)
+
+
+def run(config: ExportConfig | None = None, watch: Watch | None = None) -> dict:
+    """Times of both files of every network, ready for JSON.
+
+    Raises `ValueError` without PyTorch, or if the two files do not compute the same.
+    """
+    torch_network.require()
+    import torch
+
+    config, watch = config or ExportConfig(), watch or Watch()
+    rows = []
+    for name in config.networks:
+        watch.phase(f"{name}: writing both files")
+        found = published.get(name, config.input_size)
+        models = both(found, np.random.default_rng(config.seed))
+        rows.append({"network": name, **_compare(found, models, config, watch)})
+    return {
+        "name": "export",
+        "config": dataclasses.asdict(config),
+        "goal": GOAL,
+        "torch": torch.__version__,
+        "torch_exporter": f"TorchScript (dynamo=False), opset {onnx_writer.OPSET}",
+        "torch_exporter_not_run": "dynamo=True: needs onnxscript",
+        "rows": rows,
+        **provenance.record(),
+    }
+
+
+def both(
+    architecture: Architecture, rng: np.random.Generator
+) -> dict[str, onnx.ModelProto]:
+    """The same network with the same drawn weights, written here and by PyTorch."""
+    # a block that does nothing is nothing to either of them
+    blocks = [block for block in architecture.blocks if block.op.kind != "zero"]
+    architecture = dataclasses.replace(architecture, blocks=tuple(blocks))
+    drawn = [onnx_graph.random_weights(part, rng) for part in architecture.parts]
+    trees = network.assemble_parts(architecture, drawn)
+    return {
+        "ours": onnx_graph.network(architecture, *trees),
+        "torch": _by_torch(architecture, drawn),
+    }
+
+
+def _by_torch(architecture: Architecture, drawn: list[Any]) -> onnx.ModelProto:
+    import torch
+
+    modules = {}
+    for (slot, part), weights in zip(architecture.slots.items(), drawn, strict=True):
+        modules[slot] = torch_network.modules(part)
+        is_block = isinstance(part, Block)
+        _fill(modules[slot], *weights, is_block=is_block, bn_eps=architecture.bn_eps)
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = torch.nn.ModuleList(modules.values())
+
+        def forward(self, images: Any) -> Any:
+            return architecture.forward(lambda slot, x: modules[slot](x), images)
+
+    height, width, channels = architecture.input_shape
+    file: Any = io.BytesIO()
+    with warnings.catch_warnings():
+        # this exporter is deprecated for the one that needs onnxscript
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Network().eval(),
+            (torch.zeros(1, channels, height, width),),
+            file,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
+            opset_version=onnx_writer.OPSET,
+            dynamo=False,
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
+def _fill(
+    module: Any, params: Any, batch_stats: Any, *, is_block: bool, bn_eps: float
+) -> None:
+    """Gives PyTorch's modules of a part our weights, in order."""
+    import torch
+    from torch import nn
+
+    def copy(target: Any, values: np.ndarray) -> None:
+        axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[values.ndim]
+        tensor = torch.tensor(values.transpose(axes).astype(np.float32))
+        assert target.shape == tensor.shape
+        target.data.copy_(tensor)
+
+    names = [name for name in ("expand", "depthwise", "project") if name in params]
+    own = [params[name] for name in names] if is_block else [params]
+    stats = [batch_stats[name] for name in names] if is_block else [batch_stats]
+    layers = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    for layer, weights in zip(layers, own, strict=True):
+        copy(layer.weight, weights["kernel"])
+        if layer.bias is not None:
+            copy(layer.bias, weights["bias"])
+    for norm, weights, running in zip(norms, own, stats, strict=bool(norms)):
+        norm.eps = bn_eps
+        copy(norm.weight, weights["bn"]["scale"])
+        copy(norm.bias, weights["bn"]["bias"])
+        copy(norm.running_mean, running["bn"]["mean"])
+        copy(norm.running_var, running["bn"]["var"])
+
+
+def _compare(
+    architecture: Architecture,
+    models: dict[str, onnx.ModelProto],
+    config: ExportConfig,
+    watch: Watch,
+) -> dict[str, Any]:
+    rng = np.random.default_rng(config.seed)
+    images = rng.standard_normal((2, *architecture.input_shape), dtype=np.float32)
+    ours, theirs = (onnx_runtime.run(models[name], images) for name in models)
+    difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    if not difference <= 1e-4:
+        raise ValueError(
+            f"{architecture.name}: expected both files to compute the same, got logits "
+            f"{difference:.1e} apart (of the largest)"
+        )
+    shape = (config.batch, *onnx_graph.input_shape(architecture.stem))
+    times = onnx_runtime.time_models(
+        models,
+        dict.fromkeys(models, shape),
+        threads=config.threads,
+        repeats=config.rounds,
+        loop_ms=config.loop_ms,
+        spread_s=timing.SPREAD_S,
+        progress=watch.steps,
+    )
+    steady = {name: timing.steady(values) for name, values in times.items()}
+    median = {name: float(np.median(values)) for name, values in times.items()}
+    return {
+        **{f"{name}_ms": value for name, value in steady.items()},
+        **{f"{name}_median_ms": value for name, value in median.items()},
+        "over": steady["ours"] / steady["torch"],
+        "over_by_medians": median["ours"] / median["torch"],
+        "bytes": {name: one.ByteSize() for name, one in models.items()},
+        "nodes": {name: len(one.graph.node) for name, one in models.items()},
+        "difference": difference,
+    }
+
+
+def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Header and a row per network, as text."""
+    header = (
+        "network",
+        "ours",
+        "torch",
+        "over",
+        "by medians",
+        "goal",
+        "",
+        "difference",
+    )
+    rows: list[tuple[str, ...]] = [header]
+    for row in result["rows"]:
+        rows.append(
+            (
+                row["network"],
+                f"{row['ours_ms']:.3f} ms",
+                f"{row['torch_ms']:.3f} ms",
+                f"{row['over']:.3f}",
+                f"{row['over_by_medians']:.3f}",
+                f"<= {result['goal']:g}",
+                verdict(row["over"], result["goal"]),
+                f"{row['difference']:.1e}",
+            )
+        )
+    return rows

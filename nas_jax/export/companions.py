@@ -1,0 +1,76 @@
+"""What travels with an exported model: its labels and its preprocessing.
+
+    export/labels.txt          one label a line, in the order of the logits
+    export/preprocessing.json  see `preprocessing`
+
+They lie beside the model, because of the three formats ONNX alone has a plain place for
+them inside: so all are read alike, and by other tools too. All models of a folder share
+them.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from nas_jax import run_folder
+from nas_jax.config import Experiment
+from nas_jax.data import cifar, digits, pictures
+from nas_jax.export import preprocessing
+from nas_jax.export.preprocessing import Preprocessing
+
+LABELS, PREPROCESSING = "labels.txt", "preprocessing.json"
+
+
+class Companions(NamedTuple):
+    """Labels in the order of the logits, and how images are prepared."""
+
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+
+
+def of_data(experiment: Experiment, label_names: tuple[str, ...]) -> Companions:
+    """Those of an experiment's data.
+
+    Images that are held in memory have the size of the space already; files are cut as
+    their evaluated form is.
+    """
+    config, size = experiment.data, experiment.space.input_size
+    if config.name == "digits":
+        mean, std = digits.statistics(size)
+        return Companions(label_names, Preprocessing(size, size, (mean,), (std,)))
+    resize = size if config.name in cifar.LAYOUTS else round(size / pictures.CENTRE)
+    return Companions(label_names, Preprocessing(size, resize, config.mean, config.std))
+
+
+def write(folder: Path, companions: Companions) -> None:
+    """Writes both files into a folder, replacing those that are there."""
+    lines = "".join(f"{label}\n" for label in companions.labels)
+    run_folder.write_text(folder / LABELS, lines)
+    text = preprocessing.to_json(companions.preprocessing)
+    run_folder.write_text(folder / PREPROCESSING, text)
+
+
+def read(folder: Path) -> Companions:
+    """The companions of the models of a folder; `ValueError` naming what is wrong."""
+    path = folder / PREPROCESSING
+    found = preprocessing.from_json(_text(path), str(path))
+    return Companions(read_labels(folder / LABELS), found)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """A file of one label a line; `ValueError` if there are none or an empty one."""
+    labels = tuple(_text(path).removesuffix("\n").split("\n"))
+    if not labels or not all(map(str.strip, labels)):
+        raise ValueError(f"{path}: expected one label a line, none of them empty")
+    return labels
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: expected this file beside the model, found none; 'nas_jax "
+            "export' writes it, copy it along with the model"
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected text, got other bytes") from error

@@ -1,0 +1,57 @@
+"""A network as ONNX: batch normalisation folded, any batch size, checked.
+
+Input `images` [batch C H W], output `logits` [batch classes]; see `onnx_graph`.
+"""
+
+import numpy as np
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError
+
+from nas_jax import onnx_graph
+from nas_jax.checkpoint import Model
+from nas_jax.export.runner import Runner
+from nas_jax.measure import onnx_runtime
+from nas_jax.measure.timing import Call
+
+_THREADS = 1
+
+
+def encode(model: Model) -> bytes:
+    """The file's content; `ValueError` for an operation that ONNX is not told of."""
+    graph = onnx_graph.network(model.architecture, model.params, model.batch_stats)
+    return graph.SerializeToString()
+
+
+def decode(content: bytes, origin: str) -> Runner:
+    """The model in ONNX Runtime, one thread.
+
+    Raises `ValueError` naming `origin` if it is no network of images to logits.
+    """
+    try:
+        graph = onnx.load_from_string(content)
+        onnx.checker.check_model(graph)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise ValueError(
+            f"{origin}: expected an ONNX model, got another file "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    names = [[value.name for value in graph.graph.input]]
+    names += [[value.name for value in graph.graph.output]]
+    if names != [["images"], ["logits"]]:
+        raise ValueError(
+            f"{origin}: expected a network of 'images' to 'logits', got {names[0]} to "
+            f"{names[1]}; make it with 'nas_jax export'"
+        )
+    session = onnx_runtime.session(graph, _THREADS)
+
+    def call(batch: int) -> Call:
+        shape = (batch, *session.get_inputs()[0].shape[1:])
+        return onnx_runtime.bound_call(session, shape, np.random.default_rng(0))
+
+    return Runner(
+        runtime=f"onnxruntime {onnxruntime.__version__}",
+        threads=_THREADS,
+        run=lambda images: onnx_runtime.logits(session, images),
+        call=call,
+    )

@@ -1,0 +1,150 @@
+"""From a picture to what a network takes: read, resized, cut out, normalised.
+
+As the reference evaluates (bilinear, centre crop): the short side is resized to
+`resize`, a square of `size` is cut out of the middle, and values from 0 to 1 become
+(value - mean) / std per channel.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageOps
+
+# 8 bits per channel; others would be cut off at 255 without a word
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+_PIL_MODE = {1: "L", 3: "RGB"}
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How pictures become the input of a network; sides in pixels.
+
+    `mean` and `std` have one number per channel, one for grey, three for red, green,
+    blue. Raises `ValueError` for numbers that do not fit.
+    """
+
+    size: int
+    resize: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= self.resize:
+            raise ValueError(
+                "preprocessing: expected 1 <= size <= resize, got size "
+                f"{self.size}, resize {self.resize}"
+            )
+        if len(self.mean) not in _PIL_MODE or len(self.mean) != len(self.std):
+            raise ValueError(
+                "preprocessing: expected mean and std of 1 or 3 channels each, got "
+                f"{len(self.mean)} and {len(self.std)}"
+            )
+        if not all(map(math.isfinite, self.mean)) or not all(
+            0 < std < math.inf for std in self.std
+        ):
+            raise ValueError(
+                "preprocessing: expected finite means and positive std, got mean "
+                f"{self.mean}, std {self.std}"
+            )
+
+    def __call__(self, image: Image.Image) -> Float[np.ndarray, "H W C"]:
+        """The network's input, float32; the picture is a colour or a grey one."""
+        image = image.convert(_PIL_MODE[len(self.mean)])
+        scale = self.resize / min(image.size)
+        sides = [max(self.resize, int(side * scale)) for side in image.size]
+        image = image.resize((sides[0], sides[1]), Image.Resampling.BILINEAR)
+        left, top = (round((side - self.size) / 2) for side in sides)
+        image = image.crop((left, top, left + self.size, top + self.size))
+        values = np.asarray(image, np.float32).reshape(self.size, self.size, -1) / 255
+        mean, std = (np.array(one, np.float32) for one in (self.mean, self.std))
+        return (values - mean) / std
+
+
+def imagenet(size: int) -> Preprocessing:
+    """As the reference evaluates on ImageNet: short side size / 0.875, its statistics.
+
+    >>> imagenet(224).resize
+    256
+    """
+    return Preprocessing(size, int(size / 0.875), _IMAGENET_MEAN, _IMAGENET_STD)
+
+
+def to_json(preprocessing: Preprocessing) -> str:
+    """Written as a flat object; `from_json` reads it back unchanged."""
+    return json.dumps(dataclasses.asdict(preprocessing)) + "\n"
+
+
+def from_json(text: str, origin: str) -> Preprocessing:
+    """Reads what `to_json` wrote; `origin` names the file in errors."""
+    names = [field.name for field in dataclasses.fields(Preprocessing)]
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{origin}: expected JSON, got {error}") from error
+    if not isinstance(document, dict) or sorted(document) != sorted(names):
+        got = sorted(document) if isinstance(document, dict) else document
+        raise ValueError(f"{origin}: expected an object with {names}, got {got}")
+    sides = [document[name] for name in ("size", "resize")]
+    lists = [document[name] for name in ("mean", "std")]
+    if not all(type(side) is int for side in sides) or not all(map(_numbers, lists)):
+        raise ValueError(
+            f"{origin}: expected whole numbers size and resize, lists of numbers mean "
+            f"and std, got {document}"
+        )
+    try:
+        return Preprocessing(*sides, *map(tuple, lists))
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}") from error
+
+
+def _numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(value, int | float) and not isinstance(value, bool)
+        for value in values
+    )
+
+
+def read_images(
+    paths: Sequence[str | Path], preprocessing: Preprocessing
+) -> Float[np.ndarray, "N H W C"]:
+    """Image files as the network takes them, turned upright as their EXIF says.
+
+    Raises `ValueError` naming every file that is not an image of 8 bits per channel.
+    """
+    images, wrong = [], []
+    for path in paths:
+        try:
+            images.append(preprocessing(_open(path)))
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    if not images:
+        raise ValueError("images: expected at least one file, got none")
+    return np.stack(images)
+
+
+def _open(path: str | Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            mode, upright = image.mode, ImageOps.exif_transpose(image)
+    except OSError as error:
+        # Pillow's own errors have no strerror
+        reason = error.strerror or str(error).removesuffix(f" {str(path)!r}")
+        raise ValueError(f"{path}: expected an image, got: {reason}") from error
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: expected an image, got: {error}") from error
+    if mode not in _MODES:
+        raise ValueError(
+            f"{path}: expected an image of 8 bits per channel, got mode {mode}; save "
+            "it as such"
+        )
+    return upright

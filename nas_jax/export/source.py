@@ -1,0 +1,174 @@
+"""What is exported: a trained network and what is known about it and its images.
+
+From a run folder everything is read. A folder of a network alone, as `import-torch`
+writes it, says nothing about images, so that is given.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from nas_jax import checkpoint, problem, run_folder, tables
+from nas_jax.batches import pieces
+from nas_jax.checkpoint import Model
+from nas_jax.config import LatencyConfig
+from nas_jax.export import companions, preprocessing
+from nas_jax.export.companions import Companions
+from nas_jax.export.preprocessing import Preprocessing
+from nas_jax.tables import LatencyTable
+
+COMPARED = 1000
+"""Test images of a run on which logits are compared, at most."""
+_DRAWN = 32
+
+
+class Source(NamedTuple):
+    """A network called `name`, its companions, and inputs to prove its export with."""
+
+    name: str
+    model: Model
+    companions: Companions
+    images: Float[np.ndarray, "N H W C"]
+    origin: str
+    """What the images are, in words."""
+    table: LatencyTable | None
+    config: LatencyConfig
+
+
+class Given(NamedTuple):
+    """What is told of a network that comes without a run.
+
+    `preprocessing` is `imagenet` or a file; `labels` a file of one label a line, None
+    for the numbers of the classes; `images` are files of pictures to compare logits on,
+    none for drawn inputs; `table` a latency table that predicts it.
+    """
+
+    preprocessing: str | None = None
+    labels: Path | None = None
+    images: Sequence[Path] = ()
+    table: Path | None = None
+
+
+def read(folder: Path, network: str | None, given: Given) -> Source:
+    """The source of an export.
+
+    Args:
+      folder: a run folder, or a folder of one network.
+      network: of a run: which trained network; None for the derived one.
+      given: for a folder of one network.
+
+    Raises:
+      ValueError: for a run that was not trained, with the command that does; for what
+        is missing, unknown, or does not fit.
+    """
+    if (folder / "config.json").is_file():
+        return _of_run(folder, network, given)
+    if network is not None:
+        raise ValueError(
+            f"--network {network}: expected a run folder, got {folder}, which is none"
+        )
+    return _of_network(folder, given)
+
+
+def _of_run(folder: Path, network: str | None, given: Given) -> Source:
+    if given != Given():
+        raise ValueError(
+            f"{folder} is a run folder and knows its data and table; leave out "
+            "--preprocessing, --labels, --images and --table"
+        )
+    experiment = run_folder.read_experiment(folder)
+    if network is None:
+        derived = folder / "architecture.json"
+        if not derived.is_file():
+            raise ValueError(
+                f"{folder}: expected architecture.json, found none; derive the network "
+                f"with 'nas_jax derive {folder}'"
+            )
+        network = run_folder.read_architecture(derived).name
+    trained = folder / "checkpoints"
+    if not (trained / network / "architecture.json").is_file():
+        names = sorted(path.parent.name for path in trained.glob("[!.]*/digests.json"))
+        raise ValueError(
+            f"{folder}: expected a trained network {network!r} in checkpoints/, found "
+            f"{', '.join(names) or 'none'}; train the derived one with 'nas_jax train "
+            f"{folder}'"
+        )
+    stored = folder / "latency_table.json"
+    data = problem.load(experiment)
+    proof = next(pieces(data.splits["test"].evaluated(), COMPARED))
+    return Source(
+        name=network,
+        model=checkpoint.load_model(trained / network),
+        companions=companions.of_data(experiment, data.label_names),
+        images=np.asarray(proof.images),
+        origin="test images",
+        table=tables.load(stored) if stored.is_file() else None,
+        config=experiment.latency,
+    )
+
+
+def _of_network(folder: Path, given: Given) -> Source:
+    model = checkpoint.load_model(folder)
+    shape = model.architecture.input_shape
+    found = Companions(
+        _labels(given.labels, model.architecture.classifier.classes),
+        _preprocessing(given.preprocessing, shape),
+    )
+    if given.images:
+        images = preprocessing.read_images(given.images, found.preprocessing)
+        origin = "images"
+    else:
+        rng = np.random.default_rng(0)
+        images = rng.standard_normal((_DRAWN, *shape), dtype=np.float32)
+        origin = "standard normal numbers"
+    return Source(
+        name=model.architecture.name,
+        model=model,
+        companions=found,
+        images=images,
+        origin=origin,
+        table=None if given.table is None else tables.load(given.table),
+        config=LatencyConfig(batch=1),
+    )
+
+
+def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
+    if path is None:
+        return tuple(map(str, range(classes)))
+    labels = companions.read_labels(path)
+    if len(labels) != classes:
+        raise ValueError(
+            f"--labels {path}: expected {classes} lines, one per class, got "
+            f"{len(labels)}"
+        )
+    return labels
+
+
+def _preprocessing(told: str | None, shape: tuple[int, int, int]) -> Preprocessing:
+    size, _, channels = shape
+    if told is None:
+        raise ValueError(
+            "--preprocessing: expected how images are prepared, as this folder is no "
+            "run that says it, got none; give 'imagenet' (weights of the reference) or "
+            "a preprocessing.json"
+        )
+    if told == "imagenet":
+        found = preprocessing.imagenet(size)
+    else:
+        path = Path(told)
+        if not path.is_file():
+            raise ValueError(
+                f"--preprocessing {told}: expected 'imagenet' or a file, found none"
+            )
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found = preprocessing.from_json(text, f"--preprocessing {told}")
+    if (found.size, len(found.mean)) != (size, channels):
+        raise ValueError(
+            f"--preprocessing {told}: expected images of side {size} with {channels} "
+            f"channels, as the network takes, got side {found.size} with "
+            f"{len(found.mean)}"
+        )
+    return found
