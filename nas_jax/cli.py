@@ -22,12 +22,13 @@ from nas_jax import (
     paper_command,
     process,
     shipped,
+    sweep_command,
     table_command,
 )
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
-_SET_FIELDS = ("search", "measure", "train", "bench")
+_SET_FIELDS = ("search", "sweep", "measure", "train", "bench")
 _FIELDS = (
     "Every field of the experiment can be set, for example --search.target-ms 0.2; "
     "EXPERIMENT --help lists them."
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
     )
     guidelines_command.cut_flag(one)
+    sweep_command.flags(verb("sweep", "many searches: seeds, targets, experiments"))
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
@@ -272,6 +274,7 @@ def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 _VERBS = {
     "search": _search,
+    "sweep": sweep_command.run,
     "measure": measure_command.run,
     "paper": paper_command.run,
     "table": table_command.run,
