@@ -6,7 +6,6 @@ verbs that need it, so that help and a mistyped flag are answered at once.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ from nas_jax import (
     overrides,
     paper_command,
     process,
+    run_command,
     shipped,
+    sweep_command,
     table_command,
 )
-from nas_jax.config import Experiment
 
-RUNS = Path("runs")
-_SET_FIELDS = ("search", "measure", "train", "bench")
+_SET_FIELDS = ("search", "sweep", "measure", "train", "bench")
 _FIELDS = (
     "Every field of the experiment can be set, for example --search.target-ms 0.2; "
     "EXPERIMENT --help lists them."
@@ -52,7 +51,7 @@ class _Help(argparse.Action):
         if bench := getattr(namespace, "name", None):
             bench_command.parse(bench, ["--help"])
         elif experiment := getattr(namespace, "experiment", None):
-            _experiment(experiment, ["--help"], parser.prog)
+            run_command.experiment_of(experiment, ["--help"], parser.prog)
         parser.exit()
 
 
@@ -91,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
     )
     guidelines_command.cut_flag(one)
+    sweep_command.flags(verb("sweep", "many searches: seeds, targets, experiments"))
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
@@ -154,117 +154,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _experiment(name: str, rest: list[str], prog: str) -> Experiment:
-    return overrides.apply(shipped.load_experiment(name), rest, f"{prog} {name}")
-
-
-def _pixels(experiment: Experiment) -> int:
-    """Of the largest batch."""
-    search = experiment.search
-    images = max(search.batch, search.arch_batch, experiment.train.batch)
-    return images * experiment.space.input_size**2
-
-
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     if options.targets is not None and (given := overrides.targets_among(rest)):
         raise ValueError(
             f"--targets, {given[0]}: expected only one of the two; name all targets in "
             "--targets"
         )
-    experiment = _experiment(options.experiment, rest, "nas_jax search")
+    experiment = run_command.experiment_of(options.experiment, rest, "nas_jax search")
     experiment = guidelines_command.cut(options, experiment)
     command = shlex.join(["nas_jax", *words])
-    process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
+    process.prepare(
+        cache=not options.no_cache, pixels=run_command.pixels_of(experiment)
+    )
     from nas_jax import search_command
 
     source = shipped.experiment_file(options.experiment)
     return search_command.run(
-        experiment, source, options.out, RUNS, options.targets, command
+        experiment, source, options.out, run_command.RUNS, options.targets, command
     )
-
-
-def _prepare(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax.data import preparing
-
-    print(preparing.prepare(options.name, options.data_path, options.manual))
-    return 0
-
-
-def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import derivation
-
-    folder = Path(options.run)
-    found, derived = derivation.derive_run(folder)
-    print(" ".join(block.op.name for block in found.blocks))
-    print(derivation.told(derived))
-    print(f"written: {folder / 'architecture.json'}")
-    return 0
-
-
-def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture_json, problem, retraining, run_folder, terminal
-
-    source = Path(options.architecture)
-    if source.is_dir():
-        if options.experiment or options.out or rest:
-            raise ValueError(
-                f"{source} is a run folder and trains with its own configuration; "
-                "give architecture.json and an experiment to change it"
-            )
-        experiment, folder = run_folder.read_experiment(source), source
-        network = run_folder.read_architecture(source / "architecture.json")
-    elif options.experiment:
-        experiment = _experiment(options.experiment, rest, "nas_jax train")
-        network = run_folder.read_architecture(source)
-        problem.check_network(experiment, network)
-        file = shipped.experiment_file(options.experiment)
-        folder = run_folder.create(experiment, options.out, RUNS, file)
-        text = architecture_json.to_json(network)
-        run_folder.write_text(folder / "architecture.json", text)
-    else:
-        raise ValueError(
-            f"train {source}: expected a run folder, or an architecture file and an "
-            "experiment"
-        )
-    process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
-    watch = terminal.Terminal()
-    saved, accuracy = retraining.train_network(experiment, network, folder, watch)
-    print(f"test accuracy {accuracy:.1%}: {saved}")
-    return 0
-
-
-def _evaluate(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    process.prepare(cache=not options.no_cache)
-    from nas_jax import assessment, terminal
-
-    results = assessment.evaluate_run(Path(options.run), terminal.Terminal())
-    print(json.dumps(results) if options.json else terminal.comparison_table(results))
-    return 0
-
-
-def _describe(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import problem, terminal
-
-    size = problem.describe(options.name)
-    print(json.dumps(size) if options.json else terminal.description(size))
-    return 0
-
-
-def _import_torch(
-    options: argparse.Namespace, rest: list[str], words: list[str]
-) -> int:
-    from nas_jax import counts, torch_import
-
-    model = torch_import.import_torch(
-        options.net_config, options.weights, options.out, options.input_size
-    )
-    size = counts.describe(model.architecture)
-    print(
-        f"{size['name']}: input {size['input_size']}, {size['classes']} classes, "
-        f"{size['macs']:,} MACs, {size['params']:,} params"
-    )
-    print(f"written: {options.out}")
-    return 0
 
 
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
@@ -285,16 +192,17 @@ def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 _VERBS = {
     "search": _search,
+    "sweep": sweep_command.run,
     "measure": measure_command.run,
     "paper": paper_command.run,
     "table": table_command.run,
     **guidelines_command.VERBS,
-    "prepare": _prepare,
-    "derive": _derive,
-    "train": _train,
-    "evaluate": _evaluate,
-    "describe": _describe,
-    "import-torch": _import_torch,
+    "prepare": run_command.prepare,
+    "derive": run_command.derive,
+    "train": run_command.train,
+    "evaluate": run_command.evaluate,
+    "describe": run_command.describe,
+    "import-torch": run_command.import_torch,
     "export": export_command.run,
     "predict": export_command.run_predict,
     "bench": _bench,

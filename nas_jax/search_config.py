@@ -57,6 +57,27 @@ def parse_limit(text: str) -> LimitSpec:
     return LimitSpec(cost, number, amount.endswith("x"), table or None)
 
 
+def parse_target(text: str) -> tuple[str, float]:
+    """The field that a target sets, and to what: a ratio, or a time.
+
+    Raises `ValueError` for what is neither.
+
+    >>> parse_target("0.45"), parse_target("0.2ms")
+    (('target_ratio', 0.45), ('target_ms', 0.2))
+    """
+    try:
+        amount = float(text.removesuffix("ms"))
+    except ValueError:
+        amount = 0.0
+    require(
+        0 < amount < float("inf"),
+        "--targets",
+        "ratios or milliseconds above 0, as in 0.45,0.6 or 0.25ms",
+        text,
+    )
+    return ("target_ms" if text.endswith("ms") else "target_ratio"), amount
+
+
 @dataclass(frozen=True)
 class SearchConfig:
     """Schedule and optimisers of the search; the defaults are the paper's.

@@ -33,7 +33,7 @@ from nas_jax import (
 from nas_jax.architecture import Architecture
 from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
-from nas_jax.search_config import TARGETS
+from nas_jax.search_config import TARGETS, parse_target
 from nas_jax.watch import Watch
 
 TARGETS_FOLDER = "targets"
@@ -61,17 +61,8 @@ def experiments(experiment: Experiment, targets: Sequence[str]) -> list[Experime
 
 
 def _aimed(experiment: Experiment, text: str) -> SearchConfig:
-    try:
-        amount = float(text.removesuffix("ms"))
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < float("inf"):
-        raise ValueError(
-            f"--targets {text}: expected ratios or milliseconds above 0, as in "
-            "0.45,0.6 or 0.25ms"
-        )
+    name, amount = parse_target(text)
     none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
-    name = "target_ms" if text.endswith("ms") else "target_ratio"
     return dataclasses.replace(experiment.search, **none | {name: amount})
 
 

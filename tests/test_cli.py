@@ -12,6 +12,7 @@ from nas_jax import (
     pipeline,
     problem,
     process,
+    run_command,
     search,
     shipped,
     space,
@@ -39,7 +40,7 @@ def empty_folder(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search, "run", fail)
-    monkeypatch.setattr(cli, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(run_command, "RUNS", tmp_path / "runs")
 
 
 @pytest.fixture

@@ -49,11 +49,12 @@ ROWS = {
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure"),
         *("report", "watch", "compilation", "limits", "problem", "derivation"),
         *("assessment", "retraining", "trials", "pipeline", "trade_off"),
-        *("export", "guidelines", "bench", "paper"),
+        *("export", "guidelines", "sweep", "bench", "paper"),
     ),
     "shell": (
         *("new_file", "overrides", "terminal", "bench_command", "table_command"),
         *("measure_command", "paper_command", "export_command", "search_command"),
+        *("sweep_command", "run_command"),
         *("guidelines_answers", "guidelines_command", "cli", "__main__"),
     ),
 }

@@ -347,7 +347,8 @@ def test_speed_up_is_read_off_the_curve_of_the_hand_designed_network():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("0.7,much", "--targets much: expected ratios or milliseconds above 0"),
+        ("", "--targets: expected ratios or milliseconds above 0"),
+        ("0.7,much", "--targets: expected ratios or milliseconds above 0"),
         ("0.7,0.70", "--targets: expected distinct targets, got ['0.7', '0.70']"),
         ("0.7,0.001", "is out of reach: networks of this space take "),
         ("0.001ms", "search.target_ms = 0.001 is out of reach: "),

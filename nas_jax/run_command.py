@@ -1,0 +1,109 @@
+"""The verbs that work on one run, network or data set and measure nothing new.
+
+`prepare`, `derive`, `train`, `evaluate`, `describe`, `import-torch`. Each raises the
+`ValueError` of the function it calls.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from nas_jax import overrides, process, shipped
+from nas_jax.config import Experiment
+
+RUNS = Path("runs")
+"""Where runs go that are not told where."""
+
+
+def experiment_of(name: str, rest: list[str], prog: str) -> Experiment:
+    """An experiment by name or file, with fields replaced."""
+    return overrides.apply(shipped.load_experiment(name), rest, f"{prog} {name}")
+
+
+def pixels_of(experiment: Experiment) -> int:
+    """Of the largest batch."""
+    search = experiment.search
+    images = max(search.batch, search.arch_batch, experiment.train.batch)
+    return images * experiment.space.input_size**2
+
+
+def prepare(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax.data import preparing
+
+    print(preparing.prepare(options.name, options.data_path, options.manual))
+    return 0
+
+
+def derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import derivation
+
+    folder = Path(options.run)
+    found, derived = derivation.derive_run(folder)
+    print(" ".join(block.op.name for block in found.blocks))
+    print(derivation.told(derived))
+    print(f"written: {folder / 'architecture.json'}")
+    return 0
+
+
+def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import architecture_json, problem, retraining, run_folder, terminal
+
+    source = Path(options.architecture)
+    if source.is_dir():
+        if options.experiment or options.out or rest:
+            raise ValueError(
+                f"{source} is a run folder and trains with its own configuration; "
+                "give architecture.json and an experiment to change it"
+            )
+        experiment, folder = run_folder.read_experiment(source), source
+        network = run_folder.read_architecture(source / "architecture.json")
+    elif options.experiment:
+        experiment = experiment_of(options.experiment, rest, "nas_jax train")
+        network = run_folder.read_architecture(source)
+        problem.check_network(experiment, network)
+        file = shipped.experiment_file(options.experiment)
+        folder = run_folder.create(experiment, options.out, RUNS, file)
+        text = architecture_json.to_json(network)
+        run_folder.write_text(folder / "architecture.json", text)
+    else:
+        raise ValueError(
+            f"train {source}: expected a run folder, or an architecture file and an "
+            "experiment"
+        )
+    process.prepare(cache=not options.no_cache, pixels=pixels_of(experiment))
+    watch = terminal.Terminal()
+    saved, accuracy = retraining.train_network(experiment, network, folder, watch)
+    print(f"test accuracy {accuracy:.1%}: {saved}")
+    return 0
+
+
+def evaluate(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    process.prepare(cache=not options.no_cache)
+    from nas_jax import assessment, terminal
+
+    results = assessment.evaluate_run(Path(options.run), terminal.Terminal())
+    print(json.dumps(results) if options.json else terminal.comparison_table(results))
+    return 0
+
+
+def describe(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import problem, terminal
+
+    size = problem.describe(options.name)
+    print(json.dumps(size) if options.json else terminal.description(size))
+    return 0
+
+
+def import_torch(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import counts, torch_import
+
+    model = torch_import.import_torch(
+        options.net_config, options.weights, options.out, options.input_size
+    )
+    size = counts.describe(model.architecture)
+    print(
+        f"{size['name']}: input {size['input_size']}, {size['classes']} classes, "
+        f"{size['macs']:,} MACs, {size['params']:,} params"
+    )
+    print(f"written: {options.out}")
+    return 0

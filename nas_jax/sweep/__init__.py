@@ -1,0 +1,1 @@
+"""Many searches, each a command of its own, and one table of what came out."""
