@@ -1,5 +1,7 @@
 """One space, several devices: what `bench specialisation` reports."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -54,7 +56,7 @@ def config(devices, **changes):
         "batch": 26,
         "warmup_epochs": 1,
         "joint_epochs": 2,
-        "target_ratio": 0.8,
+        "target_quantile": 0.5,
     }
     return SpecialisationConfig(devices, **settings | changes)
 
@@ -62,18 +64,34 @@ def config(devices, **changes):
 def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
     result = specialisation.run(config(devices), Watch())
     searched = space.mobile(SPACE)
+    names = [op.name for op in searched.candidates]
     for name, own in result["devices"].items():
-        assert own["ratios"][name] <= 0.8 + 1e-9
-        assert own["ratios"][name] == pytest.approx(0.8 * (1 - own["slack"]))
-        names = [op.name for op in searched.candidates]
+        assert own["ratios"][name] == pytest.approx(1 - own["slack"])
+        assert 0 <= own["slack"] < 1
         path = np.array([names.index(op) for op in own["operations"]])
         for other in devices:
             costs, fixed = tables.costs(tables.load(other), searched, other)
             ms = fixed + costs[range(4), path].sum()
-            hand = fixed + costs[range(4), [names.index("mb6_k3")] * 4].sum()
-            assert own["ratios"][other] == pytest.approx(ms / hand)
+            target = result["devices"][other]["target_ms"]
+            assert own["ratios"][other] == pytest.approx(ms / target)
     header, *rows = specialisation.table(result)
     assert len(rows) == 2 and all(len(row) == len(header) for row in rows)
+
+
+def test_target_is_kept_by_the_same_share_of_all_networks_everywhere(devices):
+    """All 5 * 5 * 5 * 4 networks, counted: two layers cannot be zero."""
+    settings = config(devices, target_quantile=0.3)
+    searched = space.mobile(SPACE)
+    for name in devices:
+        limit = specialisation._limit(settings, searched, name)
+        offered = [limit.costs[row, ok] for row, ok in enumerate(searched.mask)]
+        every = [limit.fixed + sum(cost) for cost in itertools.product(*offered)]
+        below, upto = (
+            np.mean(np.array(every) < limit.target - 1e-6),
+            np.mean(np.array(every) <= limit.target + 1e-6),
+        )
+        # many networks of the made-up tables cost the same
+        assert below - 0.02 <= 0.3 <= upto + 0.02
 
 
 def test_preferences_by_stage():
@@ -85,14 +103,14 @@ def test_preferences_by_stage():
     assert second == {"depth": 2, "kernels": {"3": 0.5, "7": 0.5}, "expansion": 4.5}
 
 
-def test_target_out_of_reach_is_refused_before_anything_is_drawn(devices):
-    with pytest.raises(ValueError, match=r"target_ratio 0\.1: expected .* ms or more"):
-        specialisation.run(config(devices, target_ratio=0.1), Watch())
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"batch": 0}, "batch"), ({"arch_lr": 0.0}, "arch_lr"), ({"seed": -1}, "seeds")],
+    [
+        ({"batch": 0}, "batch"),
+        ({"target_quantile": 1.0}, "target_quantile"),
+        ({"arch_lr": 0.0}, "arch_lr"),
+        ({"seed": -1}, "seeds"),
+    ],
 )
 def test_settings_refused(devices, changes, message):
     with pytest.raises(ValueError, match=message):
