@@ -68,15 +68,15 @@ def test_without_records_the_command_is_named(monkeypatch, tmp_path):
     assert records.memory()[2] == "not yet run: nas_jax bench engine"
 
 
-def test_a_recorded_curve_is_read(monkeypatch, tmp_path):
-    network = {"measured_ms": {"median": 0.25}, "test_accuracy": 0.975}
-    record = {"networks": {"searched_1": network}, "device": "D", "commit": "abc"}
-    document = json.dumps(record | {"command": "nas_jax search"})
-    (tmp_path / "trade-off-abc.json").write_text(document)
+def test_recorded_curves_are_averaged(monkeypatch, tmp_path):
+    for seed, (ms, accuracy) in enumerate(((0.25, 0.975), (0.35, 0.985))):
+        network = {"measured_ms": {"median": ms}, "test_accuracy": accuracy}
+        record = {"networks": {"searched_1": network}, "device": "D", "commit": "abc"}
+        (tmp_path / f"trade-off-abc-seed{seed}.json").write_text(json.dumps(record))
     monkeypatch.setattr(shipped, "folder", lambda name: tmp_path)
     rows, note = records.trade_off()
-    assert rows == [("searched_1", "0.2500", "97.5%")]
-    assert note == "here: digits, D, commit abc, nas_jax search"
+    assert rows == [("searched_1", "0.300", "98.00%")]
+    assert note.startswith("here: digits, D, ONNX Runtime, mean of 2 seeds, commit abc")
 
 
 # --- formats -------------------------------------------------------------------------

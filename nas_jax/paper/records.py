@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nas_jax import shipped
 
 Rows = list[tuple[str, ...]]
@@ -21,16 +23,26 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def trade_off() -> tuple[Rows, str]:
-    """Networks of a recorded curve with measured ms and accuracy, and where from."""
-    record = newest("trade-off-*.json")
-    command = "nas_jax search digits_cpu --targets 0.3,0.45,0.6,0.75,0.9"
-    if record is None:
+    """Networks of recorded curves with mean ms and accuracy, and where from."""
+    files = sorted(shipped.folder("records").glob("trade-off-*.json"))
+    command = (
+        "nas_jax search digits_cpu --targets 0.3,0.45,0.6,0.75,0.9 --search.trials 1 "
+        "--seed K"
+    )
+    if not files:
         return [], f"not yet run: {command}"
-    rows: Rows = [
-        (name, f"{found['measured_ms']['median']:.4f}", f"{found['test_accuracy']:.1%}")
-        for name, found in record["networks"].items()
-    ]
-    return rows, f"here: digits, {record['device']}, {_origin(record)}"
+    runs = [_read(file) for file in files]
+    rows: Rows = []
+    for name in runs[0]["networks"]:
+        found = [run["networks"][name] for run in runs]
+        ms = np.mean([one["measured_ms"]["median"] for one in found])
+        accuracy = np.mean([one["test_accuracy"] for one in found])
+        rows.append((name, f"{ms:.3f}", f"{accuracy:.2%}"))
+    commits = ", ".join(sorted({run["commit"] for run in runs}))
+    return rows, (
+        f"here: digits, {runs[0]['device']}, ONNX Runtime, mean of {len(runs)} seeds, "
+        f"commit {commits}, {command}"
+    )
 
 
 def memory() -> tuple[str, str, str]:
@@ -80,7 +92,3 @@ def cross_hardware() -> list[dict[str, Any]]:
     """The recorded measurements of `cross_hardware`, one per runtime."""
     files = sorted(shipped.folder("records").glob("cross-hardware-*.json"))
     return [_read(file) for file in files]
-
-
-def _origin(record: dict[str, Any]) -> str:
-    return f"commit {record['commit']}, {record['command']}"
