@@ -7,7 +7,6 @@ verbs that need it, so that help and a mistyped flag are answered at once.
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from nas_jax import (
     overrides,
     paper_command,
     process,
+    search_command,
     shipped,
     table_command,
 )
@@ -84,12 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--debug", action="store_true", help="show tracebacks")
         return one
 
-    one = verb("search", "measure, search, retrain, test, export, report", "experiment")
-    one.add_argument("--out", type=Path, help="run folder to make (default: runs/...)")
-    one.add_argument(
-        "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
-    )
-    guidelines_command.cut_flag(one)
+    search_command.flags(verb("search", "measure, search, retrain, test, report"))
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
@@ -138,9 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "--help"
             )
         return _VERBS[options.verb](options, rest, words)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("nas_jax: stopped", file=sys.stderr)
-        return 130
+        return getattr(stop, "exit_code", 130)
     except (ValueError, OSError) as error:
         if "--debug" in words:
             raise
@@ -152,29 +147,8 @@ def _experiment(name: str, rest: list[str], prog: str) -> Experiment:
     return overrides.apply(shipped.load_experiment(name), rest, f"{prog} {name}")
 
 
-def _pixels(experiment: Experiment) -> int:
-    """Of the largest batch."""
-    search = experiment.search
-    images = max(search.batch, search.arch_batch, experiment.train.batch)
-    return images * experiment.space.input_size**2
-
-
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    if options.targets is not None and (given := overrides.targets_among(rest)):
-        raise ValueError(
-            f"--targets, {given[0]}: expected only one of the two; name all targets in "
-            "--targets"
-        )
-    experiment = _experiment(options.experiment, rest, "nas_jax search")
-    experiment = guidelines_command.cut(options, experiment)
-    command = shlex.join(["nas_jax", *words])
-    process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
-    from nas_jax import search_command
-
-    source = shipped.experiment_file(options.experiment)
-    return search_command.run(
-        experiment, source, options.out, RUNS, options.targets, command
-    )
+    return search_command.run(options, rest, words, RUNS)
 
 
 def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
@@ -189,7 +163,15 @@ def _derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 
 def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture_json, pipeline, problem, run_folder, terminal
+    from nas_jax import (
+        architecture_json,
+        pipeline,
+        problem,
+        run_folder,
+        run_lock,
+        stopping,
+        terminal,
+    )
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -213,9 +195,12 @@ def _train(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
             f"train {source}: expected a run folder, or an architecture file and an "
             "experiment"
         )
-    process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
+    process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
     watch = terminal.Terminal()
-    saved, accuracy = pipeline.train_network(experiment, network, folder, watch)
+    with run_lock.held(folder), stopping.Stop().listening() as stop:
+        saved, accuracy = pipeline.train_network(
+            experiment, network, folder, watch, stop
+        )
     print(f"test accuracy {accuracy:.1%}: {saved}")
     return 0
 

@@ -15,7 +15,14 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "checks", "data_config", "search_config", "config"),
+    "words": (
+        "base",
+        "checks",
+        "data_config",
+        "search_config",
+        "config",
+        "config_changes",
+    ),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
         "architecture_json",
@@ -29,7 +36,7 @@ ROWS = {
     "networks": ("network", "supernet"),
     "processes": (
         *("baselines", "evolution", "knapsack", "derive", "train", "search_state"),
-        *("joined", "estimators", "steps", "prune", "search"),
+        *("divergence", "joined", "estimators", "steps", "prune", "search"),
     ),
     "edges": (
         *(
@@ -43,17 +50,21 @@ ROWS = {
             "table_risk",
             "data",
             "checkpoint",
+            "snapshots",
             "run_folder",
+            *("run_lock", "stopping"),
         ),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
         *("report", "watch", "compilation", "limits", "problem", "derivation"),
+        *("session", "search_stage", "retraining"),
         *("assessment", "pipeline", "trade_off", "guidelines", "bench"),
     ),
     "shell": (
         *("new_file", "overrides", "terminal", "bench_command", "table_command"),
-        *("measure_command", "paper_command", "search_command"),
-        *("guidelines_answers", "guidelines_command", "cli", "__main__"),
+        *("measure_command", "paper_command"),
+        *("guidelines_answers", "guidelines_command", "search_command"),
+        *("cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

@@ -131,6 +131,10 @@ def result(finished):
 def test_run_folder_has_every_file_and_no_partial_one(finished):
     assert {path.name for path in finished.iterdir()} == {
         "config.json",
+        "command.txt",
+        "lock",
+        "seconds.json",
+        "snapshots",
         "experiment.py",
         "metrics.jsonl",
         "checkpoints",
@@ -163,6 +167,7 @@ def test_result_has_the_agreed_keys(result):
         "commit",
         "seconds_per_phase",
         "command",
+        "resumed",
     }
     assert set(result["networks"]) == NETWORKS
     assert result["seed"] == 3
@@ -494,7 +499,7 @@ def test_flipped_bit_in_the_weights_is_found(copy):
             assert str(folder) in str(error)
             refused += 1
         else:  # the bit belonged to no array: the weights are what they were
-            assert checkpoint._digests(
+            assert checkpoint.digests(
                 {"params": damaged.params, "batch_stats": damaged.batch_stats}
             ) == json.loads((folder / "digests.json").read_text())
     assert refused > 0
