@@ -15,6 +15,7 @@ from nas_jax.bench.settings import (
     EnumeratedConfig,
     EnumerationConfig,
     InputConfig,
+    ResumeConfig,
     ScalingConfig,
     SpecialisationConfig,
 )
@@ -26,6 +27,7 @@ Config = (
     | EnumeratedConfig
     | SpecialisationConfig
     | InputConfig
+    | ResumeConfig
 )
 
 
@@ -50,6 +52,7 @@ BENCHES = {
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "guidelines": Bench("guidelines"),
+    "resume": Bench("resume", ResumeConfig()),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 

@@ -117,6 +117,7 @@ def retrain(
                 "collected": jax.tree.map(float, jax.device_get(reached.collected)),
                 "seconds": time.perf_counter() - start,
             }
+            run_folder.sync_metrics(folder)
             keeper.save(int(reached.state.step), reached.state, notes)
 
         weights = None if after else _kept_weights(experiment, network, folder)

@@ -77,7 +77,7 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
                 f"--resume, --{flag.replace('_', '-')}: expected only one of the two; "
                 "a run goes on in its folder, as it was begun"
             )
-    from nas_jax import derivation, report, run_folder, trade_off
+    from nas_jax import derivation, report, run_folder, search_stage, trade_off
 
     saved = run_folder.read_experiment(folder)
     if options.experiment is not None:
@@ -92,27 +92,21 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
             report.write(folder)
         print(f"{folder} is finished: {page}")
         return 0
-    if not has_snapshots(folder):
+    if not search_stage.has_snapshots(folder):
         raise ValueError(
             f"{origin}: expected checkpoints to go on from, found none; "
             f"{_begin_again(folder)}"
         )
     rates = [one for one in found if one.field in config_changes.RATES]
-    if rates and (folder / derivation.FINALISTS).is_file():
+    if rates and any(folder.glob(f"**/{derivation.FINALISTS}")):
         raise ValueError(
-            f"{origin}: expected no other {rates[0].field}, the search is finished; "
+            f"{origin}: expected no other {rates[0].field}, a search is finished; "
             "leave it out"
         )
     process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
     targets = trade_off.targets_of(folder)
     changed = {one.field: {"from": one.saved, "to": one.given} for one in found}
     return _work(experiment, targets, folder, command, changed)
-
-
-def has_snapshots(folder: Path) -> bool:
-    """Whether a search of a run can go on from one."""
-    found = folder.glob("**/snapshots/search/*")
-    return any(path.name.isdecimal() for path in found)
 
 
 def _begin_again(folder: Path) -> str:
@@ -134,7 +128,15 @@ def _work(
     changed: dict[str, Any] | None = None,
 ) -> int:
     """Runs what a folder lacks; `changed` are fields of a run that goes on."""
-    from nas_jax import pipeline, run_folder, run_lock, stopping, terminal, trade_off
+    from nas_jax import (
+        pipeline,
+        run_folder,
+        run_lock,
+        search_stage,
+        stopping,
+        terminal,
+        trade_off,
+    )
 
     watch = terminal.Terminal()
     go_on = f"{_PROG} --resume {shlex.quote(str(folder))}"
@@ -151,7 +153,11 @@ def _work(
             else:
                 result = pipeline.run(experiment, folder, command, watch, stop)
     except KeyboardInterrupt as stopped:
-        again = f"go on: {go_on}" if has_snapshots(folder) else _begin_again(folder)
+        again = (
+            f"go on: {go_on}"
+            if search_stage.has_snapshots(folder)
+            else _begin_again(folder)
+        )
         print(
             f"nas_jax: stopped; what is finished lies in {folder}; {again}",
             file=sys.stderr,
@@ -159,7 +165,7 @@ def _work(
         return getattr(stopped, "exit_code", 130)
     except (ValueError, OSError) as error:
         again = f"; go on from its last checkpoint: {go_on}"
-        where = f"{folder}{again if has_snapshots(folder) else ''}"
+        where = f"{folder}{again if search_stage.has_snapshots(folder) else ''}"
         raise ValueError(f"{error} (run folder: {where})") from error
     _print(experiment, targets, folder, result)
     return 0

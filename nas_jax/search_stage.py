@@ -37,6 +37,12 @@ def snapshots_in(folder: Path) -> Path:
     return folder / "snapshots" / "search"
 
 
+def has_snapshots(folder: Path) -> bool:
+    """Whether a search of a run, or of one of its targets, can go on from one."""
+    found = folder.glob("**/snapshots/search/*")
+    return any(path.name.isdecimal() for path in found)
+
+
 def run(
     experiment: Experiment,
     given: Problem,
@@ -105,6 +111,7 @@ def run(
                 "accuracy": accuracy,
                 "seconds": time.perf_counter() - start,
             }
+            run_folder.sync_metrics(folder)
             keeper.save(int(reached.state.step), reached.state, notes, accuracy)
 
         def keep(reached: search.Reached) -> None:

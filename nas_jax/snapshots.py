@@ -141,6 +141,10 @@ class Snapshots:
             tell("no whole checkpoint is left: it begins anew")
         return None
 
+    def digests(self, step: int) -> dict[str, str]:
+        """Those of the arrays of a snapshot, by name, as they were saved."""
+        return dict(self._record(step)["digests"])
+
     def _read(self, step: int, like: Callable[[Notes], PyTree]) -> Snapshot:
         record = self._record(step)
         notes, found = record["notes"], record["digests"]
