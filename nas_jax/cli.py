@@ -55,7 +55,7 @@ class _Help(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="nas_jax",
         description="Hardware-aware neural architecture search: ProxylessNAS in JAX.",
@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--debug", action="store_true", help="show tracebacks")
         return one
 
-    search_command.flags(verb("search", "measure, search, retrain, test, report"))
+    one = verb("search", "measure, search, retrain, test, export, report")
+    search_command.flags(one, words)
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options, rest = _parser().parse_known_args(words)
+        options, rest = _parser(words).parse_known_args(words)
         if rest and options.verb not in _SET_FIELDS:
             raise ValueError(
                 f"unknown arguments: {' '.join(rest)}; see nas_jax {options.verb} "

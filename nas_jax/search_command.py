@@ -16,13 +16,23 @@ _COMMAND = "command.txt"
 """File of a run with what the user typed to begin it."""
 
 
-def flags(parser: argparse.ArgumentParser) -> None:
-    """What the verb is told besides the fields of the experiment."""
+def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """What the verb is told besides the fields of the experiment.
+
+    With --resume an experiment need not be named: `run` looks for it, since argparse
+    would take the value of a field for it.
+    """
     add = parser.add_argument
-    add("experiment", metavar="EXPERIMENT", nargs="?", help="not needed with --resume")
+    if not any(word.split("=")[0] == "--resume" for word in words):
+        add("experiment", metavar="EXPERIMENT")
     add("--out", type=Path, help="run folder to make (default: runs/...)")
     add("--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms")
-    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    add(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a stopped run, instead of EXPERIMENT",
+    )
     guidelines_command.cut_flag(parser)
 
 
@@ -36,13 +46,9 @@ def run(
     Raises:
       ValueError: for what does not fit; most of it before a folder is made or changed.
     """
-    if options.experiment is None and rest and not rest[0].startswith("-"):
-        options.experiment = rest.pop(0)  # it stood behind a flag
     command = shlex.join(["nas_jax", *words])
     if options.resume is not None:
         return _resume(options, rest, command)
-    if options.experiment is None:
-        raise ValueError(f"expected EXPERIMENT, got none; see {_PROG} --help")
     if options.targets is not None and (given := overrides.targets_among(rest)):
         raise ValueError(
             f"--targets, {given[0]}: expected only one of the two; name all targets in "
@@ -80,8 +86,8 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
     from nas_jax import derivation, report, run_folder, search_stage, trade_off
 
     saved = run_folder.read_experiment(folder)
-    if options.experiment is not None:
-        experiment = _experiment(options.experiment, rest)
+    if rest and not rest[0].startswith("-"):
+        experiment = _experiment(rest[0], rest[1:])
     else:
         experiment = overrides.apply(saved, rest, f"{_PROG} --resume {folder}")
     origin = f"--resume {folder}"

@@ -104,7 +104,7 @@ def test_run_stopped_twice_ends_as_one_left_alone(copy, alone, stopped_at, capsy
     """First in the search, after its first epoch, then within the second training."""
     whole = resume.digests(alone)
     assert {"search state", "metrics", "weights of searched"} <= set(whole)
-    assert snapshots.steps(search_stage.snapshots_in(copy)) == [2]
+    assert snapshots.steps(search_stage.snapshots_in(copy))[-1] == 2
     stopped_at(5)  # two epochs of the search, two of a training, one of the next
     assert cli.main(["search", "--resume", str(copy)]) == 143
     err = capsys.readouterr().err
