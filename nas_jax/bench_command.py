@@ -19,6 +19,7 @@ from nas_jax.bench.settings import (
     EngineConfig,
     ExportConfig,
     InputConfig,
+    ResumeConfig,
     ScalingConfig,
 )
 
@@ -30,6 +31,7 @@ Config = (
     | SpecialisationConfig
     | InputConfig
     | ExportConfig
+    | ResumeConfig
 )
 
 
@@ -55,6 +57,7 @@ BENCHES = {
     "export": Bench("export", ExportConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "guidelines": Bench("guidelines"),
+    "resume": Bench("resume", ResumeConfig()),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 

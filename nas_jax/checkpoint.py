@@ -42,7 +42,8 @@ class Model:
         return train.predict(self.architecture, self.params, self.batch_stats, images)
 
 
-def _digests(tree: PyTree) -> dict[str, str]:
+def digests(tree: PyTree) -> dict[str, str]:
+    """SHA-256 of the bytes of every array, by its place in the tree."""
     return {
         jax.tree_util.keystr(path): hashlib.sha256(
             np.asarray(leaf).tobytes()
@@ -65,7 +66,7 @@ def save_model(folder: Path, model: Model) -> None:
     weights = {"params": model.params, "batch_stats": model.batch_stats}
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(partial / "weights", weights)
-    (partial / "digests.json").write_text(json.dumps(_digests(weights), indent=1))
+    (partial / "digests.json").write_text(json.dumps(digests(weights), indent=1))
     text = architecture_json.to_json(model.architecture)
     (partial / "architecture.json").write_text(text)
     partial.rename(folder)
@@ -96,7 +97,7 @@ def load_model(folder: str | Path) -> Model:
     params, batch_stats = network.shapes(found)
     target = {"params": params, "batch_stats": batch_stats}
     try:
-        digests = json.loads((folder / "digests.json").read_text())
+        written = json.loads((folder / "digests.json").read_text())
         with ocp.StandardCheckpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user
@@ -106,7 +107,7 @@ def load_model(folder: str | Path) -> Model:
             "the files, or train the network again"
         ) from error
     damaged = [
-        name for name, value in _digests(weights).items() if digests.get(name) != value
+        name for name, value in digests(weights).items() if written.get(name) != value
     ]
     if damaged:
         raise ValueError(

@@ -6,7 +6,6 @@ verbs that need it, so that help and a mistyped flag are answered at once.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +17,9 @@ from nas_jax import (
     guidelines_command,
     measure_command,
     new_file,
-    overrides,
     paper_command,
-    process,
     run_command,
-    shipped,
+    search_command,
     sweep_command,
     table_command,
 )
@@ -55,7 +52,7 @@ class _Help(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="nas_jax",
         description="Hardware-aware neural architecture search: ProxylessNAS in JAX.",
@@ -84,12 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--debug", action="store_true", help="show tracebacks")
         return one
 
-    one = verb("search", "measure, search, retrain, test, export, report", "experiment")
-    one.add_argument("--out", type=Path, help="run folder to make (default: runs/...)")
-    one.add_argument(
-        "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
-    )
-    guidelines_command.cut_flag(one)
+    one = verb("search", "measure, search, retrain, test, export, report")
+    search_command.flags(one, words)
     sweep_command.flags(verb("sweep", "many searches: seeds, targets, experiments"))
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
@@ -137,16 +130,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options, rest = _parser().parse_known_args(words)
+        options, rest = _parser(words).parse_known_args(words)
         if rest and options.verb not in _SET_FIELDS:
             raise ValueError(
                 f"unknown arguments: {' '.join(rest)}; see nas_jax {options.verb} "
                 "--help"
             )
         return _VERBS[options.verb](options, rest, words)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("nas_jax: stopped", file=sys.stderr)
-        return 130
+        return getattr(stop, "exit_code", 130)
     except (ValueError, OSError) as error:
         if "--debug" in words:
             raise
@@ -155,23 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    if options.targets is not None and (given := overrides.targets_among(rest)):
-        raise ValueError(
-            f"--targets, {given[0]}: expected only one of the two; name all targets in "
-            "--targets"
-        )
-    experiment = run_command.experiment_of(options.experiment, rest, "nas_jax search")
-    experiment = guidelines_command.cut(options, experiment)
-    command = shlex.join(["nas_jax", *words])
-    process.prepare(
-        cache=not options.no_cache, pixels=run_command.pixels_of(experiment)
-    )
-    from nas_jax import search_command
-
-    source = shipped.experiment_file(options.experiment)
-    return search_command.run(
-        experiment, source, options.out, run_command.RUNS, options.targets, command
-    )
+    return search_command.run(options, rest, words, run_command.RUNS)
 
 
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:

@@ -206,6 +206,11 @@ class Experiment:
     train: TrainConfig = field(default_factory=TrainConfig)
     random_networks: int = 1
     """Networks drawn at random at the searched one's latency, trained beside it."""
+    checkpoint_every_s: float = 60.0
+    """Seconds between two checkpoints of a search or training; they change no result.
+    """
+    checkpoints_kept: int = 2
+    """How many of the newest are kept, and the best of a search beside them."""
 
     def __post_init__(self) -> None:
         _require(
@@ -215,6 +220,9 @@ class Experiment:
             self.name,
         )
         _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        for name in ("checkpoint_every_s", "checkpoints_kept"):
+            value = getattr(self, name)
+            _require(value > 0, name, "above 0", value)
         _require(
             self.random_networks >= 0,
             "random_networks",
@@ -246,3 +254,9 @@ class Experiment:
             f"at most data.train_weights + data.train_alphas = {train_images}",
             self.train.batch,
         )
+
+    @property
+    def pixels(self) -> int:
+        """Of the largest batch."""
+        images = max(self.search.batch, self.search.arch_batch, self.train.batch)
+        return images * self.space.input_size**2

@@ -23,6 +23,21 @@ def is_arch_step(config: SearchConfig, steps_per_epoch: int, step: int) -> bool:
     return is_started and (place + 1) % config.arch_every == 0
 
 
+def arch_steps_before(config: SearchConfig, steps_per_epoch: int, step: int) -> int:
+    """Architecture steps that came before weight step number `step`, from 0.
+
+    >>> config = SearchConfig(warmup_epochs=1, arch_start_epoch=0, arch_every=2)
+    >>> [arch_steps_before(config, 5, step) for step in (5, 6, 7, 10, 11, 12)]
+    [0, 0, 1, 2, 2, 3]
+    """
+    epochs, place = divmod(step, steps_per_epoch)
+    started = epochs - (config.warmup_epochs + config.arch_start_epoch)
+    if started < 0:
+        return 0
+    every = config.arch_every
+    return started * (steps_per_epoch // every) + place // every
+
+
 def require_arch_steps(config: SearchConfig, steps_per_epoch: int) -> None:
     """Refuses a schedule in which no architecture step ever comes."""
     if config.arch_every > steps_per_epoch:

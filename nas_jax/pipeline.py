@@ -8,14 +8,9 @@ line draws and a notebook may replace.
 """
 
 import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-
-import jax
-import numpy as np
+from typing import Any
 
 from nas_jax import (
     assessment,
@@ -27,24 +22,27 @@ from nas_jax import (
     provenance,
     report,
     retraining,
-    rng,
     run_folder,
     search,
+    search_stage,
     shipped,
+    supernet,
     table_risk,
     tables,
+    train,
     trials,
 )
-from nas_jax.base import Probs
-from nas_jax.compilation import Compiler
+from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment, LatencyConfig
 from nas_jax.derivation import SEARCHED
 from nas_jax.derive import Limit
 from nas_jax.measure import onnx_runtime, operations
 from nas_jax.measure.journal import Journal
 from nas_jax.problem import Problem
-from nas_jax.search_config import EXPECTED, TARGETS
+from nas_jax.search_config import TARGETS
+from nas_jax.session import Session
 from nas_jax.space import SearchSpace
+from nas_jax.stopping import Stop
 from nas_jax.watch import Watch
 
 
@@ -64,63 +62,43 @@ def measure(
     )
 
 
-@contextmanager
-def timed(seconds: dict[str, float], phase: str, compiler: Compiler) -> Iterator[None]:
-    """Time spent on a phase; what was compiled ahead in it is added to `compile`."""
-    start, before = time.perf_counter(), compiler.seconds
-    yield
-    compiling = compiler.seconds - before
-    seconds[phase] = round(time.perf_counter() - start - compiling, 2)
-    seconds["compile"] = round(seconds["compile"] + compiling, 2)
-
-
-def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dict:
+def run(
+    experiment: Experiment,
+    folder: Path,
+    command: str,
+    watch: Watch,
+    stop: Stop | None = None,
+) -> dict:
     """Runs everything into a folder made by `run_folder.create`; returns the result.
+
+    What the folder holds already, of a process that was stopped, is not done again; the
+    result is the same, but for what is timed.
 
     Raises:
       ValueError: if data, table or target do not fit; the folder then holds what was
         finished, a measured table among it.
+      Stopped: when `stop` asks for it; what runs is saved first.
     """
-    seconds, compiler = {"compile": 0.0}, Compiler(watch)
+    session = Session(folder, watch, stop)
     given = problem.load(experiment)
     for note in given.notes:
         watch.line(note)
-    with timed(seconds, "measure", compiler):
-        watch.phase("latency table")
-        table = measure(given.space, experiment.latency, watch)
-        watch.line(tables.validation_line(table.validation))
-        tables.save(table, folder / "latency_table.json")
-        origin, z = origin_of(experiment), experiment.latency.z
-        model = problem.cost_model(table, given.space, origin, z)
+    table = stored_table(experiment, given.space, folder, session)
+    origin, z = origin_of(experiment), experiment.latency.z
+    model = problem.cost_model(table, given.space, origin, z)
     kept_to = aims(experiment, given.space, table, folder, watch)
     cost, target = experiment.search.cost, kept_to[0].target
-    with timed(seconds, "search", compiler):
+    with session.timed("search"):
         watch.phase(f"search, target {limits.amount(cost, target)}")
-        last = run_search(experiment, given, kept_to, folder, watch, compiler)
-        derivation.compare(folder, last.accuracy(given.splits["valid"]))
-    if experiment.search.trials > 1:
-        with timed(seconds, "trials", compiler):
-            trials.run(experiment, given, folder, watch, compiler)
-    found, derived = derivation.derive_run(folder)
-    watch.line(derivation.told(derived))
-    if experiment.train.start == "supernet":
-        going_on = retraining.kept(experiment, given, last, found)
-        checkpoint.save_model(folder / retraining.KEPT, going_on)
+        found, derived = searched(experiment, given, kept_to, folder, session)
     networks = baselines.comparison(
         given.space, model, found, experiment.random_networks, experiment.seed
     )
-    with timed(seconds, "retrain", compiler):
-        models = {}
-        for name, network in networks.items():
-            if name == SEARCHED and derived["trials"]:
-                models[name] = trials.kept(folder, derived["trial"], name)
-            else:
-                watch.phase(f"retraining: {name}")
-                models[name] = retraining.retrain(
-                    experiment, given, network, folder, watch, compiler
-                )
-            checkpoint.save_model(folder / "checkpoints" / name, models[name])
-    with timed(seconds, "evaluate", compiler):
+    if derived["trials"]:
+        trials.keep(folder, derived["trial"], folder, SEARCHED)
+    with session.timed("retrain"):
+        models = retraining.retrain_all(experiment, given, networks, folder, session)
+    with session.timed("evaluate"):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
     if cost == "latency":
@@ -131,14 +109,69 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
         "networks": results,
         TARGETS[cost]: target,
         "derivation": derived,
-        "seed": experiment.seed,
-        **provenance.record(),
-        "seconds_per_phase": seconds,
-        "command": command,
+        **closing(experiment, folder, session, command),
     }
     run_folder.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     report.write(folder)
     return result
+
+
+def closing(
+    experiment: Experiment, folder: Path, session: Session, command: str
+) -> dict[str, Any]:
+    """What `result.json` says of the run itself."""
+    return {
+        "seed": experiment.seed,
+        **provenance.record(),
+        "seconds_per_phase": session.seconds(),
+        "command": command,
+        "resumed": run_folder.resumptions(folder),
+    }
+
+
+def stored_table(
+    experiment: Experiment, searched: SearchSpace, folder: Path, session: Session
+) -> tables.LatencyTable:
+    """The table of the folder; measured, or read where it is stored, if it has none."""
+    path = folder / "latency_table.json"
+    with session.timed("measure"):
+        session.watch.phase("latency table")
+        if path.is_file():
+            return tables.load(path)
+        table = measure(searched, experiment.latency, session.watch)
+        session.watch.line(tables.validation_line(table.validation))
+        tables.save(table, path)
+    return table
+
+
+def searched(
+    experiment: Experiment,
+    given: Problem,
+    kept_to: Sequence[Limit],
+    folder: Path,
+    session: Session,
+    after: search.Reached | None = None,
+) -> tuple[Architecture, dict[str, Any]]:
+    """The network that the search of a folder finds, and what its derivation cost.
+
+    Searches and compares the finalists unless the folder has them compared; what trials
+    remain are made.
+    """
+    keeps = experiment.train.start == "supernet"
+    is_compared = (folder / derivation.FINALISTS).is_file()
+    is_kept = not keeps or (folder / retraining.KEPT).exists()
+    if not (is_compared and is_kept):
+        last = search_stage.run(experiment, given, kept_to, folder, session, after)
+        if not is_compared:
+            derivation.compare(folder, last.accuracy(given.splits["valid"]))
+    if experiment.search.trials > 1:
+        trials.run(experiment, given, folder, session)
+    found, derived = derivation.derive_run(folder)
+    session.watch.line(derivation.told(derived))
+    if not is_kept:
+        model = kept(experiment, given, last, found)
+        checkpoint.save_model(folder / retraining.KEPT, model)
+    return found, derived
 
 
 def origin_of(experiment: Experiment) -> str:
@@ -169,58 +202,37 @@ def aims(
     return found
 
 
-def run_search(
+def kept(
+    experiment: Experiment, given: Problem, last: search.Reached, found: Architecture
+) -> checkpoint.Model:
+    """The derived network with the supernet's weights, statistics estimated anew."""
+    params, _ = supernet.extract(
+        last.space, last.state.params, last.state.batch_stats, found
+    )
+    data = retraining.train_images(given).evaluated()
+    batch_stats = train.reestimate(found, params, data, experiment.train.batch)
+    return checkpoint.Model(found, params, batch_stats)
+
+
+def train_network(
     experiment: Experiment,
-    given: Problem,
-    kept_to: Sequence[Limit],
+    network: Architecture,
     folder: Path,
     watch: Watch,
-    compiler: Compiler,
-    after: search.Epoch | None = None,
-    epochs: int | None = None,
-) -> search.Epoch:
-    """Runs the search, one metrics line per epoch; returns the last.
+    stop: Stop | None = None,
+) -> tuple[Path, float]:
+    """Trains and saves one network; returns its folder and its test accuracy.
 
-    It may go on `after` the warm-up of another search, and end early, after `epochs`.
+    From its snapshot on, if the folder has one.
     """
-    config, start = experiment.search, time.perf_counter()
-    cost, target = limits.stacked(kept_to)
-    running = search.run(
-        rng.stream(jax.random.key(experiment.seed), "search"),
-        given.space,
-        config,
-        cost,
-        target,
-        given.splits["train_weights"],
-        given.splits["train_alphas"],
-        given.splits["valid"],
-        given.augment,
-        compiler,
-        after,
-    )
-    wanted = limits.amount(config.cost, kept_to[0].target)
-    total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
-    total -= 0 if after is None else after.epoch + 1
-    for one in watch.steps(islice(running, total), total=total, desc="search"):
-        line = {
-            "step": int(one.state.step),
-            "phase": one.phase,
-            "epoch": one.epoch,
-            "seconds": round(time.perf_counter() - start, 3),
-            **one.metrics,
-            "search/probs": _written(one.probs),
-        }
-        run_folder.append_metrics(folder, line)
-        expected = one.metrics[f"search/{EXPECTED[config.cost]}"]
-        watch.note(
-            phase=one.phase,
-            accuracy=f"{one.metrics['search/valid_accuracy']:.1%}",
-            cost=f"{limits.amount(config.cost, expected)} of {wanted}",
-            entropy=f"{one.metrics['search/entropy']:.2f}",
+    given = problem.load(experiment)
+    saved = folder / "checkpoints" / network.name
+    if saved.exists():
+        raise ValueError(
+            f"{saved} exists: this network is trained already; 'nas_jax evaluate "
+            f"{folder}' tests it"
         )
-    return one
-
-
-def _written(probs: Probs) -> list[list[float]]:
-    """Seven digits that matter: a rare candidate stays one, not an impossible one."""
-    return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]
+    watch.phase(f"training: {network.name}")
+    session = Session(folder, watch, stop)
+    model = retraining.retrain(experiment, given, network, folder, session)
+    return saved, assessment.test_accuracy(model, given.splits["test"])

@@ -8,10 +8,11 @@ fewer alphas.
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import supernet
-from nas_jax.base import PyTree
+from nas_jax import gates, supernet
+from nas_jax.base import Alphas, PyTree
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 from nas_jax.steps import in_params_trees
@@ -59,6 +60,12 @@ def restrict(space: SearchSpace, keep: np.ndarray) -> SearchSpace:
         for row, layer in enumerate(space.layers)
     ]
     return dataclasses.replace(space, layers=tuple(layers))
+
+
+def pruned(space: SearchSpace, alphas: Alphas, below: float) -> SearchSpace:
+    """The space of the candidates that survive with these alphas."""
+    probs = np.asarray(gates.probabilities(alphas, jnp.asarray(space.mask)))
+    return restrict(space, surviving(space, probs, below))
 
 
 def shrink(space: SearchSpace, smaller: SearchSpace, state: SearchState) -> SearchState:

@@ -20,13 +20,6 @@ def experiment_of(name: str, rest: list[str], prog: str) -> Experiment:
     return overrides.apply(shipped.load_experiment(name), rest, f"{prog} {name}")
 
 
-def pixels_of(experiment: Experiment) -> int:
-    """Of the largest batch."""
-    search = experiment.search
-    images = max(search.batch, search.arch_batch, experiment.train.batch)
-    return images * experiment.space.input_size**2
-
-
 def prepare(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     from nas_jax.data import preparing
 
@@ -46,7 +39,15 @@ def derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
 
 
 def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import architecture_json, problem, retraining, run_folder, terminal
+    from nas_jax import (
+        architecture_json,
+        pipeline,
+        problem,
+        run_folder,
+        run_lock,
+        stopping,
+        terminal,
+    )
 
     source = Path(options.architecture)
     if source.is_dir():
@@ -70,9 +71,12 @@ def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
             f"train {source}: expected a run folder, or an architecture file and an "
             "experiment"
         )
-    process.prepare(cache=not options.no_cache, pixels=pixels_of(experiment))
+    process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
     watch = terminal.Terminal()
-    saved, accuracy = retraining.train_network(experiment, network, folder, watch)
+    with run_lock.held(folder), stopping.Stop().listening() as stop:
+        saved, accuracy = pipeline.train_network(
+            experiment, network, folder, watch, stop
+        )
     print(f"test accuracy {accuracy:.1%}: {saved}")
     return 0
 

@@ -1,15 +1,16 @@
 """A run is a folder, and anything printed can be rebuilt from it.
 
 config.json · experiment.py · metrics.jsonl · latency_table.json · architecture.json ·
-checkpoints/ · export/ · result.json · report.html. Files are written in one step (a
-reader never sees half a file) and metrics line by line, so a run stopped at any moment
-is a valid folder.
+checkpoints/ · snapshots/ · export/ · result.json · report.html, and of runs that were
+stopped resumed.jsonl. Files are written in one step (a reader never sees half a file)
+and metrics line by line, so a run stopped at any moment is a valid folder.
 """
 
 import dataclasses
 import json
 import os
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,16 @@ def create(
         folder = out
     else:
         folder = _next_free(root, f"{experiment.name}-seed{experiment.seed}")
-    config = dataclasses.asdict(experiment)
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    write_experiment(folder, experiment)
     if source is not None:
         write_text(folder / "experiment.py", source.read_text(encoding="utf-8"))
     return folder
+
+
+def write_experiment(folder: Path, experiment: Experiment) -> None:
+    """Writes `config.json`."""
+    config = dataclasses.asdict(experiment)
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
 
 def _next_free(root: Path, name: str) -> Path:
@@ -83,6 +89,26 @@ def append_metrics(folder: Path, line: dict[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
+def sync_metrics(folder: Path) -> None:
+    """Returns when the disk has the lines that were added, if there are any."""
+    path = folder / "metrics.jsonl"
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def cut_metrics(folder: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+    """Removes lines of `metrics.jsonl`, and one that a stop cut off."""
+    path = folder / "metrics.jsonl"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    whole = text.splitlines(keepends=True)
+    if whole and not whole[-1].endswith("\n"):
+        whole.pop()
+    left = "".join(line for line in whole if is_kept(json.loads(line)))
+    if left != text:
+        write_text(path, left)
+
+
 def last_probabilities(folder: Path) -> list[list[float]]:
     """The newest path probabilities `[L K]` that a search wrote.
 
@@ -101,6 +127,19 @@ def last_probabilities(folder: Path) -> list[list[float]]:
         f"{folder}: expected search/probs in metrics.jsonl, found none; the search has "
         "not finished an epoch yet"
     )
+
+
+def record_resumption(folder: Path, line: dict[str, Any]) -> None:
+    """Adds to `resumed.jsonl` that another process goes on with the run, and how."""
+    with (folder / "resumed.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def resumptions(folder: Path) -> list[dict[str, Any]]:
+    """What `record_resumption` wrote, oldest first."""
+    path = folder / "resumed.jsonl"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def read_architecture(path: Path) -> Architecture:
@@ -123,12 +162,19 @@ def read_experiment(folder: Path) -> Experiment:
             "'nas_jax search'"
         )
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        experiment = _from_json(Experiment, document)
+        experiment = from_document(json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a configuration ({error})") from error
     _load_operations(folder, experiment.space)
     return experiment
+
+
+def from_document(document: dict[str, Any]) -> Experiment:
+    """An experiment from what `dataclasses.asdict` and JSON made of it.
+
+    Raises `TypeError`, `AttributeError` or `ValueError` if it is not one.
+    """
+    return _from_json(Experiment, document)
 
 
 def read_space(folder: Path, document: dict[str, Any]) -> SpaceConfig | TreeConfig:

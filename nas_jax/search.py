@@ -1,17 +1,18 @@
 """The search: weights and architecture parameters trained in turn.
 
-`run` is a generator over epochs: it yields, its consumer logs, times and saves.
-ProxylessNAS, section 3; schedule as in the reference code.
+`run` is a generator over epochs: it yields, its consumer logs, times and saves. It goes
+on from where a search stands between any two weight steps (`Reached`), bit for bit as
+if it had not been stopped. ProxylessNAS, section 3; schedule as in the reference code.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import calls, gates, latency, objective, optim, prune
+from nas_jax import calls, divergence, gates, latency, objective, optim, prune
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
 from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
@@ -37,32 +38,58 @@ class Steps(NamedTuple):
     validate: Callable[[SearchState, Path, Batch], Scalar]
 
 
-class Epoch(NamedTuple):
-    """What `run` yields after every epoch; `space` is what pruning left of it."""
+class Reached(NamedTuple):
+    """Where a search stands between two weight steps, for `run` to go on from.
+
+    `space` is what pruning left of it; `collected` are the metrics of the steps since
+    the epoch began. Without `steps`, as when it comes from a file, they are compiled.
+    """
 
     space: SearchSpace
-    phase: str
-    epoch: int
     state: SearchState
-    probs: Probs
-    metrics: Metrics
-    steps: Steps
+    collected: Sequence[Metrics] = ()
+    steps: Steps | None = None
 
     def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
         """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
 
         With batch statistics, as the search looks at its progress.
         """
+        validate = self.steps.validate if self.steps else make_validate(self.space)
 
         def of_path(path: np.ndarray) -> float:
-            return _accuracy(self.steps, self.state, jnp.asarray(path), valid)
+            return _accuracy(validate, self.state, jnp.asarray(path), valid)
 
         return of_path
 
 
-def _accuracy(steps: Steps, state: SearchState, path: Path, valid: Split) -> float:
+class Epoch(NamedTuple):
+    """What `run` yields after every epoch."""
+
+    phase: str
+    epoch: int
+    probs: Probs
+    metrics: Metrics
+    reached: Reached
+
+    @property
+    def space(self) -> SearchSpace:
+        return self.reached.space
+
+    @property
+    def state(self) -> SearchState:
+        return self.reached.state
+
+
+def keep_nothing(reached: Reached) -> None:
+    """What `run` calls between two steps if nobody saves."""
+
+
+def _accuracy(
+    validate: Callable[..., Scalar], state: SearchState, path: Path, valid: Split
+) -> float:
     """Mean over batches of `WATCHED`."""
-    found = [steps.validate(state, path, one) for one in pieces(valid, WATCHED)]
+    found = [validate(state, path, one) for one in pieces(valid, WATCHED)]
     return float(np.mean(found))
 
 
@@ -77,7 +104,8 @@ def run(
     valid: Split,
     augment: Augment,
     compile: Compile = calls.on_first_call,
-    after: Epoch | None = None,
+    after: Reached | None = None,
+    keep: Callable[[Reached], None] = keep_nothing,
 ) -> Iterator[Epoch]:
     """Runs a search, yielding after every epoch.
 
@@ -91,8 +119,9 @@ def run(
     `prune_every_epochs` of the joint phase, and smaller steps are compiled.
 
     Raises:
-      ValueError: after the epoch in which loss or alphas are no longer finite; or at
-        once, if `prune_below` is not below the probability of chance.
+      ValueError: after the epoch in which loss or alphas are no longer finite, with the
+        first such step and its path; or at once, if `prune_below` is not below the
+        probability of chance.
 
     Args:
       key: the key of the search; everything random derives from it.
@@ -104,8 +133,10 @@ def run(
     valid: Split,
       augment: applied inside the weight step.
       compile: makes the steps ready, before the first and after a pruning.
-      after: an epoch of the warm-up of such a search to go on from, with its compiled
-        steps. The warm-up knows neither costs nor target, so both may be others.
+      after: where this search stood, to go on from; its state is left alone. The
+        warm-up knows neither costs nor target, so until its end both may be others.
+      keep: called between two steps within an epoch. The state is alive until it
+        returns: what is to stay is copied.
     """
     if config.objective == "mul_log":
         least = latency.reachable(model, space.mask)[0]
@@ -115,7 +146,6 @@ def run(
     weights_tx = optim.search_weights(config, per_epoch)
     alphas_tx = optim.search_alphas(config)
     prune.require_below_chance(space, config.prune_below)
-    mask = jnp.asarray(space.mask)
     goal = jnp.asarray(target, jnp.float32)
     ascent = optim.multipliers(config, per_epoch)
 
@@ -152,16 +182,22 @@ def run(
         )
 
     if after is None:
-        state = init(key, space, config, weights_tx, alphas_tx)
-        first, steps = 0, compiled(space, state)
-    else:  # a copy: the steps donate their state
-        state = jax.tree.map(jnp.copy, after.state)
-        first, steps = after.epoch + 1, after.steps
-    arch_steps = 0
-    for epoch in range(first, config.warmup_epochs + config.joint_epochs):
+        after = Reached(space, init(key, space, config, weights_tx, alphas_tx))
+    space, state, steps = after.space, after.state, after.steps
+    state = jax.tree.map(jnp.copy, state)  # the steps donate their state
+    collected, begun = list(after.collected), int(state.step)
+    arch_steps = optim.arch_steps_before(config, per_epoch, begun)
+    for epoch in range(begun // per_epoch, config.warmup_epochs + config.joint_epochs):
         joint_epoch = epoch - config.warmup_epochs
-        collected: list[Metrics] = []
-        for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+        first, end = max(begun, epoch * per_epoch), (epoch + 1) * per_epoch
+        if first == epoch * per_epoch and _prunes(config, joint_epoch - 1):
+            smaller = prune.pruned(space, state.alphas, config.prune_below)
+            if smaller != space:
+                state = prune.shrink(space, smaller, state)
+                space, steps = smaller, None
+        if steps is None:
+            steps = compiled(space, state)
+        for step in range(first, end):
             batch = batch_at(train_weights, weight_order, config.batch, step)
             state, metrics = steps.weight(state, batch)
             collected.append(metrics)
@@ -172,26 +208,24 @@ def run(
                 state, metrics = steps.arch(state, batch, model, goal)
                 collected.append(metrics)
                 arch_steps += 1
-        probs = gates.probabilities(state.alphas, mask)
+            if step < end - 1:
+                keep(Reached(space, state, collected, steps))
+        reached = Reached(space, state, steps=steps)
+        collected = jax.device_get(collected)
+        divergence.require_finite(space, state, collected, per_epoch)
+        probs = gates.probabilities(state.alphas, jnp.asarray(space.mask))
         likely = jnp.argmax(probs, axis=1)
-        watched = _accuracy(steps, state, likely, valid)
+        watched = _accuracy(steps.validate, state, likely, valid)
         metrics = _mean(collected) | {
             "search/valid_accuracy": watched,
             **_expected(config, np.asarray(latency.expected(model, probs)), target),
             **_multipliers(config, state),
             "search/entropy": float(gates.entropy(probs)),
-            "search/candidates": int(mask.sum()),
+            "search/candidates": int(space.mask.sum()),
         }
-        _require_finite(epoch, metrics["search/loss"], np.asarray(probs))
+        collected = []
         phase = "warmup" if joint_epoch < 0 else "joint"
-        yield Epoch(space, phase, epoch, state, probs, metrics, steps)
-        if _prunes(config, joint_epoch):
-            keep = prune.surviving(space, np.asarray(probs), config.prune_below)
-            if keep.sum() < mask.sum():
-                smaller = prune.restrict(space, keep)
-                state = prune.shrink(space, smaller, state)
-                space, mask = smaller, jnp.asarray(keep)
-                steps = compiled(space, state)
+        yield Epoch(phase, epoch, probs, metrics, reached)
 
 
 def _expected(config: SearchConfig, expected: np.ndarray, target: Any) -> Metrics:
@@ -224,16 +258,6 @@ def _multipliers(config: SearchConfig, state: SearchState) -> Metrics:
     }
 
 
-def _require_finite(epoch: int, loss: float, probs: np.ndarray) -> None:
-    wrong = int((~np.isfinite(probs)).sum())
-    if wrong or not np.isfinite(loss):
-        raise ValueError(
-            f"the search diverged in epoch {epoch}: expected a finite loss and finite "
-            f"probabilities, got loss {loss} and {wrong} non-finite probabilities; "
-            "lower search.lr, search.warmup_lr or search.arch_lr"
-        )
-
-
 def _prunes(config: SearchConfig, joint_epoch: int) -> bool:
     """Whether candidates are pruned when this epoch of the joint phase has ended."""
     every = config.prune_every_epochs
@@ -249,9 +273,9 @@ def _prunes(config: SearchConfig, joint_epoch: int) -> bool:
 
 
 def _mean(collected: list[Metrics]) -> Metrics:
-    """Mean of every metric over the steps that reported it."""
+    """Mean of every number over the steps that reported it."""
     values: dict[str, list[float]] = {}
-    for metrics in jax.device_get(collected):
-        for name, value in metrics.items():
-            values.setdefault(name, []).append(float(value))
+    for metrics in collected:
+        for name, value in divergence.numbers(metrics).items():
+            values.setdefault(name, []).append(value)
     return {name: float(np.mean(numbers)) for name, numbers in values.items()}

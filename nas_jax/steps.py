@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from nas_jax import (
+    divergence,
     estimators,
     gates,
     joined,
@@ -201,16 +202,20 @@ def make_weight_step(
     tx: optax.GradientTransformation,
     augment: Augment,
 ) -> Step:
-    """The jitted weight step: samples a path from the alphas and trains it."""
+    """The jitted weight step: samples a path from the alphas and trains it.
+
+    The path is among the metrics.
+    """
     mask = jnp.asarray(space.mask)
 
     def weight_step(state: SearchState, batch: Batch) -> tuple[SearchState, Metrics]:
         path_key = rng.stream(state.key, "path", state.step)
         path = gates.sample_path(path_key, state.alphas, mask)
         images = augment(rng.stream(state.key, "augment", state.step), batch.images)
-        return update_weights(
+        state, metrics = update_weights(
             space, config, tx, state, path, Batch(images, batch.labels)
         )
+        return state, metrics | {divergence.PATH: path}
 
     return jax.jit(weight_step, donate_argnums=0)
 

@@ -16,28 +16,28 @@ import numpy as np
 from nas_jax import (
     assessment,
     baselines,
-    checkpoint,
     derivation,
     limits,
     pipeline,
     problem,
-    provenance,
     report,
     retraining,
     run_folder,
+    search_stage,
     space,
     table_risk,
     tables,
     trials,
 )
 from nas_jax.architecture import Architecture
-from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.search_config import TARGETS, parse_target
+from nas_jax.session import Session
+from nas_jax.stopping import Stop
 from nas_jax.watch import Watch
 
-TARGETS_FOLDER = "targets"
-"""Holds the run of every target."""
+TARGETS_FILE = "targets.json"
+"""File of a run with its targets, as they were given."""
 WIDTHS = (1.0, 0.5, 0.75, 1.5)
 """Of the hand-designed network; where two are the same network, the first stays."""
 
@@ -72,29 +72,31 @@ def run(
     folder: Path,
     command: str,
     watch: Watch,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Runs everything into a folder made by `run_folder.create`; returns the result.
 
+    What the folder holds already is not done again, as in `pipeline.run`.
+
     Raises:
       ValueError: if a target is out of reach, before anything is compiled.
+      Stopped: when `stop` asks for it; what runs is saved first.
     """
-    seconds, compiler = {"compile": 0.0}, Compiler(watch)
+    text = json.dumps(list(targets)) + "\n"
+    run_folder.write_text(folder / TARGETS_FILE, text)
+    session = Session(folder, watch, stop)
     aimed = experiments(experiment, targets)
     given = problem.load(experiment)
-    with pipeline.timed(seconds, "measure", compiler):
-        watch.phase("latency table")
-        table = pipeline.measure(given.space, experiment.latency, watch)
-        watch.line(tables.validation_line(table.validation))
-        tables.save(table, folder / "latency_table.json")
+    table = pipeline.stored_table(experiment, given.space, folder, session)
     kept_to = [pipeline.aims(one, given.space, table, folder, watch) for one in aimed]
     networks: dict[str, Architecture] = {}
     found: dict[str, Any] = {}
-    with pipeline.timed(seconds, "search", compiler):
+    with session.timed("search"):
         warm = None
         if epochs := experiment.search.warmup_epochs:
             watch.phase("warm-up, shared by all targets")
-            warm = pipeline.run_search(
-                aimed[0], given, kept_to[0], folder, watch, compiler, epochs=epochs
+            warm = search_stage.run(
+                aimed[0], given, kept_to[0], folder, session, epochs=epochs
             )
         for place, (text, one, limit) in enumerate(
             zip(targets, aimed, kept_to, strict=True), start=1
@@ -102,32 +104,20 @@ def run(
             name = f"{derivation.SEARCHED}_{place}"
             amount = limits.amount(one.search.cost, limit[0].target)
             watch.phase(f"search {place} of {len(targets)}, target {amount}")
-            own = run_folder.create(one, folder / TARGETS_FOLDER / text, folder)
+            own = folder / "targets" / text
+            own.mkdir(parents=True, exist_ok=True)
+            run_folder.write_experiment(own, one)
             tables.save(table, own / "latency_table.json")
-            last = pipeline.run_search(one, given, limit, own, watch, compiler, warm)
-            derivation.compare(own, last.accuracy(given.splits["valid"]))
-            if one.search.trials > 1:
-                trials.run(one, given, own, watch, compiler)
-            network, derived = derivation.derive_run(own)
-            watch.line(derivation.told(derived))
+            network, derived = pipeline.searched(one, given, limit, own, session, warm)
             networks[name] = dataclasses.replace(network, name=name)
+            if derived["trials"]:
+                trials.keep(own, derived["trial"], folder, name)
             target = {TARGETS[one.search.cost]: limit[0].target}
             found[name] = {"target": text, **target, "derivation": derived}
     networks |= widened(experiment)
-    with pipeline.timed(seconds, "retrain", compiler):
-        models = {}
-        for name, network in networks.items():
-            trial = found.get(name, {}).get("derivation", {}).get("trial")
-            if trial is not None:
-                own = folder / TARGETS_FOLDER / found[name]["target"]
-                models[name] = trials.kept(own, trial, name)
-            else:
-                watch.phase(f"retraining: {name}")
-                models[name] = retraining.retrain(
-                    experiment, given, network, folder, watch, compiler
-                )
-            checkpoint.save_model(folder / "checkpoints" / name, models[name])
-    with pipeline.timed(seconds, "evaluate", compiler):
+    with session.timed("retrain"):
+        models = retraining.retrain_all(experiment, given, networks, folder, session)
+    with session.timed("evaluate"):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, None, folder, watch)
     for name in found:  # the table knows no other widths
@@ -140,14 +130,17 @@ def run(
     result = {
         "networks": results,
         "targets": found,
-        "seed": experiment.seed,
-        **provenance.record(),
-        "seconds_per_phase": seconds,
-        "command": command,
+        **pipeline.closing(experiment, folder, session, command),
     }
     run_folder.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     report.write(folder)
     return result
+
+
+def targets_of(folder: Path) -> list[str]:
+    """The targets that a run was given; none for a run with its experiment's one."""
+    path = folder / TARGETS_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def widened(experiment: Experiment) -> dict[str, Architecture]:

@@ -7,7 +7,7 @@ The same shape as the search: a jitted step `(state, batch) -> (state, metrics)`
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -38,6 +38,16 @@ class TrainState:
     params: PyTree
     batch_stats: PyTree
     opt: PyTree
+
+
+class Reached(NamedTuple):
+    """Where a training stands between two steps, for `run` to go on from.
+
+    `collected` are the metrics of the steps since the epoch began.
+    """
+
+    state: TrainState
+    collected: Sequence[Metrics] = ()
 
 
 class Epoch(NamedTuple):
@@ -85,6 +95,30 @@ def make_train_step(
     return jax.jit(train_step, donate_argnums=0)
 
 
+def init(
+    key: PRNGKey,
+    architecture: Architecture,
+    tx: optax.GradientTransformation,
+    start: tuple[PyTree, PyTree] | None = None,
+) -> TrainState:
+    """The state before the first step; `start` as in `run`."""
+    if start is None:
+        start = network.init(rng.stream(key, "weights"), architecture)
+    # copied, because the steps donate their state and the caller may keep his
+    params, batch_stats = jax.tree.map(jnp.array, start)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=rng.stream(key, "steps"),  # a copy, as above
+        params=params,
+        batch_stats=batch_stats,
+        opt=tx.init(params),
+    )
+
+
+def keep_nothing(reached: Reached) -> None:
+    """What `run` calls between two steps if nobody saves."""
+
+
 def run(
     key: PRNGKey,
     architecture: Architecture,
@@ -93,40 +127,40 @@ def run(
     augment: Augment,
     start: tuple[PyTree, PyTree] | None = None,
     compile: Compile = calls.on_first_call,
+    after: Reached | None = None,
+    keep: Callable[[Reached], None] = keep_nothing,
 ) -> Iterator[Epoch]:
     """Trains a network, yielding after every epoch.
 
     `start` gives parameters and batch statistics to begin with; without, they are drawn
     from the key. Weights of a supernet need `reestimate` first. `compile` makes the
-    step ready.
+    step ready. `after` is where this training stood, to go on from bit for bit as if it
+    had not been stopped. `keep` is called between two steps within an epoch, while the
+    state is alive: what is to stay is copied.
     """
     per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
     tx = optim.train_weights(config, per_epoch)
-    if start is None:
-        start = network.init(rng.stream(key, "weights"), architecture)
-    # copied, because the steps donate their state and the caller may keep his
-    params, batch_stats = jax.tree.map(jnp.array, start)
-    state = TrainState(
-        step=jnp.zeros((), jnp.int32),
-        key=rng.stream(key, "steps"),  # a copy: the steps donate their state
-        params=params,
-        batch_stats=batch_stats,
-        opt=tx.init(params),
-    )
+    if after is None:
+        after = Reached(init(key, architecture, tx, start))
+    state, collected = jax.tree.map(jnp.copy, after.state), list(after.collected)
     order = permutations(key, "order", len(data.labels))
     step_fn = make_train_step(architecture, config, tx, augment)
     arguments = (state, batch_at(data, order, config.batch, 0))
     knob = "train.batch or space.input_size"
     ready = compile({"training step": Call(step_fn, arguments, knob)})
-    train_step = ready["training step"]
-    for epoch in range(config.epochs):
-        collected = []
-        for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+    train_step, begun = ready["training step"], int(state.step)
+    for epoch in range(begun // per_epoch, config.epochs):
+        end = (epoch + 1) * per_epoch
+        for step in range(max(begun, epoch * per_epoch), end):
             state, metrics = train_step(
                 state, batch_at(data, order, config.batch, step)
             )
             collected.append(metrics)
-        mean = jax.tree.map(lambda *v: float(np.mean(v)), *jax.device_get(collected))
+            if step < end - 1:
+                keep(Reached(state, collected))
+        numbers = jax.tree.map(float, jax.device_get(collected))
+        mean = jax.tree.map(lambda *v: float(np.mean(v)), *numbers)
+        collected = []
         yield Epoch(epoch, state, mean)
 
 

@@ -15,7 +15,14 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "checks", "data_config", "search_config", "config"),
+    "words": (
+        "base",
+        "checks",
+        "data_config",
+        "search_config",
+        "config",
+        "config_changes",
+    ),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
         "architecture_json",
@@ -29,7 +36,7 @@ ROWS = {
     "networks": ("network", "supernet"),
     "processes": (
         *("baselines", "evolution", "knapsack", "derive", "train", "search_state"),
-        *("joined", "estimators", "steps", "prune", "search"),
+        *("divergence", "joined", "estimators", "steps", "prune", "search"),
     ),
     "edges": (
         *(
@@ -43,19 +50,22 @@ ROWS = {
             "table_risk",
             "data",
             "checkpoint",
+            "snapshots",
             "run_folder",
+            *("run_lock", "stopping"),
         ),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure"),
         *("report", "watch", "compilation", "limits", "problem", "derivation"),
-        *("assessment", "retraining", "trials", "pipeline", "trade_off"),
+        *("session", "search_stage", "retraining", "trials"),
+        *("assessment", "pipeline", "trade_off"),
         *("export", "guidelines", "sweep", "bench", "paper"),
     ),
     "shell": (
         *("new_file", "overrides", "terminal", "bench_command", "table_command"),
-        *("measure_command", "paper_command", "export_command", "search_command"),
-        *("sweep_command", "run_command"),
-        *("guidelines_answers", "guidelines_command", "cli", "__main__"),
+        *("measure_command", "paper_command", "export_command"),
+        *("guidelines_answers", "guidelines_command", "search_command"),
+        *("sweep_command", "run_command", "cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

@@ -11,13 +11,14 @@ import jax
 import numpy as np
 import onnx
 import pytest
+import small_run
+from small_run import EXPERIMENT
 
 from nas_jax import (
     architecture,
     architecture_json,
     checkpoint,
     cli,
-    config,
     derivation,
     pipeline,
     problem,
@@ -25,68 +26,18 @@ from nas_jax import (
     run_folder,
     search,
     space,
-    tables,
     trade_off,
 )
 from nas_jax.measure import onnx_runtime
-from nas_jax.table_schema import PROVENANCE
 
 NETWORKS = {"searched", "baseline", "cheapest", "random_1"}
-EXPERIMENT = config.Experiment(
-    name="small",
-    seed=3,
-    random_networks=1,
-    space=config.SpaceConfig(
-        name="small",
-        input_size=8,
-        input_channels=1,
-        classes=10,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(2,),
-        strides=(1,),
-        candidates=("mb3_k3", "mb6_k3", "zero"),
-        head_channels=16,
-    ),
-    data=config.DataConfig(train_weights=40, train_alphas=40, valid=20, test=50),
-    latency=config.LatencyConfig(batch=4, repeats=3, loop_ms=0.1),
-    search=config.SearchConfig(
-        warmup_epochs=1,
-        joint_epochs=2,
-        arch_start_epoch=0,
-        arch_every=1,
-        batch=20,
-        arch_batch=20,
-        arch_lr=0.1,
-        target_ratio=0.7,
-    ),
-    train=config.TrainConfig(epochs=2, batch=40),
-)
-FILE = f"""
-from nas_jax.config import *
-
-def get_config():
-    return {EXPERIMENT!r}
-"""
-ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.1)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder with an experiment file and a latency table, written by hand."""
     home = tmp_path_factory.mktemp("home")
-    (home / "small.py").write_text(FILE)
-    parts = tables.required_parts(space.mobile(EXPERIMENT.space))
-    entries = {
-        part.key: tables.Entry(**ENTRY | {"mean_ms": 0.1 + index / 10}, count=2)
-        for index, part in enumerate(parts)
-    }
-    names = {str: "made up", int: 1}
-    provenance = {key: names[kind] for key, kind in PROVENANCE.items()}
-    provenance["method"] = "operations"
-    tables.save(tables.LatencyTable(entries, provenance), home / "table.json")
+    small_run.write(home)
     return home
 
 
@@ -132,6 +83,10 @@ def result(finished):
 def test_run_folder_has_every_file_and_no_partial_one(finished):
     assert {path.name for path in finished.iterdir()} == {
         "config.json",
+        "command.txt",
+        "lock",
+        "seconds.json",
+        "snapshots",
         "experiment.py",
         "metrics.jsonl",
         "checkpoints",
@@ -164,6 +119,7 @@ def test_result_has_the_agreed_keys(result):
         "commit",
         "seconds_per_phase",
         "command",
+        "resumed",
     }
     assert set(result["networks"]) == NETWORKS
     assert result["seed"] == 3
@@ -532,7 +488,7 @@ def test_flipped_bit_in_the_weights_is_found(copy):
             assert str(folder) in str(error)
             refused += 1
         else:  # the bit belonged to no array: the weights are what they were
-            assert checkpoint._digests(
+            assert checkpoint.digests(
                 {"params": damaged.params, "batch_stats": damaged.batch_stats}
             ) == json.loads((folder / "digests.json").read_text())
     assert refused > 0

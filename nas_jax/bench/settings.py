@@ -182,6 +182,26 @@ class InputConfig:
 
 
 @dataclass(frozen=True)
+class ResumeConfig:
+    """`bench resume`: a search of about a minute, killed and gone on with."""
+
+    kills: int = 20
+    experiment: str = "digits_cpu"
+    table: str = "latency_tables/digits_cpu_onnxruntime.json"
+    warmup_epochs: int = 150
+    joint_epochs: int = 80
+    train_epochs: int = 30
+    checkpoint_every_s: float = 1.0
+    """Often, so that some kills come in the middle of one."""
+    seed: int = 0
+    """Of the moments."""
+
+    def __post_init__(self) -> None:
+        require(self.kills >= 1, "kills", "a positive integer", self.kills)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
+@dataclass(frozen=True)
 class ExportConfig:
     """`bench export`: chains of blocks that papers published, as files."""
 

@@ -82,7 +82,7 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
     )
     trained = space.mobile(small)
 
-    def epochs(name: str, after: search.Epoch | None) -> Iterator[search.Epoch]:
+    def epochs(name: str, after: search.Reached | None) -> Iterator[search.Epoch]:
         table = tables.load(shipped.table_file(name))
         return search.run(
             jax.random.key(config.seed),
@@ -103,12 +103,12 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
     found = {}
     for name, limit in limits.items():
         watch.phase(f"search for {name}, {limit.target:.4g} ms")
-        joint = epochs(name, warm)
+        joint = epochs(name, warm.reached)
         *_, last = watch.steps(joint, total=own.joint_epochs, desc="search")
         ranked = derive.ranked_within(
             searched, np.asarray(last.probs), [limit], own.max_slack, own.finalists
         )
-        accuracy = last.accuracy(valid)
+        accuracy = last.reached.accuracy(valid)
         found[name] = max(ranked, key=lambda one: accuracy(one.path))
     return {
         "name": "specialisation",

@@ -1,0 +1,86 @@
+"""Whether a search has diverged: its first step that did, and the path it was on."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax import gates
+from nas_jax.base import Metrics
+from nas_jax.search_state import SearchState
+from nas_jax.space import SearchSpace
+
+PATH = "search/path"
+"""What a weight step reports beside numbers: the candidates `[L]` it trained."""
+
+
+def require_finite(
+    space: SearchSpace,
+    state: SearchState,
+    collected: Sequence[Metrics],
+    per_epoch: int,
+) -> None:
+    """Refuses losses and probabilities that are no numbers.
+
+    `collected` are the metrics of the newest steps, the last that of `state`.
+
+    Raises:
+      ValueError: with the first such step, its path, and what to lower.
+    """
+    weight_steps = [one for one in collected if "search/loss" in one]
+    step = int(state.step) - len(weight_steps)
+    for one in weight_steps:
+        loss = float(one["search/loss"])
+        if not np.isfinite(loss):
+            raise _diverged(step, per_epoch, f"loss {loss}{_along(space, one)}")
+        step += 1
+    probs = np.asarray(gates.probabilities(state.alphas, jnp.asarray(space.mask)))
+    if wrong := int((~np.isfinite(probs)).sum()):
+        raise _diverged(step - 1, per_epoch, f"{wrong} non-finite probabilities")
+
+
+def require_finite_state(
+    space: SearchSpace,
+    state: SearchState,
+    collected: Sequence[Metrics],
+    per_epoch: int,
+) -> None:
+    """As `require_finite`, and of all that a search carries on, before it is saved.
+
+    A finite loss may have had gradients that were not. `baseline` is NaN before its
+    first update.
+    """
+    require_finite(space, state, collected, per_epoch)
+    carried = dataclasses.replace(state, baseline=jnp.zeros(()))
+    numbers = [
+        np.asarray(leaf)
+        for leaf in jax.tree.leaves(carried)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    if wrong := sum(int((~np.isfinite(leaf)).sum()) for leaf in numbers):
+        last = next((one for one in reversed(collected) if PATH in one), {})
+        step = int(state.step) - 1
+        what = f"{wrong} non-finite weights{_along(space, last)}"
+        raise _diverged(step, per_epoch, what)
+
+
+def numbers(metrics: Metrics) -> dict[str, float]:
+    """What a step reports, without its path: what is averaged, and kept in a file."""
+    return {name: float(value) for name, value in metrics.items() if name != PATH}
+
+
+def _along(space: SearchSpace, metrics: Metrics) -> str:
+    if PATH not in metrics:
+        return ""
+    names = [space.candidates[k].name for k in np.asarray(metrics[PATH])]
+    return f" on path {' '.join(names)}"
+
+
+def _diverged(step: int, per_epoch: int, what: str) -> ValueError:
+    return ValueError(
+        f"the search diverged in epoch {step // per_epoch}, weight step {step}: "
+        f"expected finite numbers, got {what}; lower search.lr, search.warmup_lr or "
+        "search.arch_lr"
+    )

@@ -1,0 +1,171 @@
+"""The search of a run: metrics line by line, snapshots, and on from the newest."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from nas_jax import (
+    config_changes,
+    divergence,
+    limits,
+    optim,
+    prune,
+    rng,
+    run_folder,
+    search,
+    search_state,
+)
+from nas_jax.base import Probs, PyTree
+from nas_jax.config import Experiment
+from nas_jax.derive import Limit
+from nas_jax.problem import Problem
+from nas_jax.search_config import EXPECTED
+from nas_jax.session import Keeper, Session
+from nas_jax.snapshots import Notes, Snapshots
+from nas_jax.space import SearchSpace
+
+PHASES = ("warmup", "joint")
+
+
+def snapshots_in(folder: Path) -> Path:
+    """Where the search of a run has its snapshots."""
+    return folder / "snapshots" / "search"
+
+
+def has_snapshots(folder: Path) -> bool:
+    """Whether a search of a run, or of one of its targets, can go on from one."""
+    found = folder.glob("**/snapshots/search/*")
+    return any(path.name.isdecimal() for path in found)
+
+
+def run(
+    experiment: Experiment,
+    given: Problem,
+    kept_to: Sequence[Limit],
+    folder: Path,
+    session: Session,
+    after: search.Reached | None = None,
+    epochs: int | None = None,
+) -> search.Reached:
+    """Runs the search, one metrics line per epoch; returns where it ended.
+
+    From the newest snapshot of the folder on, if there is one, else from its beginning
+    or `after` the warm-up of another search. It may end early, after `epochs`. Its last
+    state is saved always.
+
+    Raises:
+      ValueError: as `search.run`, and for snapshots of another configuration.
+      Stopped: when asked, after a snapshot.
+    """
+    config, key = experiment.search, jax.random.key(experiment.seed)
+    key = rng.stream(key, "search")
+    images = len(given.splits["train_weights"].labels)
+    per_epoch = optim.steps_per_epoch(images, config.batch)
+    with (
+        session.stop.held(),
+        Snapshots(snapshots_in(folder), experiment.checkpoints_kept) as snapshots,
+    ):
+
+        def like(notes: Notes) -> PyTree:
+            saved = run_folder.from_document(notes["config"])
+            origin = f"{snapshots.folder}: a checkpoint"
+            config_changes.require_same(saved, experiment, origin, config_changes.RATES)
+            return jax.eval_shape(
+                lambda: search_state.init(
+                    key,
+                    _space(given, notes),
+                    config,
+                    optim.search_weights(config, per_epoch),
+                    optim.search_alphas(config),
+                )
+            )
+
+        found = snapshots.newest(like, session.watch.line)
+        start, accuracy = time.perf_counter(), None
+        if found is not None:
+            notes = found.notes
+            collected, accuracy = notes["collected"], notes["accuracy"]
+            after = search.Reached(_space(given, notes), found.state, collected)
+            start -= notes["seconds"]
+            session.watch.line(f"goes on from the checkpoint of step {found.step}")
+        begun = 0 if after is None else int(after.state.step)
+        run_folder.cut_metrics(
+            folder, lambda line: line["phase"] not in PHASES or line["step"] <= begun
+        )
+        keeper = Keeper(snapshots, experiment.checkpoint_every_s, session)
+
+        def save(reached: search.Reached) -> None:
+            collected = jax.device_get(reached.collected)
+            divergence.require_finite_state(
+                reached.space, reached.state, collected, per_epoch
+            )
+            notes = {
+                "config": dataclasses.asdict(experiment),
+                "mask": reached.space.mask.tolist(),
+                "collected": [divergence.numbers(one) for one in collected],
+                "accuracy": accuracy,
+                "seconds": time.perf_counter() - start,
+            }
+            run_folder.sync_metrics(folder)
+            keeper.save(int(reached.state.step), reached.state, notes, accuracy)
+
+        def keep(reached: search.Reached) -> None:
+            if keeper.is_due():
+                save(reached)
+
+        cost, target = limits.stacked(kept_to)
+        running = search.run(
+            key,
+            given.space,
+            config,
+            cost,
+            target,
+            given.splits["train_weights"],
+            given.splits["train_alphas"],
+            given.splits["valid"],
+            given.augment,
+            session.compiler,
+            after,
+            keep,
+        )
+        total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
+        left = total - begun // per_epoch
+        steps = session.watch.steps(islice(running, left), total=left, desc="search")
+        wanted = limits.amount(config.cost, kept_to[0].target)
+        for one in steps:
+            after, accuracy = one.reached, one.metrics["search/valid_accuracy"]
+            line = {
+                "step": int(one.state.step),
+                "phase": one.phase,
+                "epoch": one.epoch,
+                "seconds": round(time.perf_counter() - start, 3),
+                **one.metrics,
+                "search/probs": _written(one.probs),
+            }
+            run_folder.append_metrics(folder, line)
+            expected = one.metrics[f"search/{EXPECTED[config.cost]}"]
+            session.watch.note(
+                phase=one.phase,
+                accuracy=f"{accuracy:.1%}",
+                cost=f"{limits.amount(config.cost, expected)} of {wanted}",
+                entropy=f"{one.metrics['search/entropy']:.2f}",
+            )
+            keep(one.reached)
+        assert after is not None  # a search has an epoch at least
+        save(after)
+    return after
+
+
+def _space(given: Problem, notes: Notes) -> SearchSpace:
+    """What pruning had left of the space."""
+    return prune.restrict(given.space, np.array(notes["mask"], bool))
+
+
+def _written(probs: Probs) -> list[list[float]]:
+    """Seven digits that matter: a rare candidate stays one, not an impossible one."""
+    return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]
