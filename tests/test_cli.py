@@ -9,6 +9,7 @@ import pytest
 
 from nas_jax import (
     cli,
+    overrides,
     pipeline,
     problem,
     process,
@@ -665,6 +666,6 @@ def test_module_runs_as_the_command_does():
 
 def test_every_field_of_the_configuration_can_be_set(capsys):
     text = help_text(capsys, "search", "digits_cpu", "--help")
-    flags = list(cli.overrides._flags(Experiment("any")))
+    flags = list(overrides._flags(Experiment("any")))
     assert len(flags) > 40
     assert [flag for flag in flags if flag not in text] == []
