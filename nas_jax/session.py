@@ -60,10 +60,12 @@ class Keeper:
 
     def __init__(self, snapshots: Snapshots, every_s: float, session: Session) -> None:
         self._snapshots, self._every_s, self._session = snapshots, every_s, session
-        self._due = time.monotonic() + every_s
+        self._due: float | None = None
 
     def is_due(self) -> bool:
-        """Whether to call `save` now."""
+        """Whether to call `save` now; time counts from the first call."""
+        if self._due is None:
+            self._due = time.monotonic() + self._every_s
         is_time = time.monotonic() >= self._due and not self._snapshots.is_writing
         return is_time or self._session.stop.is_asked
 
