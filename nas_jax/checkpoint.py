@@ -51,6 +51,15 @@ def _digests(tree: PyTree) -> dict[str, str]:
     }
 
 
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """For this process alone: by default all processes of a run would have to come."""
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=str(own)
+    )
+    return ocp.StandardCheckpointer(multiprocessing_options=alone)
+
+
 def save_model(folder: Path, model: Model) -> None:
     """Writes a network into a new folder, all of it or nothing.
 
@@ -63,7 +72,7 @@ def save_model(folder: Path, model: Model) -> None:
     shutil.rmtree(partial, ignore_errors=True)  # of a save that was stopped
     partial.mkdir(parents=True)
     weights = {"params": model.params, "batch_stats": model.batch_stats}
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
         checkpointer.save(partial / "weights", weights)
     (partial / "digests.json").write_text(json.dumps(_digests(weights), indent=1))
     text = architecture_json.to_json(model.architecture)
@@ -97,7 +106,7 @@ def load_model(folder: str | Path) -> Model:
     target = {"params": params, "batch_stats": batch_stats}
     try:
         digests = json.loads((folder / "digests.json").read_text())
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user
         reason = str(error).strip() or type(error).__name__

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from nas_jax import (
     bench_command,
     guidelines_command,
+    launch,
     measure_command,
     new_file,
     overrides,
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
     )
+    launch.flags(one)
     guidelines_command.cut_flag(one)
     one = verb("measure", "measure the latency table of an experiment", "experiment")
     measure_command.flags(one)
@@ -168,6 +170,7 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     experiment = _experiment(options.experiment, rest, "nas_jax search")
     experiment = guidelines_command.cut(options, experiment)
     command = shlex.join(["nas_jax", *words])
+    launch.start(options)
     process.prepare(cache=not options.no_cache, pixels=_pixels(experiment))
     from nas_jax import search_command
 

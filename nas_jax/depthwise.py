@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from nas_jax import fusion
+from nas_jax import execution, fusion
 
 
 def depthwise(
@@ -110,10 +110,11 @@ def _backward(
     stride: int, dilation: int, residuals: tuple[Array, Array], dy: Array
 ) -> tuple[Array, Array]:
     x, kernel = residuals
-    return (
-        _input_gradient(x.shape, kernel, dy, stride, dilation),
-        _kernel_gradient(x, kernel.shape[0], dy, stride, dilation),
+    # its chain over images would be cut across devices
+    of_kernel = execution.summed_over_devices(
+        lambda x, dy: _kernel_gradient(x, kernel.shape[0], dy, stride, dilation)
     )
+    return _input_gradient(x.shape, kernel, dy, stride, dilation), of_kernel(x, dy)
 
 
 def _input_gradient(

@@ -22,6 +22,7 @@ from nas_jax import (
     baselines,
     checkpoint,
     derivation,
+    devices,
     limits,
     problem,
     provenance,
@@ -83,12 +84,14 @@ def timed(seconds: dict[str, float], phase: str, compiler: Compiler) -> Iterator
 def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dict:
     """Runs everything into a folder made by `run_folder.create`; returns the result.
 
+    Of several processes only the one that writes goes on after the retraining.
+
     Raises:
       ValueError: if data, table or target do not fit; the folder then holds what was
         finished, a measured table among it.
     """
     seconds, compiler = {"compile": 0.0}, Compiler(watch)
-    given = problem.load(experiment)
+    given = problem.load(experiment, devices.execution_of(experiment))
     for note in given.notes:
         watch.line(note)
     with timed(seconds, "measure", compiler):
@@ -117,6 +120,8 @@ def run(experiment: Experiment, folder: Path, command: str, watch: Watch) -> dic
             watch.phase(f"retraining: {name}")
             models[name] = retrain(experiment, given, network, folder, watch, compiler)
             checkpoint.save_model(folder / "checkpoints" / name, models[name])
+    if not given.execution.writes:
+        return {}
     with timed(seconds, "evaluate", compiler):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
@@ -194,6 +199,7 @@ def run_search(
         given.augment,
         compiler,
         after,
+        given.execution,
     )
     wanted = limits.amount(config.cost, kept_to[0].target)
     total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
@@ -227,9 +233,8 @@ def kept(
     experiment: Experiment, given: Problem, last: search.Epoch, found: Architecture
 ) -> checkpoint.Model:
     """The derived network with the supernet's weights, statistics estimated anew."""
-    params, _ = supernet.extract(
-        last.space, last.state.params, last.state.batch_stats, found
-    )
+    state = given.execution.local(last.state)
+    params, _ = supernet.extract(last.space, state.params, state.batch_stats, found)
     data = _train_images(given).evaluated()
     batch_stats = train.reestimate(found, params, data, experiment.train.batch)
     return checkpoint.Model(found, params, batch_stats)
@@ -261,7 +266,8 @@ def retrain(
         model = checkpoint.load_model(folder / KEPT)
         weights = (model.params, model.batch_stats)
     data = _train_images(given)
-    epochs = train.run(key, network, config, data, given.augment, weights, compiler)
+    own = (data, given.augment, weights, compiler, given.execution)
+    epochs = train.run(key, network, config, *own)
     for one in watch.steps(epochs, total=config.epochs, desc=network.name):
         line = {
             "step": int(one.state.step),
@@ -273,14 +279,15 @@ def retrain(
         }
         run_folder.append_metrics(folder, line)
         watch.note(accuracy=f"{one.metrics['train/accuracy']:.1%}")
-    return checkpoint.Model(network, one.state.params, one.state.batch_stats)
+    state = given.execution.local(one.state)
+    return checkpoint.Model(network, state.params, state.batch_stats)
 
 
 def train_network(
     experiment: Experiment, network: Architecture, folder: Path, watch: Watch
 ) -> tuple[Path, float]:
     """Trains and saves one network; returns its folder and its test accuracy."""
-    given = problem.load(experiment)
+    given = problem.load(experiment, devices.execution_of(experiment))
     saved = folder / "checkpoints" / network.name
     if saved.exists():
         raise ValueError(

@@ -17,6 +17,7 @@ from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, piece
 from nas_jax.calls import Call, Compile
 from nas_jax.config import SearchConfig
 from nas_jax.data_config import WATCHED
+from nas_jax.execution import PLAIN, Execution
 from nas_jax.search_config import EXPECTED, TARGETS
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
@@ -47,6 +48,7 @@ class Epoch(NamedTuple):
     probs: Probs
     metrics: Metrics
     steps: Steps
+    execution: Execution = PLAIN
 
     def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
         """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
@@ -55,14 +57,20 @@ class Epoch(NamedTuple):
         """
 
         def of_path(path: np.ndarray) -> float:
-            return _accuracy(self.steps, self.state, jnp.asarray(path), valid)
+            chosen = self.execution.whole(jnp.asarray(path))
+            return _accuracy(self.execution, self.steps, self.state, chosen, valid)
 
         return of_path
 
 
-def _accuracy(steps: Steps, state: SearchState, path: Path, valid: Split) -> float:
+def _accuracy(
+    execution: Execution, steps: Steps, state: SearchState, path: Path, valid: Split
+) -> float:
     """Mean over batches of `WATCHED`."""
-    found = [steps.validate(state, path, one) for one in pieces(valid, WATCHED)]
+    found = [
+        steps.validate(state, path, execution.shared(one))
+        for one in pieces(valid, WATCHED, execution.shard)
+    ]
     return float(np.mean(found))
 
 
@@ -78,6 +86,7 @@ def run(
     augment: Augment,
     compile: Compile = calls.on_first_call,
     after: Epoch | None = None,
+    execution: Execution = PLAIN,
 ) -> Iterator[Epoch]:
     """Runs a search, yielding after every epoch.
 
@@ -98,14 +107,17 @@ def run(
       key: the key of the search; everything random derives from it.
       space: the search space.
       config: schedule, optimisers, objective.
-    target: float | np.ndarray,
-    train_weights: Split,
-    train_alphas: Split,
-    valid: Split,
+      model: the costs of all candidates.
+      target: of the expected cost; one, or one for each of D costs.
+      train_weights: trains the weights of the supernet.
+      train_alphas: trains the alphas.
+      valid: tells how the search is getting on.
       augment: applied inside the weight step.
       compile: makes the steps ready, before the first and after a pruning.
       after: an epoch of the warm-up of such a search to go on from, with its compiled
         steps. The warm-up knows neither costs nor target, so both may be others.
+      execution: the devices, the same as those of `after`. What is sampled, drawn and
+        yielded does not depend on how many there are, up to rounding.
     """
     if config.objective == "mul_log":
         least = latency.reachable(model, space.mask)[0]
@@ -116,18 +128,26 @@ def run(
     alphas_tx = optim.search_alphas(config)
     prune.require_below_chance(space, config.prune_below)
     mask = jnp.asarray(space.mask)
-    goal = jnp.asarray(target, jnp.float32)
+    goal = execution.whole(jnp.asarray(target, jnp.float32))
+    model = execution.whole(model)
     ascent = optim.multipliers(config, per_epoch)
 
     weight_order = permutations(key, "weight_order", len(train_weights.labels))
     alpha_order = permutations(key, "alpha_order", len(train_alphas.labels))
 
+    def weight_batch_at(step: int) -> Batch:
+        own = (weight_order, config.batch, step, execution.shard)
+        return execution.shared(batch_at(train_weights, *own))
+
+    def arch_batch_at(step: int) -> Batch:
+        own = (alpha_order, config.arch_batch, step, execution.shard)
+        return execution.shared(batch_at(train_alphas, *own))
+
     def compiled(space: SearchSpace, state: SearchState) -> Steps:
-        weight = make_weight_step(space, config, weights_tx, augment)
-        arch = make_arch_step(space, config, alphas_tx, ascent)
-        weight_batch = batch_at(train_weights, weight_order, config.batch, 0)
-        arch_batch = batch_at(train_alphas, alpha_order, config.arch_batch, 0)
-        valid_batch = next(pieces(valid, WATCHED))
+        weight = make_weight_step(space, config, weights_tx, augment, execution)
+        arch = make_arch_step(space, config, alphas_tx, ascent, execution)
+        weight_batch, arch_batch = weight_batch_at(0), arch_batch_at(0)
+        valid_batch = execution.shared(next(pieces(valid, WATCHED, execution.shard)))
         path = jnp.argmax(state.alphas, axis=1)
         size = "space.input_size"
         ready = compile(
@@ -141,7 +161,7 @@ def run(
                     f"search.arch_batch or {size}",
                 ),
                 "validation": Call(
-                    make_validate(space),
+                    make_validate(space, execution),
                     (state, path, valid_batch),
                     f"data.valid or {size}",
                 ),
@@ -152,7 +172,7 @@ def run(
         )
 
     if after is None:
-        state = init(key, space, config, weights_tx, alphas_tx)
+        state = execution.whole(init(key, space, config, weights_tx, alphas_tx))
         first, steps = 0, compiled(space, state)
     else:  # a copy: the steps donate their state
         state = jax.tree.map(jnp.copy, after.state)
@@ -162,19 +182,16 @@ def run(
         joint_epoch = epoch - config.warmup_epochs
         collected: list[Metrics] = []
         for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-            batch = batch_at(train_weights, weight_order, config.batch, step)
-            state, metrics = steps.weight(state, batch)
+            state, metrics = steps.weight(state, weight_batch_at(step))
             collected.append(metrics)
             if optim.is_arch_step(config, per_epoch, step):
-                batch = batch_at(
-                    train_alphas, alpha_order, config.arch_batch, arch_steps
-                )
+                batch = arch_batch_at(arch_steps)
                 state, metrics = steps.arch(state, batch, model, goal)
                 collected.append(metrics)
                 arch_steps += 1
         probs = gates.probabilities(state.alphas, mask)
         likely = jnp.argmax(probs, axis=1)
-        watched = _accuracy(steps, state, likely, valid)
+        watched = _accuracy(execution, steps, state, likely, valid)
         metrics = _mean(collected) | {
             "search/valid_accuracy": watched,
             **_expected(config, np.asarray(latency.expected(model, probs)), target),
@@ -184,7 +201,7 @@ def run(
         }
         _require_finite(epoch, metrics["search/loss"], np.asarray(probs))
         phase = "warmup" if joint_epoch < 0 else "joint"
-        yield Epoch(space, phase, epoch, state, probs, metrics, steps)
+        yield Epoch(space, phase, epoch, state, probs, metrics, steps, execution)
         if _prunes(config, joint_epoch):
             keep = prune.surviving(space, np.asarray(probs), config.prune_below)
             if keep.sum() < mask.sum():

@@ -1,11 +1,27 @@
 """The verb `search`: one target or several, from a configuration to a report."""
 
+import dataclasses
+import hashlib
 import sys
+import tempfile
 from pathlib import Path
 
-from nas_jax import limits, pipeline, problem, run_folder, terminal, trade_off
+import jax
+
+from nas_jax import (
+    distributed,
+    limits,
+    pipeline,
+    problem,
+    provenance,
+    run_folder,
+    shipped,
+    terminal,
+    trade_off,
+)
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
+from nas_jax.watch import Watch
 
 
 def run(
@@ -30,8 +46,12 @@ def run(
       ValueError: for what does not fit; most of it before a folder is made.
     """
     several = [] if targets is None else [text.strip() for text in targets.split(",")]
+    if jax.process_count() > 1:
+        _require_agreement(experiment, several)
     for one in trade_off.experiments(experiment, several) if several else [experiment]:
         problem.check(one)  # refuse what does not fit before a folder is made
+    if jax.process_index() > 0:
+        return _follow(experiment, source, command)
     folder = run_folder.create(experiment, out, runs, source)
     print(f"run folder: {folder}", file=sys.stderr)
     watch = terminal.Terminal()
@@ -57,4 +77,38 @@ def run(
     cost = experiment.search.cost
     wanted = limits.amount(cost, result[TARGETS[cost]])
     print(f"target {wanted}, report: {folder / 'report.html'}")
+    return 0
+
+
+def _require_agreement(experiment: Experiment, targets: list[str]) -> None:
+    """Refuses what several processes cannot do, or are not all told to do."""
+    if targets:
+        raise ValueError(
+            f"--targets: expected one target with several processes, got {targets}; "
+            "start a search for each"
+        )
+    table = experiment.latency.table
+    if table is None:
+        raise ValueError(
+            "latency.table: expected a stored table with several processes, got None; "
+            "measure it once on the machine that the network is for, with 'nas_jax "
+            "measure EXPERIMENT --out TABLE.json'"
+        )
+    file = shipped.table_file(table)
+    digest = hashlib.sha256(file.read_bytes()) if file.is_file() else None
+    distributed.require_same(
+        dataclasses.asdict(experiment)
+        | {
+            f"digest of {file.name}": digest and digest.hexdigest()[:16],
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
+        }
+    )
+
+
+def _follow(experiment: Experiment, source: Path | None, command: str) -> int:
+    """The part of a process that does not write: what it notes goes with it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = run_folder.create(experiment, Path(scratch) / "run", Path(), source)
+        pipeline.run(experiment, folder, command, Watch())
     return 0

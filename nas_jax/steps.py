@@ -28,6 +28,7 @@ from nas_jax import (
 from nas_jax.base import Alphas, Metrics, Path, PyTree, Scalar
 from nas_jax.batches import Augment, Batch
 from nas_jax.config import SearchConfig
+from nas_jax.execution import PLAIN, Execution
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
@@ -200,6 +201,7 @@ def make_weight_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     augment: Augment,
+    execution: Execution = PLAIN,
 ) -> Step:
     """The jitted weight step: samples a path from the alphas and trains it."""
     mask = jnp.asarray(space.mask)
@@ -212,7 +214,7 @@ def make_weight_step(
             space, config, tx, state, path, Batch(images, batch.labels)
         )
 
-    return jax.jit(weight_step, donate_argnums=0)
+    return execution.jit(weight_step, donate_argnums=0)
 
 
 def make_arch_step(
@@ -220,6 +222,7 @@ def make_arch_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     ascent: lagrangian.Ascent | None = None,
+    execution: Execution = PLAIN,
 ) -> ArchStep:
     """The jitted architecture step: samples for the estimator and moves the alphas.
 
@@ -240,13 +243,14 @@ def make_arch_step(
             space, config, tx, model, target, state, sampled, batch, ascent
         )
 
-    return jax.jit(arch_step, donate_argnums=0)
+    return execution.jit(arch_step, donate_argnums=0)
 
 
-def make_validate(space: SearchSpace) -> Callable[[SearchState, Path, Batch], Scalar]:
+def make_validate(
+    space: SearchSpace, execution: Execution = PLAIN
+) -> Callable[[SearchState, Path, Batch], Scalar]:
     """The jitted accuracy of one path with batch statistics; changes nothing."""
 
-    @jax.jit
     def validate(state: SearchState, path: Path, batch: Batch) -> Scalar:
         rows = supernet.rows_of(space, path)
         sampled = supernet.gather(state.params, rows)
@@ -254,4 +258,4 @@ def make_validate(space: SearchSpace) -> Callable[[SearchState, Path, Batch], Sc
         logits, _ = supernet.apply(space, sampled, stats, rows, batch.images)
         return objective.accuracy(logits, batch.labels)
 
-    return validate
+    return execution.jit(validate)

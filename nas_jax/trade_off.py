@@ -18,6 +18,7 @@ from nas_jax import (
     baselines,
     checkpoint,
     derivation,
+    devices,
     limits,
     pipeline,
     problem,
@@ -85,7 +86,7 @@ def run(
     """
     seconds, compiler = {"compile": 0.0}, Compiler(watch)
     aimed = experiments(experiment, targets)
-    given = problem.load(experiment)
+    given = problem.load(experiment, devices.execution_of(experiment))
     with pipeline.timed(seconds, "measure", compiler):
         watch.phase("latency table")
         table = pipeline.measure(given.space, experiment.latency, watch)

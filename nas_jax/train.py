@@ -23,6 +23,7 @@ from nas_jax.batch_norm import BN_MOMENTUM
 from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
 from nas_jax.config import TrainConfig
+from nas_jax.execution import PLAIN, Execution
 
 
 @jax.tree_util.register_dataclass
@@ -50,6 +51,7 @@ def make_train_step(
     config: TrainConfig,
     tx: optax.GradientTransformation,
     augment: Augment,
+    execution: Execution = PLAIN,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Builds the jitted step of one network."""
 
@@ -79,7 +81,7 @@ def make_train_step(
         )
         return state, metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    return execution.jit(train_step, donate_argnums=0)
 
 
 def run(
@@ -90,12 +92,13 @@ def run(
     augment: Augment,
     start: tuple[PyTree, PyTree] | None = None,
     compile: Compile = calls.on_first_call,
+    execution: Execution = PLAIN,
 ) -> Iterator[Epoch]:
     """Trains a network, yielding after every epoch.
 
     `start` gives parameters and batch statistics to begin with; without, they are drawn
     from the key. Weights of a supernet need `reestimate` first. `compile` makes the
-    step ready.
+    step ready. The state that is yielded lies where `execution` has it.
     """
     per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
     tx = optim.train_weights(config, per_epoch)
@@ -103,25 +106,30 @@ def run(
         start = network.init(rng.stream(key, "weights"), architecture)
     # copied, because the steps donate their state and the caller may keep his
     params, batch_stats = jax.tree.map(jnp.array, start)
-    state = TrainState(
-        step=jnp.zeros((), jnp.int32),
-        key=rng.stream(key, "steps"),  # a copy: the steps donate their state
-        params=params,
-        batch_stats=batch_stats,
-        opt=tx.init(params),
+    state = execution.whole(
+        TrainState(
+            step=jnp.zeros((), jnp.int32),
+            key=rng.stream(key, "steps"),  # a copy: the steps donate their state
+            params=params,
+            batch_stats=batch_stats,
+            opt=tx.init(params),
+        )
     )
     order = permutations(key, "order", len(data.labels))
-    step_fn = make_train_step(architecture, config, tx, augment)
-    arguments = (state, batch_at(data, order, config.batch, 0))
+
+    def batch(step: int) -> Batch:
+        own = batch_at(data, order, config.batch, step, execution.shard)
+        return execution.shared(own)
+
+    step_fn = make_train_step(architecture, config, tx, augment, execution)
+    arguments = (state, batch(0))
     knob = "train.batch or space.input_size"
     ready = compile({"training step": Call(step_fn, arguments, knob)})
     train_step = ready["training step"]
     for epoch in range(config.epochs):
         collected = []
         for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-            state, metrics = train_step(
-                state, batch_at(data, order, config.batch, step)
-            )
+            state, metrics = train_step(state, batch(step))
             collected.append(metrics)
         mean = jax.tree.map(lambda *v: float(np.mean(v)), *jax.device_get(collected))
         yield Epoch(epoch, state, mean)

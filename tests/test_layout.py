@@ -15,15 +15,27 @@ import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
-    "words": ("base", "checks", "data_config", "search_config", "config"),
+    "words": (
+        *("base", "checks", "data_config", "search_config", "devices_config"),
+        "config",
+    ),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
         "architecture_json",
         *("published", "reference_config"),
     ),
     "parts": (
-        *("rng", "batches", "augment", "calls", "batch_norm", "fusion", "depthwise"),
-        *("layers", "ops", "counts", "gates", "reinforce", "latency", "objective"),
+        *("rng", "batches", "augment", "calls", "execution", "batch_norm", "fusion"),
+        *(
+            "depthwise",
+            "layers",
+            "ops",
+            "counts",
+            "gates",
+            "reinforce",
+            "latency",
+            "objective",
+        ),
         *("lagrangian", "optim"),
     ),
     "networks": ("network", "supernet"),
@@ -35,7 +47,7 @@ ROWS = {
         *(
             "allocator",
             "process",
-            "memory",
+            *("memory", "distributed", "devices"),
             "shipped",
             "provenance",
             "ledger",
@@ -51,7 +63,8 @@ ROWS = {
         *("assessment", "pipeline", "trade_off", "guidelines", "bench"),
     ),
     "shell": (
-        *("new_file", "overrides", "terminal", "bench_command", "table_command"),
+        *("new_file", "overrides", "launch", "terminal", "bench_command"),
+        "table_command",
         *("measure_command", "paper_command", "search_command"),
         *("guidelines_answers", "guidelines_command", "cli", "__main__"),
     ),

@@ -115,7 +115,7 @@ class Device:
     ],
 )
 def test_a_device_tells_its_own(monkeypatch, stats, expected):
-    monkeypatch.setattr(memory.jax, "devices", lambda: [Device(stats)])
+    monkeypatch.setattr(memory.jax, "local_devices", lambda: [Device(stats)])
     assert memory.available_bytes() == expected
 
 
