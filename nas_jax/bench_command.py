@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas_jax import overrides, process
+from nas_jax.bench.devices_settings import DevicesBenchConfig
 from nas_jax.bench.settings import (
     EngineConfig,
     EnumeratedConfig,
@@ -26,6 +27,7 @@ Config = (
     | EnumeratedConfig
     | SpecialisationConfig
     | InputConfig
+    | DevicesBenchConfig
 )
 
 
@@ -46,6 +48,7 @@ BENCHES = {
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
     "input": Bench("input", InputConfig()),
+    "devices": Bench("devices", DevicesBenchConfig()),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),

@@ -224,6 +224,12 @@ class Experiment:
             self.random_networks,
         )
         _require(
+            self.devices.paths_per_step == 1 or self.search.expectation == "full",
+            "devices.paths_per_step",
+            "1 with search.expectation 'pair', whose rescale is that of a single pair",
+            self.devices.paths_per_step,
+        )
+        _require(
             self.search.batch <= self.data.train_weights,
             "search.batch",
             f"at most data.train_weights = {self.data.train_weights}",

@@ -24,7 +24,7 @@ def depthwise(
 ) -> Float[Array, "B h w C"]:
     """Convolves every channel with its own k x k filter, padding dilation * (k//2).
 
-    With `dilation` d the taps stand d pixels apart.
+    With `dilation` d the taps stand d pixels apart. The result is in the numbers of x.
 
     >>> depthwise(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)), 1)[0, :, :, 0]
     Array([[4., 6., 4.],
@@ -32,8 +32,10 @@ def depthwise(
            [4., 6., 4.]], dtype=float32)
     """
     if jax.default_backend() == "cpu":
-        return shifted_products(x, kernel, stride, dilation)
-    return native(x, kernel, stride, dilation)
+        # k*k products are added up in the numbers of the kernel; a CPU has no others
+        wide = x.astype(kernel.dtype)
+        return shifted_products(wide, kernel, stride, dilation).astype(x.dtype)
+    return native(x, kernel.astype(x.dtype), stride, dilation)
 
 
 def native(

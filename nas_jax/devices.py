@@ -11,13 +11,13 @@ from nas_jax.execution import Execution
 
 
 def execution_of(experiment: Experiment) -> Execution:
-    """Where the steps of an experiment run; `execution.PLAIN` on a single device.
+    """How the steps of an experiment run; `execution.PLAIN` by default on one device.
 
     Raises:
       ValueError: if there are too few devices, or if they cannot share a batch evenly.
     """
-    asked, there = experiment.devices.data, jax.devices()
-    count = len(there) if asked is None else asked
+    config, there = experiment.devices, jax.devices()
+    count = len(there) if config.data is None else config.data
     if count > len(there):
         raise ValueError(
             f"devices.data: expected at most {len(there)}, the devices that JAX sees, "
@@ -45,12 +45,22 @@ def execution_of(experiment: Experiment) -> Execution:
 
 
 def _batch_sizes(experiment: Experiment) -> dict[str, int]:
-    """Images of the batches that must be shared evenly, by field."""
-    sizes = {
+    """Images that the devices must share evenly, by field."""
+    parts = experiment.devices.accumulate
+    trained = {
         "search.batch": experiment.search.batch,
         "search.arch_batch": experiment.search.arch_batch,
         "train.batch": experiment.train.batch,
     }
+    for name, size in trained.items():
+        if size % parts:
+            raise ValueError(
+                f"{name}: expected a multiple of devices.accumulate = {parts}, got "
+                f"{size}; change one of them"
+            )
+    sizes = {name: size // parts for name, size in trained.items()}
+    if parts > 1:
+        sizes = {f"{name} / devices.accumulate": n for name, n in sizes.items()}
     if jax.process_count() > 1:  # otherwise every device may take the whole of it
         sizes["data.valid"] = min(experiment.data.valid, WATCHED)
     return sizes

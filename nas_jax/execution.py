@@ -1,4 +1,4 @@
-"""How a step is computed: on which devices.
+"""How a step is computed: on which devices, in how many parts, in which numbers.
 
 One mesh of devices with one axis, `data`. Parameters, statistics, optimiser states and
 alphas lie whole on every device; a batch is cut along its images, an equal part each.
@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from nas_jax.base import PyTree
+from nas_jax.base import Images, PyTree
 from nas_jax.batches import WHOLE, Batch, Shard
 
 AXIS = "data"
@@ -31,10 +31,14 @@ AXIS = "data"
 class Execution:
     """The devices of a step; without a mesh JAX's default device, and nothing else.
 
-    Of several processes each gives the part of a batch that its own devices take.
+    Of several processes each gives the part of a batch that its own devices take. The
+    other fields are those of `DevicesConfig`.
     """
 
     mesh: Mesh | None = None
+    accumulate: int = 1
+    compute_dtype: str = "float32"
+    paths_per_step: int = 1
 
     @property
     def devices(self) -> int:
@@ -95,6 +99,38 @@ class Execution:
         where = cut if is_even else self._whole()
         return Batch(*(_placed(where, array) for array in part))
 
+    def cast(self, images: Images) -> Images:
+        """Images in the numbers of the activations, which follow them."""
+        is_default = self.compute_dtype == "float32"
+        return images if is_default else jnp.asarray(images, self.compute_dtype)
+
+    def accumulated(
+        self, fn: Callable[[Any, Batch], tuple[Any, PyTree]], carry: Any, batch: Batch
+    ) -> tuple[Any, PyTree]:
+        """`fn(carry, part) -> (carry, values)` over the parts; the values' mean.
+
+        Part i takes the images i, i + n, i + 2n, ... of n parts, so that every device
+        has an equal share of each, and what a part holds depends on no device.
+        """
+        count = self.accumulate
+        if count == 1:
+            return fn(carry, batch)
+
+        def body(so_far: Any, part: Batch) -> tuple[Any, None]:
+            carry, total = so_far
+            carry, values = fn(carry, part)
+            return (carry, jax.tree.map(jnp.add, total, values)), None
+
+        def strided(array: Any) -> jax.Array:
+            return jnp.swapaxes(array.reshape(-1, count, *array.shape[1:]), 0, 1)
+
+        parts = Batch(*map(strided, batch))
+        first = Batch(*(array[0] for array in parts))
+        shapes = jax.eval_shape(fn, carry, first)[1]
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        (carry, total), _ = lax.scan(body, (carry, zeros), parts)
+        return carry, jax.tree.map(lambda leaf: leaf / count, total)
+
     def _whole(self) -> NamedSharding:
         assert self.mesh is not None
         return NamedSharding(self.mesh, PartitionSpec())
@@ -105,7 +141,7 @@ PLAIN = Execution()
 
 
 def on(devices: Sequence[jax.Device]) -> Execution:
-    """Execution on a mesh of these devices."""
+    """`PLAIN` on a mesh of these devices."""
     # not jax.make_mesh, which orders by the wiring of a TPU slice: the part of a
     # batch that a process reads is one block
     ordered = sorted(devices, key=lambda device: (device.process_index, device.id))

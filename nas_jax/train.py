@@ -58,20 +58,28 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         images = augment(rng.stream(state.key, "augment", state.step), batch.images)
 
-        def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
-            logits, new_stats = network.apply(
-                architecture, params, state.batch_stats, images, train=True
-            )
-            loss = objective.cross_entropy(logits, batch.labels, config.label_smoothing)
-            return loss, (logits, new_stats)
+        def of_part(stats: PyTree, part: Batch) -> tuple[PyTree, PyTree]:
+            def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
+                logits, new_stats = network.apply(
+                    architecture, params, stats, part.images, train=True
+                )
+                smoothing = config.label_smoothing
+                loss = objective.cross_entropy(logits, part.labels, smoothing)
+                return loss, (logits, new_stats)
 
-        grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        (loss, (logits, new_stats)), grads = grads_fn(state.params)
+            grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
+            (loss, (logits, new_stats)), grads = grads_fn(state.params)
+            metrics = {
+                "train/loss": loss,
+                "train/accuracy": objective.accuracy(logits, part.labels),
+            }
+            return new_stats, (grads, metrics)
+
+        ready = Batch(execution.cast(images), batch.labels)
+        new_stats, (grads, metrics) = execution.accumulated(
+            of_part, state.batch_stats, ready
+        )
         updates, opt = tx.update(grads, state.opt, state.params)
-        metrics = {
-            "train/loss": loss,
-            "train/accuracy": objective.accuracy(logits, batch.labels),
-        }
         state = dataclasses.replace(
             state,
             step=state.step + 1,

@@ -41,7 +41,7 @@ ROWS = {
     "networks": ("network", "supernet"),
     "processes": (
         *("baselines", "evolution", "knapsack", "derive", "train", "search_state"),
-        *("joined", "estimators", "steps", "prune", "search"),
+        *("joined", "estimators", "averaged", "descent", "steps", "prune", "search"),
     ),
     "edges": (
         *(
