@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--targets", help="several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"
     )
+    one.add_argument("--plan", action="store_true", help="steps, memory, hours; no run")
     launch.flags(one)
     guidelines_command.cut_flag(one)
     one = verb("measure", "measure the latency table of an experiment", "experiment")
@@ -176,7 +177,8 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
     source = shipped.experiment_file(options.experiment)
     return search_command.run(
-        experiment, source, options.out, RUNS, options.targets, command
+        *(experiment, source, options.out, RUNS, options.targets, command),
+        only_plan=options.plan,
     )
 
 

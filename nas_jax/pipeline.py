@@ -24,6 +24,7 @@ from nas_jax import (
     derivation,
     devices,
     limits,
+    plan,
     problem,
     provenance,
     report,
@@ -197,7 +198,7 @@ def run_search(
         given.splits["train_alphas"],
         given.splits["valid"],
         given.augment,
-        compiler,
+        plan.before(compiler, experiment, given, watch),
         after,
         given.execution,
     )
@@ -265,9 +266,8 @@ def retrain(
     if config.start == "supernet" and network.name == SEARCHED:
         model = checkpoint.load_model(folder / KEPT)
         weights = (model.params, model.batch_stats)
-    data = _train_images(given)
-    own = (data, given.augment, weights, compiler, given.execution)
-    epochs = train.run(key, network, config, *own)
+    how = (given.augment, weights, compiler, given.execution)
+    epochs = train.run(key, network, config, _train_images(given), *how)
     for one in watch.steps(epochs, total=config.epochs, desc=network.name):
         line = {
             "step": int(one.state.step),
@@ -279,8 +279,8 @@ def retrain(
         }
         run_folder.append_metrics(folder, line)
         watch.note(accuracy=f"{one.metrics['train/accuracy']:.1%}")
-    state = given.execution.local(one.state)
-    return checkpoint.Model(network, state.params, state.batch_stats)
+    end = given.execution.local(one.state)
+    return checkpoint.Model(network, end.params, end.batch_stats)
 
 
 def train_network(

@@ -9,9 +9,11 @@ from pathlib import Path
 import jax
 
 from nas_jax import (
+    devices,
     distributed,
     limits,
     pipeline,
+    plan,
     problem,
     provenance,
     run_folder,
@@ -19,6 +21,7 @@ from nas_jax import (
     terminal,
     trade_off,
 )
+from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
 from nas_jax.watch import Watch
@@ -31,6 +34,7 @@ def run(
     runs: Path,
     targets: str | None,
     command: str,
+    only_plan: bool = False,
 ) -> int:
     """Runs a search and prints its table; returns the exit code.
 
@@ -41,6 +45,7 @@ def run(
       runs: where unnamed runs go.
       targets: several targets with commas between, or None for the experiment's one.
       command: what the user typed, to be recorded.
+      only_plan: print what the run would take, and make none.
 
     Raises:
       ValueError: for what does not fit; most of it before a folder is made.
@@ -50,6 +55,8 @@ def run(
         _require_agreement(experiment, several)
     for one in trade_off.experiments(experiment, several) if several else [experiment]:
         problem.check(one)  # refuse what does not fit before a folder is made
+    if only_plan:
+        return _plan(experiment, several)
     if jax.process_index() > 0:
         return _follow(experiment, source, command)
     folder = run_folder.create(experiment, out, runs, source)
@@ -104,6 +111,20 @@ def _require_agreement(experiment: Experiment, targets: list[str]) -> None:
             "commit": provenance.commit(),
         }
     )
+
+
+def _plan(experiment: Experiment, targets: list[str]) -> int:
+    if targets:
+        raise ValueError(
+            f"--plan: expected one target, got --targets {','.join(targets)}; each "
+            "takes a search of its own after one warm-up"
+        )
+    given = problem.load(experiment, devices.execution_of(experiment))
+    watch = terminal.Terminal() if given.execution.writes else Watch()
+    found = plan.of_run(experiment, given, Compiler(watch))
+    if given.execution.writes:
+        print("\n".join(plan.lines(found, given.execution.devices)))
+    return 0
 
 
 def _follow(experiment: Experiment, source: Path | None, command: str) -> int:

@@ -59,7 +59,7 @@ ROWS = {
         ),
         *("torch_pickle", "torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure", "cross_hardware"),
-        *("report", "watch", "compilation", "limits", "problem", "derivation"),
+        *("report", "watch", "compilation", "limits", "problem", "plan", "derivation"),
         *("assessment", "pipeline", "trade_off", "guidelines", "bench"),
     ),
     "shell": (
