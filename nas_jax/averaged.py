@@ -67,7 +67,11 @@ def over_devices(
     """
 
     def on_device(
-        state: SearchState, model: latency.CostModel, target: Target, batch: Batch
+        key: PRNGKey,
+        state: SearchState,
+        model: latency.CostModel,
+        target: Target,
+        batch: Batch,
     ) -> tuple[Alphas, Scalar, Metrics]:
         own = jax.random.fold_in(key, lax.axis_index(AXIS))
         sampled = estimators.sample(config, own, state.alphas, mask)
@@ -81,8 +85,8 @@ def over_devices(
         *jax.shard_map(
             on_device,
             mesh=execution.mesh,
-            in_specs=(whole, whole, whole, PartitionSpec(AXIS)),
+            in_specs=(*(whole,) * 4, PartitionSpec(AXIS)),
             out_specs=whole,
             check_vma=False,  # branches of a switch do not say on what they depend
-        )(state, model, target, batch)
+        )(key, state, model, target, batch)
     )

@@ -119,6 +119,14 @@ def test_a_device_tells_its_own(monkeypatch, stats, expected):
     assert memory.available_bytes() == expected
 
 
+def test_simulated_devices_share_the_main_memory(monkeypatch):
+    monkeypatch.setattr(memory, "host_bytes", lambda: 801)
+    monkeypatch.setattr(memory.jax, "local_device_count", lambda: 8)
+    assert memory.available_bytes() == 100
+    monkeypatch.setattr(memory, "host_bytes", lambda: None)
+    assert memory.available_bytes() is None
+
+
 def test_need_is_temporaries_and_outputs_but_not_donated_ones():
     def step(state, x):
         # the sort needs a copy of its own
