@@ -29,6 +29,8 @@ class BatchNorm(nn.Module):
     batch's are left in the collection "moments" if that is mutable. If it is given
     instead, they are taken from it: a pass that runs a second time, to be
     differentiated, need not sum again.
+
+    Computed in the numbers of its parameters, returned in those of x.
     """
 
     eps: float = BN_EPS
@@ -42,12 +44,13 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
         if not train:
             inverse = scale * lax.rsqrt(running_var.value + self.eps)
-            return (x - running_mean.value) * inverse + bias
+            y = (x.astype(scale.dtype) - running_mean.value) * inverse + bias
+            return y.astype(x.dtype)
         if self.has_variable("moments", "mean"):
             mean: Array = self.get_variable("moments", "mean")
             var: Array = self.get_variable("moments", "var")
         else:
-            mean, var = moments(lax.stop_gradient(x))
+            mean, var = moments(lax.stop_gradient(x).astype(scale.dtype))
             if self.is_mutable_collection("moments"):
                 self.put_variable("moments", "mean", mean)
                 self.put_variable("moments", "var", var)
@@ -85,7 +88,8 @@ def normalise(
 
     The gradient goes through the moments as well, as functions of x:
     dx = a (dy - mean(dy) - n mean(dy n)) with n = (x - mean) / sqrt(var + eps) and
-    a = scale / sqrt(var + eps). Nothing but x is kept of the batch's size.
+    a = scale / sqrt(var + eps). Nothing but x is kept of the batch's size. Computed in
+    the numbers of the parameters; y and dx are in those of x.
     """
     return _normalise_forward(x, scale, bias, mean, var, eps)[0]
 
@@ -95,18 +99,26 @@ def _normalise_forward(
 ) -> tuple[Any, Any]:
     inverse = lax.rsqrt(var + eps)
     factor = scale * inverse
-    return x * factor + (bias - mean * factor), (x, scale, mean, inverse)
+    y = x.astype(scale.dtype) * factor + (bias - mean * factor)
+    return y.astype(x.dtype), (x, scale, mean, inverse)
 
 
 def _normalise_backward(eps: float, residuals: Any, dy: Array) -> Any:
-    x, scale, mean, inverse = residuals
+    kept, scale, mean, inverse = residuals
+    x, dy = kept.astype(scale.dtype), dy.astype(scale.dtype)
     count = x.size // x.shape[-1]
     dbias = _channel_sum(dy)
     dscale = _channel_sum(dy * (x - mean)) * inverse
     factor = scale * inverse
     slope = factor * inverse * dscale / count
     dx = factor * dy - (slope * (x - mean) + factor * dbias / count)
-    return dx, dscale, dbias, jnp.zeros_like(mean), jnp.zeros_like(mean)
+    return (
+        dx.astype(kept.dtype),
+        dscale,
+        dbias,
+        jnp.zeros_like(mean),
+        jnp.zeros_like(mean),
+    )
 
 
 normalise.defvjp(_normalise_forward, _normalise_backward)

@@ -126,10 +126,14 @@ def batch_at(
     return data.batch(order, size, step, shard)
 
 
-def pieces(data: Split, size: int) -> Iterator[Batch]:
-    """All images in their order, in batches of `size`; the last may be smaller."""
+def pieces(data: Split, size: int, shard: Shard = WHOLE) -> Iterator[Batch]:
+    """All images in their order, in batches of `size`; the last may be smaller.
+
+    A `shard` has its equal part of each; `ValueError` if it cannot be divided so.
+    """
     for start in range(0, len(data.labels), size):
-        yield data.take(np.arange(start, min(start + size, len(data.labels))))
+        piece = np.arange(start, min(start + size, len(data.labels)))
+        yield data.take(piece[shard.rows(len(piece))])
 
 
 def shift(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas_jax import overrides, process
+from nas_jax.bench.devices_settings import DevicesBenchConfig
 from nas_jax.bench.quality_settings import (
     EnumeratedConfig,
     EnumerationConfig,
@@ -32,6 +33,7 @@ Config = (
     | InputConfig
     | ExportConfig
     | ResumeConfig
+    | DevicesBenchConfig
 )
 
 
@@ -52,6 +54,7 @@ BENCHES = {
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
     "input": Bench("input", InputConfig()),
+    "devices": Bench("devices", DevicesBenchConfig()),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
     "enumerated": Bench("enumerated.comparison", EnumeratedConfig()),
     "export": Bench("export", ExportConfig()),

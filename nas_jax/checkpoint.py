@@ -52,6 +52,18 @@ def digests(tree: PyTree) -> dict[str, str]:
     }
 
 
+def alone() -> ocp.options.MultiprocessingOptions:
+    """For this process alone: by default all processes of a run would have to come."""
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=str(own)
+    )
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    return ocp.StandardCheckpointer(multiprocessing_options=alone())
+
+
 def save_model(folder: Path, model: Model) -> None:
     """Writes a network into a new folder, all of it or nothing.
 
@@ -64,7 +76,7 @@ def save_model(folder: Path, model: Model) -> None:
     shutil.rmtree(partial, ignore_errors=True)  # of a save that was stopped
     partial.mkdir(parents=True)
     weights = {"params": model.params, "batch_stats": model.batch_stats}
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
         checkpointer.save(partial / "weights", weights)
     (partial / "digests.json").write_text(json.dumps(digests(weights), indent=1))
     text = architecture_json.to_json(model.architecture)
@@ -98,7 +110,7 @@ def load_model(folder: str | Path) -> Model:
     target = {"params": params, "batch_stats": batch_stats}
     try:
         written = json.loads((folder / "digests.json").read_text())
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user
         reason = str(error).strip() or type(error).__name__

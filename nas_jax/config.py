@@ -11,6 +11,7 @@ from typing import Literal
 
 from nas_jax.checks import require as _require
 from nas_jax.data_config import DataConfig
+from nas_jax.devices_config import DevicesConfig
 from nas_jax.search_config import SearchConfig
 
 MBCONV_CANDIDATES = (
@@ -204,6 +205,7 @@ class Experiment:
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    devices: DevicesConfig = field(default_factory=DevicesConfig)
     random_networks: int = 1
     """Networks drawn at random at the searched one's latency, trained beside it."""
     checkpoint_every_s: float = 60.0
@@ -228,6 +230,12 @@ class Experiment:
             "random_networks",
             "0 or more",
             self.random_networks,
+        )
+        _require(
+            self.devices.paths_per_step == 1 or self.search.expectation == "full",
+            "devices.paths_per_step",
+            "1 with search.expectation 'pair', whose rescale is that of a single pair",
+            self.devices.paths_per_step,
         )
         _require(
             self.search.batch <= self.data.train_weights,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from nas_jax import fusion
+from nas_jax import execution, fusion
 
 
 def depthwise(
@@ -24,7 +24,7 @@ def depthwise(
 ) -> Float[Array, "B h w C"]:
     """Convolves every channel with its own k x k filter, padding dilation * (k//2).
 
-    With `dilation` d the taps stand d pixels apart.
+    With `dilation` d the taps stand d pixels apart. The result is in the numbers of x.
 
     >>> depthwise(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)), 1)[0, :, :, 0]
     Array([[4., 6., 4.],
@@ -32,8 +32,10 @@ def depthwise(
            [4., 6., 4.]], dtype=float32)
     """
     if jax.default_backend() == "cpu":
-        return shifted_products(x, kernel, stride, dilation)
-    return native(x, kernel, stride, dilation)
+        # k*k products are added up in the numbers of the kernel; a CPU has no others
+        wide = x.astype(kernel.dtype)
+        return shifted_products(wide, kernel, stride, dilation).astype(x.dtype)
+    return native(x, kernel.astype(x.dtype), stride, dilation)
 
 
 def portable(
@@ -128,10 +130,11 @@ def _backward(
     stride: int, dilation: int, residuals: tuple[Array, Array], dy: Array
 ) -> tuple[Array, Array]:
     x, kernel = residuals
-    return (
-        _input_gradient(x.shape, kernel, dy, stride, dilation),
-        _kernel_gradient(x, kernel.shape[0], dy, stride, dilation),
+    # its chain over images would be cut across devices
+    of_kernel = execution.summed_over_devices(
+        lambda x, dy: _kernel_gradient(x, kernel.shape[0], dy, stride, dilation)
     )
+    return _input_gradient(x.shape, kernel, dy, stride, dilation), of_kernel(x, dy)
 
 
 def _input_gradient(

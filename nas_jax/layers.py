@@ -2,7 +2,8 @@
 
 Conventions of the reference: convolutions without bias, k//2 padding on every side at
 every stride, ReLU6 in mobile parts and ReLU in tree cells, batch normalisation of
-`batch_norm` with eps 1e-3 or the network's.
+`batch_norm` with eps 1e-3 or the network's. Activations keep the numbers of the images,
+and kernels are cast to them; only the classifier answers in those of its parameters.
 """
 
 import flax.linen as nn
@@ -75,7 +76,7 @@ class Separable(nn.Module):
         filters = Kernel((k, k, 1, block.in_channels), name="depthwise")()
         x = _each(x, filters, block.stride, block.op.dilation, train)
         mix = Kernel((1, 1, block.in_channels, block.out_channels), name="pointwise")()
-        return x @ mix[0, 0]
+        return x @ mix[0, 0].astype(x.dtype)
 
 
 class Pool(nn.Module):
@@ -151,7 +152,7 @@ def _hidden(block: Block, bn_eps: float, x: Array, train: bool) -> Array:
 
 def _product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"]:
     # as one matrix product: XLA copies operands of four dimensions
-    y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+    y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0].astype(x.dtype)
     return y.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
@@ -191,7 +192,7 @@ def _convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
     k = kernel.shape[0]
     return lax.conv_general_dilated(
         x,
-        kernel,
+        kernel.astype(x.dtype),
         window_strides=(stride, stride),
         padding=[(k // 2, k // 2)] * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -254,4 +255,4 @@ class Linear(nn.Module):
         part = self.classifier
         kernel = self.param("kernel", _ZEROS, (part.in_channels, part.classes))
         bias = self.param("bias", _ZEROS, (part.classes,))
-        return x.mean((1, 2)) @ kernel + bias
+        return x.astype(kernel.dtype).mean((1, 2)) @ kernel + bias

@@ -22,10 +22,14 @@ def needed_bytes(compiled: Any) -> int:
 
 
 def available_bytes() -> int | None:
-    """Free memory of the default device; None where nobody tells."""
-    device = jax.devices()[0]
+    """Free memory of a device of this process; None where nobody tells.
+
+    Simulated devices of a CPU have equal parts of the main memory.
+    """
+    device = jax.local_devices()[0]
     if device.platform == "cpu":
-        return host_bytes()
+        free = host_bytes()
+        return None if free is None else free // jax.local_device_count()
     stats = device.memory_stats() or {}
     if "bytes_limit" not in stats:
         return None

@@ -17,6 +17,7 @@ from nas_jax import (
     baselines,
     checkpoint,
     derivation,
+    devices,
     limits,
     problem,
     provenance,
@@ -72,7 +73,8 @@ def run(
     """Runs everything into a folder made by `run_folder.create`; returns the result.
 
     What the folder holds already, of a process that was stopped, is not done again; the
-    result is the same, but for what is timed.
+    result is the same, but for what is timed. Of several processes only the one that
+    writes goes on after the retraining.
 
     Raises:
       ValueError: if data, table or target do not fit; the folder then holds what was
@@ -80,7 +82,7 @@ def run(
       Stopped: when `stop` asks for it; what runs is saved first.
     """
     session = Session(folder, watch, stop)
-    given = problem.load(experiment)
+    given = problem.load(experiment, devices.execution_of(experiment))
     for note in given.notes:
         watch.line(note)
     table = stored_table(experiment, given.space, folder, session)
@@ -98,6 +100,8 @@ def run(
         trials.keep(folder, derived["trial"], folder, SEARCHED)
     with session.timed("retrain"):
         models = retraining.retrain_all(experiment, given, networks, folder, session)
+    if not given.execution.writes:
+        return {}
     with session.timed("evaluate"):
         watch.phase("test, export, timing")
         results = assessment.assess(experiment, given, models, table, folder, watch)
@@ -206,9 +210,8 @@ def kept(
     experiment: Experiment, given: Problem, last: search.Reached, found: Architecture
 ) -> checkpoint.Model:
     """The derived network with the supernet's weights, statistics estimated anew."""
-    params, _ = supernet.extract(
-        last.space, last.state.params, last.state.batch_stats, found
-    )
+    state = given.execution.local(last.state)
+    params, _ = supernet.extract(last.space, state.params, state.batch_stats, found)
     data = retraining.train_images(given).evaluated()
     batch_stats = train.reestimate(found, params, data, experiment.train.batch)
     return checkpoint.Model(found, params, batch_stats)
@@ -225,7 +228,7 @@ def train_network(
 
     From its snapshot on, if the folder has one.
     """
-    given = problem.load(experiment)
+    given = problem.load(experiment, devices.execution_of(experiment))
     saved = folder / "checkpoints" / network.name
     if saved.exists():
         raise ValueError(

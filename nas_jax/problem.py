@@ -9,6 +9,7 @@ from nas_jax import (
     augment,
     baselines,
     counts,
+    devices,
     latency,
     limits,
     onnx_parts,
@@ -24,6 +25,7 @@ from nas_jax.architecture import Architecture
 from nas_jax.batches import Augment, Split
 from nas_jax.config import Experiment
 from nas_jax.data import splits
+from nas_jax.execution import PLAIN, Execution
 from nas_jax.parts import OWN_OPERATIONS
 from nas_jax.space import SearchSpace
 
@@ -38,9 +40,10 @@ class Problem(NamedTuple):
     """What the labels stand for, in their order."""
     notes: tuple[str, ...] = ()
     """What the user should hear of the data, one line each."""
+    execution: Execution = PLAIN
 
 
-def load(experiment: Experiment) -> Problem:
+def load(experiment: Experiment, execution: Execution = PLAIN) -> Problem:
     """Builds the space and loads the data, checking that they fit each other.
 
     Raises `ValueError` if the data cannot be read, or if the two do not fit.
@@ -54,7 +57,10 @@ def load(experiment: Experiment) -> Problem:
     )
     for name, split in given.items():
         check_split(name, split, searched)
-    return Problem(searched, given, augment.of(experiment.data), label_names, notes)
+    return Problem(
+        *(searched, given, augment.of(experiment.data), label_names, notes),
+        execution,
+    )
 
 
 def check_split(name: str, split: Split, searched: SearchSpace) -> None:
@@ -81,6 +87,7 @@ def check(experiment: Experiment) -> None:
     A stored table is checked, and target and limits against it; the run itself checks
     a table that is still to be measured.
     """
+    devices.execution_of(experiment)
     given, stored = load(experiment), experiment.latency.table
     for op in given.space.candidates:
         if op.kind in OWN_OPERATIONS:

@@ -123,12 +123,13 @@ def retrain(
                 "seconds": time.perf_counter() - start,
             }
             run_folder.sync_metrics(folder)
-            keeper.save(int(reached.state.step), reached.state, notes)
+            state = given.execution.local(reached.state)
+            keeper.save(int(state.step), state, notes)
 
         weights = None if after else _kept_weights(experiment, network, folder)
         epochs = train.run(
             *(key, network, config, data, given.augment),
-            *(weights, session.compiler, after, keep),
+            *(weights, session.compiler, after, keep, given.execution),
         )
         left = config.epochs - begun // per_epoch
         for one in session.watch.steps(epochs, total=left, desc=network.name):
@@ -145,7 +146,8 @@ def retrain(
             after = train.Reached(one.state)
             keep(after)
         assert after is not None  # a training has an epoch at least
-    model = checkpoint.Model(network, after.state.params, after.state.batch_stats)
+    end = given.execution.local(after.state)
+    model = checkpoint.Model(network, end.params, end.batch_stats)
     checkpoint.save_model(folder / group / network.name, model)
     shutil.rmtree(where, ignore_errors=True)
     return model

@@ -6,19 +6,28 @@ if it had not been stopped. ProxylessNAS, section 3; schedule as in the referenc
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import calls, divergence, gates, latency, objective, optim, prune
+from nas_jax import (
+    calls,
+    divergence,
+    epoch_metrics,
+    gates,
+    latency,
+    objective,
+    optim,
+    prune,
+)
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
 from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
 from nas_jax.config import SearchConfig
 from nas_jax.data_config import WATCHED
-from nas_jax.search_config import EXPECTED, TARGETS
+from nas_jax.execution import PLAIN, Execution
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
 from nas_jax.steps import (
@@ -49,16 +58,22 @@ class Reached(NamedTuple):
     state: SearchState
     collected: Sequence[Metrics] = ()
     steps: Steps | None = None
+    execution: Execution = PLAIN
 
     def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
         """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
 
         With batch statistics, as the search looks at its progress.
         """
-        validate = self.steps.validate if self.steps else make_validate(self.space)
+        validate = (
+            self.steps.validate
+            if self.steps
+            else make_validate(self.space, self.execution)
+        )
 
         def of_path(path: np.ndarray) -> float:
-            return _accuracy(validate, self.state, jnp.asarray(path), valid)
+            chosen = self.execution.whole(jnp.asarray(path))
+            return _accuracy(self.execution, validate, self.state, chosen, valid)
 
         return of_path
 
@@ -86,10 +101,17 @@ def keep_nothing(reached: Reached) -> None:
 
 
 def _accuracy(
-    validate: Callable[..., Scalar], state: SearchState, path: Path, valid: Split
+    execution: Execution,
+    validate: Callable[..., Scalar],
+    state: SearchState,
+    path: Path,
+    valid: Split,
 ) -> float:
     """Mean over batches of `WATCHED`."""
-    found = [validate(state, path, one) for one in pieces(valid, WATCHED)]
+    found = [
+        validate(state, path, execution.shared(one))
+        for one in pieces(valid, WATCHED, execution.shard)
+    ]
     return float(np.mean(found))
 
 
@@ -106,6 +128,7 @@ def run(
     compile: Compile = calls.on_first_call,
     after: Reached | None = None,
     keep: Callable[[Reached], None] = keep_nothing,
+    execution: Execution = PLAIN,
 ) -> Iterator[Epoch]:
     """Runs a search, yielding after every epoch.
 
@@ -127,16 +150,19 @@ def run(
       key: the key of the search; everything random derives from it.
       space: the search space.
       config: schedule, optimisers, objective.
-    target: float | np.ndarray,
-    train_weights: Split,
-    train_alphas: Split,
-    valid: Split,
+      model: the costs of all candidates.
+      target: of the expected cost; one, or one for each of D costs.
+      train_weights: trains the weights of the supernet.
+      train_alphas: trains the alphas.
+      valid: tells how the search is getting on.
       augment: applied inside the weight step.
       compile: makes the steps ready, before the first and after a pruning.
       after: where this search stood, to go on from; its state is left alone. The
         warm-up knows neither costs nor target, so until its end both may be others.
       keep: called between two steps within an epoch. The state is alive until it
         returns: what is to stay is copied.
+      execution: the devices, the same as those of `after`. What is sampled, drawn and
+        yielded does not depend on how many there are, up to rounding.
     """
     if config.objective == "mul_log":
         least = latency.reachable(model, space.mask)[0]
@@ -146,18 +172,26 @@ def run(
     weights_tx = optim.search_weights(config, per_epoch)
     alphas_tx = optim.search_alphas(config)
     prune.require_below_chance(space, config.prune_below)
-    goal = jnp.asarray(target, jnp.float32)
+    goal = execution.whole(jnp.asarray(target, jnp.float32))
+    model = execution.whole(model)
     ascent = optim.multipliers(config, per_epoch)
 
     weight_order = permutations(key, "weight_order", len(train_weights.labels))
     alpha_order = permutations(key, "alpha_order", len(train_alphas.labels))
 
+    def weight_batch_at(step: int) -> Batch:
+        own = (weight_order, config.batch, step, execution.shard)
+        return execution.shared(batch_at(train_weights, *own))
+
+    def arch_batch_at(step: int) -> Batch:
+        own = (alpha_order, config.arch_batch, step, execution.shard)
+        return execution.shared(batch_at(train_alphas, *own))
+
     def compiled(space: SearchSpace, state: SearchState) -> Steps:
-        weight = make_weight_step(space, config, weights_tx, augment)
-        arch = make_arch_step(space, config, alphas_tx, ascent)
-        weight_batch = batch_at(train_weights, weight_order, config.batch, 0)
-        arch_batch = batch_at(train_alphas, alpha_order, config.arch_batch, 0)
-        valid_batch = next(pieces(valid, WATCHED))
+        weight = make_weight_step(space, config, weights_tx, augment, execution)
+        arch = make_arch_step(space, config, alphas_tx, ascent, execution)
+        weight_batch, arch_batch = weight_batch_at(0), arch_batch_at(0)
+        valid_batch = execution.shared(next(pieces(valid, WATCHED, execution.shard)))
         path = jnp.argmax(state.alphas, axis=1)
         size = "space.input_size"
         ready = compile(
@@ -171,7 +205,7 @@ def run(
                     f"search.arch_batch or {size}",
                 ),
                 "validation": Call(
-                    make_validate(space),
+                    make_validate(space, execution),
                     (state, path, valid_batch),
                     f"data.valid or {size}",
                 ),
@@ -184,7 +218,7 @@ def run(
     if after is None:
         after = Reached(space, init(key, space, config, weights_tx, alphas_tx))
     space, state, steps = after.space, after.state, after.steps
-    state = jax.tree.map(jnp.copy, state)  # the steps donate their state
+    state = execution.whole(jax.tree.map(jnp.copy, state))  # the steps donate theirs
     collected, begun = list(after.collected), int(state.step)
     arch_steps = optim.arch_steps_before(config, per_epoch, begun)
     for epoch in range(begun // per_epoch, config.warmup_epochs + config.joint_epochs):
@@ -198,64 +232,33 @@ def run(
         if steps is None:
             steps = compiled(space, state)
         for step in range(first, end):
-            batch = batch_at(train_weights, weight_order, config.batch, step)
-            state, metrics = steps.weight(state, batch)
+            state, metrics = steps.weight(state, weight_batch_at(step))
             collected.append(metrics)
             if optim.is_arch_step(config, per_epoch, step):
-                batch = batch_at(
-                    train_alphas, alpha_order, config.arch_batch, arch_steps
-                )
+                batch = arch_batch_at(arch_steps)
                 state, metrics = steps.arch(state, batch, model, goal)
                 collected.append(metrics)
                 arch_steps += 1
             if step < end - 1:
-                keep(Reached(space, state, collected, steps))
-        reached = Reached(space, state, steps=steps)
+                keep(Reached(space, state, collected, steps, execution))
+        reached = Reached(space, state, steps=steps, execution=execution)
         collected = jax.device_get(collected)
         divergence.require_finite(space, state, collected, per_epoch)
         probs = gates.probabilities(state.alphas, jnp.asarray(space.mask))
         likely = jnp.argmax(probs, axis=1)
-        watched = _accuracy(steps.validate, state, likely, valid)
-        metrics = _mean(collected) | {
+        watched = _accuracy(execution, steps.validate, state, likely, valid)
+        metrics = epoch_metrics.mean(collected) | {
             "search/valid_accuracy": watched,
-            **_expected(config, np.asarray(latency.expected(model, probs)), target),
-            **_multipliers(config, state),
+            **epoch_metrics.expected(
+                config, np.asarray(latency.expected(model, probs)), target
+            ),
+            **epoch_metrics.multipliers(config, state),
             "search/entropy": float(gates.entropy(probs)),
             "search/candidates": int(space.mask.sum()),
         }
         collected = []
         phase = "warmup" if joint_epoch < 0 else "joint"
         yield Epoch(phase, epoch, probs, metrics, reached)
-
-
-def _expected(config: SearchConfig, expected: np.ndarray, target: Any) -> Metrics:
-    """Expected cost and target in their unit; how far further limits are exceeded."""
-    first, *others = expected.ravel().tolist()
-    wanted, *limits = np.ravel(target).tolist()
-    return {
-        f"search/{EXPECTED[config.cost]}": first,
-        f"search/{TARGETS[config.cost]}": wanted,
-        **{
-            f"search/limit_{place}_excess": cost / limit - 1
-            for place, (cost, limit) in enumerate(
-                zip(others, limits, strict=True), start=1
-            )
-        },
-    }
-
-
-def _multipliers(config: SearchConfig, state: SearchState) -> Metrics:
-    if config.objective != "constrained":
-        return {}
-    first, *others = state.multipliers.ravel().tolist()
-    return {
-        "search/multiplier": first,
-        "search/penalty_weight": float(state.penalty_weight),
-        **{
-            f"search/limit_{place}_multiplier": multiplier
-            for place, multiplier in enumerate(others, start=1)
-        },
-    }
 
 
 def _prunes(config: SearchConfig, joint_epoch: int) -> bool:
@@ -270,12 +273,3 @@ def _prunes(config: SearchConfig, joint_epoch: int) -> bool:
         and not is_last
         and ((joint_epoch + 1) % every == 0)
     )
-
-
-def _mean(collected: list[Metrics]) -> Metrics:
-    """Mean of every number over the steps that reported it."""
-    values: dict[str, list[float]] = {}
-    for metrics in collected:
-        for name, value in divergence.numbers(metrics).items():
-            values.setdefault(name, []).append(value)
-    return {name: float(np.mean(numbers)) for name, numbers in values.items()}

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_jax import config_changes, guidelines_command, overrides, process, shipped
+from nas_jax import (
+    config_changes,
+    guidelines_command,
+    launch,
+    overrides,
+    process,
+    shipped,
+)
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
 
@@ -33,6 +40,8 @@ def flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
         metavar="RUN",
         help="go on with a stopped run, instead of EXPERIMENT",
     )
+    add("--plan", action="store_true", help="steps, memory, hours; no run")
+    launch.flags(parser)
     guidelines_command.cut_flag(parser)
 
 
@@ -55,15 +64,21 @@ def run(
             "--targets"
         )
     experiment = guidelines_command.cut(options, _experiment(options.experiment, rest))
+    launch.start(options)
     process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
-    from nas_jax import problem, run_folder, trade_off
+    from nas_jax import plan_command, problem, run_folder, together, trade_off
 
     targets: list[str] = []
     if options.targets is not None:
         targets = [text.strip() for text in options.targets.split(",")]
+    together.require_agreement(experiment, targets)
     for one in trade_off.experiments(experiment, targets) if targets else [experiment]:
         problem.check(one)  # refuse what does not fit before a folder is made
+    if options.plan:
+        return plan_command.run(experiment, targets)
     source = shipped.experiment_file(options.experiment)
+    if not together.writes():
+        return together.follow(experiment, source, None, command)
     folder = run_folder.create(experiment, options.out, runs, source)
     run_folder.write_text(folder / _COMMAND, command + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
@@ -77,8 +92,8 @@ def _experiment(name: str, rest: list[str]) -> Experiment:
 def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
     """Goes on with a run, with its configuration but for lower rates of the search."""
     folder: Path = options.resume
-    for flag in ("out", "targets", "from_recommendation"):
-        if getattr(options, flag) is not None:
+    for flag in ("out", "targets", "from_recommendation", "plan"):
+        if getattr(options, flag) not in (None, False):
             raise ValueError(
                 f"--resume, --{flag.replace('_', '-')}: expected only one of the two; "
                 "a run goes on in its folder, as it was begun"
@@ -109,8 +124,15 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
             f"{origin}: expected no other {rates[0].field}, a search is finished; "
             "leave it out"
         )
+    launch.start(options)
     process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
+    from nas_jax import together
+
     targets = trade_off.targets_of(folder)
+    together.require_agreement(experiment, targets)
+    if not together.writes():
+        return together.follow(experiment, None, folder, command)
+    together.meet()  # the others have copied what is there
     changed = {one.field: {"from": one.saved, "to": one.given} for one in found}
     return _work(experiment, targets, folder, command, changed)
 

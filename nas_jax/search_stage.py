@@ -14,6 +14,7 @@ from nas_jax import (
     divergence,
     limits,
     optim,
+    plan,
     prune,
     rng,
     run_folder,
@@ -90,7 +91,12 @@ def run(
         if found is not None:
             notes = found.notes
             collected, accuracy = notes["collected"], notes["accuracy"]
-            after = search.Reached(_space(given, notes), found.state, collected)
+            after = search.Reached(
+                _space(given, notes),
+                found.state,
+                collected,
+                execution=given.execution,
+            )
             start -= notes["seconds"]
             session.watch.line(f"goes on from the checkpoint of step {found.step}")
         begun = 0 if after is None else int(after.state.step)
@@ -101,9 +107,8 @@ def run(
 
         def save(reached: search.Reached) -> None:
             collected = jax.device_get(reached.collected)
-            divergence.require_finite_state(
-                reached.space, reached.state, collected, per_epoch
-            )
+            state = given.execution.local(reached.state)
+            divergence.require_finite_state(reached.space, state, collected, per_epoch)
             notes = {
                 "config": dataclasses.asdict(experiment),
                 "mask": reached.space.mask.tolist(),
@@ -112,7 +117,7 @@ def run(
                 "seconds": time.perf_counter() - start,
             }
             run_folder.sync_metrics(folder)
-            keeper.save(int(reached.state.step), reached.state, notes, accuracy)
+            keeper.save(int(state.step), state, notes, accuracy)
 
         def keep(reached: search.Reached) -> None:
             if keeper.is_due():
@@ -129,9 +134,10 @@ def run(
             given.splits["train_alphas"],
             given.splits["valid"],
             given.augment,
-            session.compiler,
+            plan.before(session.compiler, experiment, given, session.watch),
             after,
             keep,
+            given.execution,
         )
         total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
         left = total - begun // per_epoch

@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from nas_jax.base import PyTree
-from nas_jax.checkpoint import digests
+from nas_jax.checkpoint import alone, digests
 
 Notes = dict[str, Any]
 """What is said of a state, as JSON."""
@@ -186,7 +186,10 @@ class Snapshots:
             for step in steps(self.folder):
                 with suppress(_Damaged):
                     self._accuracies[step] = self._record(step)["accuracy"]
+            self.folder.mkdir(parents=True, exist_ok=True)
             options = ocp.CheckpointManagerOptions(
+                multiprocessing_options=alone(),
+                create=False,  # Orbax wants it so of one process of several
                 preservation_policy=_NewestAndBest(self._kept, self._accuracies),
                 lightweight_initialize=True,
                 cleanup_tmp_directories=True,  # of saves that were killed

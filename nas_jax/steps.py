@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import optax
 
 from nas_jax import (
+    averaged,
+    descent,
     divergence,
     estimators,
     gates,
@@ -26,9 +28,10 @@ from nas_jax import (
     rng,
     supernet,
 )
-from nas_jax.base import Alphas, Metrics, Path, PyTree, Scalar
+from nas_jax.base import Metrics, Path, PyTree, Scalar
 from nas_jax.batches import Augment, Batch
 from nas_jax.config import SearchConfig
+from nas_jax.execution import PLAIN, Execution
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
@@ -43,14 +46,36 @@ def path_gradients(
     state: SearchState,
     path: Path,
     batch: Batch,
+    execution: Execution = PLAIN,
 ) -> tuple[PyTree, PyTree, Metrics]:
     """Gradients and new batch statistics of the candidates on `path` alone.
 
     The loss is cross-entropy with label smoothing. Both trees are as
-    `supernet.gather` takes them from the tables.
+    `supernet.gather` takes them from the tables. With `execution.accumulate` gradients
+    and metrics are means over the parts of the batch.
     """
     rows = supernet.rows_of(space, path)
     stats = supernet.gather(state.batch_stats, rows)
+    weights = supernet.gather(state.params, rows)
+
+    def of_part(stats: PyTree, part: Batch) -> tuple[PyTree, PyTree]:
+        grads, stats, metrics = _part_gradients(
+            space, config, weights, stats, rows, part
+        )
+        return stats, (grads, metrics)
+
+    new_stats, (grads, metrics) = execution.accumulated(of_part, stats, batch)
+    return grads, new_stats, metrics
+
+
+def _part_gradients(
+    space: SearchSpace,
+    config: SearchConfig,
+    weights: PyTree,
+    stats: PyTree,
+    rows: Path,
+    batch: Batch,
+) -> tuple[PyTree, PyTree, Metrics]:
 
     def loss_fn(sampled: PyTree) -> tuple[Scalar, Any]:
         logits, new_stats = supernet.apply(space, sampled, stats, rows, batch.images)
@@ -58,7 +83,7 @@ def path_gradients(
         return loss, (logits, new_stats)
 
     grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (logits, new_stats)), grads = grads_fn(supernet.gather(state.params, rows))
+    (loss, (logits, new_stats)), grads = grads_fn(weights)
     metrics = {
         "search/loss": loss,
         "search/accuracy": objective.accuracy(logits, batch.labels),
@@ -73,13 +98,16 @@ def update_weights(
     state: SearchState,
     path: Path,
     batch: Batch,
+    execution: Execution = PLAIN,
 ) -> tuple[SearchState, Metrics]:
     """One SGD step on the weights along `path`.
 
     Only the sampled candidates are read, differentiated, updated and written back:
     weights, momentum and batch statistics of the others stay bit-unchanged.
     """
-    grads, new_stats, metrics = path_gradients(space, config, state, path, batch)
+    grads, new_stats, metrics = path_gradients(
+        space, config, state, path, batch, execution
+    )
     return apply_path_gradients(space, tx, state, path, grads, new_stats), metrics
 
 
@@ -137,63 +165,18 @@ def update_alphas(
     sampled: estimators.Sampled,
     batch: Batch,
     ascent: lagrangian.Ascent | None = None,
+    execution: Execution = PLAIN,
 ) -> tuple[SearchState, Metrics]:
     """One step on the alphas, and one of the multipliers by the cost expected then.
 
     `sampled` is what `estimators.sample` draws for the estimator of `config`; `ascent`
     is needed by the objective `constrained` alone.
     """
-    estimate = estimators.estimate(space, config, model, target, state, sampled, batch)
-    state = apply_alpha_gradients(config, tx, state, sampled, estimate.alpha_gradients)
-    state = dataclasses.replace(state, baseline=estimate.baseline)
-    if config.objective == "constrained":
-        state = ascend(space, model, target, state, ascent)
-    return state, estimate.metrics
-
-
-def ascend(
-    space: SearchSpace,
-    model: latency.CostModel,
-    target: joined.Target,
-    state: SearchState,
-    ascent: lagrangian.Ascent | None,
-) -> SearchState:
-    """The state after the multipliers followed the expected cost."""
-    if ascent is None:
-        raise ValueError(
-            "objective constrained: expected the pace of its multipliers, got None; "
-            "give optim.multipliers(config, steps_per_epoch)"
-        )
-    mask = jnp.asarray(space.mask)
-    cost = latency.expected_full(model, state.alphas, mask)
-    multipliers, weight = lagrangian.ascend(
-        ascent,
-        lagrangian.excess(cost, target),
-        state.multipliers,
-        state.penalty_weight,
-        lagrangian.is_spent(model, mask, target),
+    estimate = averaged.over_parts(
+        space, config, model, target, state, sampled, batch, execution
     )
-    return dataclasses.replace(state, multipliers=multipliers, penalty_weight=weight)
-
-
-def apply_alpha_gradients(
-    config: SearchConfig,
-    tx: optax.GradientTransformation,
-    state: SearchState,
-    sampled: estimators.Sampled,
-    gradients: Alphas,
-) -> SearchState:
-    """The state after the optimiser moved the alphas, and the rescale.
-
-    The rescale belongs to the pair expectation: unsampled candidates keep their
-    probability. With `expectation = "full"` the cost moves every alpha, so there is
-    nothing to keep.
-    """
-    updates, arch_opt = tx.update(gradients, state.arch_opt, state.alphas)
-    alphas = optax.apply_updates(state.alphas, updates)
-    if config.expectation == "pair":
-        alphas = gates.rescale_pair(state.alphas, alphas, sampled)
-    return dataclasses.replace(state, alphas=alphas, arch_opt=arch_opt)
+    own = (space, config, tx, model, target, state)
+    return descent.follow(*own, sampled, estimate, ascent)
 
 
 def make_weight_step(
@@ -201,6 +184,7 @@ def make_weight_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     augment: Augment,
+    execution: Execution = PLAIN,
 ) -> Step:
     """The jitted weight step: samples a path from the alphas and trains it.
 
@@ -212,12 +196,13 @@ def make_weight_step(
         path_key = rng.stream(state.key, "path", state.step)
         path = gates.sample_path(path_key, state.alphas, mask)
         images = augment(rng.stream(state.key, "augment", state.step), batch.images)
+        ready = Batch(execution.cast(images), batch.labels)
         state, metrics = update_weights(
-            space, config, tx, state, path, Batch(images, batch.labels)
+            space, config, tx, state, path, ready, execution
         )
         return state, metrics | {divergence.PATH: path}
 
-    return jax.jit(weight_step, donate_argnums=0)
+    return execution.jit(weight_step, donate_argnums=0)
 
 
 def make_arch_step(
@@ -225,11 +210,13 @@ def make_arch_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     ascent: lagrangian.Ascent | None = None,
+    execution: Execution = PLAIN,
 ) -> ArchStep:
     """The jitted architecture step: samples for the estimator and moves the alphas.
 
     Costs and target are arguments, not constants: one program serves every table, also
-    the one that the next run measures.
+    the one that the next run measures. With `execution.paths_per_step` every device
+    samples for itself (`averaged.over_devices`).
     """
     mask = jnp.asarray(space.mask)
 
@@ -240,23 +227,32 @@ def make_arch_step(
         target: joined.Target,
     ) -> tuple[SearchState, Metrics]:
         key = rng.stream(state.key, "pair", state.step)
+        batch = Batch(execution.cast(batch.images), batch.labels)
+        problem = (space, config, model, target, state)
+        if execution.paths_per_step > 1:
+            estimate = averaged.over_devices(*problem, key, mask, batch, execution)
+            own = (space, config, tx, model, target, state)
+            return descent.follow(*own, None, estimate, ascent)
         sampled = estimators.sample(config, key, state.alphas, mask)
         return update_alphas(
-            space, config, tx, model, target, state, sampled, batch, ascent
+            *(space, config, tx, model, target, state, sampled, batch),
+            *(ascent, execution),
         )
 
-    return jax.jit(arch_step, donate_argnums=0)
+    return execution.jit(arch_step, donate_argnums=0)
 
 
-def make_validate(space: SearchSpace) -> Callable[[SearchState, Path, Batch], Scalar]:
+def make_validate(
+    space: SearchSpace, execution: Execution = PLAIN
+) -> Callable[[SearchState, Path, Batch], Scalar]:
     """The jitted accuracy of one path with batch statistics; changes nothing."""
 
-    @jax.jit
     def validate(state: SearchState, path: Path, batch: Batch) -> Scalar:
         rows = supernet.rows_of(space, path)
         sampled = supernet.gather(state.params, rows)
         stats = supernet.gather(state.batch_stats, rows)
-        logits, _ = supernet.apply(space, sampled, stats, rows, batch.images)
+        images = execution.cast(batch.images)
+        logits, _ = supernet.apply(space, sampled, stats, rows, images)
         return objective.accuracy(logits, batch.labels)
 
-    return validate
+    return execution.jit(validate)

@@ -17,6 +17,7 @@ from nas_jax import (
     assessment,
     baselines,
     derivation,
+    devices,
     limits,
     pipeline,
     problem,
@@ -86,7 +87,7 @@ def run(
     run_folder.write_text(folder / TARGETS_FILE, text)
     session = Session(folder, watch, stop)
     aimed = experiments(experiment, targets)
-    given = problem.load(experiment)
+    given = problem.load(experiment, devices.execution_of(experiment))
     table = pipeline.stored_table(experiment, given.space, folder, session)
     kept_to = [pipeline.aims(one, given.space, table, folder, watch) for one in aimed]
     networks: dict[str, Architecture] = {}

@@ -23,6 +23,7 @@ from nas_jax.batch_norm import BN_MOMENTUM
 from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
 from nas_jax.config import TrainConfig
+from nas_jax.execution import PLAIN, Execution
 
 EVALUATED = 250
 """Images of one batch when a network is evaluated."""
@@ -63,26 +64,35 @@ def make_train_step(
     config: TrainConfig,
     tx: optax.GradientTransformation,
     augment: Augment,
+    execution: Execution = PLAIN,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Builds the jitted step of one network."""
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         images = augment(rng.stream(state.key, "augment", state.step), batch.images)
 
-        def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
-            logits, new_stats = network.apply(
-                architecture, params, state.batch_stats, images, train=True
-            )
-            loss = objective.cross_entropy(logits, batch.labels, config.label_smoothing)
-            return loss, (logits, new_stats)
+        def of_part(stats: PyTree, part: Batch) -> tuple[PyTree, PyTree]:
+            def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
+                logits, new_stats = network.apply(
+                    architecture, params, stats, part.images, train=True
+                )
+                smoothing = config.label_smoothing
+                loss = objective.cross_entropy(logits, part.labels, smoothing)
+                return loss, (logits, new_stats)
 
-        grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        (loss, (logits, new_stats)), grads = grads_fn(state.params)
+            grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
+            (loss, (logits, new_stats)), grads = grads_fn(state.params)
+            metrics = {
+                "train/loss": loss,
+                "train/accuracy": objective.accuracy(logits, part.labels),
+            }
+            return new_stats, (grads, metrics)
+
+        ready = Batch(execution.cast(images), batch.labels)
+        new_stats, (grads, metrics) = execution.accumulated(
+            of_part, state.batch_stats, ready
+        )
         updates, opt = tx.update(grads, state.opt, state.params)
-        metrics = {
-            "train/loss": loss,
-            "train/accuracy": objective.accuracy(logits, batch.labels),
-        }
         state = dataclasses.replace(
             state,
             step=state.step + 1,
@@ -92,7 +102,7 @@ def make_train_step(
         )
         return state, metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    return execution.jit(train_step, donate_argnums=0)
 
 
 def init(
@@ -129,6 +139,7 @@ def run(
     compile: Compile = calls.on_first_call,
     after: Reached | None = None,
     keep: Callable[[Reached], None] = keep_nothing,
+    execution: Execution = PLAIN,
 ) -> Iterator[Epoch]:
     """Trains a network, yielding after every epoch.
 
@@ -136,25 +147,30 @@ def run(
     from the key. Weights of a supernet need `reestimate` first. `compile` makes the
     step ready. `after` is where this training stood, to go on from bit for bit as if it
     had not been stopped. `keep` is called between two steps within an epoch, while the
-    state is alive: what is to stay is copied.
+    state is alive: what is to stay is copied. The states lie where `execution` has
+    them.
     """
     per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
     tx = optim.train_weights(config, per_epoch)
     if after is None:
         after = Reached(init(key, architecture, tx, start))
-    state, collected = jax.tree.map(jnp.copy, after.state), list(after.collected)
+    state = execution.whole(jax.tree.map(jnp.copy, after.state))
+    collected = list(after.collected)
     order = permutations(key, "order", len(data.labels))
-    step_fn = make_train_step(architecture, config, tx, augment)
-    arguments = (state, batch_at(data, order, config.batch, 0))
+
+    def batch(step: int) -> Batch:
+        own = batch_at(data, order, config.batch, step, execution.shard)
+        return execution.shared(own)
+
+    step_fn = make_train_step(architecture, config, tx, augment, execution)
+    arguments = (state, batch(0))
     knob = "train.batch or space.input_size"
     ready = compile({"training step": Call(step_fn, arguments, knob)})
     train_step, begun = ready["training step"], int(state.step)
     for epoch in range(begun // per_epoch, config.epochs):
         end = (epoch + 1) * per_epoch
         for step in range(max(begun, epoch * per_epoch), end):
-            state, metrics = train_step(
-                state, batch_at(data, order, config.batch, step)
-            )
+            state, metrics = train_step(state, batch(step))
             collected.append(metrics)
             if step < end - 1:
                 keep(Reached(state, collected))

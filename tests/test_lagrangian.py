@@ -20,7 +20,6 @@ from nas_jax import (
     optim,
     shipped,
     space,
-    steps,
     tables,
 )
 from nas_jax.config import SearchConfig, SpaceConfig
@@ -145,8 +144,8 @@ def search(searched, config, model, target, worth, arch_steps, seed):
         _, gradients, _ = estimators.full_from_gates(
             searched, config, model, target, state, seen
         )
-        state = steps.apply_alpha_gradients(config, tx, state, None, gradients)
-        return steps.ascend(searched, model, target, state, ascent), None
+        state = descent.apply_alpha_gradients(config, tx, state, None, gradients)
+        return descent.ascend(searched, model, target, state, ascent), None
 
     keys = jax.random.split(jax.random.key(seed), arch_steps)
     state, _ = jax.jit(functools.partial(jax.lax.scan, step))(state, keys)

@@ -115,8 +115,16 @@ class Device:
     ],
 )
 def test_a_device_tells_its_own(monkeypatch, stats, expected):
-    monkeypatch.setattr(memory.jax, "devices", lambda: [Device(stats)])
+    monkeypatch.setattr(memory.jax, "local_devices", lambda: [Device(stats)])
     assert memory.available_bytes() == expected
+
+
+def test_simulated_devices_share_the_main_memory(monkeypatch):
+    monkeypatch.setattr(memory, "host_bytes", lambda: 801)
+    monkeypatch.setattr(memory.jax, "local_device_count", lambda: 8)
+    assert memory.available_bytes() == 100
+    monkeypatch.setattr(memory, "host_bytes", lambda: None)
+    assert memory.available_bytes() is None
 
 
 def test_need_is_temporaries_and_outputs_but_not_donated_ones():

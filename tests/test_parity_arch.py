@@ -28,7 +28,7 @@ from parity import (
     print_worst_errors,
 )
 
-from nas_jax import estimators, gates, joined, latency, optim, steps
+from nas_jax import estimators, gates, joined, latency, optim
 from nas_jax.config import SearchConfig
 
 LOSSES = {
@@ -76,7 +76,7 @@ def arch_step(config: SearchConfig, state, sampled):
     if is_pair:
         gate_grads = gates.scatter_pair(gate_grads, sampled, len(SPACE.candidates))
     updates, _ = tx.update(grads, state.arch_opt, state.alphas)
-    after = steps.apply_alpha_gradients(config, tx, state, sampled, grads)
+    after = descent.apply_alpha_gradients(config, tx, state, sampled, grads)
     return gate_grads, grads, metrics, state.alphas + updates, after
 
 
@@ -217,7 +217,7 @@ def test_three_updates_by_reward(variant, reward):
             config, state.baseline, probs, paths, rewards
         )
         state = dataclasses.replace(state, baseline=baseline)
-        state = steps.apply_alpha_gradients(config, tx, state, paths, grads)
+        state = descent.apply_alpha_gradients(config, tx, state, paths, grads)
         check(group, f"{where}/reward", rewards)
         check(group, f"{where}/baseline", baseline)
         for edge in EDGES:

@@ -1,7 +1,8 @@
 """A function called in a fresh interpreter: nothing is traced, compiled or allocated.
 
-Function and arguments travel pickled on standard input, the answer as JSON on standard
-output. The interpreter, the checkout and the environment are those of the caller.
+Function and arguments travel pickled on standard input, the answer as JSON in the last
+line of standard output (libraries print before it). The interpreter, the checkout and
+the environment are those of the caller.
 """
 
 import json
@@ -46,7 +47,7 @@ def call(
             f"code {run.returncode} ({lines[-1] if lines else 'no message'}); a "
             "negative one is a signal, -9 mostly for want of memory"
         )
-    return json.loads(run.stdout)
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def peak_resident_bytes() -> int:

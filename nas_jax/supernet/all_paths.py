@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from nas_jax.base import Images, Logits, Path, PyTree
 from nas_jax.space import LayerSpec, SearchSpace
 from nas_jax.supernet import paths, storage
-from nas_jax.supernet.branches import switch
+from nas_jax.supernet.branches import inner_product, switch
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -52,7 +52,7 @@ def _full_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
         return lax.cond(
             k == i,
             lambda: gate,
-            lambda: jnp.vdot(dy, paths.run(layer, k, table[k], x)[0]),
+            lambda: inner_product(dy, paths.run(layer, k, table[k], x)[0], table),
         )
 
     dgates = lax.map(other, jnp.arange(len(layer.candidates)))

@@ -73,6 +73,11 @@ def switch(layer: LayerSpec, kind: str, i: Array, *operands: Any) -> Any:
     return lax.switch(jnp.asarray(found.branch)[i], functions, n, *operands)
 
 
+def inner_product(dy: Array, y: Array, row: Array) -> Array:
+    """<dL/dy, o(x)>, a gate's gradient, added up in the numbers of the parameters."""
+    return jnp.vdot(dy.astype(row.dtype), y.astype(row.dtype))
+
+
 def _zeros(shapes: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
@@ -120,7 +125,7 @@ def _whole(block: Block | Norm, stats_size: int) -> Branch:
         n: Any, row: Any, moments: Any, x: Any, kept: Any, dy: Any
     ) -> Any:
         dx = jax.vjp(lambda x: again(row, moments, x), x)[1](dy)[0]
-        return dx, jnp.vdot(dy, kept)
+        return dx, inner_product(dy, kept, row)
 
     return Branch(first, pull_back, pull_back_input)
 
@@ -213,6 +218,6 @@ def _sliced(tail: Block | Norm, each: Bottleneck, is_repeated: bool) -> Branch:
         def body(s: Any, dx: Array) -> Array:
             return back_input(cut(row, s, 0), cut(moments, s, 1), x, dtotal, dx)
 
-        return repeat(n, body, jnp.zeros_like(x)), jnp.vdot(dy, y)
+        return repeat(n, body, jnp.zeros_like(x)), inner_product(dy, y, row)
 
     return Branch(first, pull_back, pull_back_input)

@@ -21,7 +21,7 @@ from nas_jax.base import Images, Logits, PyTree
 from nas_jax.gates import PathPair
 from nas_jax.space import LayerSpec, SearchSpace
 from nas_jax.supernet import packing, storage
-from nas_jax.supernet.branches import switch
+from nas_jax.supernet.branches import inner_product, switch
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -89,7 +89,8 @@ def _two_path_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
     dx, active_gate = switch(
         layer, "pull_back_input", pair[0], rows[0], moments, x, kept, dy
     )
-    inactive_gate = jnp.vdot(dy, run(layer, pair[1], rows[1], x)[0])
+    y = run(layer, pair[1], rows[1], x)[0]
+    inactive_gate = inner_product(dy, y, rows[1])
     dgates = jnp.stack([active_gate, inactive_gate]).astype(gates.dtype)
     return dgates, None, jax.tree.map(jnp.zeros_like, rows), dx
 
