@@ -29,19 +29,30 @@ def execution_of(experiment: Experiment) -> Execution:
             f"devices.data: expected None or {len(there)}, all devices of all "
             f"{jax.process_count()} processes, got {count}; leave processes out instead"
         )
-    sizes = _batch_sizes(experiment)
+    _require_even(_batch_sizes(experiment), count)
+    if config.paths_per_step not in (1, count):
+        raise ValueError(
+            f"devices.paths_per_step: expected 1, or {count} for a sample on each "
+            f"of {count} devices, got {config.paths_per_step}"
+        )
+    is_alone = count == 1 and jax.process_count() == 1
+    return dataclasses.replace(
+        execution.PLAIN if is_alone else execution.on(there[:count]),
+        accumulate=config.accumulate,
+        compute_dtype=config.compute_dtype,
+        paths_per_step=config.paths_per_step,
+    )
+
+
+def _require_even(sizes: dict[str, int], count: int) -> None:
+    common = math.gcd(*sizes.values())
     for name, size in sizes.items():
         if size % count:
-            fitting = max(
-                n for n in range(1, count) if math.gcd(*sizes.values()) % n == 0
-            )
+            fitting = max(n for n in range(1, count) if common % n == 0)
             raise ValueError(
                 f"{name}: expected a multiple of {count}, the devices that share it, "
                 f"got {size}; change it, or give --devices.data {fitting}"
             )
-    if count == 1 and jax.process_count() == 1:
-        return execution.PLAIN
-    return execution.on(there[:count])
 
 
 def _batch_sizes(experiment: Experiment) -> dict[str, int]:

@@ -155,20 +155,27 @@ def test_bfloat16_is_near_float32():
     every = (ce_half, logits_half, stats_half, grads_half)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(every)} == {"float32"}
 
-    def apart(a, b):
-        a, b = (
+    def flat(*trees):
+        return [
             np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
-            for tree in (a, b)
-        )
-        return np.linalg.norm(a - b) / np.linalg.norm(b)
+            for tree in trees
+        ]
+
+    def apart(mine, exact):
+        mine, exact = flat(mine, exact)
+        return np.linalg.norm(mine - exact) / np.linalg.norm(exact)
 
     for mine, exact, most in (
-        (logits_half, logits, 0.03),
-        (stats_half, new_stats, 0.01),
-        (grads_half, grads, 0.1),
+        (logits_half, logits, 0.02),
+        (stats_half, new_stats, 0.002),
+        (grads_half["classifier"], grads["classifier"], 0.02),
     ):
         assert 0 < apart(mine, exact) < most
-    assert ce_half == pytest.approx(float(ce), rel=0.02)
+    assert ce_half == pytest.approx(float(ce), rel=0.01)
+    # of noise, what is left of the gradient behind the pooling is a small difference:
+    # its direction stays
+    mine, exact = flat(grads_half, grads)
+    assert mine @ exact > 0.95 * np.linalg.norm(mine) * np.linalg.norm(exact)
 
 
 def test_float32_is_left_as_it_came():
@@ -189,6 +196,12 @@ def four(monkeypatch):
 
 def asked(**fields):
     return dataclasses.replace(EXPERIMENT, devices=DevicesConfig(**fields))
+
+
+def test_every_field_arrives(four):
+    own = {"accumulate": 3, "compute_dtype": "bfloat16", "paths_per_step": 4}
+    found = devices.execution_of(asked(**own))
+    assert {name: getattr(found, name) for name in own} == own
 
 
 def test_all_devices_by_default(four):

@@ -168,7 +168,7 @@ def rows_of(space: SearchSpace, path: Path) -> Int[Array, "L"]:
         ]
         for layer in space.layers
     ]
-    return jnp.asarray(np.array(position, np.int32))[jnp.arange(len(position)), path]
+    return jnp.asarray(np.array(position))[jnp.arange(len(position)), path]
 
 
 def gather(tree: PyTree, rows: Int[Array, "L"]) -> PyTree:
