@@ -97,7 +97,7 @@ def load_model(folder: str | Path) -> Model:
     params, batch_stats = network.shapes(found)
     target = {"params": params, "batch_stats": batch_stats}
     try:
-        digests = json.loads((folder / "digests.json").read_text())
+        saved = json.loads((folder / "digests.json").read_text())
         with ocp.StandardCheckpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user
@@ -107,7 +107,7 @@ def load_model(folder: str | Path) -> Model:
             "the files, or train the network again"
         ) from error
     damaged = [
-        name for name, value in digests(weights).items() if digests.get(name) != value
+        name for name, value in digests(weights).items() if saved.get(name) != value
     ]
     if damaged:
         raise ValueError(
