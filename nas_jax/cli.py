@@ -21,6 +21,7 @@ from nas_jax import (
     overrides,
     paper_command,
     process,
+    report_command,
     shipped,
     table_command,
 )
@@ -123,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     one.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture here")
-    verb("report", "write report.html of a run again", "run")
+    report_command.flags(verb("report", "the page of a run again, or of several"))
     return parser
 
 
@@ -263,13 +264,6 @@ def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
     return 0
 
 
-def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import report
-
-    print(report.write(Path(options.run)))
-    return 0
-
-
 _VERBS = {
     "search": _search,
     "measure": measure_command.run,
@@ -282,5 +276,5 @@ _VERBS = {
     "describe": _describe,
     "import-torch": _import_torch,
     "bench": _bench,
-    "report": _report,
+    "report": report_command.run,
 }

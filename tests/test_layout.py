@@ -18,7 +18,7 @@ ROWS = {
     "words": ("base", "checks", "data_config", "search_config", "config"),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
-        "architecture_json",
+        *("architecture_json", "preferences"),
         *("published", "reference_config"),
     ),
     "parts": (
@@ -54,6 +54,7 @@ ROWS = {
     "shell": (
         *("new_file", "overrides", "terminal", "bench_command", "table_command"),
         *("measure_command", "paper_command", "search_command"),
+        "report_command",
         *("guidelines_answers", "guidelines_command", "cli", "__main__"),
     ),
 }

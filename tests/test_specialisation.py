@@ -76,15 +76,6 @@ def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
     assert len(rows) == 2 and all(len(row) == len(header) for row in rows)
 
 
-def test_preferences_by_stage():
-    searched = space.mobile(SPACE)
-    names = [op.name for op in searched.candidates]
-    path = [names.index(name) for name in ("mb3_k3", "zero", "mb6_k7", "mb3_k3")]
-    first, second = specialisation.preferences((2, 2), searched, np.array(path))
-    assert first == {"depth": 1, "kernels": {"3": 1.0}, "expansion": 3.0}
-    assert second == {"depth": 2, "kernels": {"3": 0.5, "7": 0.5}, "expansion": 4.5}
-
-
 def test_target_out_of_reach_is_refused_before_anything_is_drawn(devices):
     with pytest.raises(ValueError, match=r"target_ratio 0\.1: expected .* ms or more"):
         specialisation.run(config(devices, target_ratio=0.1), Watch())

@@ -1,13 +1,14 @@
 """The searched network against the others: the sentence and the table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from nas_jax.report import legends
 from nas_jax.report import quantities as q
 from nas_jax.report.folder import NetworkResult, Run
-from nas_jax.report.intervals import wilson
+from nas_jax.report.intervals import Z_95, wilson
 from nas_jax.report.markup import Html, element, join
 from nas_jax.report.metrics import number
+from nas_jax.report.scatter import Measured
 from nas_jax.report.styles import kind
 
 _COLUMNS = (
@@ -23,7 +24,7 @@ _COLUMNS = (
 def headline(run: Run) -> Html:
     """The result in one sentence, or how far the run has come."""
     searched = run.networks.get("searched", NetworkResult())
-    if "targets" in run.result:
+    if run.result.get("targets"):
         return join([_curve(run)])
     if searched.test_accuracy is None:
         return join([_progress(run)])
@@ -66,24 +67,72 @@ def lead(run: Run) -> str:
     return " ".join(sentences)
 
 
+def about(networks: Mapping[str, NetworkResult]) -> str:
+    """What the numbers of the table are, and what their intervals mean."""
+    text = "Test accuracy with its 95 % Wilson interval; measured time as the median "
+    text += "with its quartiles."
+    sources = {
+        found.prediction.source for found in networks.values() if found.prediction
+    }
+    if "validation" in sources:
+        text += " Beside the predicted time: where 95 % of networks lie by the error "
+        text += "of the table on networks that it had not seen."
+    elif sources:
+        text += " Beside the predicted time: 95 % by the spread of the measured parts "
+        text += "alone, which says nothing about whether their times add."
+    return text
+
+
 def table(networks: Mapping[str, NetworkResult]) -> Html:
     """One row per network; on a phone every row becomes a small card."""
-    head = (element("th", text, scope="col") for text in ("network", *_COLUMNS))
     rows = (
         element(
             "tr",
             element("th", legends.mark(name), name, scope="row"),
-            *(
-                element("td", cell, data_label=label)
-                for label, cell in zip(_COLUMNS, _cells(found), strict=True)
-            ),
+            *_labelled(_COLUMNS, _cells(found)),
             class_="first" if name == "searched" else None,
         )
         for name, found in networks.items()
     )
+    return _table(("network", *_COLUMNS), rows)
+
+
+def table_of_runs(found: Iterable[Measured]) -> Html:
+    """One row per network of several runs, those of a run together."""
+    rows = (
+        element(
+            "tr",
+            element("th", one.name, scope="row"),
+            *_labelled(
+                ("run", *_COLUMNS), [element("span", one.run), *_cells(one.network)]
+            ),
+            class_="first" if kind(one.name) == "searched" else None,
+        )
+        for one in found
+    )
+    return _table(("network", "run", *_COLUMNS), rows)
+
+
+def _labelled(columns: Sequence[str], cells: Sequence[Html]) -> list[Html]:
+    return [
+        element("td", cell, data_label=label)
+        for label, cell in zip(columns, cells, strict=True)
+    ]
+
+
+def _table(columns: Sequence[str], rows: Iterable[Html]) -> Html:
+    head = (element("th", text, scope="col") for text in columns)
     return element(
         "table", element("thead", element("tr", *head)), element("tbody", *rows)
     )
+
+
+def predicted_interval(found: NetworkResult) -> tuple[float, float] | None:
+    """Where 95 % of such networks are by what the table says of its own error."""
+    if found.prediction is None:
+        return None
+    mean, std, _ = found.prediction
+    return mean - Z_95 * std, mean + Z_95 * std
 
 
 def interval(found: NetworkResult) -> tuple[float, float] | None:
@@ -99,6 +148,11 @@ def _cells(found: NetworkResult) -> list[Html]:
     if bounds is not None:
         text = f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
         accuracy += [" ", element("small", text)]
+    predicted: list[str] = [q.milliseconds(found.predicted_ms)]
+    bounds = predicted_interval(found)
+    if bounds is not None and found.predicted_ms is not None:
+        text = "–".join(q.decimals(value) for value in bounds)
+        predicted += [" ", element("small", text)]
     measured: list[str] = [q.milliseconds(found.measured_ms)]
     if found.quartiles_ms is not None:
         text = "–".join(q.decimals(value) for value in found.quartiles_ms)
@@ -108,7 +162,7 @@ def _cells(found: NetworkResult) -> list[Html]:
         element("span", *accuracy),
         element("span", q.count(found.params), title=found.params),
         element("span", q.count(found.macs), title=found.macs),
-        element("span", q.milliseconds(found.predicted_ms)),
+        element("span", *predicted),
         element("span", *measured),
         element("span", q.ABSENT if off is None else f"{off:.2f}"),
     ]
@@ -156,6 +210,9 @@ def _curve(run: Run) -> str:
 def _progress(run: Run) -> str:
     """The state of a run without a result."""
     lines = run.curves.search
+    if run.targets and not run.curves.retraining:
+        names = ", ".join(run.targets)
+        return f"Not finished: searches for several targets, begun: {names}"
     if run.curves.retraining:
         names = ", ".join(run.curves.retraining)
         return f"Not finished: retraining ({names}) after {len(lines)} epochs of search"
