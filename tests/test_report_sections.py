@@ -187,6 +187,9 @@ def test_report_of_several_targets_shows_each(targets):
         text = section(document, title)
         assert "searched_1, target 0.420 ms" in text
         assert "searched_2, target 0.420 ms" in text
+    text = section(document, "Against other networks")
+    assert re.search(r"searched_1 0\.5: 0\.420 ms \S+ ms –", text)
+    assert re.search(r"searched_2 0\.8: 0\.420 ms \S+ ms 1\.25 ×", text)
     # joint epochs begin after the shared warm-up of 10
     assert "epoch 11" in section(document, "How the search got there")
     assert section(document, "How the network was chosen").count(", taken") == 2

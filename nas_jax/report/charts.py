@@ -112,7 +112,7 @@ def _over_epochs(
         return None
     first, warmup_epochs = start
     with style():
-        figure, axes = new_axes(5.2, 2.7)
+        figure, axes = new_axes(4.6, 2.5)
         for label, values in lines.items():
             epochs = np.arange(first, first + len(values))
             # one point alone would be an invisible line

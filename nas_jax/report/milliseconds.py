@@ -31,26 +31,28 @@ def about(run: Run) -> str:
 def bars(run: Run, network: Architecture, found: NetworkResult) -> Html | None:
     """A bar per part that costs time, their sum, the measured total beneath.
 
-    None for a network of which the table does not know every part.
+    None for a network of which the table does not know every part, or no time.
     """
     if tables.missing(run.table, network.parts):
         return None
     timed = [part for part in network.parts if not tables.is_free(part)]
     rows = [(op_name(part), run.table.entries[part.key].mean_ms) for part in timed]
     if run.table.fixed_ms:
-        rows.append(("once per network", run.table.fixed_ms))
+        rows.append(("runtime", run.table.fixed_ms))
     predicted = tables.predict_ms(run.table, network)
     longest = max(ms for _, ms in rows)
+    if longest <= 0:
+        return None
+    # the same number of decimals in all rows: three digits of the longest time
+    digits = len(q.decimals(longest).partition(".")[2])
     lines = [
-        _line(name, 100 * ms / longest, f"{q.milliseconds(ms)}, {ms / predicted:.0%}")
+        _line(name, 100 * ms / longest, f"{ms:.{digits}f} ms, {ms / predicted:.0%}")
         for name, ms in rows
-        if longest > 0
     ]
     totals = [_total("predicted", q.milliseconds(predicted))]
     if found.measured_ms is not None:
-        text = q.milliseconds(found.measured_ms)
-        if predicted > 0:
-            text += f", {found.measured_ms / predicted:.1%} of it"
+        share = f"{found.measured_ms / predicted:.1%}"
+        text = f"{q.milliseconds(found.measured_ms)}, {share} of it"
         totals.append(_total("measured", text))
     return element("div", *lines, *totals)
 

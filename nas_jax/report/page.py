@@ -8,6 +8,7 @@ from nas_jax.report import (
     comparison,
     drawing,
     finalists,
+    headline,
     heatmap,
     legends,
     milliseconds,
@@ -34,8 +35,8 @@ def render(run: Run, refresh_s: int | None = None) -> str:
         element(
             "header",
             element("p", name, class_="run"),
-            element("h1", comparison.headline(run)),
-            element("p", comparison.lead(run), class_="lead"),
+            element("h1", headline.headline(run)),
+            element("p", headline.lead(run), class_="lead"),
         ),
         *(element("p", note, class_="note") for note in notes(run)),
         _question(run),
@@ -155,6 +156,7 @@ def _comparison(run: Run) -> Html:
         title,
         about(comparison.about(run.networks)),
         comparison.table(run.networks),
+        *comparison.targets(run),
         *picture,
         legends.networks(list(run.networks)) if picture else "",
     )

@@ -63,7 +63,7 @@ def _scatter(given: Sequence[_Point], target_ms: float | None) -> Html | None:
         if kind(name) in ("searched", "baseline") and at is not None:
             curves.setdefault((run, kind(name), point.colour), []).append(at)
     with style():
-        figure, axes = new_axes(5.8, 3.3)
+        figure, axes = new_axes(4.9, 3.0)
         for (*_, hue), curve in curves.items():
             if len(curve) > 1:
                 axes.plot(*zip(*sorted(curve), strict=True), color=hue, lw=1)

@@ -136,7 +136,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def _origin(run: Run) -> dict[str, str]:
     found = {key: run.result.get(key) for key in ("device", "commit")}
     if run.targets:
-        found["targets"] = ", ".join(run.targets)
+        found["targets"] = ", ".join(one.name for one in run.targets.values())
     return {key: str(value) for key, value in found.items() if value is not None}
 
 

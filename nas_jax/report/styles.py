@@ -64,7 +64,7 @@ svg text{font-family:inherit!important;font-variant-numeric:tabular-nums}
 .charts figure{max-width:36rem}
 .panels{grid-template-columns:repeat(auto-fill,minmax(min(100%,13.5rem),1fr));
  gap:1.1rem 1.6rem}
-.wide{max-width:37rem;margin-top:1.4rem}
+.wide{max-width:32rem;margin-top:1.4rem}
 .legend{display:flex;flex-wrap:wrap;gap:.25rem 1.15rem;margin:.7rem 0 1.1rem;padding:0;
  list-style:none;font-size:.86rem;color:var(--muted)}
 .legend li{display:flex;align-items:center;gap:.45rem}
@@ -92,8 +92,9 @@ dd{margin:0;min-width:0;overflow-wrap:anywhere}
 .bar i{display:block;height:.55rem;min-width:2px;border-radius:2px;
  background:var(--baseline)}
 .bar div{flex:1;min-width:0}
-.bar .least{width:auto;min-width:6.5rem;text-align:right;
- font-variant-numeric:tabular-nums}
+.bar .least{width:8.5rem;text-align:right;font-variant-numeric:tabular-nums}
+.bar.total .least{width:auto}
+.bar{font-size:.93rem}
 .bar.total{border-top:1px solid var(--line);font-weight:600;padding-top:.15rem}
 .shares{display:inline-block;width:7rem;height:.8rem;vertical-align:-.05rem;
  margin-right:.5rem}
