@@ -18,6 +18,7 @@ from nas_jax import (
     measure_command,
     new_file,
     paper_command,
+    report_command,
     run_command,
     search_command,
     sweep_command,
@@ -122,7 +123,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     one.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture here")
-    verb("report", "write report.html of a run again", "run")
+    report_command.flags(verb("report", "the page of a run again, or of several"))
     return parser
 
 
@@ -160,13 +161,6 @@ def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> in
     return 0
 
 
-def _report(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import report
-
-    print(report.write(Path(options.run)))
-    return 0
-
-
 _VERBS = {
     "search": _search,
     "sweep": sweep_command.run,
@@ -183,5 +177,5 @@ _VERBS = {
     "export": export_command.run,
     "predict": export_command.run_predict,
     "bench": _bench,
-    "report": _report,
+    "report": report_command.run,
 }

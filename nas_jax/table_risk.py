@@ -17,6 +17,15 @@ from nas_jax.architecture import Architecture
 from nas_jax.tables import LatencyTable
 
 
+class Prediction(NamedTuple):
+    """Latency to expect and its standard deviation, ms."""
+
+    mean_ms: float
+    std_ms: float
+    source: str
+    """"validation", or "spread of the parts"."""
+
+
 class Risk(NamedTuple):
     """Latency to expect, ms, and P(latency <= deadline)."""
 
@@ -27,10 +36,8 @@ class Risk(NamedTuple):
     """"validation", or "spread of the parts"."""
 
 
-def within(
-    table: LatencyTable, architecture: Architecture, deadline_ms: float
-) -> Risk | None:
-    """P(latency <= deadline); None if the table states neither error nor spread.
+def prediction(table: LatencyTable, architecture: Architecture) -> Prediction | None:
+    """Latency to expect; None if the table states neither error nor spread.
 
     Raises `ValueError` for a network with a part that the table lacks.
     """
@@ -52,6 +59,20 @@ def within(
         if len(known) < len(spreads):
             return None
         mean, std, source = predicted, math.hypot(*known), "spread of the parts"
+    return Prediction(mean, std, source)
+
+
+def within(
+    table: LatencyTable, architecture: Architecture, deadline_ms: float
+) -> Risk | None:
+    """P(latency <= deadline); None where `prediction` is.
+
+    Raises `ValueError` for a network with a part that the table lacks.
+    """
+    found = prediction(table, architecture)
+    if found is None:
+        return None
+    mean, std, source = found
     if std == 0:
         return Risk(mean, std, float(mean <= deadline_ms), source)
     return Risk(mean, std, NormalDist(mean, std).cdf(deadline_ms), source)

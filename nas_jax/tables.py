@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import table_schema, table_units
+from nas_jax import table_schema
 from nas_jax.architecture import Architecture
 from nas_jax.parts import Block, Part
 from nas_jax.space import SearchSpace
@@ -127,6 +127,9 @@ def costs(
         space or input size, or in another unit; with z, for an entry without a
         standard deviation.
     """
+    # it counts with JAX, which the readers of a table (the report) can do without
+    from nas_jax import table_units
+
     required = [part.key for part in required_parts(space)]
     if table.entries and not any(key in table.entries for key in required):
         sides = table.provenance["input_size"], space.stem.input_size

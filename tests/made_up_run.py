@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas_jax import architecture, architecture_json, counts
+from nas_jax import architecture, architecture_json, counts, tables
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
 from nas_jax.report.folder import NETWORKS
@@ -80,6 +80,55 @@ def _metrics(
     return lines
 
 
+def _finalists(*paths: np.ndarray) -> list[dict]:
+    """Networks that were compared, the more probable first."""
+    return [
+        {
+            "path": [int(k) for k in path],
+            "slack": {"latency": 0.0125 * place},
+            "log_prob_given_up": 1.5 * place,
+            "log_prob_gap": 0.0,
+            "is_spent": True,
+            "valid_accuracy": 0.9 - 0.01 * place,
+            "trial": f"trial_{place}",
+            "trained_valid_loss": 0.15 + 0.01 * place,
+        }
+        for place, path in enumerate(paths, start=1)
+    ]
+
+
+def _keep(run: Path, phases: tuple[str, ...]) -> None:
+    """Leaves only the lines of some phases in `metrics.jsonl`."""
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["phase"] in phases]
+    (run / "metrics.jsonl").write_text("".join(kept))
+
+
+def make_targets_run(run: Path, texts: tuple[str, ...] = ("0.5", "0.8")) -> Path:
+    """A run for several targets: one warm-up, a search for each target."""
+    make_run(run)
+    _keep(run, ("warmup", "train"))
+    result = json.loads((run / "result.json").read_text())
+    searched = result["networks"].pop("searched")
+    result["targets"] = {}
+    for place, text in enumerate(texts, start=1):
+        own = make_run(run / "targets" / text, seed=place)
+        _keep(own, ("joint",))
+        (own / "result.json").unlink()
+        network = json.loads((own / "architecture.json").read_text())
+        name = f"searched_{place}"
+        result["networks"][name] = searched | {"architecture": network}
+        result["targets"][name] = {
+            "target": text,
+            "target_ms": 0.42,
+            "speed_up": None if place == 1 else 1.25,
+        }
+    for name in ("architecture.json", "finalists.json"):
+        (run / name).unlink()
+    (run / "result.json").write_text(json.dumps(result))
+    return run
+
+
 def make_run(
     run: Path,
     config: SpaceConfig = DIGITS,
@@ -112,11 +161,13 @@ def make_run(
     entries = {
         part.key: {"mean_ms": 0.002 + counts.macs(part) * 1.1e-7, "std_ms": 0.001}
         for part in parts
+        if not tables.is_free(part)
     }
     results = {}
     accuracies = dict(zip(NETWORKS, (0.973, 0.969, 0.902, 0.951), strict=True))
     for name, network in networks.items():
-        predicted = sum(entries[part.key]["mean_ms"] for part in network.parts)
+        timed = [part.key for part in network.parts if part.key in entries]
+        predicted = sum(entries[key]["mean_ms"] for key in timed)
         measured = predicted * (1.04 + 0.02 * rng.random())
         description = counts.describe(network)
         results[name] = {
@@ -138,11 +189,16 @@ def make_run(
         seed=seed,
         space=config,
         search=SearchConfig(
-            warmup_epochs=epochs[0], joint_epochs=epochs[1], batch=100, arch_batch=100
+            warmup_epochs=epochs[0],
+            joint_epochs=epochs[1],
+            batch=100,
+            arch_batch=100,
+            target_ratio=0.5,
         ),
     )
     documents = {
         "config.json": dataclasses.asdict(experiment),
+        "finalists.json": _finalists(path, random_path),
         "latency_table.json": {
             "format": "nas_jax latency table",
             "version": 2,

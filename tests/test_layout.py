@@ -21,7 +21,7 @@ ROWS = {
     ),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
-        "architecture_json",
+        *("architecture_json", "preferences"),
         *("published", "reference_config"),
     ),
     "parts": (
@@ -80,7 +80,7 @@ ROWS = {
         *("table_command", "together", "plan_command"),
         *("measure_command", "paper_command", "export_command"),
         *("guidelines_answers", "guidelines_command", "search_command"),
-        *("sweep_command", "run_command", "cli", "__main__"),
+        *("report_command", "sweep_command", "run_command", "cli", "__main__"),
     ),
 }
 PURE = ("words", "static", "parts", "networks", "processes")

@@ -94,15 +94,6 @@ def test_target_is_kept_by_the_same_share_of_all_networks_everywhere(devices):
         assert below - 0.02 <= 0.3 <= upto + 0.02
 
 
-def test_preferences_by_stage():
-    searched = space.mobile(SPACE)
-    names = [op.name for op in searched.candidates]
-    path = [names.index(name) for name in ("mb3_k3", "zero", "mb6_k7", "mb3_k3")]
-    first, second = specialisation.preferences((2, 2), searched, np.array(path))
-    assert first == {"depth": 1, "kernels": {"3": 1.0}, "expansion": 3.0}
-    assert second == {"depth": 2, "kernels": {"3": 0.5, "7": 0.5}, "expansion": 4.5}
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -24,6 +24,7 @@ from nas_jax import (
     baselines,
     derive,
     latency,
+    preferences,
     provenance,
     search,
     shipped,
@@ -118,7 +119,9 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
                 "target_ms": limit.target,
                 "slack": found[name].slack[name],
                 "operations": [searched.candidates[k].name for k in found[name].path],
-                "prefers": preferences(config.space.cells, searched, found[name].path),
+                "prefers": preferences.by_stage(
+                    config.space.cells, searched, found[name].path
+                ),
                 "hand_designed_ms": _cost(limit, hand_designed),
                 "ratios": {
                     other: _cost(there, found[name].path) / there.target
@@ -150,28 +153,6 @@ def _cost(limit: Limit, path: np.ndarray) -> float:
     return float(limit.fixed + limit.costs[np.arange(len(path)), path].sum())
 
 
-def preferences(
-    cells: tuple[int, ...], searched: SearchSpace, path: np.ndarray
-) -> list[dict[str, Any]]:
-    """For each stage the layers kept, shares of their kernels, mean expansion."""
-    found = []
-    for end, count in zip(np.cumsum(cells), cells, strict=True):
-        ops = [searched.candidates[k] for k in path[end - count : end]]
-        kept = [op for op in ops if op.kind == "mbconv"]
-        kernels = [op.kernel for op in kept]
-        found.append(
-            {
-                "depth": len(kept),
-                "kernels": {
-                    str(kernel): kernels.count(kernel) / len(kernels)
-                    for kernel in sorted(set(kernels))
-                },
-                "expansion": float(np.mean([op.expansion for op in kept])),
-            }
-        )
-    return found
-
-
 def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Header and rows, as text."""
     names = list(result["devices"])
@@ -183,7 +164,7 @@ def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 name,
                 *(f"{own['ratios'][other]:.3f}" for other in names),
                 " ".join(_kernels(stage["kernels"]) for stage in stages),
-                " ".join(f"{stage['expansion']:.1f}" for stage in stages),
+                " ".join(_expansion(stage["expansion"]) for stage in stages),
                 " ".join(str(stage["depth"]) for stage in stages),
             )
         )
@@ -193,3 +174,8 @@ def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def _kernels(shares: Mapping[str, float]) -> str:
     """`3:50%,7:50%`."""
     return ",".join(f"{kernel}:{share:.0%}" for kernel, share in shares.items())
+
+
+def _expansion(mean: float | None) -> str:
+    """`4.5`; `-` for a stage of which nothing is left."""
+    return "-" if mean is None else f"{mean:.1f}"

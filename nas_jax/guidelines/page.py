@@ -102,7 +102,12 @@ def _chart(family: str, own: Sequence[Kind]) -> Html:
         axes.set_xlabel("parameters")
         axes.set_ylabel("test accuracy (%)")
         axes.legend(fontsize=8, frameon=False)
-        return to_svg(figure, f"size-{family}")
+        return to_svg(
+            figure,
+            f"size-{family}",
+            f"Test accuracy over parameters, {family}: "
+            + "; ".join(f"{kind.name}, {len(kind.points)} networks" for kind in own),
+        )
 
 
 def _devices(known: Sequence[Kind]) -> Html:

@@ -5,22 +5,56 @@ nothing and runs no script; the same folder always gives the same bytes.
 """
 
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from nas_jax.report import folder, page
+from nas_jax.report import folder, page, several
+from nas_jax.report.picture import Picture, draw
 
-__all__ = ["write"]
+__all__ = ["Picture", "draw", "write", "write_several"]
 
 
-def write(run_folder: Path) -> Path:
-    """Writes `report.html` into a run folder and returns its path.
+def write(
+    run_folder: Path, out: Path | None = None, refresh_s: int | None = None
+) -> Path:
+    """Writes the report of a run and returns its path.
 
-    Raises `ValueError` naming the file and the place if a file cannot be understood.
+    Args:
+      run_folder: a run, finished or not, or one for several targets.
+      out: the page; None for `report.html` in the run folder.
+      refresh_s: the page loads itself again after so many seconds; None for never.
+
+    Raises:
+      ValueError: naming the file and the place if a file cannot be understood.
     """
-    document = page.render(folder.read(run_folder))
-    path = run_folder / "report.html"
-    # replaced in one step: a reader never sees half a page
-    partial = path.with_suffix(".html.partial")
-    partial.write_text(document, encoding="utf-8", errors="replace")
-    os.replace(partial, path)
+    document = page.render(folder.read(run_folder), refresh_s)
+    return _replace(run_folder / "report.html" if out is None else out, document)
+
+
+def write_several(run_folders: Sequence[Path], out: Path) -> Path:
+    """Writes one page about several runs and returns its path.
+
+    Raises:
+      ValueError: for fewer than two runs or two of one name, and for a file that cannot
+        be understood.
+    """
+    document = several.render([folder.read(one) for one in run_folders])
+    return _replace(out, document)
+
+
+def _replace(path: Path, document: str) -> Path:
+    """Writes a file in one step: a reader never sees half a page."""
+    # a name of its own: a run and somebody who watches it may both write the page
+    handle, partial = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
+    )
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.write(document)
+        os.chmod(partial, 0o644)  # mkstemp makes private files
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
     return path

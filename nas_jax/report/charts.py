@@ -1,4 +1,4 @@
-"""The charts: accuracy against latency, and what was logged over the epochs."""
+"""What was logged over the epochs, as charts: the search, and retraining."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -8,8 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from nas_jax.report.folder import NetworkResult
-from nas_jax.report.intervals import wilson
 from nas_jax.report.markup import Html
 from nas_jax.report.metrics import Curves, as_series
 from nas_jax.report.plotting import MARKERS, colour, new_axes, style, to_svg
@@ -17,47 +15,15 @@ from nas_jax.report.styles import kind
 
 # What the lines of the search stand for, by the colour they have
 _SEARCH_STYLES = {"muted": (0, (2, 2)), "baseline": "dashed", "searched": "solid"}
+_SEARCH_WORDS = {"muted": "target", "baseline": "training", "searched": "search"}
 
 
-def accuracy_against_latency(
-    networks: Mapping[str, NetworkResult], target_ms: float | None
-) -> Html | None:
-    """Test accuracy with its interval against measured time with its quartiles."""
-    with style():
-        figure, axes = new_axes(5.8, 3.3)
-        points = 0
-        for name, found in networks.items():
-            if None in (found.test_accuracy, found.test_images, found.measured_ms):
-                continue
-            assert found.test_accuracy is not None and found.measured_ms is not None
-            accuracy = 100 * found.test_accuracy
-            low, high = wilson(found.test_accuracy, found.test_images or 1)
-            early, late = found.quartiles_ms or (found.measured_ms,) * 2
-            axes.errorbar(
-                found.measured_ms,
-                accuracy,
-                xerr=[
-                    [max(found.measured_ms - early, 0)],
-                    [max(late - found.measured_ms, 0)],
-                ],
-                yerr=[[accuracy - 100 * low], [100 * high - accuracy]],
-                color=colour(name),
-                marker=MARKERS.get(kind(name), "v"),
-                markersize=7,
-                elinewidth=1.3,
-                linestyle="none",
-            )
-            points += 1
-        if target_ms is not None:
-            axes.axvline(target_ms, color=colour("muted"), lw=1, ls=(0, (2, 3)))
-        axes.set_xlim(left=0)
-        axes.set_xlabel("measured latency (ms)")
-        axes.set_ylabel("test accuracy (%)")
-        return to_svg(figure, "tradeoff") if points else None
+def search_curves(curves: Curves, prefix: str = "") -> Iterator[tuple[str, Html]]:
+    """Caption and chart of cost, constraint, accuracy and entropy over the epochs.
 
-
-def search_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
-    """Caption and chart of expected cost, accuracy and entropy over the epochs."""
+    Ids within the charts begin with `prefix`, which keeps several searches on one page
+    apart.
+    """
     latency = {
         "muted": curves.series("search/target_ms"),
         "searched": curves.series("search/expected_latency_ms"),
@@ -73,6 +39,8 @@ def search_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
         "baseline": 100 * curves.series("search/accuracy"),
         "searched": 100 * curves.series("search/valid_accuracy"),
     }
+    multiplier = {"searched": curves.series("search/multiplier")}
+    penalty = {"searched": curves.series("search/penalty_weight")}
     entropy = {"searched": curves.series("search/entropy")}
     loss = {"baseline": curves.series("search/loss")}
     for name, caption, unit, lines in (
@@ -89,6 +57,8 @@ def search_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
             "parameters",
             counted["params"],
         ),
+        ("multiplier", "Multiplier of the constraint", "multiplier", multiplier),
+        ("penalty", "Weight of the squared excess", "penalty weight", penalty),
         (
             "accuracy",
             "Accuracy: valid solid, training batches dashed",
@@ -98,7 +68,14 @@ def search_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
         ("entropy", "Entropy of the path probabilities", "entropy", entropy),
         ("loss", "Loss on the training batches", "loss", loss),
     ):
-        chart = _over_epochs(name, unit, lines, curves.warmup_epochs, _SEARCH_STYLES)
+        chart = _over_epochs(
+            prefix + name,
+            caption,
+            unit,
+            lines,
+            (curves.first_epoch, curves.warmup_epochs),
+            _SEARCH_STYLES,
+        )
         if chart is not None:
             yield caption, chart
 
@@ -113,28 +90,31 @@ def retraining_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
             name: factor * as_series(found, key)
             for name, found in curves.retraining.items()
         }
-        chart = _over_epochs(key.replace("/", "-"), unit, lines)
+        chart = _over_epochs(key.replace("/", "-"), caption, unit, lines)
         if chart is not None:
             yield caption, chart
 
 
 def _over_epochs(
     name: str,
+    caption: str,
     unit: str,
     lines: Mapping[str, np.ndarray],
-    warmup_epochs: int = 0,
+    start: tuple[int, int] = (1, 0),
     styles: Mapping[str, Any] = MappingProxyType({}),
 ) -> Html | None:
-    """Lines over epochs counted from 1; the warm-up, if any, is shaded.
+    """Lines over epochs from `start`: the first one, and how many are warm-up.
 
-    Lines without a style of their own carry the marker of their network.
+    The warm-up, if any, is shaded. Lines without a style of their own carry the marker
+    of their network.
     """
     if not any(np.isfinite(values).any() for values in lines.values()):
         return None
+    first, warmup_epochs = start
     with style():
-        figure, axes = new_axes(5.2, 2.7)
+        figure, axes = new_axes(4.6, 2.5)
         for label, values in lines.items():
-            epochs = np.arange(1, len(values) + 1)
+            epochs = np.arange(first, first + len(values))
             # one point alone would be an invisible line
             is_marked = not styles or np.isfinite(values).sum() == 1
             axes.plot(
@@ -146,13 +126,27 @@ def _over_epochs(
                 markevery=max(len(values) // 6, 1),
                 markersize=4.5,
             )
-        axes.set_xlim(0.5, max(map(len, lines.values())) + 0.5)
+        axes.set_xlim(first - 0.5, first + max(map(len, lines.values())) - 0.5)
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         if warmup_epochs:
             _mark_phases(axes, warmup_epochs)
-        return to_svg(figure, name)
+        words = _SEARCH_WORDS if styles else {}
+        return to_svg(figure, name, f"{caption}: {_in_words(lines, words)}")
+
+
+def _in_words(lines: Mapping[str, np.ndarray], words: Mapping[str, str]) -> str:
+    """First and last value of every line; `words` are names for colours."""
+    ends = {
+        name: known[[0, -1]]
+        for name, values in lines.items()
+        if len(known := values[np.isfinite(values)])
+    }
+    return "; ".join(
+        f"{words.get(name, name)} from {begin:.3g} to {end:.3g}"
+        for name, (begin, end) in ends.items()
+    )
 
 
 def _mark_phases(axes: Axes, warmup_epochs: int) -> None:

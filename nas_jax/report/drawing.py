@@ -9,6 +9,7 @@ it scales to a phone, follows the colour scheme, and each row carries a tooltip.
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from nas_jax import tables
 from nas_jax.architecture import Architecture
 from nas_jax.parts import Block, Classifier, Head, NormConv, Part, Stem
 from nas_jax.report.markup import Html, element, join
@@ -33,12 +34,18 @@ def scale(architectures: Sequence[Architecture]) -> float:
 
 
 def draw(
-    architecture: Architecture, part_ms: Mapping[str, float], units: float
+    architecture: Architecture,
+    part_ms: Mapping[str, float],
+    units: float,
+    *before: Html,
+    **attributes: object,
 ) -> Html:
-    """The drawing of one network; `part_ms` may know some parts, all, or none."""
+    """The drawing of one network; `part_ms` may know some parts, all, or none.
+
+    `before` and `attributes` are what its element shall have besides.
+    """
     parts = architecture.parts
-    # a skipped block has no entry in a table: it costs nothing
-    timed = [part for part in parts if not _is_zero(part)]
+    timed = [part for part in parts if not tables.is_free(part)]
     known = [part_ms[part.key] for part in timed if part.key in part_ms]
     # the same number of decimals in all rows: three digits of the longest time
     digits = len(decimals(max(known, default=1.0)).partition(".")[2])
@@ -67,8 +74,10 @@ def draw(
     elif known:
         note = f"{len(timed) - len(known)} layers are not in the table"
         footer = (_text(_OP, height - 10, note, fill="var(--muted)"),)
+    ops = ", ".join(map(op_name, parts))
     return element(
         "svg",
+        *before,
         _bands(parts),
         _header(bool(known)),
         spine,
@@ -76,9 +85,10 @@ def draw(
         *footer,
         viewBox=f"0 0 {_WIDTH} {height}",
         role="img",
-        aria_label=f"Network {architecture.name}, {len(architecture.blocks)} blocks",
+        aria_label=f"Network {architecture.name}, from the image on: {ops}",
         font_size=13.5,
         fill="var(--ink)",
+        **attributes,
     )
 
 
@@ -103,7 +113,8 @@ def _output_size(part: Part) -> int:
     return part.output_size
 
 
-def _op(part: Part) -> str:
+def op_name(part: Part) -> str:
+    """What the part does, in a word or two."""
     match part:
         case Block():
             return part.op.name
@@ -125,14 +136,14 @@ def _row(index: int, part: Part, ms: float | None, digits: int, units: float) ->
     stride = getattr(part, "stride", 1)
     channels = f"{part.in_channels}→{_out(part)}"
     shape = [] if zero else [_shape(part, y, units)]
-    texts = [_text(_OP, y + 4, _op(part), fill="var(--muted)" if zero else None)]
+    texts = [_text(_OP, y + 4, op_name(part), fill="var(--muted)" if zero else None)]
     if not zero:
         widths = channels if part.in_channels != _out(part) else str(_out(part))
         widths += " ↓2" if stride == 2 else ""
         texts.append(_text(_CHANNELS, y + 4, widths, fill="var(--muted)"))
     if ms is not None:
         texts.append(_text(_MS, y + 4, f"{ms:.{digits}f}", text_anchor="end"))
-    tooltip = f"{_op(part)}: {channels} channels, stride {stride}, {part.key}"
+    tooltip = f"{op_name(part)}: {channels} channels, stride {stride}, {part.key}"
     tooltip += "" if ms is None else f", predicted {decimals(ms)} ms"
     # an invisible row makes the whole line answer to the pointer
     area = element(

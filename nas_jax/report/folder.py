@@ -1,7 +1,8 @@
 """A run folder, read: everything the report may say comes from these files.
 
 A file that is not there yet is listed in `Run.missing`; a file that is there and wrong
-is a `ValueError` that names the file, the place and what was expected.
+is a `ValueError` that names the file, the place and what was expected. A run for
+several targets holds a run for each, in `targets/`.
 """
 
 import json
@@ -12,21 +13,30 @@ from typing import Any
 import numpy as np
 
 from nas_jax import architecture as architectures
-from nas_jax import architecture_json
+from nas_jax import architecture_json, table_risk, tables
 from nas_jax.architecture import Architecture
-from nas_jax.report import metrics
+from nas_jax.report import finalists, metrics
+from nas_jax.report.finalists import Finalist
 from nas_jax.report.metrics import number, require
 from nas_jax.run_folder import read_space
 from nas_jax.space import SearchSpace, build
+from nas_jax.table_risk import Prediction
+from nas_jax.table_schema import Entry
+from nas_jax.tables import LatencyTable
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
 FILES = {
     "config.json": "the settings of the experiment",
     "metrics.jsonl": "the curves of search and retraining",
     "latency_table.json": "the predicted time of every layer",
+    "finalists.json": "the networks that were compared at the end of the search",
     "architecture.json": "the network that was found",
     "result.json": "accuracies and measured latencies of the retrained networks",
 }
+OF_A_TARGET = ("finalists.json", "architecture.json")
+"""Files that lie with every target where there are several."""
+TARGETS = "targets"
+"""Folder of the runs for several targets."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class NetworkResult:
     params: int | None = None
     macs: int | None = None
     predicted_ms: float | None = None
+    prediction: Prediction | None = None
+    """What the table says of its error with this network, if it says anything."""
     measured_ms: float | None = None
     """Median of the measurement; its quartiles follow."""
     quartiles_ms: tuple[float, float] | None = None
@@ -53,20 +65,36 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     space: SearchSpace | None = None
     curves: metrics.Curves = field(default_factory=metrics.Curves)
-    part_ms: dict[str, float] = field(default_factory=dict)
-    """Predicted time by `part.key`."""
-    table: dict[str, Any] = field(default_factory=dict)
-    """Provenance of the latency table."""
+    table: LatencyTable = field(default_factory=lambda: LatencyTable({}, {}))
     result: dict[str, Any] = field(default_factory=dict)
     networks: dict[str, NetworkResult] = field(default_factory=dict)
     architecture: Architecture | None = None
+    finalists: tuple[Finalist, ...] = ()
+    targets: dict[str, "Run"] = field(default_factory=dict)
+    """The run of every target, by the name of its network once that is known."""
     missing: tuple[str, ...] = ()
+
+    @property
+    def part_ms(self) -> dict[str, float]:
+        """Predicted time by `part.key`."""
+        return {key: entry.mean_ms for key, entry in self.table.entries.items()}
+
+    @property
+    def searched(self) -> dict[str, Architecture]:
+        """The networks that were found, one for every target."""
+        if self.targets:
+            return {
+                name: one.architecture
+                for name, one in self.targets.items()
+                if one.architecture is not None
+            }
+        return {} if self.architecture is None else {"searched": self.architecture}
 
     @property
     def target_ms(self) -> float | None:
         """Of the result, or of the search while there is no result."""
         target = number(self.result, "target_ms", "result.json")
-        if target is None and self.curves.search and "targets" not in self.result:
+        if target is None and self.curves.search and not self.targets:
             target = self.curves.search[-1].get("search/target_ms")
         return target
 
@@ -79,10 +107,11 @@ def read(run_folder: Path) -> Run:
             "is made by 'nas_jax search'"
         )
     config = _document(run_folder, "config.json")
-    table = _document(run_folder, "latency_table.json")
+    table = _table(_document(run_folder, "latency_table.json"))
     result = _document(run_folder, "result.json")
     space = _space(config, run_folder) if config else None
-    networks = _networks(result)
+    networks = _networks(result, table)
+    targets = _targets(run_folder, result)
     searched = networks.get("searched", NetworkResult()).architecture
     if (run_folder / "architecture.json").exists():
         searched = _architecture(_document(run_folder, "architecture.json"))
@@ -90,34 +119,34 @@ def read(run_folder: Path) -> Run:
     if (run_folder / "metrics.jsonl").exists():
         content = (run_folder / "metrics.jsonl").read_bytes()
         curves = metrics.parse(content, None if space is None else space.mask.shape)
-    entries = _object(table, "entries", "latency_table.json")
-    part_ms = {
-        key: number(entry, "mean_ms", f"latency_table.json: {key!r}")
-        for key, entry in entries.items()
-    }
+    found: tuple[Finalist, ...] = ()
+    if (run_folder / "finalists.json").exists():
+        content = (run_folder / "finalists.json").read_bytes()
+        found = finalists.parse(content, None if space is None else space.mask.shape)
+    expected = [name for name in FILES if not (targets and name in OF_A_TARGET)]
     return Run(
         name=run_folder.resolve().name,
         config=config,
         space=space,
         curves=curves,
-        part_ms={key: value for key, value in part_ms.items() if value is not None},
-        table=_object(table, "provenance", "latency_table.json"),
+        table=table,
         result=result,
         networks=networks,
         architecture=searched,
-        missing=tuple(name for name in FILES if not (run_folder / name).exists()),
+        finalists=found,
+        targets=targets,
+        missing=tuple(name for name in expected if not (run_folder / name).exists()),
     )
 
 
-def chosen_ops(run: Run) -> list[str] | None:
-    """Names of the operations the derived network has in the searchable layers."""
-    if run.space is None or run.architecture is None:
+def path_of(run: Run, network: Architecture | None) -> np.ndarray | None:
+    """The path `[L]` of a network in the run's space, None if it is not one of it."""
+    if run.space is None or network is None:
         return None
     try:
-        path = architectures.path_of(run.space, run.architecture)
-    except ValueError:  # a network of another space: nothing to mark
+        return architectures.path_of(run.space, network)
+    except ValueError:  # a network of another space
         return None
-    return [run.space.candidates[k].name for k in path]
 
 
 def _document(run_folder: Path, name: str) -> dict[str, Any]:
@@ -155,15 +184,52 @@ def _architecture(document: dict[str, Any]) -> Architecture:
     return architecture_json.from_json(json.dumps(document))
 
 
-def _networks(result: dict[str, Any]) -> dict[str, NetworkResult]:
+def _table(document: dict[str, Any]) -> LatencyTable:
+    """The latency table as far as it is stated; empty if there is none."""
+    where = "latency_table.json"
+    entries = {}
+    for key, entry in _object(document, "entries", where).items():
+        mean, std = (
+            number(entry, name, f"{where}: {key!r}") for name in ("mean_ms", "std_ms")
+        )
+        if mean is not None:
+            entries[key] = Entry(mean, std, None, None, None, None)
+    validation = _object(document, "validation", where)
+    for name in ("networks", "mean_ms", "rmse_ms", "bias_ms", "mape"):
+        number(validation, name, f"{where}: validation")
+    return LatencyTable(
+        entries,
+        _object(document, "provenance", where),
+        number(document, "fixed_ms", where) or 0.0,
+        validation or None,
+    )
+
+
+def _targets(run_folder: Path, result: dict[str, Any]) -> dict[str, Run]:
+    """The runs in `targets/`, by their networks or, before these are, by target."""
+    named = {
+        str(entry.get("target")): name
+        for name, entry in _object(result, "targets", "result.json").items()
+        if isinstance(entry, dict)
+    }
+    found = sorted(path for path in run_folder.glob(f"{TARGETS}/*") if path.is_dir())
+    runs = {named.get(path.name, f"target {path.name}"): read(path) for path in found}
+    order = [name for name in named.values() if name in runs]
+    order += [name for name in runs if name not in order]
+    return {name: runs[name] for name in order}
+
+
+def _networks(result: dict[str, Any], table: LatencyTable) -> dict[str, NetworkResult]:
     """The known networks in the order of the tables, then any others by name."""
     found = _object(result, "networks", "result.json")
     order = [name for name in NETWORKS if name in found]
     order += sorted(set(found) - set(NETWORKS))
-    return {name: _network(found[name], f"result.json: {name}") for name in order}
+    return {
+        name: _network(found[name], f"result.json: {name}", table) for name in order
+    }
 
 
-def _network(entry: Any, where: str) -> NetworkResult:
+def _network(entry: Any, where: str, table: LatencyTable) -> NetworkResult:
     document = _object(entry, "architecture", where)
     measured = _object(entry, "measured_ms", where)
     quartiles = [number(measured, key, where) for key in ("q25", "q75")]
@@ -179,8 +245,13 @@ def _network(entry: Any, where: str) -> NetworkResult:
         for key in ("test_images", "params", "macs")
         for value in (number(entry, key, where),)
     }
+    network = _architecture(document) if document else None
+    prediction = None
+    if network is not None and not tables.missing(table, network.parts):
+        prediction = table_risk.prediction(table, network)
     return NetworkResult(
-        architecture=_architecture(document) if document else None,
+        architecture=network,
+        prediction=prediction,
         test_accuracy=accuracy,
         predicted_ms=number(entry, "predicted_ms", where),
         measured_ms=number(measured, "median", where),

@@ -51,6 +51,7 @@ def panels(
                 ops,
                 specs[layer],
                 None if chosen is None else chosen[layer],
+                layer,
             ),
         )
         for layer in range(layers)
@@ -73,10 +74,12 @@ def _panel(
     ops: Sequence[OpSpec | None],
     spec: LayerSpec | None,
     chosen: str | None,
+    layer: int,
 ) -> Html:
     columns, candidates = probs.shape
     plot, bottom = _WIDTH - _GUTTER - 12, candidates * _ROW
     rows = []
+    spoken = []
     for row, op in enumerate(ops):
         name = f"op {row}" if op is None else op.name
         offered = spec is None or op in spec.candidates
@@ -92,6 +95,8 @@ def _panel(
             opacity=None if offered else 0.45,
         )
         tooltip = f"{name}: {final:.3f} at epoch {epochs[-1]}"
+        if offered:
+            spoken.append(f"{name} {final:.2f}")
         title = element("title", tooltip if offered else f"{name}: not offered here")
         cells = []
         if offered:
@@ -127,7 +132,8 @@ def _panel(
         _tick(_GUTTER + plot, bottom, str(epochs[-1]), "end"),
         viewBox=f"0 0 {_WIDTH} {bottom + _FOOT}",
         role="img",
-        aria_label="Probabilities of the candidates over the epochs",
+        aria_label=f"Layer {layer + 1}, probabilities of the candidates at epoch "
+        f"{epochs[-1]}: {', '.join(spoken)}",
         font_size=12,
         fill="var(--muted)",
     )

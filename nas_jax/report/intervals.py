@@ -1,8 +1,9 @@
-"""Confidence interval of an accuracy measured on n images."""
+"""Confidence intervals, 95 % of them: of an accuracy measured on n images."""
 
 import math
 
-_Z_95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
+Z_95 = 1.959963984540054
+"""Two-sided 95 % point of the normal distribution."""
 
 
 def wilson(accuracy: float, images: int) -> tuple[float, float]:
@@ -21,9 +22,9 @@ def wilson(accuracy: float, images: int) -> tuple[float, float]:
             "wilson: expected an accuracy in [0, 1] of at least one image, got "
             f"{accuracy} of {images}"
         )
-    square = _Z_95**2 / images
+    square = Z_95**2 / images
     centre = accuracy + square / 2
-    spread = _Z_95 * math.sqrt(accuracy * (1 - accuracy) / images + square / 4 / images)
+    spread = Z_95 * math.sqrt(accuracy * (1 - accuracy) / images + square / 4 / images)
     low, high = (centre - spread) / (1 + square), (centre + spread) / (1 + square)
     # at p = 0 or 1 the bound is exact on paper, and off by a rounding error here
     return max(0.0, low), min(1.0, high)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from nas_jax.architecture import Architecture
 from nas_jax.report.drawing import block_height, box
 from nas_jax.report.markup import Html, element
-from nas_jax.report.styles import kernel_colour, kind, network_colour
+from nas_jax.report.styles import kernel_colour, kind, network_colour, run_look
 
 _MARKS = {
     "searched": '<circle cx="7" cy="7" r="6"></circle>',
@@ -31,6 +31,28 @@ def mark(name: str) -> Html:
         fill=network_colour(name),
         aria_hidden="true",
     )
+
+
+def runs(names: Sequence[str], kinds: Sequence[str]) -> Html:
+    """What colours and shapes stand for where several runs are in one picture."""
+    items = []
+    for place, name in enumerate(names):
+        hue, is_hollow = run_look(place)
+        look = f"fill:{'none' if is_hollow else f'var(--{hue})'};stroke:var(--{hue})"
+        swatch = element(
+            "svg",
+            element("rect", x=1, y=3, width=12, height=8, rx=2, style=look),
+            viewBox="0 0 14 14",
+            aria_hidden="true",
+        )
+        items.append(element("li", swatch, name))
+    for one in kinds:
+        shape = Html(_MARKS.get(one, _OTHER_MARK))
+        swatch = element(
+            "svg", shape, viewBox="0 0 14 14", fill="var(--muted)", aria_hidden="true"
+        )
+        items.append(element("li", swatch, one))
+    return element("ul", *items, class_="legend")
 
 
 def blocks(architectures: Sequence[Architecture]) -> Html:

@@ -24,6 +24,12 @@ class Curves:
     notes: tuple[str, ...] = ()
 
     @property
+    def first_epoch(self) -> int:
+        """Number of the first line's epoch, from 1; later than that after a warm-up
+        that several targets share."""
+        return 1 + int(self.search[0].get("epoch", 0)) if self.search else 1
+
+    @property
     def warmup_epochs(self) -> int:
         return sum(line["phase"] == "warmup" for line in self.search)
 
@@ -35,7 +41,7 @@ class Curves:
         """Epochs `[T]` (counted from 1) and path probabilities there, `[T L K]`."""
         rows = [
             (epoch, line[_PROBS])
-            for epoch, line in enumerate(self.search, start=1)
+            for epoch, line in enumerate(self.search, start=self.first_epoch)
             if _PROBS in line
         ]
         epochs = np.array([epoch for epoch, _ in rows], dtype=int)

@@ -5,6 +5,7 @@ property of the style sheet. Output is deterministic: fixed salt for ids, no dat
 global state is kept: settings hold inside `style()`, figures are plain objects.
 """
 
+import html
 import io
 import re
 from contextlib import AbstractContextManager
@@ -67,8 +68,11 @@ def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def to_svg(figure: Figure, name: str) -> Html:
-    """The figure as an element that fills its column; ids begin with `name`."""
+def to_svg(figure: Figure, name: str, alternative: str) -> Html:
+    """The figure as an element that fills its column; ids begin with `name`.
+
+    `alternative` says in words what is to be seen, for those who do not see it.
+    """
     buffer = io.StringIO()
     figure.savefig(
         buffer,
@@ -82,7 +86,8 @@ def to_svg(figure: Figure, name: str) -> Html:
     drawing = re.sub(r'^(<svg [^>]*?) height="[^"]*"', r"\1", drawing, count=1)
     drawing = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawing)
     drawing = re.sub(r"<(metadata|style)\b.*?</\1>", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", drawing)
+    drawing = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", drawing)
     for variable, value in _COLOURS.items():
         drawing = drawing.replace(value, f"var(--{variable})")
-    return Html(drawing.strip())
+    spoken = f'<svg role="img" aria-label="{html.escape(alternative)}" '
+    return Html(drawing.strip().replace("<svg ", spoken, 1))

@@ -1,6 +1,7 @@
 """Where a run comes from: what is needed to trust and to repeat it."""
 
 import json
+import shlex
 from typing import Any
 
 from nas_jax.report import quantities as q
@@ -17,8 +18,8 @@ def content(run: Run) -> list[Html]:
     rows += [(key, _plain(value)) for key, value in facts.items() if value is not None]
     if result.get("versions"):
         rows.append(("versions", _plain(result["versions"])))
-    if run.table:
-        rows.append(("latency table", _plain(run.table)))
+    if run.table.provenance:
+        rows.append(("latency table", _plain(run.table.provenance)))
     phases = _phases(result.get("seconds_per_phase"))
     if phases:
         rows.append(("time", phases))
@@ -30,7 +31,7 @@ def content(run: Run) -> list[Html]:
     if differences:
         rows.append(("largest difference to ONNX", _plain(differences)))
     if result.get("command"):
-        rows.append(("reproduce", element("pre", _plain(result["command"]))))
+        rows.append(("reproduce", element("pre", _commands(run))))
     entries = join(
         join([element("dt", name), element("dd", value)]) for name, value in rows
     )
@@ -48,16 +49,31 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def conditions(run: Run) -> str:
-    """Batch and device of the table, as a clause."""
+def conditions(run: Run) -> list[str]:
+    """Batch, threads, runtime and device of the table, as far as it states them."""
+    stated = run.table.provenance
     words = []
-    if "batch" in run.table:
-        words.append(f"batch {run.table['batch']}")
-    if "threads" in run.table:
-        threads = run.table["threads"]
+    if "batch" in stated:
+        words.append(f"batch {stated['batch']}")
+    if "threads" in stated:
+        threads = stated["threads"]
         words.append(f"{threads} thread" if threads == 1 else f"{threads} threads")
-    words += [str(run.table[key]) for key in ("runtime", "device") if key in run.table]
-    return f" ({', '.join(words)})" if words else ""
+    return words + [str(stated[key]) for key in ("runtime", "device") if key in stated]
+
+
+def _commands(run: Run) -> str:
+    """What makes the run again, and what makes its last stages again from its files."""
+    lines = []
+    commit = _plain(run.result.get("commit", "unknown"))
+    if commit.endswith("-dirty"):
+        lines.append(f"# commit {commit.removesuffix('-dirty')} with changes on top")
+    elif commit != "unknown":
+        lines.append(f"git checkout {commit}")
+    lines.append(_plain(run.result["command"]))
+    folder = shlex.quote(run.name)
+    lines.append(f"nas_jax evaluate {folder}  # tests and times its networks again")
+    lines.append(f"nas_jax report {folder}  # this page again")
+    return "\n".join(lines)
 
 
 def _phases(seconds: Any) -> Html | None:

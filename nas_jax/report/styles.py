@@ -18,9 +18,18 @@ _DARK = """
  --searched:#ef7d56; --baseline:#94abc6; --cheapest:#d1b13c; --random:#b69bd8;
  --other:#98a2ab;
 """
+
+
+def palette(selector: str) -> str:
+    """The colours, as rules for `selector`; on paper always the light ones."""
+    return (
+        f"{selector}{{color-scheme:light dark;{_LIGHT}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{{selector}{{{_DARK}}}}}\n"
+    )
+
+
 CSS = (
-    f":root{{color-scheme:light dark;{_LIGHT}}}\n"
-    f"@media (prefers-color-scheme:dark){{:root{{{_DARK}}}}}\n"
+    palette(":root")
     + """
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
@@ -55,7 +64,7 @@ svg text{font-family:inherit!important;font-variant-numeric:tabular-nums}
 .charts figure{max-width:36rem}
 .panels{grid-template-columns:repeat(auto-fill,minmax(min(100%,13.5rem),1fr));
  gap:1.1rem 1.6rem}
-.wide{max-width:37rem;margin-top:1.4rem}
+.wide{max-width:32rem;margin-top:1.4rem}
 .legend{display:flex;flex-wrap:wrap;gap:.25rem 1.15rem;margin:.7rem 0 1.1rem;padding:0;
  list-style:none;font-size:.86rem;color:var(--muted)}
 .legend li{display:flex;align-items:center;gap:.45rem}
@@ -83,6 +92,12 @@ dd{margin:0;min-width:0;overflow-wrap:anywhere}
 .bar i{display:block;height:.55rem;min-width:2px;border-radius:2px;
  background:var(--baseline)}
 .bar div{flex:1;min-width:0}
+.bar .least{width:8.5rem;text-align:right;font-variant-numeric:tabular-nums}
+.bar.total .least{width:auto}
+.bar{font-size:.93rem}
+.bar.total{border-top:1px solid var(--line);font-weight:600;padding-top:.15rem}
+.shares{display:inline-block;width:7rem;height:.8rem;vertical-align:-.05rem;
+ margin-right:.5rem}
 pre,code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",
  monospace;font-size:.84rem}
 pre{margin:.35rem 0 0;padding:.75rem .9rem;background:var(--band);border-radius:7px;
@@ -107,11 +122,21 @@ footer{color:var(--muted);font-size:.85rem;text-align:center}
  dl{grid-template-columns:1fr;gap:0}
  dd{margin-bottom:.6rem}
 }
-@media print{body{background:none}section{break-inside:avoid}}
+@page{margin:14mm}
+@media print{
+ *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+ body{background:none;font-size:10pt}
+ main{max-width:none;padding:0}
+ section{border:0;padding:0}
+ h2,h3,figcaption,thead{break-after:avoid}
+ figure,tr,.note,.bar,.legend{break-inside:avoid}
+}
 """
 )
 
 NETWORK_COLOURS = ("searched", "baseline", "cheapest", "random")
+RUN_COLOURS = (*NETWORK_COLOURS, "other")
+"""The same hues, for runs side by side."""
 
 
 def kernel_colour(kernel: int) -> str:
@@ -124,6 +149,12 @@ def kernel_colour(kernel: int) -> str:
 def kind(name: str) -> str:
     """Networks of a kind are numbered and look alike: `random_2` is a `random`."""
     return name.rstrip("0123456789").rstrip("_")
+
+
+def run_look(place: int) -> tuple[str, bool]:
+    """Colour of a run among several, and whether its marks are hollow."""
+    rounds, hue = divmod(place, len(RUN_COLOURS))
+    return RUN_COLOURS[hue], rounds % 2 == 1
 
 
 def network_colour(name: str) -> str:

@@ -1,0 +1,68 @@
+"""The drawing of a network on its own: for a notebook, or as an SVG file.
+
+An `Architecture` stays free of drawing: it is static data, and this is an edge. So a
+notebook ends a cell with `report.draw(architecture)`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from nas_jax.architecture import Architecture
+from nas_jax.report import drawing
+from nas_jax.report.markup import Html, element
+from nas_jax.report.styles import palette
+
+_CLASS = "nas_jax-network"
+# a card of its own: notebooks and viewers have backgrounds that nobody here knows
+_STYLE = (
+    palette(f".{_CLASS}")
+    + f".{_CLASS}{{background:var(--card);max-width:34rem;"
+    + "font-family:system-ui,sans-serif;font-variant-numeric:tabular-nums}"
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The drawing of a network, which a notebook shows as it is."""
+
+    svg: str
+    """One element with its own colours, light and dark."""
+
+    def _repr_html_(self) -> str:
+        return self.svg
+
+    def save(self, path: Path) -> Path:
+        """Writes a new SVG file; `ValueError` if it exists or is called otherwise."""
+        if path.suffix != ".svg":
+            raise ValueError(f"{path}: expected a name that ends in .svg")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(self.svg + "\n")
+        except FileExistsError:
+            raise ValueError(
+                f"{path}: expected a new file, this one exists; choose another name"
+            ) from None
+        return path
+
+
+def draw(
+    architecture: Architecture,
+    part_ms: Mapping[str, float] = MappingProxyType({}),
+) -> Picture:
+    """Draws a network from the image (top) to the classes (bottom).
+
+    A box is as wide as its output channels, as high as its expansion, and coloured by
+    its kernel. `part_ms` are predicted times by `part.key`, if they shall be shown; a
+    table may know some parts, all, or none.
+    """
+    drawn = drawing.draw(
+        architecture,
+        part_ms,
+        drawing.scale([architecture]),
+        element("style", Html(_STYLE)),
+        xmlns="http://www.w3.org/2000/svg",
+        class_=_CLASS,
+    )
+    return Picture(drawn)
