@@ -9,6 +9,8 @@ from made_up_run import make_run
 from page_reader import Page
 
 from nas_jax import report
+from nas_jax.report import folder, scatter
+from nas_jax.report.scatter import Measured
 from nas_jax.report.styles import RUN_COLOURS, run_look
 
 
@@ -57,6 +59,17 @@ def test_different_devices_are_said(runs, tmp_path):
     page = Page((tmp_path / "both.html").read_text(encoding="utf-8"))
     assert "different devices (Imaginary CPU, Other CPU)" in page.text
     assert "a: metrics.jsonl is missing" in page.text
+
+
+def test_colours_are_those_of_the_legend_beside_a_run_without_networks(runs):
+    found = [
+        Measured("b", name, network)
+        for name, network in folder.read(runs[1]).networks.items()
+    ]
+    chart = scatter.trade_off(found, ["a", "b"])
+    hue, _ = run_look(1)
+    assert chart is not None and f"var(--{hue})" in chart
+    assert f"var(--{run_look(0)[0]})" not in chart
 
 
 def test_one_run_and_two_of_one_name_are_refused(runs, tmp_path):

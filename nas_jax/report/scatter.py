@@ -36,9 +36,11 @@ def accuracy_against_latency(
     return _scatter(points, target_ms)
 
 
-def trade_off(found: Sequence[Measured]) -> Html | None:
-    """The same of several runs: a colour for each run, a shape for each kind."""
-    runs = list(dict.fromkeys(one.run for one in found))
+def trade_off(found: Sequence[Measured], runs: Sequence[str]) -> Html | None:
+    """The same of several runs: a colour for each run, a shape for each kind.
+
+    `runs` are the names of all of them, in the order of their colours (`run_look`).
+    """
     points = []
     for one in found:
         hue, is_hollow = run_look(runs.index(one.run))

@@ -77,7 +77,7 @@ def _curve(named: Mapping[str, Run]) -> Html:
     text = comparison.about(networks)
     text += " In the picture a colour is a run and a shape a kind of network; after "
     text += "five runs the colours come again, hollow."
-    chart = scatter.trade_off(found)
+    chart = scatter.trade_off(found, list(named))
     pictures = [] if chart is None else [figure(title, chart, class_="wide")]
     kinds = list(dict.fromkeys(kind(one.name) for one in found))
     return section(
