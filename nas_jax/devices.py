@@ -1,5 +1,6 @@
 """The devices at hand, held against what a configuration asks of them."""
 
+import dataclasses
 import math
 
 import jax

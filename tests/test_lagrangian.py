@@ -14,6 +14,7 @@ import pytest
 
 from nas_jax import (
     derive,
+    descent,
     estimators,
     lagrangian,
     latency,

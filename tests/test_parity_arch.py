@@ -28,7 +28,7 @@ from parity import (
     print_worst_errors,
 )
 
-from nas_jax import estimators, gates, joined, latency, optim
+from nas_jax import descent, estimators, gates, joined, latency, optim
 from nas_jax.config import SearchConfig
 
 LOSSES = {
