@@ -98,10 +98,11 @@ def run(
       key: the key of the search; everything random derives from it.
       space: the search space.
       config: schedule, optimisers, objective.
-    target: float | np.ndarray,
-    train_weights: Split,
-    train_alphas: Split,
-    valid: Split,
+      model: costs of all candidates, one kind or several.
+      target: what the expected cost is held at, or one value for each kind.
+      train_weights: trains the weights.
+      train_alphas: trains the architecture parameters.
+      valid: is watched.
       augment: applied inside the weight step.
       compile: makes the steps ready, before the first and after a pruning.
       after: an epoch of the warm-up of such a search to go on from, with its compiled
