@@ -31,6 +31,7 @@ myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "undoc-members": False}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 # `name` in a docstring is code
@@ -87,6 +88,20 @@ def keep_indented(app, what, name, thing, options, lines):
     lines[:] = kept
 
 
+def leave_out_fields(app, what, name, thing, options, lines):
+    """Drops what Python says of every field of a named tuple."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
+def shorten_arrays(app, what, name, thing, options, arguments, returned):
+    """`Float[Array, 'L K']`, as it is written."""
+    return tuple(
+        text and text.replace("jaxlib._jax.Array", "Array")
+        for text in (arguments, returned)
+    )
+
+
 def inline_math(translator, node):
     translator.body.append(latex2mathml.tex2mathml(node.astext()))
     raise SkipNode
@@ -99,6 +114,8 @@ def display_math(translator, node):
 
 def setup(app):
     app.connect("source-read", list_modules)
+    app.connect("autodoc-process-docstring", leave_out_fields)
+    app.connect("autodoc-process-signature", shorten_arrays)
     # before napoleon, which reads the sections
     app.connect("autodoc-process-docstring", keep_indented, priority=400)
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))

@@ -47,7 +47,8 @@ for name, one in result["networks"].items():
 # ## How the search got there
 
 # %%
-lines = [json.loads(line) for line in (run / "metrics.jsonl").open(encoding="utf-8")]
+text = (run / "metrics.jsonl").read_text(encoding="utf-8")
+lines = [json.loads(line) for line in text.splitlines()]
 epochs = [line for line in lines if "search/probs" in line]
 warmup = sum(line["phase"] == "warmup" for line in epochs)
 names = ("search/valid_accuracy", "search/expected_latency_ms", "search/entropy")
