@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n auto
 # Usage events of ONNX Runtime stay off (README, "Privacy").
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: search test test-slow check install constraints clean
+.PHONY: search test test-slow check docs notebooks install constraints clean
 
 search: install  ## a real search on real data, on this CPU
 	$(BIN)/nas_jax search experiments/digits_cpu.py $(ARGS)
@@ -16,8 +16,17 @@ search: install  ## a real search on real data, on this CPU
 test: install  ## the tests
 	$(PYTEST) -m "not slow"
 
-test-slow: install  ## what takes longer
+test-slow: docs  ## what takes longer, after the site
 	$(PYTEST) -m slow
+
+docs: $(VENV)/installed-docs  ## the site, into build/docs
+	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
+
+KERNEL := {"jupytext": null, "kernelspec": {"name": "python3", \
+	"display_name": "Python 3", "language": "python"}}
+
+notebooks: $(VENV)/installed-docs  ## every .ipynb from the Python file beside it
+	$(BIN)/jupytext --to ipynb --update --update-metadata '$(KERNEL)' notebooks/*.py
 
 check: install  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
@@ -34,8 +43,14 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 		--constraint constraints.txt --editable ".[test]"
 	@touch $@
 
+# What only the site and Jupyter need; a search does without.
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".[test,docs]"
+	@touch $@
+
 constraints:  ## pin today's versions (needs uv)
-	uv pip compile setup.cfg --extra test --universal --python-version 3.11 \
+	uv pip compile setup.cfg --extra test --extra docs --universal --python-version 3.11 \
 		--quiet --no-header --no-annotate --upgrade --output-file constraints.txt
 
 clean:

@@ -1,10 +1,10 @@
 """Gradient estimators for the alphas: what an architecture step descends.
 
-| estimator | forward passes | memory | gradient |
-|---|---|---|---|
-| `two_path` | 2 | one path | straight through the gates of two candidates per layer |
-| `full` | all candidates | one path | straight through the gates of all of them |
-| `reinforce` | M networks | one forward | score function of sampled rewards, no bias |
+    estimator  forward passes  memory       gradient
+    two_path   2               one path     straight through the gates of two
+                                            candidates per layer
+    full       all candidates  one path     straight through the gates of all of them
+    reinforce  M networks      one forward  score function of sampled rewards, no bias
 
 ProxylessNAS, sections 3.2 (eq. 4; appendix for the pair) and 3.3. `two_path` and `full`
 add the exact gradient of the expected cost; `reinforce` has the cost in its reward, or

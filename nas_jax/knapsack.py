@@ -6,12 +6,14 @@ probable network that keeps its targets.
 
 Layers are added one after the other to a front of partial choices. A partial choice is
 left out
-  - if it cannot be completed within a limit;
-  - if another one costs no more and is worth no less (dominance: with sums from left to
-    right this holds in floating point too, as adding rounds monotonically);
-  - if it cannot be completed to more than the best choice known, by the Lagrangian
-    bound v + sum_rest max_k (v_lk - lambda c_lk) + lambda (limit - c) for lambda >= 0,
-    with the lambda of the linear relaxation (Sinha and Zoltners, 1979).
+
+- if it cannot be completed within a limit;
+- if another one costs no more and is worth no less (dominance: with sums from left to
+  right this holds in floating point too, as adding rounds monotonically);
+- if it cannot be completed to more than the best choice known, by the Lagrangian
+  bound v + sum_rest max_k (v_lk - lambda c_lk) + lambda (limit - c) for lambda >= 0,
+  with the lambda of the linear relaxation (Sinha and Zoltners, 1979).
+
 All three lose nothing, so the result is exact. Only if the front outgrows `FRONT` are
 its least promising members dropped; the largest of their bounds then limits what may
 have been lost, and is reported as `gap`.

@@ -73,9 +73,9 @@ def mnasnet_reward(
 def tunas_reward(
     accuracy: Scalar, cost: Scalar, target: Scalar | float, beta: float
 ) -> Scalar:
-    """R = accuracy - beta |C / T - 1|, the absolute reward of Bender et al. 2020.
+    """R = accuracy - beta abs(C / T - 1), the absolute reward of Bender et al. 2020.
 
-    They write accuracy + beta |...| with a negative beta; here beta is positive. A
+    They write `accuracy + beta |...|` with a negative beta; here beta is positive. A
     network below the target loses as much as one above it, so the search comes to rest
     at the target.
 

@@ -122,8 +122,8 @@ class SearchConfig:
     mnasnet_exponent: float = 0.1
     """w of the reward accuracy * (target / cost)^w."""
     tunas_beta: float = 0.1
-    """beta of the reward accuracy - beta |cost / target - 1|; our value, not a paper's.
-    """
+    """beta of the reward accuracy - beta abs(cost / target - 1); our value, not a
+    paper's."""
     penalty: float = 0.1
     """Weight lambda of `add_linear`."""
     penalty_weight: float = 1.0

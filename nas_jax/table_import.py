@@ -23,7 +23,7 @@ from typing import Any
 
 from nas_jax import part_keys, table_units
 from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
-from nas_jax.table_schema import Entry
+from nas_jax.table_schema import PROVENANCE, Entry
 from nas_jax.tables import LatencyTable
 
 UNITS_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3}
@@ -105,8 +105,9 @@ def read(
         entries[key] = entry
     if not entries:
         raise ValueError(f"{origin}: expected entries, got none; see --from")
-    table_units.check(entries, provenance, origin)
-    return LatencyTable(entries, {**provenance, "method": "imported"}, fixed_ms)
+    facts = dict.fromkeys(PROVENANCE) | dict(provenance) | {"method": "imported"}
+    table_units.check(entries, facts, origin)
+    return LatencyTable(entries, facts, fixed_ms)
 
 
 def _key(name: str, dialect: str, where: str) -> str:

@@ -6,5 +6,18 @@ width is XLA's default; a flag that is named is not set (`process.set_xla_flags`
 
 import os
 
+import pytest
+
 os.environ["NAS_JAX_CACHE"] = "off"
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
+
+
+@pytest.fixture
+def own_operations():
+    """Operations registered in a test are forgotten after it."""
+    from nas_jax.parts import OWN_OPERATIONS
+
+    before = dict(OWN_OPERATIONS)
+    yield
+    OWN_OPERATIONS.clear()
+    OWN_OPERATIONS.update(before)

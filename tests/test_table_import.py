@@ -57,6 +57,14 @@ def test_once_for_all_counts_expansion_in_channels():
     assert table_import.is_foreign(name)
 
 
+def test_what_a_source_does_not_state_is_null(tmp_path):
+    stated = {name: value for name, value in PHONE.items() if value is not None}
+    table = table_import.read(f"{KEY},3.5\n", "csv", "ms", stated, "source")
+    assert table.provenance == PHONE | {"method": "imported"}
+    tables.save(table, tmp_path / "table.json")
+    assert tables.load(tmp_path / "table.json") == table
+
+
 def test_csv_of_2019_takes_the_shortcut_where_it_can_be():
     text = (
         "14x14x80-14x14x80-expand:6-kernel:3-stride:1,3.5\n"

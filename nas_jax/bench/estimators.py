@@ -84,10 +84,10 @@ def exact_gradient(
 class Quality(NamedTuple):
     """How draws of an estimator stand to the exact gradient g; m is their mean.
 
-    scale <m, g> / |g|^2 and cosine <m, g> / |m||g|: 1 and 1 without bias. bias
-    |m - g| / |g|, with the standard error that the finite number of draws gives it. sd
-    sqrt(E|draw - m|^2) / |g|: the noise of a single step. z: the largest deviation of
-    an entry of m from g, in its standard errors.
+    scale `<m, g> / |g|^2` and cosine `<m, g> / |m||g|`: 1 and 1 without bias. bias
+    `|m - g| / |g|`, with the standard error that the finite number of draws gives it.
+    sd `sqrt(E|draw - m|^2) / |g|`: the noise of a single step. z: the largest deviation
+    of an entry of m from g, in its standard errors.
     """
 
     scale: float

@@ -12,11 +12,11 @@ def quality(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> dict[str, Any]
     """The validation of a latency table, of networks that it has not seen.
 
     With e = predicted - measured: rmse = sqrt(mean e^2), bias = mean e, mape = mean
-    |e| / measured, `within_5_percent` the share with |e| <= 5 % of measured, Kendall's
-    tau-b (None where all predictions are one). `additivity_residual` is what no common
-    factor and offset would explain: the standard deviation about the best straight line
-    measured = a + b predicted, over the mean. `mean_ms` and `std_ms` are of the
-    measured latencies; shares are fractions.
+    abs(e) / measured, `within_5_percent` the share with abs(e) <= 5 % of measured,
+    Kendall's tau-b (None where all predictions are one). `additivity_residual` is what
+    no common factor and offset would explain: the standard deviation about the best
+    straight line measured = a + b predicted, over the mean. `mean_ms` and `std_ms` are
+    of the measured latencies; shares are fractions.
     """
     error = predicted_ms - measured_ms
     share = np.abs(error) / measured_ms

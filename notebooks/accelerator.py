@@ -1,0 +1,113 @@
+# %% [markdown]
+# # On a GPU or a TPU
+#
+# Nothing names the machine: JAX computes where it can. This compiles and times the two
+# steps of a search in a tiny space, wherever it is executed, a CPU included. Choose
+# another runtime type in the notebook's settings, or start with `JAX_PLATFORMS=cpu`.
+
+# %%
+import dataclasses
+import time
+
+import jax
+
+from nas_jax import (
+    limits,
+    memory,
+    optim,
+    problem,
+    process,
+    rng,
+    shipped,
+    steps,
+    tables,
+)
+from nas_jax.batches import batch_at, permutations
+from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig
+from nas_jax.measure import operations, xla
+from nas_jax.measure.journal import Journal
+from nas_jax.search_state import init
+
+settings = process.prepare(cache=False)
+print("JAX", jax.__version__, "on", settings.platform, jax.devices())
+
+# %%
+experiment = shipped.load_experiment("digits_cpu")
+experiment = dataclasses.replace(
+    experiment,
+    space=SpaceConfig(
+        name="tiny",
+        input_size=8,
+        input_channels=1,
+        classes=10,
+        stem_channels=8,
+        stem_stride=1,
+        first_block_channels=None,
+        stage_widths=(8,),
+        cells=(2,),
+        strides=(1,),
+        candidates=("mb3_k3", "mb6_k3", "zero"),
+        head_channels=16,
+    ),
+    data=dataclasses.replace(experiment.data, shift_pixels=0),
+    search=SearchConfig(
+        warmup_epochs=1, joint_epochs=2, batch=50, cost="macs", target_ratio=0.6
+    ),
+)
+given, config = problem.load(experiment), experiment.search
+kept_to, _ = limits.resolve(config, given.space, None, "no table")
+cost, target = limits.stacked(kept_to)
+
+# %% [markdown]
+# ## One step of each kind
+#
+# A call returns before the device is done; `block_until_ready` waits for it.
+
+# %%
+key = rng.stream(jax.random.key(0), "search")
+data = given.splits["train_weights"]
+per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
+weights_tx = optim.search_weights(config, per_epoch)
+alphas_tx = optim.search_alphas(config)
+state = init(key, given.space, config, weights_tx, alphas_tx)
+batch = batch_at(data, permutations(key, "order", len(data.labels)), config.batch, 0)
+weight_step = steps.make_weight_step(given.space, config, weights_tx, given.augment)
+arch_step = steps.make_arch_step(
+    given.space, config, alphas_tx, optim.multipliers(config, per_epoch)
+)
+more = {"weight step": (), "architecture step": (cost, target)}
+for name, step in (("weight step", weight_step), ("architecture step", arch_step)):
+    start = time.perf_counter()
+    compiled = step.lower(state, batch, *more[name]).compile()
+    seconds = time.perf_counter() - start
+    state, _ = compiled(state, batch, *more[name])
+    start = time.perf_counter()
+    for _ in range(10):
+        state, metrics = compiled(state, batch, *more[name])
+    jax.block_until_ready(state)
+    ms = 100 * (time.perf_counter() - start)
+    needed = memory.needed_bytes(compiled)
+    print(f"{name}: compiled in {seconds:.1f} s, {ms:.2f} ms, {needed:,} bytes")
+assert int(state.step) == 11
+
+# %% [markdown]
+# ## The latency of this device
+#
+# To search *for* the machine that JAX computes on, its parts are timed in XLA, several
+# inferences to a call, so that the launch is shared. On a CPU such a table says little:
+# people deploy in other runtimes.
+
+# %%
+# on a CPU XLA takes all cores; elsewhere the number says nothing
+latency = LatencyConfig(batch=8, threads=process.cores(), repeats=4, loop_ms=0.5)
+device = xla.device(latency)
+part = tables.required_parts(given.space)[-1]
+table = operations.measure_table(
+    device,
+    [part],
+    given.space.input_shape,
+    latency,
+    Journal(None, {}),
+    spread_s=0.0,
+)
+print(f"{part.key}: {table.entries[part.key].mean_ms:.4f} ms on {device.name}")

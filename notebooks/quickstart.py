@@ -1,0 +1,146 @@
+# %% [markdown]
+# # Quickstart: a search on scanned digits
+#
+# scikit-learn's digits, a space of 86,436 networks, and a latency table of this space
+# that was measured beforehand in ONNX Runtime on an AMD EPYC. The schedule is a fifth
+# of that of `nas_jax search digits_cpu`, so that all of this is done in minutes on two
+# cores: enough to watch, too short for a good network.
+
+# %%
+import dataclasses
+import sys
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+
+from nas_jax import (
+    architecture,
+    baselines,
+    derive,
+    limits,
+    problem,
+    rng,
+    search,
+    shipped,
+    tables,
+    train,
+)
+
+experiment = shipped.load_experiment("digits_cpu")
+config = dataclasses.replace(experiment.search, warmup_epochs=200, joint_epochs=100)
+given = problem.load(experiment)
+space, splits = given.space, given.splits
+print({name: len(split.labels) for name, split in splits.items()})
+print([op.name for op in space.candidates], "in", len(space.layers), "layers")
+
+# %% [markdown]
+# ## The target
+#
+# Half of what the hand-designed network takes by the table.
+
+# %%
+table = tables.load(shipped.table_file("latency_tables/digits_cpu_onnxruntime.json"))
+kept_to, _ = limits.resolve(config, space, table, "the stored table")
+model, target = limits.stacked(kept_to)
+print(f"target {target:.4f} ms on {table.provenance['device']}")
+
+
+# %% [markdown]
+# ## The search
+#
+# `search.run` is a generator over epochs; whoever consumes it plots, logs, saves. In a
+# notebook the figure below is drawn anew every 20 epochs.
+
+
+# %%
+def draw(history, probs):
+    """Accuracy and expected latency over epochs; the newest path probabilities."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.2))
+    left.plot([one["search/valid_accuracy"] for one in history])
+    left.set(title="validation accuracy", xlabel="epoch", ylim=(0, 1))
+    middle.plot([one["search/expected_latency_ms"] for one in history])
+    middle.axhline(target, linestyle=":", color="black")
+    middle.set(title="expected latency, ms", xlabel="epoch")
+    right.imshow(probs, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    right.set(title="path probabilities", ylabel="layer")
+    right.set_xticks(
+        range(len(space.candidates)), [op.name for op in space.candidates], rotation=45
+    )
+    return figure
+
+
+def show(figure):
+    """Replaces the cell's output in a notebook; does nothing elsewhere."""
+    if "ipykernel" in sys.modules:
+        from IPython import display
+
+        display.clear_output(wait=True)
+        display.display(figure)
+    plt.close(figure)
+
+
+history = []
+for epoch in search.run(
+    rng.stream(jax.random.key(experiment.seed), "search"),
+    space,
+    config,
+    model,
+    target,
+    splits["train_weights"],
+    splits["train_alphas"],
+    splits["valid"],
+    given.augment,
+):
+    history.append(epoch.metrics)
+    if epoch.epoch % 20 == 0:
+        show(draw(history, epoch.probs))
+show(draw(history, epoch.probs))
+
+# %% [markdown]
+# ## The network
+#
+# The most probable networks that keep the target and spend it; of these the one that
+# the supernet classifies best with.
+
+# %%
+finalists = derive.ranked_within(
+    space, np.asarray(epoch.probs), kept_to, config.max_slack, config.finalists
+)
+accuracy = epoch.accuracy(splits["valid"])
+best = max(finalists, key=lambda one: accuracy(one.path))
+searched = architecture.from_path(space, best.path, "searched")
+print(
+    [block.op.name for block in searched.blocks], f"{best.slack['latency']:.2%} unspent"
+)
+
+# %% [markdown]
+# ## Trained from scratch, beside the hand-designed network
+#
+# Both see the same images in the same order. The test images are looked at once.
+
+# %%
+both = splits["train_weights"].joined(splits["train_alphas"])
+recipe = dataclasses.replace(experiment.train, epochs=60)
+results = {}
+for network in (searched, baselines.hand_designed(space)):
+    key = rng.stream(jax.random.key(experiment.seed), "train")
+    for one in train.run(key, network, recipe, both, given.augment):
+        if one.epoch % 20 == 19:
+            print(network.name, one.epoch + 1, f"{one.metrics['train/loss']:.3f}")
+    correct = train.evaluate(
+        network, one.state.params, one.state.batch_stats, splits["test"]
+    )
+    ms = tables.predict_ms(table, network)
+    results[network.name] = (ms, correct)
+    print(f"{network.name}: {correct:.1%} right, {ms:.3f} ms by table")
+
+# %%
+assert results["searched"][0] <= target
+figure, axes = plt.subplots(figsize=(5, 3.5))
+for name, (ms, correct) in results.items():
+    axes.plot(ms, correct, "o", label=name)
+axes.axvline(target, linestyle=":", color="black", label="target")
+axes.set(xlabel="latency by table, ms", ylabel="test accuracy")
+axes.legend()
+show(figure)

@@ -1,0 +1,168 @@
+"""What the documents say is so: their Python runs, their commands are understood."""
+
+import configparser
+import re
+
+import jax
+import numpy as np
+import pytest
+from documents import PAGES, ROOT, blocks, commands
+from made_up_run import make_run
+from test_layout import ROWS
+
+from nas_jax import (
+    bench_command,
+    checkpoint,
+    cli,
+    network,
+    overrides,
+    run_folder,
+    shipped,
+    trade_off,
+)
+
+EXPERIMENTS = {"my_experiment.py": "digits_cpu", "EXPERIMENT": "digits_cpu"}
+"""What a page calls the reader's own experiment."""
+RUN = "runs/digits_cpu-seed0-000"
+
+
+def named(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+PYTHON = [
+    page for page in PAGES if any(code.language == "python" for code in blocks(page))
+]
+
+
+@pytest.fixture
+def with_a_run(tmp_path, monkeypatch):
+    """A folder with a finished run in it, as a reader has who began with the first."""
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path / RUN)
+    found = run_folder.read_architecture(run / "architecture.json")
+    params, batch_stats = network.init(jax.random.key(0), found)
+    model = checkpoint.Model(found, params, batch_stats)
+    checkpoint.save_model(run / "checkpoints" / "searched", model)
+    return found
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page,
+            id=named(page),
+            # measures latency, which wants a machine that is not busy
+            marks=pytest.mark.slow if page.stem == "own_device" else (),
+        )
+        for page in PYTHON
+    ],
+)
+def test_python_of_a_page_runs(page, with_a_run, own_operations):
+    # what README.md leaves to the reader
+    namespace = {"images": np.zeros((1, *with_a_run.input_shape), np.float32)}
+    for code in blocks(page):
+        if code.language == "python":
+            text = "\n" * code.line + code.text  # errors name the line of the page
+            exec(compile(text, named(page), "exec"), namespace)
+
+
+def test_pages_with_python_are_found():
+    assert {named(page) for page in PYTHON} >= {"docs/method.md", "README.md"}
+
+
+def understood(words):
+    """Parses a command as the command line does, fields of the experiment included."""
+    options, rest = cli._parser().parse_known_args(words)
+    if options.verb == "bench":
+        bench_command.parse(options.name, rest)
+    elif experiment := EXPERIMENTS.get(
+        name := getattr(options, "experiment", None), name
+    ):
+        # a table needs an experiment's space, the others its fields
+        overrides.apply(shipped.load_experiment(experiment), rest, "nas_jax")
+    elif rest:
+        raise ValueError(f"unknown arguments: {rest}")
+    if getattr(options, "targets", None):
+        experiment = shipped.load_experiment(EXPERIMENTS.get(name, name))
+        trade_off.experiments(experiment, options.targets.split(","))
+
+
+COMMANDS = {
+    f"{named(page)}:{code.line}: {' '.join(words)}": words
+    for page in PAGES
+    for code in blocks(page)
+    if code.language != "python"
+    for words in commands(code.text, "nas_jax")
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_command_of_a_page_is_understood(words, own_operations):
+    if words[-1] == "--help":
+        with pytest.raises(SystemExit) as left:
+            understood(words)
+        assert left.value.code == 0
+    else:
+        understood(words)
+
+
+def test_commands_are_found():
+    """Every line of a page that begins a command is one of those parsed."""
+    lines = 0
+    for page in PAGES:
+        for code in blocks(page):
+            lines += len(re.findall(r"^\s*nas_jax ", code.text, re.MULTILINE))
+    assert 60 < lines <= len(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serch digits_cpu",
+        "search digits_cpu --search.arch-rl 1",
+        "search digits_cpu --search.objective magic",
+        "search digits_cpu --targets fast",
+        "evaluate RUN --search.lr 1",
+        "bench engine --batc 3",
+        "table shwo mine.json",
+    ],
+)
+def test_a_wrong_command_is_noticed(command):
+    with pytest.raises(ValueError):
+        understood(command.split())
+
+
+def test_commands_of_a_block():
+    text = "nas_jax a b \\\n  --c 'd e'  # why\nother\nnas_jax x|y Z > file\n"
+    found = [["a", "b", "--c", "d e"], ["x", "Z"], ["y", "Z"]]
+    assert commands(text, "nas_jax") == found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_targets_and_extras_of_a_page_are_there(page):
+    targets = re.findall(
+        r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    for code in blocks(page):
+        for words in commands(code.text, "make"):
+            assert words[0] in targets
+    for extra in re.findall(r"nas_jax\[(\w+)\]", text):
+        assert extra in setup["options.extras_require"]
+
+
+def test_the_table_of_modules_is_the_layout():
+    """CONTRIBUTING.md, which the reference is made from, has the rows that are held."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w ,:]+) \| (`.*) \|$", text, re.MULTILINE)
+    modules = [re.findall(r"`(\w+)/?`", cell) for _, cell in rows]
+    assert modules == [list(units) for units in ROWS.values()]
+    titles = {
+        page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").lower()
+        for page in (ROOT / "docs/api").glob("*.md")
+    }
+    assert titles == {title.lower() for title, _ in rows}
