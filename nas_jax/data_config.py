@@ -21,8 +21,8 @@ class DataConfig:
     """
 
     name: str = "digits"
-    """digits, cifar10, cifar100, folder, or tfds:NAME for any image-classification
-    data set of tensorflow-datasets, as in tfds:imagenet2012."""
+    """digits, cifar10, cifar100 or folder; or tfds, a colon and the name of any
+    image-classification data set of tensorflow-datasets."""
     path: str | None = None
     """The archive or extracted folder of CIFAR; the folder of pictures; the data
     folder of tensorflow-datasets, None for its own default."""

@@ -87,9 +87,9 @@ def run(config: DevicesBenchConfig, watch: Watch) -> dict[str, Any]:
 
 
 def compared(found: Mapping[str, Any], alone: Mapping[str, Any]) -> dict[str, Any]:
-    """Differences of a search from the one on a single device, relative: |a - b| / |b|.
+    """Differences of a search from the one on a single device, relative to it.
 
-    `|.|` is the Euclidean norm over all numbers of a kind.
+    `|a - b| / |b|`, in the Euclidean norm over all numbers of a kind.
     """
     return {
         "devices": found["devices"],
