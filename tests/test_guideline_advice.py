@@ -85,10 +85,31 @@ def test_errors_are_of_families_left_out():
         models.fitted(x, y, ["a"] * 12)
 
 
-def test_interval_is_the_middle_of_the_errors():
-    model = models.Model(lambda row: 10.0, np.arange(11.0) - 5)
-    assert model.interval(np.zeros(1), 0.8) == (6.0, 10.0, 14.0)
-    assert model.bound(np.zeros(1), 0.8) == pytest.approx(13.0)
+def test_interval_is_the_middle_of_the_errors_wider_for_few_families():
+    model = models.Model(lambda row: 10.0, np.arange(11.0) - 5, families=4)
+    # 0.64 (4 + 1) / 4 = 0.8 of the errors
+    assert model.interval(np.zeros(1), 0.64) == (6.0, 10.0, 14.0)
+    assert model.interval(np.zeros(1), 0.9) == (5.0, 10.0, 15.0)  # all of them
+
+
+def test_margin_is_the_smallest_with_which_enough_kinds_are_served():
+    """Four kinds that need their 1st, 2nd, 3rd, 4th network, all predicted the 2nd."""
+    known = [
+        one_kind((0.5,) * place + (0.9,) * (7 - place))._replace(family=f"f{place}")
+        for place in range(4)
+    ]
+    sizes = np.log2([point.params for point in known[0].points])
+    needs = np.log2([kinds.needed(kind, 0.01) for kind in known])
+    np.testing.assert_allclose(needs, sizes[:4])
+    model = models.Model(lambda row: sizes[1], needs - sizes[1], families=4)
+    # of 4 kinds 0.4 (4 + 1) = 2 are to be served: those that need no more than the 2nd
+    assert models.margin(known, model, 0.01, 0.4) == pytest.approx(0)
+    assert models.margin(known, model, 0.01, 0.2) == pytest.approx(sizes[0] - sizes[1])
+    # 0.6 * 5 = 3, and 0.8 * 5 = 4 of them
+    assert models.margin(known, model, 0.01, 0.6) == pytest.approx(sizes[2] - sizes[1])
+    assert models.margin(known, model, 0.01, 0.8) == pytest.approx(sizes[3] - sizes[1])
+    # more than all cannot be asked for: the largest error
+    assert models.margin(known, model, 0.01, 0.9) == pytest.approx(sizes[3] - sizes[1])
 
 
 @given(st.floats(0, 1), st.integers(1, 5000))

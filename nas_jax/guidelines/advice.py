@@ -1,7 +1,7 @@
 """`nas_jax recommend`: the size of network that a task needs, and how sure that is.
 
 With enough kinds of tasks nearby, the size comes from a regression over them and its
-80 % bound; with fewer, from the nearest as they are, and the answer says so; with none,
+margin; with fewer, from the nearest as they are, and the answer says so; with none,
 there is no size, and the answer says how far the nearest lies.
 """
 
@@ -36,7 +36,7 @@ class Wish:
     device: str | None = None
     max_ms: float | None = None
     tolerance: float = 0.01
-    chance: float = 0.8
+    chance: float = 0.85
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -125,7 +125,8 @@ def _by_regression(
     sizes = [(resized(point, task), point) for point in candidates]
     size = models.size_model(near, difficulties, wish.tolerance)
     least = [2**value for value in size.interval(np.array(row), wish.chance)]
-    enough = 2 ** size.bound(np.array(row), wish.chance)
+    added = models.margin(near, size, wish.tolerance, wish.chance)
+    enough = 2 ** (size.predict(np.array(row)) + added)
     if wish.accuracy is None:
         fitting = [pair for pair in sizes if pair[0] >= enough] or sizes[-1:]
     else:

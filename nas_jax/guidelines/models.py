@@ -31,21 +31,24 @@ class Interval(NamedTuple):
 class Model(NamedTuple):
     """What a regression says for a row of features, and its errors on unseen families.
 
-    `errors` are truth minus prediction.
+    `errors` are truth minus prediction, over `families` families.
     """
 
     predict: Callable[[Float[np.ndarray, "D"]], float]
     errors: Float[np.ndarray, "N"]
+    families: int
 
     def interval(self, row: Float[np.ndarray, "D"], chance: float) -> Interval:
-        """The middle `chance` of what the errors leave open."""
-        middle = self.predict(row)
-        low, high = np.quantile(self.errors, [(1 - chance) / 2, (1 + chance) / 2])
-        return Interval(middle + float(low), middle, middle + float(high))
+        """The middle `chance` of what the errors leave open.
 
-    def bound(self, row: Float[np.ndarray, "D"], chance: float) -> float:
-        """What the truth does not exceed with this chance."""
-        return self.predict(row) + float(np.quantile(self.errors, chance))
+        A new task is of a new family, one more beside those seen, so the share of the
+        errors is `chance (F + 1) / F`, as for conformal intervals of F observations
+        (Vovk, Gammerman, Shafer 2005).
+        """
+        middle = self.predict(row)
+        share = min(1.0, chance * (self.families + 1) / self.families)
+        low, high = np.quantile(self.errors, [(1 - share) / 2, (1 + share) / 2])
+        return Interval(middle + float(low), middle, middle + float(high))
 
 
 def ridge(
@@ -79,7 +82,7 @@ def fitted(
         errors[held] = [
             truth - predict(row) for row, truth in zip(x[held], y[held], strict=True)
         ]
-    return Model(ridge(x, y), errors)
+    return Model(ridge(x, y), errors, len(set(families)))
 
 
 def features(task: Descriptors, difficulties: Sequence[str]) -> list[float]:
@@ -121,6 +124,31 @@ def size_model(
     x = np.array([features(kind.descriptors, difficulties) for kind in known])
     y = np.array([math.log2(kinds.needed(kind, tolerance)) for kind in known])
     return fitted(x, y, [kind.family for kind in known])
+
+
+def margin(
+    known: Sequence[Kind], size: Model, tolerance: float, chance: float
+) -> float:
+    """What to add to predicted sizes (log2) so that they suffice with this chance.
+
+    Networks come in steps, so the next larger one is taken and often does more than was
+    asked. The margin is therefore the smallest with which that network, chosen for each
+    known kind without its family, reaches the largest one's accuracy less `tolerance`
+    in a share `chance` of them; the largest error if none does.
+    """
+    needs = np.array([math.log2(kinds.needed(kind, tolerance)) for kind in known])
+    predicted = needs - size.errors
+
+    def suffices(added: float) -> bool:
+        hits = []
+        for kind, value in zip(known, predicted, strict=True):
+            enough = [p for p in kind.points if math.log2(p.params) >= value + added]
+            taken = (enough or [kind.largest])[0]
+            hits.append(taken.accuracy >= kind.largest.accuracy - tolerance - 1e-9)
+        return bool(np.sum(hits) >= chance * (len(hits) + 1))
+
+    candidates = np.sort(size.errors)
+    return float(next((one for one in candidates if suffices(one)), candidates[-1]))
 
 
 def accuracy_model(known: Sequence[Kind], difficulties: Sequence[str]) -> Model:

@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.ticker import NullFormatter
 
 from nas_jax.guidelines import judgement, kinds, records
+from nas_jax.guidelines.advice import Wish
 from nas_jax.guidelines.kinds import Kind, Point
 from nas_jax.report import quantities as q
 from nas_jax.report.markup import Html, element
@@ -179,8 +180,9 @@ def _verdict(known: Sequence[Kind]) -> Html:
         f"One family left out at a time: {q.percent(result['hit_rate'])} of the "
         "recommended networks reach the largest one's accuracy less a point, at a "
         f"median saving of {q.percent(result['median_saving'])} of its parameters; "
-        f"{q.percent(result['coverage'])} of the accuracies lie in the stated 80 % "
-        f"interval. {result['not_answered']} tasks had no evidence near them."
+        f"{q.percent(result['coverage'])} of the accuracies lie in the stated "
+        f"{q.percent(Wish.chance)} interval. {result['not_answered']} tasks had no "
+        "evidence near them."
     )
     return element(
         "section",
