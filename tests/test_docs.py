@@ -74,7 +74,7 @@ def test_pages_with_python_are_found():
 
 def understood(words):
     """Parses a command as the command line does, fields of the experiment included."""
-    options, rest = cli._parser().parse_known_args(words)
+    options, rest = cli._parser(words).parse_known_args(words)
     if options.verb == "bench":
         bench_command.parse(options.name, rest)
     elif experiment := EXPERIMENTS.get(
