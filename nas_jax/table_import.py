@@ -105,7 +105,8 @@ def read(
         entries[key] = entry
     if not entries:
         raise ValueError(f"{origin}: expected entries, got none; see --from")
-    facts = dict.fromkeys(PROVENANCE) | dict(provenance) | {"method": "imported"}
+    facts: dict[str, Any] = dict.fromkeys(PROVENANCE)
+    facts |= {**provenance, "method": "imported"}
     table_units.check(entries, facts, origin)
     return LatencyTable(entries, facts, fixed_ms)
 
