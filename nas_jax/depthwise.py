@@ -51,8 +51,10 @@ def portable(
     return lax.platform_dependent(
         x,
         kernel,
-        cpu=lambda x, kernel: shifted_products(x, kernel, stride, dilation),
-        default=lambda x, kernel: native(x, kernel, stride, dilation),
+        cpu=lambda x, kernel: shifted_products(
+            x.astype(kernel.dtype), kernel, stride, dilation
+        ).astype(x.dtype),
+        default=lambda x, kernel: native(x, kernel.astype(x.dtype), stride, dilation),
     )
 
 

@@ -105,10 +105,12 @@ def random_weights(part: Part, rng: np.random.Generator) -> tuple[Weights, Weigh
     def draw(path: tuple[Any, ...], leaf: Any) -> np.ndarray:
         name = path[-1].key
         if name == "kernel":
-            return rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape)
-        if name in ("scale", "var"):
-            return rng.uniform(0.5, 1.5, leaf.shape)
-        return rng.normal(0, 0.1, leaf.shape)
+            drawn = rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape)
+        elif name in ("scale", "var"):
+            drawn = rng.uniform(0.5, 1.5, leaf.shape)
+        else:
+            drawn = rng.normal(0, 0.1, leaf.shape)
+        return drawn.astype(leaf.dtype)
 
     params, batch_stats = ops.shapes(part)
     return (

@@ -108,9 +108,9 @@ def test_padding_is_symmetric_at_stride_2():
 )
 def test_backend_chooses_the_implementation(monkeypatch, backend, chosen):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(depthwise, chosen, lambda x, kernel, stride, dilation: "called")
-    x, kernel = jnp.zeros((1, 2, 2, 1)), jnp.zeros((3, 3, 1, 1))
-    assert depthwise.depthwise(x, kernel, 1) == "called"
+    monkeypatch.setattr(depthwise, chosen, lambda x, kernel, stride, dilation: x + 1)
+    x, kernel = jnp.ones((1, 2, 2, 1)), jnp.zeros((3, 3, 1, 1))
+    assert (depthwise.depthwise(x, kernel, 1) == 2).all()
 
 
 def test_portable_form_is_chosen_by_the_platform_it_is_compiled_for():
