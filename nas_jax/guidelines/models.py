@@ -6,6 +6,7 @@ they have not seen: each family is predicted by a fit to all others, and the qua
 of those errors are the intervals. Neighbouring tasks of one family would leak.
 """
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -148,7 +149,9 @@ def margin(
         return bool(np.sum(hits) >= chance * (len(hits) + 1))
 
     candidates = np.sort(size.errors)
-    return float(next((one for one in candidates if suffices(one)), candidates[-1]))
+    # more is enough where less was, but for a larger network that came out worse
+    place = bisect.bisect_left(candidates, True, key=suffices)
+    return float(candidates[min(place, len(candidates) - 1)])
 
 
 def accuracy_model(known: Sequence[Kind], difficulties: Sequence[str]) -> Model:
