@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -75,7 +76,10 @@ def save_model(folder: Path, model: Model) -> None:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a save that was stopped
     partial.mkdir(parents=True)
-    weights = {"params": model.params, "batch_stats": model.batch_stats}
+    # NumPy's arrays: of several processes Orbax refuses what lies on one's own device
+    weights = jax.tree.map(
+        np.asarray, {"params": model.params, "batch_stats": model.batch_stats}
+    )
     with _checkpointer() as checkpointer:
         checkpointer.save(partial / "weights", weights)
     (partial / "digests.json").write_text(json.dumps(digests(weights), indent=1))
@@ -107,7 +111,10 @@ def load_model(folder: str | Path) -> Model:
             f"nas_jax.shipped.load_experiment({str(source)!r})"
         ) from error
     params, batch_stats = network.shapes(found)
-    target = {"params": params, "batch_stats": batch_stats}
+    target = jax.tree.map(
+        lambda leaf: np.empty(leaf.shape, leaf.dtype),
+        {"params": params, "batch_stats": batch_stats},
+    )
     try:
         written = json.loads((folder / "digests.json").read_text())
         with _checkpointer() as checkpointer:
@@ -126,4 +133,5 @@ def load_model(folder: str | Path) -> Model:
             f"{folder}: {len(damaged)} arrays differ from their digest, first "
             f"{damaged[0]}; restore the files, or train the network again"
         )
+    weights = jax.tree.map(jnp.array, weights)  # a copy: this memory is NumPy's
     return Model(found, weights["params"], weights["batch_stats"])

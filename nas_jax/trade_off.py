@@ -108,7 +108,9 @@ def run(
             own = folder / "targets" / text
             own.mkdir(parents=True, exist_ok=True)
             run_folder.write_experiment(own, one)
-            tables.save(table, own / "latency_table.json")
+            own_table = own / "latency_table.json"
+            if not own_table.is_file():  # a run that goes on has it
+                tables.save(table, own_table)
             network, derived = pipeline.searched(one, given, limit, own, session, warm)
             networks[name] = dataclasses.replace(network, name=name)
             if derived["trials"]:

@@ -107,7 +107,7 @@ show(draw(history, epoch.probs))
 finalists = derive.ranked_within(
     space, np.asarray(epoch.probs), kept_to, config.max_slack, config.finalists
 )
-accuracy = epoch.accuracy(splits["valid"])
+accuracy = epoch.reached.accuracy(splits["valid"])
 best = max(finalists, key=lambda one: accuracy(one.path))
 searched = architecture.from_path(space, best.path, "searched")
 print(
