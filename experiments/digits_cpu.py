@@ -50,6 +50,7 @@ def get_config() -> Experiment:
             lr=0.05,
             arch_batch=50,
             arch_every=1,
+            watch_every_epochs=10,  # of six steps each
             arch_lr=0.02,
             target_ratio=0.5,
             trials=3,

@@ -1,9 +1,12 @@
 """Compiling ahead: seen, timed, and checked against the memory before anything runs."""
 
 import functools
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,11 +17,20 @@ from nas_jax.watch import Watch
 _HIT = "/jax/compilation_cache/cache_hits"
 
 
+class _Ready(NamedTuple):
+    program: Any
+    seconds: float
+    cache: str
+
+
 class Compiler:
     """A `calls.Compile` that tells `watch` what it does; `seconds` adds up.
 
-    One program after the other: XLA compiles the parts of one side by side already,
-    and several at once take the memory of all.
+    Python traces one program after the other; XLA, which holds no lock of Python's,
+    compiles those that are traced beside it. On a CPU it spends most of its time on one
+    core, so two programs on two cores take little longer than the longer of them.
+    Several processes compile theirs in the same order, one by one: what they find out
+    together must meet.
 
     Raises:
       ValueError: if one would not fit in memory, before any runs.
@@ -29,17 +41,24 @@ class Compiler:
         self._watch = watch
 
     def __call__(self, calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
-        compiled = {}
-        for name, call in calls.items():
-            self._watch.note(compiling=name)
-            start, hits = time.perf_counter(), len(cache_hits())
-            compiled[name] = call.function.lower(*call.arguments).compile()
-            seconds = time.perf_counter() - start
-            cache = "hit" if len(cache_hits()) > hits else "miss"
-            if process.cache_folder() is None:
-                cache = "off"
-            self._watch.line(f"compiled {name} in {seconds:.1f} s (cache: {cache})")
-            self.seconds += seconds
+        start = time.perf_counter()
+        cores = os.cpu_count() or 1
+        with ThreadPoolExecutor(1 if jax.process_count() > 1 else cores) as pool:
+            begun = {}
+            for name, call in calls.items():
+                self._watch.note(compiling=name)
+                traced = time.perf_counter()
+                lowered = call.function.lower(*call.arguments)
+                traced = time.perf_counter() - traced
+                begun[name] = pool.submit(_compiled, lowered, traced)
+            compiled = {}
+            for name, one in begun.items():
+                ready = one.result()
+                compiled[name] = ready.program
+                self._watch.line(
+                    f"compiled {name} in {ready.seconds:.1f} s (cache: {ready.cache})"
+                )
+        self.seconds += time.perf_counter() - start
         allocator.settle_heap()
         memory.require_fit(
             {name: memory.needed_bytes(one) for name, one in compiled.items()},
@@ -49,14 +68,27 @@ class Compiler:
         return compiled
 
 
+def _compiled(lowered: Any, traced_seconds: float) -> _Ready:
+    """Compiles in the thread that calls, where JAX tells of its cache, too."""
+    start, own = time.perf_counter(), threading.get_ident()
+    hits = cache_hits().count(own)
+    program = lowered.compile()
+    seconds = traced_seconds + time.perf_counter() - start
+    cache = "hit" if cache_hits().count(own) > hits else "miss"
+    return _Ready(program, seconds, "off" if process.cache_folder() is None else cache)
+
+
 @functools.cache
-def cache_hits() -> list[str]:
-    """Grows from the first call on, by one per program that JAX finds in its cache."""
-    heard: list[str] = []
+def cache_hits() -> list[int]:
+    """Grows from the first call on, by one per program that JAX finds in its cache.
+
+    The threads that asked for them.
+    """
+    heard: list[int] = []
 
     def hear(event: str, **_: Any) -> None:
         if event == _HIT:
-            heard.append(event)
+            heard.append(threading.get_ident())
 
     jax.monitoring.register_event_listener(hear)
     return heard

@@ -51,6 +51,7 @@ def schedule(experiment: Experiment, given: Problem) -> dict[str, int]:
     splits = {name: len(split.labels) for name, split in given.splits.items()}
     per_epoch = optim.steps_per_epoch(splits["train_weights"], config.batch)
     epochs = config.warmup_epochs + config.joint_epochs
+    watched = sum(search.is_watched(config, epoch) for epoch in range(epochs))
     with_alphas = max(0, config.joint_epochs - config.arch_start_epoch)
     trained = splits["train_weights"] + splits["train_alphas"]
     networks = 2 + config.trials + experiment.random_networks  # hand-designed, cheapest
@@ -58,7 +59,7 @@ def schedule(experiment: Experiment, given: Problem) -> dict[str, int]:
     return {
         "weight step": epochs * per_epoch,
         "architecture step": with_alphas * (per_epoch // config.arch_every),
-        "validation": epochs * -(-splits["valid"] // WATCHED),
+        "validation": watched * -(-splits["valid"] // WATCHED),
         "training step": networks * per_network,
     }
 

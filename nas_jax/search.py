@@ -245,10 +245,7 @@ def run(
         collected = jax.device_get(collected)
         divergence.require_finite(space, state, collected, per_epoch)
         probs = gates.probabilities(state.alphas, jnp.asarray(space.mask))
-        likely = jnp.argmax(probs, axis=1)
-        watched = _accuracy(execution, steps.validate, state, likely, valid)
         metrics = epoch_metrics.mean(collected) | {
-            "search/valid_accuracy": watched,
             **epoch_metrics.expected(
                 config, np.asarray(latency.expected(model, probs)), target
             ),
@@ -256,9 +253,19 @@ def run(
             "search/entropy": float(gates.entropy(probs)),
             "search/candidates": int(space.mask.sum()),
         }
+        if is_watched(config, epoch):
+            accuracy = reached.accuracy(valid)
+            metrics["search/valid_accuracy"] = accuracy(np.argmax(probs, axis=1))
         collected = []
         phase = "warmup" if joint_epoch < 0 else "joint"
         yield Epoch(phase, epoch, probs, metrics, reached)
+
+
+def is_watched(config: SearchConfig, epoch: int) -> bool:
+    """Whether the most probable network is tried on `valid` after this epoch."""
+    after = epoch + 1
+    is_last = after == config.warmup_epochs + config.joint_epochs
+    return is_last or after % config.watch_every_epochs == 0
 
 
 def _prunes(config: SearchConfig, joint_epoch: int) -> bool:

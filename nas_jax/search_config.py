@@ -99,6 +99,8 @@ class SearchConfig:
     """Weight steps per architecture step in the joint phase."""
     arch_start_epoch: int = 1
     """First epoch of the joint phase with architecture steps."""
+    watch_every_epochs: int = 1
+    """How often the most probable network is tried on `valid`; at the end always."""
     arch_lr: float = 1e-3
     alpha_init_std: float = 1e-3
     estimator: Literal["two_path", "full", "reinforce", "two", "full_v2", "rl"] = (
@@ -172,7 +174,7 @@ class SearchConfig:
         object.__setattr__(self, "estimator", estimator)
         for name in (
             *("batch", "arch_batch", "arch_every", "joint_epochs"),
-            *("finalists", "trials"),
+            *("finalists", "trials", "watch_every_epochs"),
         ):
             value = getattr(self, name)
             require(value >= 1, f"search.{name}", "a positive integer", value)

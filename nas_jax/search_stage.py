@@ -144,7 +144,8 @@ def run(
         steps = session.watch.steps(islice(running, left), total=left, desc="search")
         wanted = limits.amount(config.cost, kept_to[0].target)
         for one in steps:
-            after, accuracy = one.reached, one.metrics["search/valid_accuracy"]
+            after = one.reached
+            accuracy = one.metrics.get("search/valid_accuracy", accuracy)
             line = {
                 "step": int(one.state.step),
                 "phase": one.phase,
@@ -157,7 +158,7 @@ def run(
             expected = one.metrics[f"search/{EXPECTED[config.cost]}"]
             session.watch.note(
                 phase=one.phase,
-                accuracy=f"{accuracy:.1%}",
+                accuracy="-" if accuracy is None else f"{accuracy:.1%}",
                 cost=f"{limits.amount(config.cost, expected)} of {wanted}",
                 entropy=f"{one.metrics['search/entropy']:.2f}",
             )

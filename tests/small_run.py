@@ -30,6 +30,7 @@ EXPERIMENT = config.Experiment(
         arch_every=1,
         batch=20,
         arch_batch=20,
+        watch_every_epochs=2,
         arch_lr=0.1,
         target_ratio=0.7,
     ),

@@ -78,8 +78,12 @@ def test_lines_tell_what_the_cache_knew(two, tmp_path, monkeypatch):
 
     class Found:
         def lower(self, *arguments):
+            self.lowered = made["sum"].function.lower(*arguments)
+            return self
+
+        def compile(self):
             jax.monitoring.record_event("/jax/compilation_cache/cache_hits")
-            return made["sum"].function.lower(*arguments)
+            return self.lowered.compile()
 
     compilation.Compiler(heard)({"sum": made["sum"]._replace(function=Found())})
     assert heard.lines[-1].endswith("(cache: hit)")

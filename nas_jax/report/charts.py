@@ -114,16 +114,19 @@ def _over_epochs(
     with style():
         figure, axes = new_axes(4.6, 2.5)
         for label, values in lines.items():
-            epochs = np.arange(first, first + len(values))
+            known = np.isfinite(
+                values
+            )  # what is not told every epoch is one line still
+            epochs = np.arange(first, first + len(values))[known]
             # one point alone would be an invisible line
-            is_marked = not styles or np.isfinite(values).sum() == 1
+            is_marked = not styles or len(epochs) == 1
             axes.plot(
                 epochs,
-                values,
+                values[known],
                 color=colour(label),
                 linestyle=styles.get(label, "solid"),
                 marker=MARKERS.get(kind(label), "v") if is_marked else None,
-                markevery=max(len(values) // 6, 1),
+                markevery=max(len(epochs) // 6, 1),
                 markersize=4.5,
             )
         axes.set_xlim(first - 0.5, first + max(map(len, lines.values())) - 0.5)
