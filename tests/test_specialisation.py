@@ -5,10 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from nas_jax import space, tables
+from nas_jax import counts, space, tables
 from nas_jax.bench import specialisation
 from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SpaceConfig
+from nas_jax.derive import Limit
 from nas_jax.table_schema import PROVENANCE
 from nas_jax.watch import Watch
 
@@ -24,6 +25,7 @@ SPACE = SpaceConfig(
     candidates=("mb3_k3", "mb6_k3", "mb3_k7", "mb6_k7", "zero"),
     head_channels=16,
 )
+MACS = 890_000.0
 KERNEL_MS = {"flat": {3: 1.0, 7: 1.0}, "steep": {3: 1.0, 7: 4.0}}
 
 
@@ -56,7 +58,8 @@ def config(devices, **changes):
         "batch": 26,
         "warmup_epochs": 1,
         "joint_epochs": 2,
-        "target_quantile": 0.5,
+        "macs": MACS,
+        "above_least": 0.1,
     }
     return SpecialisationConfig(devices, **settings | changes)
 
@@ -68,6 +71,7 @@ def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
     for name, own in result["devices"].items():
         assert own["ratios"][name] == pytest.approx(1 - own["slack"])
         assert 0 <= own["slack"] < 1
+        assert 0.99 * MACS <= own["macs"] <= MACS
         path = np.array([names.index(op) for op in own["operations"]])
         for other in devices:
             costs, fixed = tables.costs(tables.load(other), searched, other)
@@ -78,27 +82,36 @@ def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
     assert len(rows) == 2 and all(len(row) == len(header) for row in rows)
 
 
-def test_target_is_kept_by_the_same_share_of_all_networks_everywhere(devices):
-    """All 5 * 5 * 5 * 4 networks, counted: two layers cannot be zero."""
-    settings = config(devices, target_quantile=0.3)
+def test_target_is_the_least_latency_of_the_size_and_a_share_more(devices):
+    """All 5 * 5 * 5 * 4 networks: two layers cannot be zero."""
+    settings = config(devices)
     searched = space.mobile(SPACE)
+    macs, fixed_macs = counts.costs(searched, counts.macs)
+    size = Limit("macs", macs, fixed_macs, settings.macs)
+    offered = [np.flatnonzero(ok) for ok in searched.mask]
+    paths = np.array(list(itertools.product(*offered)))
+    sizes = fixed_macs + macs[range(4), paths].sum(axis=1)
+    is_of_size = (sizes <= settings.macs) & (sizes >= 0.99 * settings.macs)
+    assert 1 < is_of_size.sum() < len(paths)
     for name in devices:
-        limit = specialisation._limit(settings, searched, name)
-        offered = [limit.costs[row, ok] for row, ok in enumerate(searched.mask)]
-        every = [limit.fixed + sum(cost) for cost in itertools.product(*offered)]
-        below, upto = (
-            np.mean(np.array(every) < limit.target - 1e-6),
-            np.mean(np.array(every) <= limit.target + 1e-6),
-        )
-        # many networks of the made-up tables cost the same
-        assert below - 0.02 <= 0.3 <= upto + 0.02
+        limit = specialisation._limit(settings, searched, size, name)
+        latencies = limit.fixed + limit.costs[range(4), paths].sum(axis=1)
+        least = latencies[is_of_size].min()
+        assert limit.target == pytest.approx(1.1 * least)
+        assert least > latencies.min()  # smaller networks are faster
+
+
+def test_size_that_no_network_has_is_refused(devices):
+    with pytest.raises(ValueError, match=r"^macs: expected a size .* within 1%, got"):
+        specialisation.run(config(devices, macs=1e12), Watch())
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"batch": 0}, "batch"),
-        ({"target_quantile": 1.0}, "target_quantile"),
+        ({"macs": 0.0}, "macs"),
+        ({"above_least": float("nan")}, "above_least"),
         ({"arch_lr": 0.0}, "arch_lr"),
         ({"seed": -1}, "seeds"),
     ],

@@ -56,9 +56,11 @@ class SpecialisationConfig:
     """One per device; shipped ones by this name wherever the package is."""
     space: SpaceConfig = field(default_factory=SpaceConfig)
     """What the tables are of."""
-    target_quantile: float = 0.3
-    """Target on every device: the latency that this share of all networks keeps; as
-    strict on one as on another, whatever a device makes dear."""
+    macs: float = 350e6
+    """Multiply-adds of every network, to within 1 %: the same size on all devices."""
+    above_least: float = 0.03
+    """Target of a device: the least latency that a network of this size has there, and
+    this share of it more; as strict on one as on another."""
     image_size: int = 64
     """Side of the images that weights and alphas are trained on."""
     images: int = 1040
@@ -79,13 +81,9 @@ class SpecialisationConfig:
         for name in ("image_size", "images", "batch", "warmup_epochs", "joint_epochs"):
             value = getattr(self, name)
             require(value >= 1, name, "a positive integer", value)
-        require(self.arch_lr > 0, "arch_lr", "above 0", self.arch_lr)
-        require(
-            0 < self.target_quantile < 1,
-            "target_quantile",
-            "above 0 and below 1",
-            self.target_quantile,
-        )
+        for name in ("arch_lr", "macs", "above_least"):
+            value = getattr(self, name)
+            require(0 < value < float("inf"), name, "a number above 0", value)
         _require_seeds((self.seed,), at_least=1)
 
 
