@@ -1,4 +1,4 @@
-"""A search on scikit-learn's scanned digits for this CPU, in about five minutes.
+"""A search on scikit-learn's scanned digits for this CPU, in under five minutes.
 
 Command: nas_jax search digits_cpu --seed 0
 Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 64.

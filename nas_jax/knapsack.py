@@ -14,9 +14,10 @@ left out
   bound v + sum_rest max_k (v_lk - lambda c_lk) + lambda (limit - c) for lambda >= 0,
   with the lambda of the linear relaxation (Sinha and Zoltners, 1979).
 
-All three lose nothing, so the result is exact. Only if the front outgrows `FRONT` are
-its least promising members dropped; the largest of their bounds then limits what may
-have been lost, and is reported as `gap`.
+All three lose nothing, so the result is exact. Only if the front outgrows its size are
+its least promising members dropped. With one budget that has not been seen. Several
+that leave little room outgrow any front, and then `integer_program` decides; should it
+run out of time, the bound on what may have been lost is reported as `gap`.
 """
 
 import heapq
@@ -28,10 +29,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linprog
 
+from nas_jax import integer_program
+
 FRONT = 10_000
 """Partial choices kept; more are needed by none of the spaces here."""
 _FIRST_FRONT = 200
-"""Of the pass that looks for a good choice to measure the others by."""
+"""Of the pass that looks for a good choice to measure the others by; with several
+budgets the only one."""
 _PAIRWISE = 2_000
 """With several budgets, fronts up to this size are searched for dominated members."""
 _ROUNDING = 1e-9
@@ -67,17 +71,20 @@ def solve(
       front: partial choices kept.
 
     Returns:
-      None if no choice was found. With one budget there is then none.
+      None if there is no choice within the limits.
     """
     multipliers = _multipliers(values, costs, fixed, limits)
     best = None
-    for size in (min(_FIRST_FRONT, front), front):
+    first, is_single = min(_FIRST_FRONT, front), len(limits) == 1
+    for size in (first, front) if is_single else (first,):
         known = -np.inf if best is None else best.value
         found = _sweep(values, costs, fixed, limits, multipliers, known, size)
         best = _better(best, found)
         if found is not None and found.gap == 0:
-            break
-    return best
+            return best
+    if is_single:
+        return best
+    return _better(best, next(_programmed(values, costs, fixed, limits), None))
 
 
 def ranked(
@@ -91,9 +98,14 @@ def ranked(
     """The `count` most valuable choices within all limits, the best first.
 
     All other choices than the best differ from it first in some layer; of each such
-    part the best is known, and the best of those is the next (Lawler, 1972). In order
-    as long as no choice has a gap. Arguments as `solve` takes them.
+    part the best is known, and the best of those is the next (Lawler, 1972). Several
+    budgets are left to the integer program. In order as long as no choice has a gap.
+    Arguments as `solve` takes them.
     """
+    if len(limits) > 1:
+        programmed = _programmed(values, costs, fixed, limits)
+        yield from itertools.islice(programmed, count)
+        return
     parts: list[tuple[float, int, Choice, np.ndarray]] = []
     number = itertools.count()  # equal values: first found, first out
 
@@ -117,6 +129,20 @@ def ranked(
             part = np.where(
                 only | (np.arange(len(part)) != layer)[:, None], part, -np.inf
             )
+
+
+def _programmed(
+    values: np.ndarray, costs: np.ndarray, fixed: np.ndarray, limits: np.ndarray
+) -> Iterator[Choice]:
+    """What the integer program finds; it knows the best up to the rounding of sums."""
+    for picks, bound in integer_program.ranked(values, costs, fixed, limits):
+        value = 0.0
+        for layer, pick in enumerate(picks):
+            value += float(values[layer, pick])
+        gap = bound - value
+        is_best = gap <= _ROUNDING * (1 + abs(bound))
+        spent = integer_program.spent(costs, fixed, picks)
+        yield Choice(picks, value, spent, 0.0 if is_best else gap)
 
 
 def _better(one: Choice | None, other: Choice | None) -> Choice | None:

@@ -40,7 +40,8 @@ ROWS = {
     ),
     "networks": ("network", "supernet"),
     "processes": (
-        *("baselines", "evolution", "knapsack", "derive", "train", "search_state"),
+        *("baselines", "evolution", "integer_program", "knapsack", "derive", "train"),
+        "search_state",
         *(
             "divergence",
             "epoch_metrics",
