@@ -58,7 +58,7 @@ class SpecialisationConfig:
     """What the tables are of."""
     macs: float = 350e6
     """Multiply-adds of every network, to within 1 %: the same size on all devices."""
-    above_least: float = 0.03
+    above_least: float = 0.01
     """Target of a device: the least latency that a network of this size has there, and
     this share of it more; as strict on one as on another."""
     image_size: int = 64
