@@ -176,3 +176,13 @@ def test_wrong_json_is_refused(change, message):
 def test_text_that_is_no_preprocessing_is_refused(text):
     with pytest.raises(ValueError, match="here: expected "):
         from_json(text, "here")
+
+
+def test_thin_picture_that_would_grow_to_gigabytes_is_refused(tmp_path):
+    Image.new("L", (60_000, 1)).save(tmp_path / "thin.png")
+    with pytest.raises(ValueError, match=r"thin\.png: expected a picture of at most"):
+        read_images([tmp_path / "thin.png"], preprocessing.imagenet(224))
+    huge = Preprocessing(10**9, 10**9, (0.0,), (1.0,))
+    saved(tmp_path / "good.png", [[0, 255], [0, 255]])
+    with pytest.raises(ValueError, match=r"good\.png: expected a picture of at most"):
+        read_images([tmp_path / "good.png"], huge)

@@ -489,3 +489,9 @@ def test_deep_nesting_from_within_is_refused(refused):
 def test_many_items_are_not_deep(load):
     entries = b"".join(opcodes(key) + b"Ns" for key in range(1_000))
     assert len(load(zipped(Raw(b"}" + entries), {}))) == 1_000
+
+
+def test_tuples_that_double_are_refused(refused):
+    """The hash of a tuple counts what it has twice twice: 2^90 of them."""
+    doubled = Raw(b"})" + b"q\x00h\x00\x86" * 90 + b"Ns")
+    assert refused(zipped(doubled, {})) == "its objects are nested too deeply"

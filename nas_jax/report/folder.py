@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import architecture as architectures
-from nas_jax import architecture_json, table_risk, tables
+from nas_jax import architecture_json, json_text, table_risk, tables
 from nas_jax.architecture import Architecture
 from nas_jax.report import finalists, metrics
 from nas_jax.report.finalists import Finalist
@@ -154,12 +154,7 @@ def _document(run_folder: Path, name: str) -> dict[str, Any]:
     path = run_folder / name
     if not path.exists():
         return {}
-    try:
-        document = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{name}: expected JSON, got {error}") from error
-    require(isinstance(document, dict), name, "a JSON object", document)
-    return document
+    return json_text.parse_object(path.read_bytes(), name)
 
 
 def _object(document: Any, key: str, where: str) -> dict[str, Any]:
@@ -174,7 +169,7 @@ def _space(config: dict[str, Any], run_folder: Path) -> SearchSpace:
     """The space of the experiment, whatever else its configuration says."""
     try:
         return build(read_space(run_folder, _object(config, "space", "config.json")))
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(
             f"config.json: space: expected the fields of SpaceConfig, got {error}"
         ) from error
@@ -196,7 +191,10 @@ def _table(document: dict[str, Any]) -> LatencyTable:
             entries[key] = Entry(mean, std, None, None, None, None)
     validation = _object(document, "validation", where)
     for name in ("networks", "mean_ms", "rmse_ms", "bias_ms", "mape"):
-        number(validation, name, f"{where}: validation")
+        value = number(validation, name, f"{where}: validation")
+        if validation and name != "networks":
+            fits = value is not None and np.isfinite(value)
+            require(fits, f"{where}: validation: {name}", "a finite number", value)
     return LatencyTable(
         entries,
         _object(document, "provenance", where),
