@@ -30,11 +30,11 @@ def run(name, cases, seed):
     """Draws `cases` files for a reader by `seed`, and reads them."""
     import fuzz_case
     import fuzz_mutations
-    import fuzz_runs
+    import fuzz_readers
     import hypothesis
     from hypothesis import HealthCheck, Phase, given, settings
 
-    one = fuzz_runs.READERS[name]
+    one = fuzz_readers.READERS[name]
     count = [0, 0]
     start = time.monotonic()
     # Orbax closes its event loop while reads beside the one that failed go on
@@ -58,12 +58,12 @@ def run(name, cases, seed):
             count[0] += 1
             count[1] += fuzz_case.check(one.read, folder) is not None
 
-        lines = []
-        for content in seeds:
-            (folder / one.file).write_bytes(content)
-            lines.append(fuzz_case.check(one.read, folder))
         faults = ()
         try:
+            lines = []
+            for content in seeds:
+                (folder / one.file).write_bytes(content)
+                lines.append(fuzz_case.check(one.read, folder))
             assert None in lines, f"what its writer made is refused: {lines[0]}"
             with fuzz_case.limited_memory():
                 read()
@@ -84,12 +84,12 @@ def _fault(error):
 
 
 def main():
-    import fuzz_runs
+    import fuzz_readers
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="*", default=list(fuzz_runs.READERS))
+    parser.add_argument("--only", nargs="*", default=list(fuzz_readers.READERS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)

@@ -9,7 +9,9 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 SECONDS = 10
 """One case may take at most this; most take a millisecond."""
@@ -24,6 +26,30 @@ _RUNS = (
     *("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn"),
     *("socket.connect", "socket.bind", "pickle.find_class"),
 )
+
+
+class Reader(NamedTuple):
+    """`make(folder)` gives the contents that `file` may have; `read(folder)` reads."""
+
+    file: str
+    form: str
+    make: Callable[[Path], list[bytes]]
+    read: Callable[[Path], object]
+    share: float = 1.0
+    """Of the cases, where one takes long."""
+
+
+READERS: dict[str, Reader] = {}
+
+
+def reader(name, file, form, make, share=1.0):
+    """Adds the function below it to the table."""
+
+    def add(read):
+        READERS[name] = Reader(file, form, make, read, share)
+        return read
+
+    return add
 
 
 class _TooSlow(BaseException):
@@ -50,8 +76,10 @@ class _Watch:
         for path in paths:
             if isinstance(path, str | bytes | os.PathLike):
                 full = os.path.realpath(os.fsdecode(path))
-                if full != os.devnull and not full.startswith(f"{self.folder}{os.sep}"):
-                    self.heard.append((event, full))
+                inside = f"{full}{os.sep}".startswith(f"{self.folder}{os.sep}")
+                if full != os.devnull and not inside:
+                    caller = sys._getframe(2).f_code.co_filename
+                    self.heard.append((event, full, caller))
 
 
 _WATCH = _Watch()

@@ -8,7 +8,7 @@ import os
 
 import fuzz
 import fuzz_case
-import fuzz_runs
+import fuzz_readers
 import pytest
 
 CASES = int(os.environ.get("NAS_JAX_FUZZ_CASES", "1000"))
@@ -17,12 +17,12 @@ SEED = int(os.environ.get("NAS_JAX_FUZZ_SEED", "0"))
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", fuzz_runs.READERS)
+@pytest.mark.parametrize("name", fuzz_readers.READERS)
 def test_reader_gives_a_result_or_one_line(name):
     print(f"seed {SEED}")
     found = fuzz.run(name, CASES, SEED)
     assert found.faults == ()
-    assert found.cases >= round(CASES * fuzz_runs.READERS[name].share)
+    assert found.cases >= round(CASES * fuzz_readers.READERS[name].share)
     assert found.refused > 0
 
 

@@ -22,7 +22,7 @@ ASPECT = 4 / 3
 ATTEMPTS = 10
 """Random boxes that are tried before the largest one in the middle is taken."""
 FORMATS = (
-    *("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "JPEG2000"),
+    *("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "JPEG2000"),
     *("PPM", "TGA", "ICO", "PCX", "SGI"),
 )
 """What is read. Pillow knows more, among it EPS, for which it runs Ghostscript."""
@@ -93,7 +93,9 @@ def opened(image: bytes) -> Image.Image:
     with warnings.catch_warnings():
         # oddly tagged: what matters is whether it decodes
         warnings.simplefilter("ignore")
-        found = Image.open(io.BytesIO(image), formats=FORMATS)
+        Image.init()
+        known = [name for name in FORMATS if name in Image.OPEN]
+        found = Image.open(io.BytesIO(image), formats=known)
     if found.width * found.height > MOST_PIXELS:
         raise ValueError(
             f"{found.width} x {found.height} pixels, more than {MOST_PIXELS:,}"

@@ -25,6 +25,8 @@ def load(file: Path) -> Batch:
             f"{file}: expected an .npz file with images and labels ("
             f"{str(error) or type(error).__name__})"
         ) from error
+    if not all(isinstance(one, np.ndarray) for one in (images, labels)):
+        raise ValueError(f"{file}: expected arrays images and labels, got other bytes")
     if images.ndim == 3:
         images = images[..., None]
     if (
