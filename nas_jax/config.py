@@ -62,22 +62,14 @@ class SpaceConfig:
             value = getattr(self, name)
             _require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
         first = self.first_block_channels
-        _require(
-            first is None or 1 <= first <= LARGEST,
-            "space.first_block_channels",
-            f"{_SIZE}, or None",
-            first,
-        )
+        fits = first is None or 1 <= first <= LARGEST
+        _require(fits, "space.first_block_channels", f"{_SIZE}, or None", first)
         _require(2 <= self.classes <= LARGEST, "space.classes", _CLASSES, self.classes)
         _require(
             self.stem_stride in (1, 2), "space.stem_stride", "1 or 2", self.stem_stride
         )
-        _require(
-            0 < self.width_mult <= 100,
-            "space.width_mult",
-            "above 0, at most 100",
-            self.width_mult,
-        )
+        scale = self.width_mult
+        _require(0 < scale <= 100, "space.width_mult", "above 0, at most 100", scale)
         stages = (len(self.stage_widths), len(self.cells), len(self.strides))
         _require(
             len(set(stages)) == 1 and stages[0] > 0,

@@ -40,9 +40,17 @@ _BLOCK = re.compile(
     rf"(?:expanded_conv-input:)?{_SHAPE}-(?:output:)?{_SHAPE}-expand:{_SIZE}"
     rf"-kernel:{_SIZE}-stride:{_SIZE}(?:-idskip:([01]))?(-se:[01]-hs:[01])?"
 )
-_FIXED_PARTS: dict[re.Pattern[str], Callable[..., Part]] = {
+
+
+def _stem(size: int, cin: int, out: int, cout: int) -> Stem | None:
+    """The stem between these sides, if a stride leads from one to the other."""
+    stem = Stem(cin, cout, max(size // out, 1), size)
+    return stem if stem.output_size == out else None
+
+
+_FIXED_PARTS: dict[re.Pattern[str], Callable[..., Part | None]] = {
     re.compile(rf"Conv-input:{_SHAPE}-output:{_SHAPE}"): lambda size, cin, out, cout: (
-        Stem(cin, cout, max(size // out, 1), size)
+        _stem(size, cin, out, cout)
     ),
     re.compile(rf"Conv_1-input:{_SHAPE}-output:{_SHAPE}"): lambda size, cin, _, cout: (
         Head(cin, cout, size)
@@ -166,8 +174,8 @@ def _number(text: str, name: str, where: str) -> Any:
     least = {"mean": SHORTEST, "count": 1}.get(name, 0)
     if not least <= value <= (LONGEST**2 if name == "var" else LONGEST):
         raise ValueError(
-            f"{where}: expected {name} to be a number above 0, of at most twelve "
-            f"digits, got {text.strip()!r:.60}; correct the line"
+            f"{where}: expected {name} to be a number above 0, got "
+            f"{text.strip()!r:.60} (at most {LONGEST:g}); correct the line"
         )
     return value
 

@@ -82,15 +82,15 @@ def check(document: Any, origin: str) -> None:
         value = found.get(key)
         if type(value) is not type(expected) or value != expected:
             raise ValueError(
-                f"{origin}: expected {key!r} as {expected!r}, got {value!r:.60}; give "
-                f"a table of this version, or {MEASURE}"
+                f"{origin}: expected {key!r} to be {expected!r}, got {value!r:.60}; "
+                f"give a table of this version, or {MEASURE}"
             )
     imported = _check_provenance(found, origin)
     fixed_ms = _value(found, "fixed_ms", float, origin)
     if not 0 <= fixed_ms <= LONGEST:
         raise ValueError(
-            f"{origin}: expected 'fixed_ms' to be 0 or more, at most {LONGEST:g}, got "
-            f"{fixed_ms!r}; {_REPAIR}"
+            f"{origin}: expected 'fixed_ms' to be finite and 0 or more, got "
+            f"{fixed_ms!r} (at most {LONGEST:g}); {_REPAIR}"
         )
     entries = _value(found, "entries", dict, origin)
     for key in entries:
@@ -136,8 +136,8 @@ def _check_entry(entry: dict[str, Any], imported: bool, where: str) -> None:
         least = {"mean_ms": SHORTEST, "count": 1}.get(name, 0)
         if not least <= value <= LONGEST:
             raise ValueError(
-                f"{where}: expected {name!r} to be from {least:g} to {LONGEST:g}, got "
-                f"{value!r}; {_REPAIR}"
+                f"{where}: expected {name!r} to be finite and "
+                f"{_bound(name)}, got {value!r} ({least:g} to {LONGEST:g}); {_REPAIR}"
             )
     quartiles = [entry[name] for name in ("q25_ms", "median_ms", "q75_ms")]
     if None not in quartiles and quartiles != sorted(quartiles):
@@ -145,6 +145,12 @@ def _check_entry(entry: dict[str, Any], imported: bool, where: str) -> None:
             f"{where}: expected q25_ms <= median_ms <= q75_ms, got {quartiles}; "
             f"{_REPAIR}"
         )
+
+
+def _bound(name: str) -> str:
+    if name == "mean_ms":
+        return "above 0"
+    return "1 or more" if name == "count" else "0 or more"
 
 
 def _check_validation(document: dict[str, Any], origin: str) -> None:
@@ -156,8 +162,8 @@ def _check_validation(document: dict[str, Any], origin: str) -> None:
         value = _value(validation, key, kind, where)
         if not abs(value) <= LONGEST:
             raise ValueError(
-                f"{where}: expected {key!r} to be at most {LONGEST:g}, got {value!r}; "
-                f"{_REPAIR}"
+                f"{where}: expected {key!r} to be finite, got {value!r} (at most "
+                f"{LONGEST:g}); {_REPAIR}"
             )
     mean = _value(validation, "mean_ms", float, where) if "mean_ms" in validation else 1
     if not SHORTEST <= mean <= LONGEST:

@@ -61,6 +61,8 @@ class _Nested(NamedTuple):
 
 _DEEPEST = 100
 _MOST = 1_000_000
+# the arguments of a call may become keys
+_HASHING = ("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "FROZENSET", "ADDITEMS")
 _GROWING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")
 
 # Objects that a pickle can reach are immutable, or made anew by every pickle.
@@ -146,8 +148,6 @@ def _check_opcodes(stream: io.BytesIO) -> None:
             made = _taken(stack, opcode)
             if made.depth > _DEEPEST:
                 refuse("its objects are nested too deeply")
-            if made.count > _MOST and opcode.name.startswith("TUPLE"):
-                refuse("its objects are nested too deeply")
             stack += [made] * len(opcode.stack_after)
     largest = max((number for number in memo if isinstance(number, int)), default=0)
     if largest > stream.tell() - start:
@@ -163,6 +163,11 @@ def _taken(stack: list[_Nested | None], opcode: pickletools.OpcodeInfo) -> _Nest
         while (one := stack.pop()) is not None:
             taken.append(one)
     taken += [stack.pop() for _ in range(count)]
+    hashed = taken if opcode.name in _HASHING else ()
+    if opcode.name in ("SETITEM", "SETITEMS", "DICT"):  # value and key by turns
+        hashed = taken[1::2]
+    if any(one is not None and one.count > _MOST for one in hashed):
+        refuse("its keys are nested too deeply")
     known = [one for one in taken if one is not None]
     count = 1 + sum(one.count for one in known)
     if opcode.name in _GROWING:  # the object itself was below what it takes in

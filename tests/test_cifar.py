@@ -162,7 +162,7 @@ def test_the_true_archives_have_50_000_images_to_train_on_and_10_000_to_test():
 @pytest.mark.parametrize("name", ["data_batch_1.bin", "unasked.bin"])
 def test_archive_that_would_burst_is_refused(tmp_path, name):
     files, _ = contents("cifar10")
-    path = archive(tmp_path / "bomb.tar.gz", "cifar10", {name: bytes(1 << 24), **files})
+    path = archive(tmp_path / "bomb.tar.gz", "cifar10", {**files, name: bytes(1 << 24)})
     with pytest.raises(ValueError, match=r"bomb\.tar\.gz: .*16,777,216 bytes"):
         cifar.load("cifar10", str(path))
 

@@ -216,6 +216,5 @@ def test_picture_that_would_unpack_to_gigabytes_is_refused(size):
 
 def test_format_that_runs_a_program_is_not_opened(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it ran"))
-    monkeypatch.setattr()
     script = encoded(pixels(), "EPS")
     assert pictures.failure(Item(script, 0, "x.eps")) == "no known format"

@@ -113,9 +113,9 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
     errors = str(caught.value).split("; " + str(tmp_path))
     assert len(errors) == len(names)
     assert errors[0] == (
-        f"{tmp_path}/text.jpg: expected an image, got: cannot identify image file"
+        f"{tmp_path}/text.jpg: expected an image, got: no known format"
     )
-    assert errors[1] == "/empty.png: expected an image, got: cannot identify image file"
+    assert errors[1] == "/empty.png: expected an image, got: no known format"
     assert errors[2].startswith("/cut.jpg: expected an image, got: ")
     assert errors[3] == (
         "/deep.png: expected an image of 8 bits per channel, got mode I;16; save it as "

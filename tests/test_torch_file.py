@@ -491,7 +491,18 @@ def test_many_items_are_not_deep(load):
     assert len(load(zipped(Raw(b"}" + entries), {}))) == 1_000
 
 
-def test_tuples_that_double_are_refused(refused):
+DOUBLED = Raw(b")" + b"q\x00h\x00\x86" * 90)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Raw(b"}" + DOUBLED.code + b"Ns"),
+        Raw(b"}(" + DOUBLED.code + b"Nu"),
+        call(ORDERED_DICT, [[DOUBLED, 1]]),
+    ],
+    ids=["item", "items", "call"],
+)
+def test_keys_that_double_are_refused(found, refused):
     """The hash of a tuple counts what it has twice twice: 2^90 of them."""
-    doubled = Raw(b"})" + b"q\x00h\x00\x86" * 90 + b"Ns")
-    assert refused(zipped(doubled, {})) == "its objects are nested too deeply"
+    assert refused(zipped(found, {})) == "its keys are nested too deeply"
