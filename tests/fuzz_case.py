@@ -65,11 +65,15 @@ class _Watch:
     def __call__(self, event, args):
         if self.folder is None:
             return
-        if event in _RUNS:
+        if event in _RUNS and args[0] != "git":  # asked for the commit of the package
             self.heard.append((event, str(args)[:200]))
         elif event == "open" and args[2] & _WRITES:
             self._written(event, args[:1])
         elif event in _CHANGES:
+            inside = args[-1]  # the folder that a path counts from, if not this one
+            if event != "shutil.rmtree" and isinstance(inside, int) and inside >= 0:
+                base = Path(os.readlink(f"/proc/self/fd/{inside}"))
+                args = tuple(base / one for one in args[:2] if isinstance(one, str))
             self._written(event, args[:2])
 
     def _written(self, event, paths):

@@ -71,7 +71,7 @@ def _(where):
     report_folder.read(where / "run")
 
 
-@of_run("metrics.jsonl", "json lines")
+@of_run("metrics.jsonl", "json lines", 0.25)
 def _(where):
     run = where / "run"
     report_folder.read(run)
@@ -102,7 +102,7 @@ def _(where):
     report_folder.read(where / "run")
 
 
-@of_run("latency_table.json")
+@of_run("latency_table.json", share=0.25)
 def _(where):
     report_folder.read(where / "run")
     derivation.finalists(where / "run")
@@ -293,7 +293,6 @@ for _file, _form, _share in (
     ("digests.json", "json", 0.1),
     ("weights/_METADATA", "json", 0.1),
     ("weights/manifest.ocdbt", "bytes", 0.1),
-    ("weights/ocdbt.process_0/manifest.ocdbt", "bytes", 0.1),
 ):
     reader(f"network, {_file}", f"net/{_file}", _form, _network(_file), _share)(
         _read_network
@@ -332,6 +331,6 @@ for _file, _form in (
     ("state/_METADATA", "json"),
     ("state/manifest.ocdbt", "bytes"),
 ):
-    reader(f"snapshot, {_file}", f"s/1/{_file}", _form, _snapshots(_file))(
+    reader(f"snapshot, {_file}", f"s/1/{_file}", _form, _snapshots(_file), 0.1)(
         functools.partial(_read_snapshot, file=_file)
     )

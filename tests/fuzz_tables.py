@@ -230,6 +230,7 @@ _DIGITS = shipped.load_experiment("digits_cpu")
         "--space.cells\n2\n3\n3\n--search.prune-below\n0.01\n--data.path\nNone",
         "--data.mean\n0.5\n--data.std\n0.25\n--search.lr\n0.1\n--train.batch\n8",
     ),
+    share=0.1,
 )
 def _(where):
     words = _words(where)
