@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n auto
 # Usage events of ONNX Runtime stay off (README, "Privacy").
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: search test test-slow check docs notebooks install constraints clean
+.PHONY: search test test-slow fuzz check docs notebooks install constraints clean
 
 search: install  ## a real search on real data, on this CPU
 	$(BIN)/nas_jax search experiments/digits_cpu.py $(ARGS)
@@ -18,6 +18,9 @@ test: install  ## the tests
 
 test-slow: docs  ## what takes longer, after the site
 	$(PYTEST) -m slow
+
+fuzz: install  ## every reader of files, 20,000 damaged or hostile ones each
+	$(BIN)/python tests/fuzz.py $(ARGS)
 
 docs: $(VENV)/installed-docs  ## the site, into build/docs
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import topology
+from nas_jax.checks import LARGEST, MOST_LAYERS, WIDEST_KERNEL
 from nas_jax.parts import BN_EPS, Block, Classifier, Head, Norm, OpSpec, Part, Stem
 from nas_jax.space import SearchSpace
 from nas_jax.topology import Cell
@@ -40,10 +41,10 @@ class Architecture:
 
     def __post_init__(self) -> None:
         # it becomes the name of a folder
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", self.name):
             raise ValueError(
-                "architecture: expected a 'name' of letters, digits, - and _, got "
-                f"{self.name!r}"
+                "architecture: expected a 'name' of letters, digits, - and _, at most "
+                f"100, got {self.name!r:.60}"
             )
         if self.stem.kernel % 2 == 0:
             raise ValueError(
@@ -55,6 +56,7 @@ class Architecture:
                 f"architecture {self.name!r}: expected a positive bn_eps, got "
                 f"{self.bn_eps}"
             )
+        self._check_sizes()
         channels, size = self.stem.out_channels, self.stem.output_size
         if self.cells:
             channels, size = self._check_cells(channels, size)
@@ -75,6 +77,28 @@ class Architecture:
             channels, size = block.out_channels, block.output_size
         _check_chain("head", self.head, channels, size)
         _check_chain("classifier", self.classifier, self.head.out_channels, size)
+
+    def _check_sizes(self) -> None:
+        """Refuses what would fill the memory before anything else is looked at."""
+        if len(self.blocks) > MOST_LAYERS:
+            raise ValueError(
+                f"architecture {self.name!r}: expected at most {MOST_LAYERS} blocks, "
+                f"got {len(self.blocks)}"
+            )
+        kernels = [self.stem.kernel, *(block.op.kernel for block in self.blocks)]
+        if max(kernels) > WIDEST_KERNEL:
+            raise ValueError(
+                f"architecture {self.name!r}: expected kernels of side at most "
+                f"{WIDEST_KERNEL}, got {max(kernels)}"
+            )
+        parts = (self.stem, *self.cells, *self.blocks, self.head, self.classifier)
+        for part in parts:
+            for name, value in vars(part).items():
+                if type(value) is int and not 1 <= value <= LARGEST:
+                    raise ValueError(
+                        f"architecture {self.name!r}: expected {name} from 1 to "
+                        f"{LARGEST:,}, got {value} in {part}"
+                    )
 
     def _check_cells(self, channels: int, size: int) -> tuple[int, int]:
         if len(self.blocks) != topology.EDGES * len(self.cells):

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from nas_jax import json_text
 from nas_jax.architecture import Architecture
 from nas_jax.parts import BN_EPS, Block, Classifier, Head, Norm, OpSpec, Stem
 from nas_jax.topology import Cell
@@ -52,7 +53,7 @@ def _field(document: Any, key: str, kind: type) -> Any:
     # bool is an int to Python, but not a width
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ValueError(
-            f"architecture: expected {key!r} of type {kind.__name__}, got {value!r}"
+            f"architecture: expected {key!r} of type {kind.__name__}, got {value!r:.60}"
         )
     if isinstance(value, int) and not isinstance(value, bool) and value < 1:
         raise ValueError(f"architecture: expected a positive {key!r}, got {value}")
@@ -64,10 +65,7 @@ def from_json(text: str) -> Architecture:
 
     A document without `bn_eps`, as older versions wrote it, means 1e-3.
     """
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"architecture: expected JSON, got {error}") from error
+    document = json_text.parse(text, "architecture")
     stem_document = _field(document, "stem", dict)
     stem = Stem(
         in_channels=_field(document, "input_channels", int),

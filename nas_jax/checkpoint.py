@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from nas_jax import architecture_json, network, train
+from nas_jax import architecture_json, network, text_file, train
 from nas_jax.architecture import Architecture
 from nas_jax.base import Images, Logits, PyTree
 
@@ -101,7 +101,9 @@ def load_model(folder: str | Path) -> Model:
             "'nas_jax import-torch'"
         )
     try:
-        found = architecture_json.from_json((folder / "architecture.json").read_text())
+        found = architecture_json.from_json(
+            text_file.read(folder / "architecture.json")
+        )
     except ValueError as error:
         source = folder.parent.parent / "experiment.py"  # of the run it belongs to
         if not source.is_file():
@@ -116,7 +118,7 @@ def load_model(folder: str | Path) -> Model:
         {"params": params, "batch_stats": batch_stats},
     )
     try:
-        written = json.loads((folder / "digests.json").read_text())
+        written = text_file.object_of(folder / "digests.json")
         with _checkpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user

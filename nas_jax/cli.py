@@ -26,6 +26,8 @@ from nas_jax import (
 )
 
 _SET_FIELDS = ("search", "sweep", "measure", "train", "bench")
+_LONGEST = 2000
+"""Characters of an error; a file may bring longer words."""
 _FIELDS = (
     "Every field of the experiment can be set, for example --search.target-ms 0.2; "
     "EXPERIMENT --help lists them."
@@ -130,6 +132,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.unraisablehook = _unraisable
     try:
         options, rest = _parser(words).parse_known_args(words)
         if rest and options.verb not in _SET_FIELDS:
@@ -144,8 +147,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if "--debug" in words:
             raise
-        print(f"nas_jax: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"nas_jax: {terminal_line(str(error))}", file=sys.stderr)
         return 2
+
+
+def _unraisable(found: Any) -> None:
+    """Passes over what Orbax says of reads that go on when one beside them failed."""
+    if str(found.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(found)
+
+
+def terminal_line(text: str) -> str:
+    """One line of bounded length; what would steer a terminal is escaped."""
+    line = " ".join(text.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:

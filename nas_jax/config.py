@@ -9,6 +9,7 @@ Durations are in epochs, times in milliseconds, widths in channels.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nas_jax.checks import LARGEST, MOST_LAYERS, SEEDS, require_numbers
 from nas_jax.checks import require as _require
 from nas_jax.data_config import DataConfig
 from nas_jax.devices_config import DevicesConfig
@@ -23,6 +24,11 @@ MBCONV_CANDIDATES = (
     "mb6_k7",
     "zero",
 )
+
+
+_SIZE = f"a positive integer, at most {LARGEST:,}"
+MOST_CANDIDATES = 100
+_CLASSES = f"at least 2, at most {LARGEST:,}"
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,16 @@ class SpaceConfig:
     def __post_init__(self) -> None:
         for name in ("input_size", "input_channels", "stem_channels", "head_channels"):
             value = getattr(self, name)
-            _require(value >= 1, f"space.{name}", "a positive integer", value)
-        _require(self.classes >= 2, "space.classes", "at least 2", self.classes)
+            _require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
+        first = self.first_block_channels
+        fits = first is None or 1 <= first <= LARGEST
+        _require(fits, "space.first_block_channels", f"{_SIZE}, or None", first)
+        _require(2 <= self.classes <= LARGEST, "space.classes", _CLASSES, self.classes)
         _require(
             self.stem_stride in (1, 2), "space.stem_stride", "1 or 2", self.stem_stride
         )
-        _require(self.width_mult > 0, "space.width_mult", "above 0", self.width_mult)
+        scale = self.width_mult
+        _require(0 < scale <= 100, "space.width_mult", "above 0, at most 100", scale)
         stages = (len(self.stage_widths), len(self.cells), len(self.strides))
         _require(
             len(set(stages)) == 1 and stages[0] > 0,
@@ -69,14 +79,22 @@ class SpaceConfig:
         )
         for name in ("stage_widths", "cells"):
             values = getattr(self, name)
-            _require(min(values) >= 1, f"space.{name}", "positive integers", values)
+            fits = min(values) >= 1 and max(values) <= LARGEST
+            _require(fits, f"space.{name}", f"each {_SIZE}", values)
+        _require(
+            sum(self.cells) <= MOST_LAYERS,
+            "space.cells",
+            f"at most {MOST_LAYERS} layers",
+            self.cells,
+        )
         _require(
             set(self.strides) <= {1, 2}, "space.strides", "1 or 2 each", self.strides
         )
         _require(
-            len(set(self.candidates)) == len(self.candidates) > 0,
+            len(set(self.candidates)) == len(self.candidates) > 0
+            and len(self.candidates) <= MOST_CANDIDATES,
             "space.candidates",
-            "distinct names, at least one",
+            f"distinct names, 1 to {MOST_CANDIDATES}",
             self.candidates,
         )
 
@@ -111,12 +129,19 @@ class TreeConfig:
     candidates: tuple[str, ...] = TREE_CANDIDATES
 
     def __post_init__(self) -> None:
-        for name in ("input_channels", "stem_channels", "cells_per_stage"):
+        for name in ("input_channels", "stem_channels", "last_channels"):
             value = getattr(self, name)
-            _require(value >= 1, f"space.{name}", "a positive integer", value)
-        _require(self.classes >= 2, "space.classes", "at least 2", self.classes)
+            _require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
+        most = MOST_LAYERS // 36  # three stages, 12 open operations a cell
         _require(
-            self.input_size >= 4 and self.input_size % 4 == 0,
+            1 <= self.cells_per_stage <= most,
+            "space.cells_per_stage",
+            f"a positive integer, at most {most}",
+            self.cells_per_stage,
+        )
+        _require(2 <= self.classes <= LARGEST, "space.classes", _CLASSES, self.classes)
+        _require(
+            4 <= self.input_size <= LARGEST and self.input_size % 4 == 0,
             "space.input_size",
             "a multiple of 4 (the side is halved twice)",
             self.input_size,
@@ -135,9 +160,10 @@ class TreeConfig:
             self.stem_channels,
         )
         _require(
-            len(set(self.candidates)) == len(self.candidates) > 0,
+            len(set(self.candidates)) == len(self.candidates) > 0
+            and len(self.candidates) <= MOST_CANDIDATES,
             "space.candidates",
-            "distinct names, at least one",
+            f"distinct names, 1 to {MOST_CANDIDATES}",
             self.candidates,
         )
 
@@ -221,7 +247,8 @@ class Experiment:
             "letters, digits, - and _",
             self.name,
         )
-        _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        require_numbers(self)
+        _require(0 <= self.seed < SEEDS, "seed", "0 or more, below 2^32", self.seed)
         for name in ("checkpoint_every_s", "checkpoints_kept"):
             value = getattr(self, name)
             _require(value > 0, name, "above 0", value)

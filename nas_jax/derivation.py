@@ -1,6 +1,7 @@
 """From the files of a run to its network, and what the derivation cost."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from nas_jax import (
     run_folder,
     space,
     tables,
+    text_file,
 )
 from nas_jax.architecture import Architecture
 
 SEARCHED = "searched"
 """Name of the network that a search derives."""
+_TOLD = ("log_prob_given_up", "log_prob_gap", "is_spent")
+"""What is said of a derivation within limits."""
+_NUMBERS = (*_TOLD[:2], "valid_accuracy", "trained_valid_loss")
 FINALISTS = "finalists.json"
 """File of a run with the networks that were compared, the most probable first."""
 
@@ -33,6 +38,11 @@ def finalists(folder: Path) -> list[dict[str, Any]]:
     experiment = run_folder.read_experiment(folder)
     config, searched = experiment.search, space.build(experiment.space)
     probs = np.array(run_folder.last_probabilities(folder))
+    if probs.shape != searched.mask.shape:
+        raise ValueError(
+            f"{folder}: expected search/probs of {searched.mask.shape}, layers and "
+            f"candidates of its space, got {probs.shape}"
+        )
     table, origin = tables.load(folder / "latency_table.json"), "latency_table.json"
     z = experiment.latency.z
     if config.objective == "none":
@@ -107,7 +117,38 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
 
 def _compared(folder: Path) -> list[dict[str, Any]]:
     file = folder / FINALISTS
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    if not file.is_file():
+        return []
+    found = text_file.document(file)
+    if not isinstance(found, list):
+        raise ValueError(f"{file}: expected a list, got {found!r:.60}")
+    for place, one in enumerate(found):
+        _check(one, f"{file}, number {place + 1}")
+    return found
+
+
+def _check(one: Any, where: str) -> None:
+    """A finalist as `compare` and `add_trial` write it."""
+    if not isinstance(one, dict):
+        raise ValueError(f"{where}: expected an object, got {one!r:.60}")
+    path, trial = one.get("path"), one.get("trial", "trial_1")
+    if not isinstance(path, list) or not all(type(k) is int for k in path):
+        raise ValueError(f"{where}: expected a path of integers, got {path!r:.60}")
+    # it names a folder
+    if not isinstance(trial, str) or not re.fullmatch(r"trial_[0-9]{1,4}", trial):
+        raise ValueError(
+            f"{where}: expected a trial such as trial_1, got {trial!r:.60}"
+        )
+    slack = one.get("slack", {})
+    if not isinstance(slack, dict):
+        raise ValueError(f"{where}: expected an object 'slack', got {slack!r:.60}")
+    numbers = {name: one[name] for name in _NUMBERS if name in one}
+    for name, value in (numbers | slack).items():
+        if type(value) not in (int, float):
+            raise ValueError(f"{where}: expected a number {name!r}, got {value!r:.60}")
+    missing = [name for name in _TOLD if "slack" in one and name not in one]
+    if missing or "valid_accuracy" not in one:
+        raise ValueError(f"{where}: expected {[*_TOLD, 'valid_accuracy']}, got {one}")
 
 
 def _write(folder: Path, found: list[dict[str, Any]]) -> None:

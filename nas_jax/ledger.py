@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nas_jax import json_text, text_file
+
 Row = dict[str, Any]
 
 
@@ -33,11 +35,14 @@ def read(file: Path) -> Ledger:
             "FILE` one of searches, `nas_jax guidelines make --file FILE` one of tasks"
         )
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = text_file.read(file).split("\n")
         # what follows the last line break was not written to its end
-        first, *rest = [json.loads(line) for line in lines[:-1]]
+        first, *rest = [
+            json_text.parse_object(line, f"line {place}")
+            for place, line in enumerate(lines[:-1], start=1)
+        ]
         return Ledger(first["settings"], first["provenance"], rest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(
             f"{file}: expected JSON lines with settings and provenance in the first, "
             f"got {type(error).__name__}: {error}; remove it and begin again"

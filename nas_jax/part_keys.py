@@ -20,9 +20,11 @@ from nas_jax.parts import (
     strided,
 )
 
-_IN = r"(?P<size>\d+)x(?P=size)x(?P<channels>\d+)"
-_ENDS = _IN + r"->(?P<out_size>\d+)x(?P=out_size)x(?P<out_channels>\d+)"
-_STRIDED = _ENDS + r" s(?P<stride>\d+)"
+SIZE = r"[1-9][0-9]{0,6}"
+"""A side, a width, a stride: from 1, and not beyond `checks.LARGEST` by far."""
+_IN = rf"(?P<size>{SIZE})x(?P=size)x(?P<channels>{SIZE})"
+_ENDS = _IN + rf"->(?P<out_size>{SIZE})x(?P=out_size)x(?P<out_channels>{SIZE})"
+_STRIDED = _ENDS + rf" s(?P<stride>{SIZE})"
 
 
 def _ends(found: re.Match[str]) -> dict[str, int]:
@@ -75,10 +77,10 @@ def _block(found: re.Match[str]) -> Part:
 _FORMS: tuple[tuple[str, Callable[[re.Match[str]], Part]], ...] = (
     (rf"stem {_STRIDED}(?P<linear> linear)?", _stem),
     (rf"head {_ENDS}", _head),
-    (rf"classifier {_IN}->(?P<classes>\d+)", _classifier),
+    (rf"classifier {_IN}->(?P<classes>{SIZE})", _classifier),
     (rf"norm {_IN}(?P<relu> relu)?", _norm),
     (
-        rf"(?P<relu>relu-)?conv_k(?P<kernel>\d+)_g(?P<groups>\d+) {_STRIDED}",
+        rf"(?P<relu>relu-)?conv_k(?P<kernel>{SIZE})_g(?P<groups>{SIZE}) {_STRIDED}",
         _norm_conv,
     ),
     (rf"widen {_STRIDED}", _widen),
@@ -103,7 +105,7 @@ def parse(key: str) -> Part:
         if part.key == key:
             return part
         groups = found.groupdict()
-        if "stride" in groups and int(groups["stride"]) > 0:
+        if "stride" in groups:
             side = strided(int(groups["size"]), int(groups["stride"]))
             raise ValueError(
                 f"part {key!r}: expected an output side of {side} at stride "

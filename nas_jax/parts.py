@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 # epsilon of every batch normalisation, unless a network says otherwise
 BN_EPS = 1e-3
 
-_OP_NAME = re.compile(r"(mb[1-9]|sep|dil|avg|max)_k([1-9]\d*)")
+# a kernel of three digits is wider than what goes through any network
+_OP_NAME = re.compile(r"(mb[1-9]|sep|dil|avg|max)_k([1-9][0-9]?)")
 _PLAIN_OPS = ("zero", "identity")
 
 
@@ -60,7 +61,7 @@ class OpSpec:
         if not match or int(match[2]) % 2 == 0:
             own = "".join(f", {own!r}" for own in sorted(OWN_OPERATIONS))
             raise ValueError(
-                f"unknown operation {name!r}: expected 'zero', 'identity'{own}, "
+                f"unknown operation {name!r:.60}: expected 'zero', 'identity'{own}, "
                 "'mb<expansion>_k<odd kernel>' (for example 'mb6_k3') or 'sep', 'dil', "
                 "'avg', 'max' with '_k<odd kernel>'; register an operation of your own "
                 "with nas_jax.ops.register"

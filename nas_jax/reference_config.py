@@ -14,11 +14,12 @@ is the identity, whatever its shortcut says.
 import json
 from typing import Any
 
+from nas_jax import json_text
 from nas_jax.architecture import Architecture
+from nas_jax.checks import LARGEST
 from nas_jax.parts import BN_EPS, Block, Classifier, Head, OpSpec, Stem
 
 INPUT_SIZE = 224  # of the paper; a file says otherwise with `resolution`
-_LARGEST = 100_000  # of a width, size or stride
 
 # What our parts are by nature: any other value is refused.
 _LAYER = {"dropout_rate": 0, "ops_order": "weight_bn_act"}
@@ -46,12 +47,9 @@ def from_json(text: str, name: str, input_size: int | None = None) -> Architectu
       ValueError: naming the layer and the key that cannot be read, cannot be
         represented, or does not continue the layer before it.
     """
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"reference config: expected JSON, got {error}") from error
-    if input_size is not None and not 1 <= input_size <= _LARGEST:
-        raise ValueError(f"input size: expected 1 to {_LARGEST}, got {input_size}")
+    document = json_text.parse(text, "reference config")
+    if input_size is not None and not 1 <= input_size <= LARGEST:
+        raise ValueError(f"input size: expected 1 to {LARGEST}, got {input_size}")
     top = _Layer("reference config", document)
     top.check("ProxylessNASNets", {})
     size = top.number("resolution", default=INPUT_SIZE)
@@ -100,8 +98,8 @@ class _Layer:
         value = self.take(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refuse(key, "to be a number", value)
-        if not 1 <= value <= _LARGEST or value != int(value):
-            raise self.refuse(key, f"to be a whole number, 1 to {_LARGEST}", value)
+        if not 1 <= value <= LARGEST or value != int(value):
+            raise self.refuse(key, f"to be a whole number, 1 to {LARGEST}", value)
         return int(value)
 
     def check(self, name: str, fixed: dict[str, Any]) -> "_Layer":

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import jax
 
-from nas_jax import checkpoint, config_changes, optim, rng, run_folder, train
+from nas_jax import (
+    checkpoint,
+    config_changes,
+    config_json,
+    optim,
+    rng,
+    run_folder,
+    train,
+)
 from nas_jax.architecture import Architecture
 from nas_jax.architecture_json import to_json
 from nas_jax.base import PyTree
@@ -89,7 +97,7 @@ def retrain(
     ):
 
         def like(notes: Notes) -> PyTree:
-            saved = run_folder.from_document(notes["config"])
+            saved = config_json.experiment(notes["config"])
             origin = f"{where}: a checkpoint"
             config_changes.require_same(saved, experiment, origin, config_changes.RATES)
             if notes["network"] != to_json(network):

@@ -9,12 +9,13 @@ and metrics line by line, so a run stopped at any moment is a valid folder.
 import dataclasses
 import json
 import os
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas_jax import architecture_json, shipped
+import numpy as np
+
+from nas_jax import architecture_json, config_json, json_text, shipped, text_file
 from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment, SpaceConfig, TreeConfig
 from nas_jax.parts import is_known
@@ -100,33 +101,60 @@ def sync_metrics(folder: Path) -> None:
 def cut_metrics(folder: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
     """Removes lines of `metrics.jsonl`, and one that a stop cut off."""
     path = folder / "metrics.jsonl"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    whole = text.splitlines(keepends=True)
-    if whole and not whole[-1].endswith("\n"):
-        whole.pop()
-    left = "".join(line for line in whole if is_kept(json.loads(line)))
+    text = text_file.read(path) if path.is_file() else ""
+    *whole, _ = text.split("\n")
+    left = "".join(
+        f"{line}\n"
+        for place, line in enumerate(whole, start=1)
+        if is_kept(_metrics(line, f"{path}, line {place}"))
+    )
     if left != text:
         write_text(path, left)
+
+
+def _metrics(line: str, where: str) -> dict[str, Any]:
+    """A whole line, with what every line has: phase and step."""
+    found = json_text.parse_object(line, where)
+    for name, kind in (("phase", str), ("step", int)):
+        if type(found.get(name)) is not kind:
+            raise ValueError(
+                f"{where}: expected {name!r} of type {kind.__name__}, got "
+                f"{found.get(name)!r:.60}; remove the line"
+            )
+    return found
 
 
 def last_probabilities(folder: Path) -> list[list[float]]:
     """The newest path probabilities `[L K]` that a search wrote.
 
-    Raises `ValueError` if the run has none yet.
+    Raises `ValueError` if the run has none yet, or others.
     """
     path = folder / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = text_file.read(path).splitlines() if path.is_file() else []
     for line in reversed(lines):
         try:
-            document = json.loads(line)
-        except json.JSONDecodeError:  # the last line of a stopped run may be cut
+            document = json_text.parse(line, str(path))
+        except ValueError:  # the last line of a stopped run may be cut
             continue
-        if "search/probs" in document:
-            return document["search/probs"]
+        if isinstance(document, dict) and "search/probs" in document:
+            return _probabilities(document["search/probs"], path)
     raise ValueError(
         f"{folder}: expected search/probs in metrics.jsonl, found none; the search has "
         "not finished an epoch yet"
     )
+
+
+def _probabilities(found: Any, path: Path) -> list[list[float]]:
+    try:
+        probs = np.array(found, float)
+    except (TypeError, ValueError):
+        probs = np.zeros(())
+    if probs.ndim != 2 or not ((probs >= 0) & (probs <= 1 + 1e-5)).all():
+        raise ValueError(
+            f"{path}: expected search/probs as rows of numbers from 0 to 1, got "
+            f"{found!r:.60}"
+        )
+    return found
 
 
 def record_resumption(folder: Path, line: dict[str, Any]) -> None:
@@ -138,15 +166,22 @@ def record_resumption(folder: Path, line: dict[str, Any]) -> None:
 def resumptions(folder: Path) -> list[dict[str, Any]]:
     """What `record_resumption` wrote, oldest first."""
     path = folder / "resumed.jsonl"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [json.loads(line) for line in text.splitlines()]
+    text = text_file.read(path) if path.is_file() else ""
+    *whole, _ = text.split("\n")  # a last line may be cut
+    return [
+        json_text.parse_object(line, f"{path}, line {place}")
+        for place, line in enumerate(whole, start=1)
+    ]
 
 
 def read_architecture(path: Path) -> Architecture:
     """An architecture file; `ValueError` if there is none or it is not one."""
     if not path.is_file():
         raise ValueError(f"{path}: expected an architecture file, found none")
-    return architecture_json.from_json(path.read_text(encoding="utf-8"))
+    try:
+        return architecture_json.from_json(text_file.read(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_experiment(folder: Path) -> Experiment:
@@ -162,27 +197,19 @@ def read_experiment(folder: Path) -> Experiment:
             "'nas_jax search'"
         )
     try:
-        experiment = from_document(json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        experiment = config_json.experiment(json_text.parse(text_file.read(path), ""))
+    except ValueError as error:
         raise ValueError(f"{path}: not a configuration ({error})") from error
     _load_operations(folder, experiment.space)
     return experiment
 
 
-def from_document(document: dict[str, Any]) -> Experiment:
-    """An experiment from what `dataclasses.asdict` and JSON made of it.
-
-    Raises `TypeError`, `AttributeError` or `ValueError` if it is not one.
-    """
-    return _from_json(Experiment, document)
-
-
 def read_space(folder: Path, document: dict[str, Any]) -> SpaceConfig | TreeConfig:
     """The space part of a run's configuration, its own operations registered.
 
-    Raises `ValueError` or `TypeError` if it is not one.
+    Raises `ValueError` if it is not one.
     """
-    config = _from_json(SpaceConfig | TreeConfig, document)
+    config = config_json.space(document)
     _load_operations(folder, config)
     return config
 
@@ -191,28 +218,3 @@ def _load_operations(folder: Path, config: SpaceConfig | TreeConfig) -> None:
     source = folder / "experiment.py"
     if source.is_file() and not all(map(is_known, config.candidates)):
         shipped.load_experiment(str(source))
-
-
-def _from_json(kind: Any, document: Any) -> Any:
-    """A config dataclass from what `dataclasses.asdict` made of it.
-
-    Where the type is a choice of dataclasses, it is the one that knows all the keys.
-    """
-    if isinstance(document, dict) and typing.get_args(kind):
-        choices = [
-            one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)
-        ]
-        fitting = [
-            one
-            for one in choices
-            if set(document) <= {field.name for field in dataclasses.fields(one)}
-        ]
-        kind = (fitting or choices)[0]
-    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
-        return tuple(document) if isinstance(document, list) else document
-    types = typing.get_type_hints(kind)
-    unknown = sorted(set(document) - set(types))
-    if unknown:
-        raise TypeError(f"unknown keys {unknown} of {kind.__name__}")
-    values = {key: _from_json(types[key], found) for key, found in document.items()}
-    return kind(**values)

@@ -14,6 +14,7 @@ from nas_jax import (
     overrides,
     process,
     shipped,
+    text_file,
 )
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
@@ -140,7 +141,7 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
 def _begin_again(folder: Path) -> str:
     """How a run is begun once more, without measuring its table again."""
     path = folder / _COMMAND
-    typed = path.read_text(encoding="utf-8").strip() if path.is_file() else _PROG
+    typed = text_file.read(path).strip() if path.is_file() else _PROG
     again = "start again" + (" with a new --out" if "--out" in typed else "")
     table = folder / "latency_table.json"
     if table.is_file() and "--latency.table" not in typed:

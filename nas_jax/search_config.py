@@ -1,5 +1,6 @@
 """Schedule, estimator and optimisers of the search, as a frozen dataclass. No JAX."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -65,8 +66,10 @@ def parse_target(text: str) -> tuple[str, float]:
     >>> parse_target("0.45"), parse_target("0.2ms")
     (('target_ratio', 0.45), ('target_ms', 0.2))
     """
+    # as it is written, it is the name of a folder
+    is_plain = re.fullmatch(r"[0-9.e+-]{1,20}(ms)?", text)
     try:
-        amount = float(text.removesuffix("ms"))
+        amount = float(text.removesuffix("ms")) if is_plain else 0.0
     except ValueError:
         amount = 0.0
     require(

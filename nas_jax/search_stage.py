@@ -11,6 +11,7 @@ import numpy as np
 
 from nas_jax import (
     config_changes,
+    config_json,
     divergence,
     limits,
     optim,
@@ -73,7 +74,7 @@ def run(
     ):
 
         def like(notes: Notes) -> PyTree:
-            saved = run_folder.from_document(notes["config"])
+            saved = config_json.experiment(notes["config"])
             origin = f"{snapshots.folder}: a checkpoint"
             config_changes.require_same(saved, experiment, origin, config_changes.RATES)
             return jax.eval_shape(

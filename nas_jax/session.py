@@ -5,12 +5,13 @@ A run may take several processes, one after the other. Seconds add up over them 
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas_jax import run_folder
+from nas_jax import run_folder, text_file
 from nas_jax.base import PyTree
 from nas_jax.compilation import Compiler
 from nas_jax.snapshots import Notes, Snapshots
@@ -28,7 +29,7 @@ class Session:
         self._file = folder / "seconds.json"
         self._earlier = {"compile": 0.0}
         if self._file.is_file():
-            self._earlier = json.loads(self._file.read_text(encoding="utf-8"))
+            self._earlier = _seconds(self._file)
         self._phase, self._start, self._compiled = "", 0.0, 0.0
 
     @contextmanager
@@ -53,6 +54,17 @@ class Session:
     def write_seconds(self) -> None:
         text = json.dumps(self.seconds()) + "\n"
         run_folder.write_text(self._file, text)
+
+
+def _seconds(file: Path) -> dict[str, float]:
+    found = text_file.object_of(file)
+    for phase, value in found.items():
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
+            raise ValueError(
+                f"{file}: expected seconds of {phase!r:.60}, got {value!r:.60}; remove "
+                "the file, and they count from 0"
+            )
+    return {"compile": 0.0} | found
 
 
 class Keeper:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas_jax import new_file, shipped
+from nas_jax import new_file, shipped, text_file
 from nas_jax.table_schema import PROVENANCE, STATED
 
 _ORIGIN = ("origin", "licence")
@@ -91,12 +91,7 @@ def _import(options: argparse.Namespace) -> None:
     provenance = {name: getattr(options, name, None) for name in PROVENANCE}
     given = {name: getattr(options, name) for name in _ORIGIN}
     provenance |= {name: value for name, value in given.items() if value is not None}
-    try:
-        text = Path(options.file).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{options.file}: expected a text file, got: {error}"
-        ) from None
+    text = text_file.read(options.file)
     table = table_import.read(
         text, options.dialect, options.unit, provenance, options.file
     )

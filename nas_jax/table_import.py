@@ -18,12 +18,12 @@ Sources do not state their unit, so the caller does.
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nas_jax import part_keys, table_units
 from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
-from nas_jax.table_schema import PROVENANCE, Entry
+from nas_jax.table_schema import LONGEST, PROVENANCE, SHORTEST, Entry
 from nas_jax.tables import LatencyTable
 
 UNITS_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3}
@@ -34,19 +34,28 @@ FIXED = "fixed"
 Rows = Iterator[tuple[int, str, dict[str, str]]]
 """Line number, key, and the fields as they stand."""
 
-_SHAPE = r"(\d+)x\d+x(\d+)"
+_SIZE = f"({part_keys.SIZE})"
+_SHAPE = rf"{_SIZE}x{part_keys.SIZE}x{_SIZE}"
 _BLOCK = re.compile(
-    rf"(?:expanded_conv-input:)?{_SHAPE}-(?:output:)?{_SHAPE}-expand:(\d+)-kernel:(\d+)"
-    r"-stride:(\d+)(?:-idskip:([01]))?(-se:[01]-hs:[01])?"
+    rf"(?:expanded_conv-input:)?{_SHAPE}-(?:output:)?{_SHAPE}-expand:{_SIZE}"
+    rf"-kernel:{_SIZE}-stride:{_SIZE}(?:-idskip:([01]))?(-se:[01]-hs:[01])?"
 )
-_FIXED_PARTS: dict[re.Pattern[str], Callable[..., Part]] = {
+
+
+def _stem(size: int, cin: int, out: int, cout: int) -> Stem | None:
+    """The stem between these sides, if a stride leads from one to the other."""
+    stem = Stem(cin, cout, max(size // out, 1), size)
+    return stem if stem.output_size == out else None
+
+
+_FIXED_PARTS: dict[re.Pattern[str], Callable[..., Part | None]] = {
     re.compile(rf"Conv-input:{_SHAPE}-output:{_SHAPE}"): lambda size, cin, out, cout: (
-        Stem(cin, cout, size // out, size)
+        _stem(size, cin, out, cout)
     ),
     re.compile(rf"Conv_1-input:{_SHAPE}-output:{_SHAPE}"): lambda size, cin, _, cout: (
         Head(cin, cout, size)
     ),
-    re.compile(rf"Logits-input:{_SHAPE}-output:(\d+)"): lambda size, cin, classes: (
+    re.compile(rf"Logits-input:{_SHAPE}-output:{_SIZE}"): lambda size, cin, classes: (
         Classifier(cin, classes, size)
     ),
 }
@@ -113,8 +122,8 @@ def read(
 
 def _key(name: str, dialect: str, where: str) -> str:
     if (part := reference_part(name)) is not None:
-        return part.key
-    if dialect == "ofa":
+        name = part.key
+    elif dialect == "ofa":
         return name
     try:
         return part_keys.parse(name).key
@@ -162,10 +171,11 @@ def _number(text: str, name: str, where: str) -> Any:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf or (name in ("mean", "count") and value == 0):
+    least = {"mean": SHORTEST, "count": 1}.get(name, 0)
+    if not least <= value <= (LONGEST**2 if name == "var" else LONGEST):
         raise ValueError(
-            f"{where}: expected {name} to be a number above 0, got {text.strip()!r}; "
-            "correct the line"
+            f"{where}: expected {name} to be a number above 0, got "
+            f"{text.strip()!r:.60} (at most {LONGEST:g}); correct the line"
         )
     return value
 
@@ -188,7 +198,7 @@ def _yaml(fields: tuple[str, ...]) -> Callable[[str, str, str], Rows]:
             if not (match and name and match[1] in fields and match[1] not in found):
                 raise ValueError(
                     f"{origin}, line {number}: expected 'key:' or one each of "
-                    f"{', '.join(fields)} with a number, got {line.strip()!r}; see "
+                    f"{', '.join(fields)} with a number, got {line.strip()!r:.60}; see "
                     "--from"
                 )
             found[match[1]] = match[2]
@@ -208,15 +218,21 @@ def _csv(text: str, unit: str, origin: str) -> Rows:
         if line.strip() and not line.startswith("#")
     ]
     columns = ["mean"]
-    rows: Iterable[list[str]] = csv.reader(line for _, line in lines)
-    for (number, _), row in zip(lines, rows, strict=True):
+    for number, line in lines:
+        try:  # one by one: no field goes on in the next line
+            (row,) = csv.reader([line], strict=True)
+        except (csv.Error, ValueError) as error:
+            raise ValueError(
+                f"{origin}, line {number}: expected fields with commas between, got "
+                f"{line!r:.60} ({error})"
+            ) from error
         if row[0] == "key":
             columns = [_column(name, unit, origin) for name in row[1:]]
             continue
         if len(row) != 1 + len(columns):
             raise ValueError(
                 f"{origin}, line {number}: expected key,{','.join(columns)}, got "
-                f"{','.join(row)!r}"
+                f"{','.join(row)!r:.60}"
             )
         yield number, row[0], dict(zip(columns, row[1:], strict=True))
 

@@ -11,8 +11,6 @@ source of an imported table does not state is null; a table measured by this pac
 no nulls but its `validation`, which is null until it was held against whole networks.
 """
 
-import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,6 +21,8 @@ MEASURE = "measure it with `nas_jax measure EXPERIMENT --out TABLE.json`"
 _REPAIR = f"correct the table, or {MEASURE}"
 _NAMES = {dict: "an object", str: "a text", int: "an integer", float: "a number"}
 
+SHORTEST, LONGEST = 1e-12, 1e12
+"""Of a time in ms above 0: sums, products and ratios of such stay finite."""
 METHODS = ("operations", "networks", "imported")
 """Every part measured alone; fitted from whole networks; measured elsewhere."""
 
@@ -75,16 +75,6 @@ VALIDATION: dict[str, type] = {
 Shares and `mape` are fractions; it may say more."""
 
 
-def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuses a key that occurs twice, of which JSON would silently keep the last."""
-    document: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in document:
-            raise ValueError(f"the key {key!r} twice")
-        document[key] = value
-    return document
-
-
 def check(document: Any, origin: str) -> None:
     """Raises `ValueError` unless `document` is a complete table; `origin` names it."""
     found = document if isinstance(document, dict) else {}
@@ -92,15 +82,15 @@ def check(document: Any, origin: str) -> None:
         value = found.get(key)
         if type(value) is not type(expected) or value != expected:
             raise ValueError(
-                f"{origin}: expected {key!r} to be {expected!r}, got {value!r}; give a "
-                f"table of this version, or {MEASURE}"
+                f"{origin}: expected {key!r} to be {expected!r}, got {value!r:.60}; "
+                f"give a table of this version, or {MEASURE}"
             )
     imported = _check_provenance(found, origin)
     fixed_ms = _value(found, "fixed_ms", float, origin)
-    if not 0 <= fixed_ms <= sys.float_info.max:
+    if not 0 <= fixed_ms <= LONGEST:
         raise ValueError(
             f"{origin}: expected 'fixed_ms' to be finite and 0 or more, got "
-            f"{fixed_ms!r}; {_REPAIR}"
+            f"{fixed_ms!r} (at most {LONGEST:g}); {_REPAIR}"
         )
     entries = _value(found, "entries", dict, origin)
     for key in entries:
@@ -143,12 +133,11 @@ def _check_entry(entry: dict[str, Any], imported: bool, where: str) -> None:
             continue
         kind = int if name == "count" else float
         value = _value(entry, name, kind, where)
-        positive = name in ("mean_ms", "count")
-        if not 0 <= value <= sys.float_info.max or (positive and value == 0):
-            bound = "1 or more" if kind is int else "0 or more"
+        least = {"mean_ms": SHORTEST, "count": 1}.get(name, 0)
+        if not least <= value <= LONGEST:
             raise ValueError(
                 f"{where}: expected {name!r} to be finite and "
-                f"{'above 0' if name == 'mean_ms' else bound}, got {value!r}; {_REPAIR}"
+                f"{_bound(name)}, got {value!r} ({least:g} to {LONGEST:g}); {_REPAIR}"
             )
     quartiles = [entry[name] for name in ("q25_ms", "median_ms", "q75_ms")]
     if None not in quartiles and quartiles != sorted(quartiles):
@@ -158,6 +147,12 @@ def _check_entry(entry: dict[str, Any], imported: bool, where: str) -> None:
         )
 
 
+def _bound(name: str) -> str:
+    if name == "mean_ms":
+        return "above 0"
+    return "1 or more" if name == "count" else "0 or more"
+
+
 def _check_validation(document: dict[str, Any], origin: str) -> None:
     if document.get("validation", "") is None:
         return
@@ -165,10 +160,17 @@ def _check_validation(document: dict[str, Any], origin: str) -> None:
     where = f"{origin}, validation"
     for key, kind in VALIDATION.items():
         value = _value(validation, key, kind, where)
-        if not abs(value) <= sys.float_info.max:
+        if not abs(value) <= LONGEST:
             raise ValueError(
-                f"{where}: expected {key!r} to be finite, got {value!r}; {_REPAIR}"
+                f"{where}: expected {key!r} to be finite, got {value!r} (at most "
+                f"{LONGEST:g}); {_REPAIR}"
             )
+    mean = _value(validation, "mean_ms", float, where) if "mean_ms" in validation else 1
+    if not SHORTEST <= mean <= LONGEST:
+        raise ValueError(
+            f"{where}: expected 'mean_ms' to be from {SHORTEST:g} to {LONGEST:g}, got "
+            f"{mean!r}; {_REPAIR}"
+        )
 
 
 def _value(document: dict[str, Any], key: str, kind: type, where: str) -> Any:
@@ -181,6 +183,7 @@ def _value(document: dict[str, Any], key: str, kind: type, where: str) -> Any:
     kinds = (int, float) if kind is float else kind
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise ValueError(
-            f"{where}: expected {key!r} to be {_NAMES[kind]}, got {value!r}; {_REPAIR}"
+            f"{where}: expected {key!r} to be {_NAMES[kind]}, got {value!r:.60}; "
+            f"{_REPAIR}"
         )
     return value

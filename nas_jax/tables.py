@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import table_schema
+from nas_jax import json_text, table_schema
 from nas_jax.architecture import Architecture
 from nas_jax.parts import Block, Part
 from nas_jax.space import SearchSpace
@@ -86,12 +86,7 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{origin}: expected a readable file, got: {error}") from error
-    try:
-        document = json.loads(text, object_pairs_hook=table_schema.unique)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{origin}: expected JSON, got: {error}; restore the file, or {MEASURE}"
-        ) from error
+    document = json_text.parse(text, origin, f"; restore the file, or {MEASURE}")
     table_schema.check(document, origin)
     entries = {key: Entry(**entry) for key, entry in document["entries"].items()}
     return LatencyTable(

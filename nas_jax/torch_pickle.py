@@ -52,7 +52,17 @@ class Tensor(NamedTuple):
     strides: Any
 
 
+class _Nested(NamedTuple):
+    """How deep an object goes, and how many objects it stands for."""
+
+    depth: int
+    count: int
+
+
 _DEEPEST = 100
+_MOST = 1_000_000
+# the arguments of a call may become keys
+_HASHING = ("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "FROZENSET", "ADDITEMS")
 _GROWING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")
 
 # Objects that a pickle can reach are immutable, or made anew by every pickle.
@@ -121,11 +131,12 @@ def _check_opcodes(stream: io.BytesIO) -> None:
 
     The unpickler makes a list as long as the largest number given to an object, and
     the hash of a tuple in a tuple in a tuple is taken on the stack of the machine.
-    `stack` and `memo` hold how deeply each object is nested; None is a mark.
+    `stack` and `memo` hold how deeply each object is nested and how many there are in
+    it, those it has twice counted twice, as its hash does; None is a mark.
     """
     start = stream.tell()
-    stack: list[int | None] = []
-    memo: dict[Any, int | None] = {}
+    stack: list[_Nested | None] = []
+    memo: dict[Any, _Nested | None] = {}
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             memo[len(memo) if opcode.name == "MEMOIZE" else argument] = stack[-1]
@@ -134,28 +145,35 @@ def _check_opcodes(stream: io.BytesIO) -> None:
         elif opcode.name == "MARK":
             stack.append(None)
         else:
-            deepest = _taken(stack, opcode)
-            if deepest > _DEEPEST:
+            made = _taken(stack, opcode)
+            if made.depth > _DEEPEST:
                 refuse("its objects are nested too deeply")
-            stack += [deepest] * len(opcode.stack_after)
+            stack += [made] * len(opcode.stack_after)
     largest = max((number for number in memo if isinstance(number, int)), default=0)
     if largest > stream.tell() - start:
         refuse(f"its pickle numbers an object {largest}, more than it can have")
 
 
-def _taken(stack: list[int | None], opcode: pickletools.OpcodeInfo) -> int:
-    """Takes the arguments of an opcode off the stack; the depth of what it makes."""
+def _taken(stack: list[_Nested | None], opcode: pickletools.OpcodeInfo) -> _Nested:
+    """Takes the arguments of an opcode off the stack; what it makes of them."""
     count = len(opcode.stack_before)
-    taken: list[int | None] = []
+    taken: list[_Nested | None] = []
     if pickletools.markobject in opcode.stack_before:
         count = opcode.stack_before.index(pickletools.markobject)
         while (one := stack.pop()) is not None:
             taken.append(one)
     taken += [stack.pop() for _ in range(count)]
-    depths = [depth for depth in taken if depth is not None]
+    hashed = taken if opcode.name in _HASHING else ()
+    if opcode.name in ("SETITEM", "SETITEMS", "DICT"):  # value and key by turns
+        hashed = taken[1::2]
+    if any(one is not None and one.count > _MOST for one in hashed):
+        refuse("its keys are nested too deeply")
+    known = [one for one in taken if one is not None]
+    count = 1 + sum(one.count for one in known)
     if opcode.name in _GROWING:  # the object itself was below what it takes in
-        return max(depths[-1], 1 + max(depths[:-1], default=0))
-    return 1 + max(depths, default=0)
+        inside = max((one.depth for one in known[:-1]), default=0)
+        return _Nested(max(known[-1].depth, 1 + inside), count)
+    return _Nested(1 + max((one.depth for one in known), default=0), count)
 
 
 class _Unpickler(pickle.Unpickler):

@@ -28,6 +28,7 @@ from nas_jax import (
     space,
     table_risk,
     tables,
+    text_file,
     trials,
 )
 from nas_jax.architecture import Architecture
@@ -143,7 +144,12 @@ def run(
 def targets_of(folder: Path) -> list[str]:
     """The targets that a run was given; none for a run with its experiment's one."""
     path = folder / TARGETS_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    found = text_file.document(path) if path.is_file() else []
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(f"{path}: expected a list of targets, got {found!r:.60}")
+    for text in found:  # each is the name of a folder
+        parse_target(text)
+    return found
 
 
 def widened(experiment: Experiment) -> dict[str, Architecture]:

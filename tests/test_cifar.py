@@ -157,3 +157,20 @@ def test_the_true_archives_have_50_000_images_to_train_on_and_10_000_to_test():
     for layout in TRUE.values():
         assert len(layout.train) * layout.train_records == 50_000
         assert len(layout.test) * layout.test_records == 10_000
+
+
+@pytest.mark.parametrize("name", ["data_batch_1.bin", "unasked.bin"])
+def test_archive_that_would_burst_is_refused(tmp_path, name):
+    files, _ = contents("cifar10")
+    path = archive(tmp_path / "bomb.tar.gz", "cifar10", {**files, name: bytes(1 << 24)})
+    with pytest.raises(ValueError, match=r"bomb\.tar\.gz: .*16,777,216 bytes"):
+        cifar.load("cifar10", str(path))
+
+
+def test_unpacked_file_that_is_far_too_large_is_not_read(tmp_path):
+    files, _ = contents("cifar10")
+    folder = unpacked(tmp_path, "cifar10", files)
+    with (folder / "data_batch_2.bin").open("wb") as file:
+        file.truncate(1 << 40)  # without a block on the disk
+    with pytest.raises(ValueError, match=r"data_batch_2\.bin: expected at most"):
+        cifar.load("cifar10", str(folder))

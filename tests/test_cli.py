@@ -124,7 +124,10 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
             "--search.objective add_linear --search.limits macs:0.5x",
             "search.objective: expected constrained with search.limits, got 'add_lin",
         ),
-        ("--space.classes 1", "space.classes: expected at least 2, got 1; "),
+        (
+            "--space.classes 1",
+            "space.classes: expected at least 2, at most 1,000,000, ",
+        ),
         (
             "--data.train-weights 20",
             "search.batch: expected at most data.train_weights = 20, got 50; ",
@@ -314,12 +317,12 @@ KEY = "mb6_k3 8x8x8->8x8x8 s1 skip"
         (
             lambda table: table["entries"][KEY].update(mean_ms=-1.0),
             f"latency table 'table.json', entry '{KEY}': expected 'mean_ms' to be "
-            "finite and above 0, got -1.0; correct the table, or measure it with ",
+            "finite and above 0, got -1.0 (1e-12 to 1e+12); correct the table, or ",
         ),
         (
             lambda table: table["entries"][KEY].update(mean_ms=float("nan")),
             f"latency table 'table.json', entry '{KEY}': expected 'mean_ms' to be "
-            "finite and above 0, got nan; correct the table, or measure it with ",
+            "finite and above 0, got nan (1e-12 to 1e+12); correct the table, or ",
         ),
         (
             lambda table: table.update(entries={"stem 9x9x1": table["entries"][KEY]}),

@@ -178,3 +178,35 @@ def test_the_place_of_the_store(monkeypatch, tmp_path):
     assert store.default_file() == tmp_path / "nas_jax" / "guidelines.sqlite"
     monkeypatch.setenv(store.VARIABLE, "mine.sqlite")
     assert str(store.default_file()) == "mine.sqlite"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE records SET body = x'00ff'",
+        "UPDATE records SET body = '[]'",
+        'UPDATE records SET body = \'{"format": "nas_jax guideline"}\'',
+        f"UPDATE records SET body = '{'[' * 10_000}'",
+    ],
+)
+def test_a_store_of_other_bodies_is_refused(file, statement):
+    store.add(file, [record("a")])
+    with sqlite3.connect(file) as other:
+        other.execute(statement)
+    other.close()
+    with pytest.raises(ValueError, match="damaged or foreign"):
+        store.stored(file)
+
+
+def test_a_view_that_never_ends_is_not_asked(file):
+    store.add(file, [record("a")])
+    with sqlite3.connect(file) as other:
+        other.execute("DROP TABLE records")
+        other.execute(
+            "CREATE VIEW records AS WITH RECURSIVE n(digest) AS (SELECT 1 UNION ALL "
+            "SELECT digest + 1 FROM n) SELECT digest, '' AS body, 0 AS rowid FROM n"
+        )
+    other.close()
+    for use in (store.stored, lambda file: store.add(file, [record()])):
+        with pytest.raises(ValueError, match="of other tables"):
+            use(file)

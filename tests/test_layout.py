@@ -17,7 +17,7 @@ PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": (
         *("base", "checks", "data_config", "search_config", "devices_config"),
-        *("config", "config_changes"),
+        *("config", "config_changes", "json_text", "config_json"),
     ),
     "static": (
         *("parts", "part_keys", "topology", "space", "architecture"),
@@ -58,6 +58,7 @@ ROWS = {
             "allocator",
             "process",
             *("memory", "distributed", "devices"),
+            "text_file",
             "shipped",
             "provenance",
             "ledger",

@@ -37,6 +37,11 @@ def test_what_a_key_says_by_hand():
         ("stem 8x8x3->8x8x4 s1 skip", "unknown operation 'stem'"),
         ("mb6_k3 14x14x80->14x14x80 s2", "expected an output side of 7 at stride 2, "),
         ("mb6_k4 14x14x80->14x14x80 s1", "unknown operation 'mb6_k4'"),
+        ("mb6_k3 14x14x80->14x14x80 s0", "expected a key such as"),
+        ("stem 0x0x3->0x0x8 s1", "expected a key such as"),
+        ("conv_k3_g0 8x8x4->8x8x4 s1", "unknown operation"),
+        (f"norm 8x8x{'9' * 5000}", "expected a key such as"),
+        ("mb6_k101 14x14x80->14x14x80 s1", "unknown operation 'mb6_k101'"),
         ("nobodys 14x14x80->14x14x80 s1", "unknown operation 'nobodys'"),
     ],
 )

@@ -1,5 +1,9 @@
 """One picture: colours, boxes and sizes as the reference has them."""
 
+import struct
+import subprocess
+import zlib
+
 import numpy as np
 import pytest
 from picture_files import encoded, pixels
@@ -188,3 +192,29 @@ def test_a_draft_is_never_smaller_than_what_is_wanted():
     box = pictures._drafted(picture, (100, 200, 500, 600), 64, 64)
     assert picture.size == (400, 300)  # a quarter: an eighth would make 50 of 64
     assert box == (25, 50, 125, 150)
+
+
+# --- what would burst or run ---------------------------------------------------------
+
+
+def png_of(width, height):
+    """A file of a few bytes that says it has so many pixels."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(bytes(100)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (12_000, 12_000)])
+def test_picture_that_would_unpack_to_gigabytes_is_refused(size):
+    assert "pixels" in pictures.failure(Item(png_of(*size), 0, "x"))
+
+
+def test_format_that_runs_a_program_is_not_opened(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it ran"))
+    script = encoded(pixels(), "EPS")
+    assert pictures.failure(Item(script, 0, "x.eps")) == "no known format"

@@ -113,9 +113,9 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
     errors = str(caught.value).split("; " + str(tmp_path))
     assert len(errors) == len(names)
     assert errors[0] == (
-        f"{tmp_path}/text.jpg: expected an image, got: cannot identify image file"
+        f"{tmp_path}/text.jpg: expected an image, got: no known format"
     )
-    assert errors[1] == "/empty.png: expected an image, got: cannot identify image file"
+    assert errors[1] == "/empty.png: expected an image, got: no known format"
     assert errors[2].startswith("/cut.jpg: expected an image, got: ")
     assert errors[3] == (
         "/deep.png: expected an image of 8 bits per channel, got mode I;16; save it as "
@@ -176,3 +176,13 @@ def test_wrong_json_is_refused(change, message):
 def test_text_that_is_no_preprocessing_is_refused(text):
     with pytest.raises(ValueError, match="here: expected "):
         from_json(text, "here")
+
+
+def test_thin_picture_that_would_grow_to_gigabytes_is_refused(tmp_path):
+    Image.new("L", (60_000, 1)).save(tmp_path / "thin.png")
+    with pytest.raises(ValueError, match=r"thin\.png: expected a picture of at most"):
+        read_images([tmp_path / "thin.png"], preprocessing.imagenet(224))
+    huge = Preprocessing(10**9, 10**9, (0.0,), (1.0,))
+    saved(tmp_path / "good.png", [[0, 255], [0, 255]])
+    with pytest.raises(ValueError, match=r"good\.png: expected a picture of at most"):
+        read_images([tmp_path / "good.png"], huge)

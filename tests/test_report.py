@@ -169,7 +169,7 @@ def test_cut_last_line_is_left_out_with_a_note(run):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "metrics.jsonl line 2: expected a JSON object"),
+        ("{", "metrics.jsonl line 2: expected JSON"),
         ("[1]", "metrics.jsonl line 2: expected a JSON object, got [1]"),
         ('{"phase": "x"}', "line 2: phase: expected one of warmup, joint, train"),
         ('{"phase": []}', "line 2: phase: expected one of warmup, joint, train"),

@@ -124,6 +124,23 @@ def test_the_corrupt_line_of_the_real_file_is_named():
         ("reference", f"{BLOCK}:\n  mean: 1\n  mean: 2", "line 3: expected 'key:' or"),
         ("reference", f"{BLOCK}:\n  std: 1", "line 2: expected 'key:' or one each of"),
         ("reference", f"{BLOCK}:\n  var: 1", "line 1: expected a mean, got none"),
+        # found by fuzzing: a side, a width or a stride of 0, times beyond a double
+        ("reference", "Conv-input:8x8x3-output:0x0x8:\n  mean: 1", "line 1: part"),
+        ("reference", "Conv-input:4x4x3-output:8x8x8:\n  mean: 1", "line 1: part"),
+        (
+            "reference",
+            "8x8x0-8x8x8-expand:6-kernel:3-stride:1:\n  mean: 1",
+            "line 1: part",
+        ),
+        (
+            "reference",
+            "8x8x8-8x8x8-expand:6-kernel:4-stride:1:\n  mean: 1",
+            "line 1: unknown operation 'mb6_k4'",
+        ),
+        ("csv", f"{KEY},1e308", "line 1: expected mean to be a number above 0"),
+        ("csv", f"{KEY},5e-324", "line 1: expected mean to be a number above 0"),
+        ("csv", f'{KEY},"3.5', "line 1: expected fields with commas between"),
+        ("csv", f"{'x' * 200_000},3.5", "line 1: expected fields with commas between"),
         ("csv", f"{KEY},0.0035", "mean 0.01 to 500 x 10^9 multiply-adds per second"),
         ("csv", f"{KEY},3500", "are they in microseconds?"),
     ],

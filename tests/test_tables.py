@@ -221,8 +221,8 @@ def test_load_refuses_files_that_are_no_tables(tmp_path):
     with pytest.raises(ValueError, match=r"expected a readable file, got: .*directory"):
         tables.load(tmp_path)
     assert "expected a readable file" in refusal(tmp_path, b"\xff\xfe")
-    assert "expected JSON, got: Expecting value" in refusal(tmp_path, "")
-    assert "expected JSON, got: the key 'a' twice" in refusal(tmp_path, '{"a":1,"a":2}')
+    assert "expected JSON, got Expecting value" in refusal(tmp_path, "")
+    assert "expected JSON, got the key 'a' twice" in refusal(tmp_path, '{"a":1,"a":2}')
     for text in ("[]", "{}", "3", '{"format": "other"}'):
         assert "expected 'format' to be 'nas_jax latency" in refusal(tmp_path, text)
 
@@ -260,7 +260,11 @@ MISSING = object()
         (("entries", "stem", "mean_ms"), None, "to be a number, got None"),
         (("entries", "stem", "mean_ms"), float("nan"), "finite and above 0, got nan"),
         (("entries", "stem", "q75_ms"), float("inf"), "finite and 0 or more, got inf"),
-        (("entries", "stem", "mean_ms"), 10**400, "finite and above 0, got 1000"),
+        (
+            ("entries", "stem", "mean_ms"),
+            10**400,
+            "an integer of more than 18 digits, 1000",
+        ),
         (("entries", "stem", "median_ms"), -1.0, "finite and 0 or more, got -1.0"),
         (("entries", "stem", "count"), 0, "1 or more, got 0"),
         (("entries", "stem", "count"), 2.5, "to be an integer, got 2.5"),

@@ -489,3 +489,20 @@ def test_deep_nesting_from_within_is_refused(refused):
 def test_many_items_are_not_deep(load):
     entries = b"".join(opcodes(key) + b"Ns" for key in range(1_000))
     assert len(load(zipped(Raw(b"}" + entries), {}))) == 1_000
+
+
+DOUBLED = Raw(b")" + b"q\x00h\x00\x86" * 90)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Raw(b"}" + DOUBLED.code + b"Ns"),
+        Raw(b"}(" + DOUBLED.code + b"Nu"),
+        call(ORDERED_DICT, [[DOUBLED, 1]]),
+    ],
+    ids=["item", "items", "call"],
+)
+def test_keys_that_double_are_refused(found, refused):
+    """The hash of a tuple counts what it has twice twice: 2^90 of them."""
+    assert refused(zipped(found, {})) == "its keys are nested too deeply"

@@ -7,7 +7,6 @@ rows each.
 """
 
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +32,12 @@ class Layout(NamedTuple):
     train_records: int
     """In every file of these."""
     test_records: int
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest file; nothing in the archive is larger."""
+        records = max(self.train_records, self.test_records)
+        return max(records * (self.label_bytes + PIXELS), 1 << 20)
 
 
 LAYOUTS = {
@@ -73,7 +78,9 @@ def load(name: str, path: str | None) -> DataSet:
     """
     layout = LAYOUTS[name]
     where = _found(name, layout, path)
-    read = _from_folder(where) if where.is_dir() else _from_archive(where, layout)
+    read = (
+        _from_folder(where, layout) if where.is_dir() else _from_archive(where, layout)
+    )
     names = tuple(read(layout.names).decode("ascii", "replace").split())
     return DataSet(
         _arrays(where, read, layout.train, layout, layout.train_records, names),
@@ -103,11 +110,17 @@ def _found(name: str, layout: Layout, path: str | None) -> Path:
     )
 
 
-def _from_folder(folder: Path) -> Read:
+def _from_folder(folder: Path, layout: Layout) -> Read:
     def read(file: str) -> bytes:
         if not (folder / file).is_file():
             raise ValueError(
                 f"{folder}: expected {file}, found none; unpack the archive again"
+            )
+        size = (folder / file).stat().st_size
+        if size > layout.largest:
+            raise ValueError(
+                f"{folder}: {file}: expected at most {layout.largest:,} bytes, got "
+                f"{size:,}; unpack the archive again"
             )
         return (folder / file).read_bytes()
 
@@ -119,12 +132,14 @@ def _from_archive(archive: Path, layout: Layout) -> Read:
     wanted = {*layout.train, *layout.test, layout.names}
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
+                if member.size > layout.largest:  # as of an archive made to burst
+                    raise ValueError(f"{member.name!r:.80} of {member.size:,} bytes")
                 file = Path(member.name).name
                 if file in wanted and (stream := tar.extractfile(member)):
                     contents[file] = stream.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except Exception as error:  # a damaged archive raises many kinds
         raise ValueError(
             f"{archive}: expected the whole archive {layout.archive}, got one that "
             f"breaks off or is none ({error}); download it again"

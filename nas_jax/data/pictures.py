@@ -21,6 +21,13 @@ ASPECT = 4 / 3
 """Width over height of random crops is at most this, and at least 1 over this."""
 ATTEMPTS = 10
 """Random boxes that are tried before the largest one in the middle is taken."""
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "JPEG2000"),
+    *("PPM", "TGA", "ICO", "PCX", "SGI"),
+)
+"""What is read. Pillow knows more, among it EPS, for which it runs Ghostscript."""
+MOST_PIXELS = 1 << 27
+"""Of a picture: beyond, a few kilobytes may unpack to gigabytes."""
 _MODES = {1: "L", 3: "RGB"}
 Box = tuple[float, float, float, float]
 """Left, upper, right, lower, in pixels."""
@@ -81,15 +88,27 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def opened(image: bytes) -> Image.Image:
+    """A file of one of `FORMATS`, not yet decoded; Pillow's errors otherwise."""
+    with warnings.catch_warnings():
+        # oddly tagged: what matters is whether it decodes
+        warnings.simplefilter("ignore")
+        Image.init()
+        known = [name for name in FORMATS if name in Image.OPEN]
+        found = Image.open(io.BytesIO(image), formats=known)
+    if found.width * found.height > MOST_PIXELS:
+        raise ValueError(
+            f"{found.width} x {found.height} pixels, more than {MOST_PIXELS:,}"
+        )
+    return found
+
+
 def _opened(image: bytes | np.ndarray) -> Image.Image:
     if isinstance(image, np.ndarray):
         return Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
     if not image:
         raise ValueError("an empty file")
-    with warnings.catch_warnings():
-        # very large, or oddly tagged: what matters is whether it decodes
-        warnings.simplefilter("ignore")
-        return Image.open(io.BytesIO(image))
+    return opened(image)
 
 
 def _coloured(picture: Image.Image, mode: str) -> Image.Image:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import process
+from nas_jax import process, text_file
 from nas_jax.data import pictures
 from nas_jax.data.broken import sound
 from nas_jax.data.source import Arrays, DataSet, Item, Source
@@ -162,7 +162,7 @@ def _newest(name: str, folder: Path) -> Path:
             f"prepare it: {command(name, folder)}"
         )
     newest = max(versions, key=lambda path: tuple(map(int, path.name.split("."))))
-    about = json.loads((newest / "dataset_info.json").read_text(encoding="utf-8"))
+    about = text_file.object_of(newest / "dataset_info.json")
     stored = about.get("fileFormat", "tfrecord")
     if stored != "array_record":
         raise ValueError(

@@ -11,7 +11,7 @@ them.
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_jax import run_folder
+from nas_jax import run_folder, text_file
 from nas_jax.config import Experiment
 from nas_jax.data import cifar, digits, pictures
 from nas_jax.export import preprocessing
@@ -70,7 +70,4 @@ def _text(path: Path) -> str:
             f"{path}: expected this file beside the model, found none; 'nas_jax "
             "export' writes it, copy it along with the model"
         )
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected text, got other bytes") from error
+    return text_file.read(path)

@@ -43,7 +43,13 @@ def decode(content: bytes, origin: str) -> Runner:
             f"{origin}: expected a network of 'images' to 'logits', got {names[0]} to "
             f"{names[1]}; make it with 'nas_jax export'"
         )
-    session = onnx_runtime.session(graph, _THREADS)
+    try:
+        session = onnx_runtime.session(graph, _THREADS)
+    except Exception as error:  # ONNX Runtime raises kinds of its own
+        raise ValueError(
+            f"{origin}: expected a model that ONNX Runtime runs, got "
+            f"{str(error).splitlines()[0]:.200}"
+        ) from error
 
     def call(batch: int) -> Call:
         shape = (batch, *session.get_inputs()[0].shape[1:])

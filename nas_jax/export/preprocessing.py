@@ -16,6 +16,9 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps
 
+from nas_jax import json_text
+from nas_jax.data import pictures
+
 # 8 bits per channel; others would be cut off at 255 without a word
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _PIL_MODE = {1: "L", 3: "RGB"}
@@ -59,6 +62,11 @@ class Preprocessing:
         image = image.convert(_PIL_MODE[len(self.mean)])
         scale = self.resize / min(image.size)
         sides = [max(self.resize, int(side * scale)) for side in image.size]
+        if sides[0] * sides[1] > pictures.MOST_PIXELS:
+            raise ValueError(
+                f"expected a picture of at most {pictures.MOST_PIXELS:,} pixels when "
+                f"its short side has {self.resize}, got {sides[0]} x {sides[1]}"
+            )
         image = image.resize((sides[0], sides[1]), Image.Resampling.BILINEAR)
         left, top = (round((side - self.size) / 2) for side in sides)
         image = image.crop((left, top, left + self.size, top + self.size))
@@ -84,19 +92,16 @@ def to_json(preprocessing: Preprocessing) -> str:
 def from_json(text: str, origin: str) -> Preprocessing:
     """Reads what `to_json` wrote; `origin` names the file in errors."""
     names = [field.name for field in dataclasses.fields(Preprocessing)]
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{origin}: expected JSON, got {error}") from error
+    document = json_text.parse(text, origin)
     if not isinstance(document, dict) or sorted(document) != sorted(names):
         got = sorted(document) if isinstance(document, dict) else document
-        raise ValueError(f"{origin}: expected an object with {names}, got {got}")
+        raise ValueError(f"{origin}: expected an object with {names}, got {got!r:.60}")
     sides = [document[name] for name in ("size", "resize")]
     lists = [document[name] for name in ("mean", "std")]
     if not all(type(side) is int for side in sides) or not all(map(_numbers, lists)):
         raise ValueError(
             f"{origin}: expected whole numbers size and resize, lists of numbers mean "
-            f"and std, got {document}"
+            f"and std, got {document!r:.200}"
         )
     try:
         return Preprocessing(*sides, *map(tuple, lists))
@@ -121,9 +126,14 @@ def read_images(
     images, wrong = [], []
     for path in paths:
         try:
-            images.append(preprocessing(_open(path)))
+            image = _open(path)
         except ValueError as error:
             wrong.append(str(error))
+            continue
+        try:
+            images.append(preprocessing(image))
+        except ValueError as error:
+            wrong.append(f"{path}: {error}")
     if wrong:
         raise ValueError("; ".join(wrong))
     if not images:
@@ -133,15 +143,16 @@ def read_images(
 
 def _open(path: str | Path) -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with pictures.opened(Path(path).read_bytes()) as image:
             image.load()
             mode, upright = image.mode, ImageOps.exif_transpose(image)
     except OSError as error:
         # Pillow's own errors have no strerror
-        reason = error.strerror or str(error).removesuffix(f" {str(path)!r}")
+        reason = error.strerror or pictures.reason(error)
         raise ValueError(f"{path}: expected an image, got: {reason}") from error
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: expected an image, got: {error}") from error
+    except Exception as error:  # Pillow raises many kinds, down to struct.error
+        reason = pictures.reason(error)
+        raise ValueError(f"{path}: expected an image, got: {reason}") from error
     if mode not in _MODES:
         raise ValueError(
             f"{path}: expected an image of 8 bits per channel, got mode {mode}; save "

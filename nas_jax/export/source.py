@@ -89,7 +89,8 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
             )
         network = run_folder.read_architecture(derived).name
     trained = folder / "checkpoints"
-    if not (trained / network / "architecture.json").is_file():
+    is_name = Path(network).name == network  # it names the files that are written
+    if not (is_name and (trained / network / "architecture.json").is_file()):
         names = sorted(path.parent.name for path in trained.glob("[!.]*/digests.json"))
         raise ValueError(
             f"{folder}: expected a trained network {network!r} in checkpoints/, found "

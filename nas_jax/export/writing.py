@@ -21,6 +21,7 @@ from nas_jax import (
     provenance,
     run_folder,
     tables,
+    text_file,
 )
 from nas_jax.export import companions, formats, stablehlo
 from nas_jax.export import source as sources
@@ -147,7 +148,7 @@ def _merged(path: Path, source: Source, entries: dict[str, Any]) -> dict[str, An
     """result.json with the new entries, those of other formats and networks kept."""
     architecture = source.model.architecture
     size = counts.describe(architecture)
-    networks = _networks(path)
+    networks = networks_of(path)
     described = json.loads(architecture_json.to_json(architecture))
     before = networks.get(source.name, {})
     same = before.get("architecture") == described
@@ -161,12 +162,14 @@ def _merged(path: Path, source: Source, entries: dict[str, Any]) -> dict[str, An
     return {"networks": networks}
 
 
-def _networks(path: Path) -> dict[str, Any]:
+def networks_of(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())["networks"]
-    except (ValueError, KeyError, TypeError) as error:
+        found: dict[str, Any] = text_file.object_of(path)["networks"]
+        for one in found.values():
+            dict(one["formats"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: expected what an earlier export wrote, got {error!r}; remove it"
         ) from error

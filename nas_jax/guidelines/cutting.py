@@ -1,10 +1,9 @@
 """A search space cut to a recommended size: `search --from-recommendation`."""
 
 import dataclasses
-import json
 from pathlib import Path
 
-from nas_jax import counts, space
+from nas_jax import counts, space, text_file
 from nas_jax.config import Experiment, SpaceConfig
 
 MULTIPLIERS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.13, 0.1)
@@ -55,10 +54,10 @@ def largest_params(config: SpaceConfig) -> int:
 
 def _params_high(file: Path) -> int:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = text_file.object_of(file)
         size = document["size"]
         most = None if size is None else size["params_high"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file}: expected what 'nas_jax recommend --json' prints "
             f"({type(error).__name__}: {error})"

@@ -163,6 +163,8 @@ def _check_ranges(record: Record, where: str) -> None:
                 f"{where}: expected {name!r} from {low} to {high}, got {value}"
             )
     built = architecture(record, where)
+    if not built.blocks:
+        raise ValueError(f"{where}: expected a network with blocks, got none")
     got = (*built.input_shape[1:], built.classifier.classes)
     if got != (known.input_size, known.channels, known.classes):
         raise ValueError(

@@ -1,12 +1,11 @@
 """A finished run as records: the network found, and those trained beside it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nas_jax import problem, run_folder
+from nas_jax import problem, run_folder, text_file
 from nas_jax.batches import Batch
 from nas_jax.config import Experiment
 from nas_jax.guidelines import difficulty, records
@@ -40,12 +39,12 @@ def of_run(folder: Path) -> list[Record]:
         "descriptors": given.as_dict(),
     }
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = text_file.object_of(path)
         fields = [
             _fields(name, one, result, experiment, task)
             for name, one in result["networks"].items()
         ]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: expected the result of a search, got "
             f"{type(error).__name__}: {error}"

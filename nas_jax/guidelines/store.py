@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-from nas_jax import shipped
+from nas_jax import json_text, shipped, text_file
 from nas_jax.guidelines import records
 from nas_jax.guidelines.records import Record
 
@@ -75,8 +76,8 @@ def stored(file: Path, wait_s: float = WAIT_SECONDS) -> list[Record]:
         _require_ours(connection, file)
         try:
             found = connection.execute("SELECT body FROM records ORDER BY rowid")
-            return [json.loads(body) for (body,) in found]
-        except json.JSONDecodeError as error:
+            return [_record(body, number) for number, (body,) in enumerate(found)]
+        except ValueError as error:
             raise ValueError(_corrupt(file, error)) from error
 
 
@@ -100,8 +101,8 @@ def read(file: Path) -> list[Record]:
       ValueError: if it is not such a file.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        document = text_file.document(file)
+    except ValueError as error:
         raise ValueError(
             f"{file}: expected a JSON file of records ({error})"
         ) from error
@@ -122,6 +123,14 @@ def write(file: Path, found: Iterable[Record]) -> None:
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text(f"{head}\n{lines}\n]}}\n", encoding="utf-8")
     os.replace(partial, file)
+
+
+def _record(body: Any, number: int) -> Record:
+    if not isinstance(body, str):
+        raise ValueError(f"record {number} is no text")
+    record = json_text.parse(body, f"record {number}")
+    records.check(record, f"record {number}")
+    return record
 
 
 def _line(record: Record) -> str:
@@ -173,6 +182,12 @@ def _require_ours(connection: sqlite3.Connection, file: Path) -> None:
     found = _pragma(connection, "application_id")
     if found != _APPLICATION:
         raise ValueError(_corrupt(file, ValueError("made by another program")))
+    # no view that never ends in its place, no trigger beside it
+    schema = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_autoindex%'"
+    )
+    if schema.fetchall() != [(_CREATE,)]:
+        raise ValueError(_corrupt(file, ValueError("of other tables")))
     version = _pragma(connection, "user_version")
     if version != records.VERSION:
         raise ValueError(

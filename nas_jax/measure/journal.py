@@ -12,6 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nas_jax import json_text, text_file
+from nas_jax.table_schema import LONGEST
+
 Round = dict[str, float]
 
 
@@ -87,7 +90,7 @@ class Journal:
             os.fsync(file.fileno())
 
     def _open(self, path: Path, facts: dict[str, Any]) -> None:
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+        lines = text_file.read(path).split("\n") if path.exists() else []
         if len(lines) < 2:  # new, or cut off within its first line
             path.write_text("")
             self._append(facts)
@@ -108,13 +111,21 @@ class Journal:
 
     def _line(self, number: int, line: str) -> dict[str, Any]:
         try:
-            found = json.loads(line)
+            found = json_text.parse(line, "")
         except ValueError:
             found = None
-        is_round = isinstance(found, dict) and set(found) == {"group", "ms"}
-        if not isinstance(found, dict) or (number > 1 and not is_round):
+        if not isinstance(found, dict) or (number > 1 and not _is_round(found)):
             raise ValueError(
                 f"{str(self.path)!r}, line {number}: expected a round as JSON, got "
                 f"{line[:40]!r}; remove the file and measure again"
             )
         return found
+
+
+def _is_round(found: dict[str, Any]) -> bool:
+    if set(found) != {"group", "ms"} or not isinstance(found["group"], str):
+        return False
+    times = found["ms"]
+    return isinstance(times, dict) and all(
+        type(ms) in (int, float) and 0 <= ms <= LONGEST for ms in times.values()
+    )

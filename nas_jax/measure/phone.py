@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import part_keys, tables
+from nas_jax import part_keys, tables, text_file
+from nas_jax.checks import LARGEST
 from nas_jax.config import LatencyConfig
 from nas_jax.measure import operations
 from nas_jax.measure.device import CALL, Device, copy_name
@@ -46,7 +47,7 @@ def average_ms(output: str, origin: str) -> float:
     Raises `ValueError` if there is none or the time is 0, naming `origin`.
     """
     found = _SUMMARY.search(output)
-    if not found or float(found[4]) <= 0:
+    if not found or not _is_time(found[4]):
         last = [line.strip() for line in output.splitlines() if line.strip()][-1:]
         raise ValueError(
             f"{origin}: expected the timings of benchmark_model, got "
@@ -54,6 +55,13 @@ def average_ms(output: str, origin: str) -> float:
             "measure.sh again"
         )
     return 1e-3 * float(found[4])
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return 0 < float(text) < 1e12
+    except ValueError:  # as 1.2.3
+        return False
 
 
 def prepare(
@@ -117,7 +125,7 @@ def read(folder: Path) -> tables.LatencyTable:
 
     Raises `ValueError` for outputs that are missing, or say no times.
     """
-    facts: dict[str, Any] = json.loads((folder / "parts.json").read_text())
+    facts = _facts(folder / "parts.json")
     repeats, results = facts["repeats"], folder / "results"
     wanted = [
         results / f"{name}.{index}.txt"
@@ -134,9 +142,9 @@ def read(folder: Path) -> tables.LatencyTable:
 
     def rounds(name: str) -> np.ndarray:
         paths = [results / f"{name}.{index}.txt" for index in range(repeats)]
-        return np.array([average_ms(path.read_text(), str(path)) for path in paths])
+        return np.array([average_ms(text_file.read(path), str(path)) for path in paths])
 
-    device = _device((results / "device.txt").read_text().strip())
+    device = _device(text_file.read(results / "device.txt").strip())
     times = {key: rounds(name) for name, key in facts["parts"].items()}
     times[copy_name(device, CALL)] = rounds(_CALL)
     entries = {
@@ -152,6 +160,27 @@ def read(folder: Path) -> tables.LatencyTable:
     return tables.LatencyTable(
         entries, origin, float(times[copy_name(device, CALL)].min())
     )
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    """What `prepare` wrote; names of parts become names of files."""
+    found = text_file.object_of(file)
+    parts = found.get("parts")
+    counted = [
+        found.get(name) for name in ("input_size", "threads", "batch", "repeats")
+    ]
+    if (
+        not isinstance(parts, dict)
+        or not all(re.fullmatch(r"[0-9]{3,6}", name) for name in parts)
+        or not all(isinstance(key, str) for key in parts.values())
+        or not all(type(one) is int and 1 <= one <= LARGEST for one in counted)
+        or found["repeats"] > 10_000
+    ):
+        raise ValueError(
+            f"{file}: expected parts by number, input_size, threads, batch, repeats as "
+            f"'nas_jax measure --runtime phone' wrote them, got {found!r:.200}"
+        )
+    return found
 
 
 def _device(name: str) -> Device:

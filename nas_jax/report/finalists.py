@@ -4,12 +4,12 @@ Weights of a supernet rank networks roughly, a full training ranks them well, so
 report shows both where both were done.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nas_jax import json_text
 from nas_jax.report import quantities as q
 from nas_jax.report.markup import Html, element
 from nas_jax.report.metrics import number, require
@@ -43,10 +43,7 @@ def parse(content: bytes, shape: tuple[int, ...] | None) -> tuple[Finalist, ...]
     Raises `ValueError` naming the place and what was expected.
     """
     where = "finalists.json"
-    try:
-        document = json.loads(content)
-    except ValueError as error:
-        raise ValueError(f"{where}: expected JSON, got {error}") from error
+    document = json_text.parse(content, where)
     require(isinstance(document, list), where, "a list", document)
     return tuple(
         _finalist(entry, f"{where}: number {place}", shape)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import architecture as architectures
-from nas_jax import architecture_json, table_risk, tables
+from nas_jax import architecture_json, json_text, table_risk, tables
 from nas_jax.architecture import Architecture
 from nas_jax.report import finalists, metrics
 from nas_jax.report.finalists import Finalist
@@ -21,7 +21,7 @@ from nas_jax.report.metrics import number, require
 from nas_jax.run_folder import read_space
 from nas_jax.space import SearchSpace, build
 from nas_jax.table_risk import Prediction
-from nas_jax.table_schema import Entry
+from nas_jax.table_schema import LONGEST, SHORTEST, Entry
 from nas_jax.tables import LatencyTable
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
@@ -99,8 +99,8 @@ class Run:
         return target
 
 
-def read(run_folder: Path) -> Run:
-    """Reads a run folder, finished or not."""
+def read(run_folder: Path, is_target: bool = False) -> Run:
+    """Reads a run folder, finished or not; that of a target has no targets itself."""
     if not run_folder.is_dir():
         raise ValueError(
             f"run folder: expected an existing folder, got {str(run_folder)!r}; a run "
@@ -111,7 +111,7 @@ def read(run_folder: Path) -> Run:
     result = _document(run_folder, "result.json")
     space = _space(config, run_folder) if config else None
     networks = _networks(result, table)
-    targets = _targets(run_folder, result)
+    targets = {} if is_target else _targets(run_folder, result)
     searched = networks.get("searched", NetworkResult()).architecture
     if (run_folder / "architecture.json").exists():
         searched = _architecture(_document(run_folder, "architecture.json"))
@@ -154,12 +154,7 @@ def _document(run_folder: Path, name: str) -> dict[str, Any]:
     path = run_folder / name
     if not path.exists():
         return {}
-    try:
-        document = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{name}: expected JSON, got {error}") from error
-    require(isinstance(document, dict), name, "a JSON object", document)
-    return document
+    return json_text.parse_object(path.read_bytes(), name)
 
 
 def _object(document: Any, key: str, where: str) -> dict[str, Any]:
@@ -174,7 +169,7 @@ def _space(config: dict[str, Any], run_folder: Path) -> SearchSpace:
     """The space of the experiment, whatever else its configuration says."""
     try:
         return build(read_space(run_folder, _object(config, "space", "config.json")))
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(
             f"config.json: space: expected the fields of SpaceConfig, got {error}"
         ) from error
@@ -196,7 +191,12 @@ def _table(document: dict[str, Any]) -> LatencyTable:
             entries[key] = Entry(mean, std, None, None, None, None)
     validation = _object(document, "validation", where)
     for name in ("networks", "mean_ms", "rmse_ms", "bias_ms", "mape"):
-        number(validation, name, f"{where}: validation")
+        value = number(validation, name, f"{where}: validation")
+        # of these the error of a prediction is made
+        if "mean_ms" in validation and name in ("mean_ms", "rmse_ms", "bias_ms"):
+            fits = value is not None and abs(value) <= LONGEST
+            fits = fits and (name != "mean_ms" or value >= SHORTEST)
+            require(fits, f"{where}: validation: {name}", "a number of ms", value)
     return LatencyTable(
         entries,
         _object(document, "provenance", where),
@@ -213,7 +213,9 @@ def _targets(run_folder: Path, result: dict[str, Any]) -> dict[str, Run]:
         if isinstance(entry, dict)
     }
     found = sorted(path for path in run_folder.glob(f"{TARGETS}/*") if path.is_dir())
-    runs = {named.get(path.name, f"target {path.name}"): read(path) for path in found}
+    runs = {
+        named.get(path.name, f"target {path.name}"): read(path, True) for path in found
+    }
     order = [name for name in named.values() if name in runs]
     order += [name for name in runs if name not in order]
     return {name: runs[name] for name in order}

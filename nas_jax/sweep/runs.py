@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import run_folder
+from nas_jax import run_folder, text_file
 from nas_jax.search_config import parse_target
 
 FILE = "sweep.json"
@@ -126,9 +126,9 @@ def read_list(out: Path) -> list[Run]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        document = text_file.object_of(file)
         for name, seed, target in document["runs"]:
-            is_run = isinstance(name, str) and isinstance(seed, int)
+            is_run = isinstance(name, str) and type(seed) is int
             if not is_run or not isinstance(target, str | None):
                 raise TypeError(f"a run of {name!r}, {seed!r}, {target!r}")
         return document

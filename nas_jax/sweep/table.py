@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from nas_jax import text_file
 from nas_jax.derivation import SEARCHED
 from nas_jax.search_config import TARGETS
 from nas_jax.sweep import runs
@@ -39,23 +39,24 @@ def _row(run: Run) -> Row:
         return row
     file = run.folder / "result.json"
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = text_file.object_of(file)
         networks = result["networks"]
         found, other = networks[SEARCHED], networks.get(BASELINE)
+        derived = result["derivation"]
         return row | {
             "state": "finished",
-            "test_accuracy": found["test_accuracy"],
-            "measured_ms": found["measured_ms"]["median"],
+            "test_accuracy": float(found["test_accuracy"]),
+            "measured_ms": float(found["measured_ms"]["median"]),
             "params": found["params"],
             "macs": found["macs"],
             **{name: result[name] for name in TARGETS.values() if name in result},
-            "slack": next(iter(result["derivation"].get("slack", {}).values()), None),
-            "baseline_test_accuracy": other and other["test_accuracy"],
-            "baseline_measured_ms": other and other["measured_ms"]["median"],
+            "slack": next(map(float, derived.get("slack", {}).values()), None),
+            "baseline_test_accuracy": other and float(other["test_accuracy"]),
+            "baseline_measured_ms": other and float(other["measured_ms"]["median"]),
             "seconds": sum(result["seconds_per_phase"].values()),
             "commit": result["commit"],
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{file}: expected the result of a run, got {type(error).__name__}: {error}"
         ) from error

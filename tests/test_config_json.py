@@ -1,0 +1,77 @@
+"""Configurations come back from JSON as they were, or are refused by field."""
+
+import dataclasses
+import json
+
+import pytest
+import small_run
+
+from nas_jax import config, config_json
+from nas_jax.config import Experiment, SpaceConfig, TreeConfig
+
+
+def written(experiment=small_run.EXPERIMENT):
+    return json.loads(json.dumps(dataclasses.asdict(experiment)))
+
+
+@pytest.mark.parametrize(
+    "experiment", [small_run.EXPERIMENT, Experiment("tree", space=TreeConfig())]
+)
+def test_what_was_written_comes_back(experiment):
+    experiment = dataclasses.replace(
+        experiment, data=config.DataConfig(train_weights=300, path="x", mean=(0.5,) * 3)
+    )
+    assert config_json.experiment(written(experiment)) == experiment
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("search", "batch", "20"),
+        ("search", "batch", 20.5),
+        ("search", "batch", True),
+        ("search", "lr", None),
+        ("search", "lr", [0.1]),
+        ("search", "lr", float("nan")),
+        ("search", "estimator", "other"),
+        ("search", "limits", "macs:0.6x"),
+        ("search", "limits", ["macs:0.6x", 3]),
+        ("space", "cells", [2.0]),
+        ("space", "cells", [[2]]),
+        ("space", "candidates", ["mb3_k3", []]),
+        ("space", "cells", [10**9]),
+        ("space", "stage_widths", [10**9]),
+        ("space", "first_block_channels", 10**9),
+        ("space", "input_size", 10**9),
+        ("space", "width_mult", float("inf")),
+        ("data", "path", 3),
+        ("data", "flip", 1),
+        ("data", "unheard", 1),
+        ("latency", "threads", 10**17),
+    ],
+)
+def test_field_of_another_type_or_size_is_refused(part, field, value):
+    document = written()
+    document[part][field] = value
+    with pytest.raises(ValueError) as info:
+        config_json.experiment(document)
+    assert type(info.value) is ValueError
+    assert field in str(info.value) or part in str(info.value)
+
+
+@pytest.mark.parametrize("document", [None, [], "x", {}, {"name": "a", "space": []}])
+def test_document_of_something_else_is_refused(document):
+    with pytest.raises(ValueError):
+        config_json.experiment(document)
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**70])
+def test_seed_beyond_what_every_library_takes_is_refused(seed):
+    with pytest.raises(ValueError, match="seed"):
+        dataclasses.replace(small_run.EXPERIMENT, seed=seed)
+
+
+def test_choice_of_spaces_goes_by_the_keys():
+    tree = dataclasses.asdict(TreeConfig())
+    assert isinstance(config_json.space(json.loads(json.dumps(tree))), TreeConfig)
+    assert isinstance(config_json.space({"cells": [1] * 6}), SpaceConfig)
