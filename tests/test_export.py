@@ -6,6 +6,9 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+import types
 from pathlib import Path
 
 import jax
@@ -31,8 +34,9 @@ from nas_jax import (
     torch_import,
 )
 from nas_jax.architecture import from_path
+from nas_jax.batches import Batch
 from nas_jax.checkpoint import Model
-from nas_jax.export import companions, formats, preprocessing, writing
+from nas_jax.export import companions, formats, preprocessing, source, writing
 from nas_jax.export.preprocessing import Preprocessing
 from nas_jax.measure import litert_graph
 from nas_jax.table_schema import PROVENANCE
@@ -546,6 +550,20 @@ has_litert = pytest.mark.skipif(
     reason="needs ai-edge-litert, and NAS_JAX_LITERT_CONVERTER: the Python of an "
     "environment with litert-converter",
 )
+INT8_NAMES = ("litert", "litert-int8")
+
+
+def _has_quantiser():
+    if CONVERTER is None:
+        return False
+    words = [CONVERTER, "-c", "import litert_quantizer"]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+has_quantiser = pytest.mark.skipif(
+    has_litert.args[0] or not _has_quantiser(),
+    reason="needs what LiteRT does, and litert-quantizer in the same environment",
+)
 
 
 @has_litert
@@ -562,6 +580,85 @@ def test_litert_file_has_the_same_logits_and_predicts(run, pictures, capsys):
         assert cli.main(["predict", str(file), *map(str, pictures[0])]) == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[1]
+
+
+@has_quantiser
+def test_8_bit_file_is_small_and_says_what_it_loses(run, pictures, capsys):
+    words = ["--format", "litert,litert-int8", "--converter", CONVERTER]
+    assert cli.main(["export", str(run), *words]) == 0
+    float_file, small = (said(run)["searched"]["formats"][name] for name in INT8_NAMES)
+    file = run / "export" / small["file"]
+    assert file.name == "searched_int8.tflite"
+    # what is not weights is the same size in both
+    assert small["bytes"] == file.stat().st_size < float_file["bytes"]
+    assert small["max_abs_difference"] > 1e-4
+    assert (small["images"], float_file["same_top1"]) == (50, 1.0)
+    assert small["same_top1"] >= 0.8
+    assert small["top1_of_jax"] == float_file["top1_of_jax"] == float_file["top1"]
+    assert abs(small["top1"] - small["top1_of_jax"]) <= 1 - small["same_top1"]
+    details = formats.litert.litert.interpreter(file.read_bytes(), 1)
+    kinds = {one["dtype"] for one in details.get_tensor_details()}
+    assert np.int8 in kinds
+    assert details.get_input_details()[0]["dtype"] is np.float32
+    capsys.readouterr()
+    assert cli.main(["predict", str(file), *map(str, pictures[0]), "--top", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+@has_quantiser
+def test_8_bit_file_of_a_network_alone_is_calibrated_on_pictures(alone, capsys):
+    told = ["--preprocessing", "imagenet", "--converter", CONVERTER]
+    command = ["export", alone, "--format", "litert-int8", *told]
+    line = refused(capsys, *command)
+    assert line.endswith("do, got none; give --calibration")
+    assert not (alone / "export").exists()
+    command += ["--calibration", *photographs.FILES]
+    assert cli.main(list(map(str, command))) == 0
+    small = said(alone)["alone"]["formats"]["litert-int8"]
+    assert small["top1"] is None and 0 < small["same_top1"] <= 1
+
+
+def test_environment_without_the_quantiser_is_told(monkeypatch):
+    """This one's Python has none."""
+    monkeypatch.setattr(formats.litert, "encode", lambda model, converter: b"")
+    converter = types.SimpleNamespace(python=sys.executable)
+    images = np.zeros((1, 8, 8, 1), np.float32)
+    with pytest.raises(ValueError, match=r"expected litert-quantizer==.* got: Module"):
+        formats.litert.encode_int8(None, converter, images)
+
+
+def test_pictures_to_calibrate_on_are_asked_for_and_read(alone, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    given = source.Given("imagenet", calibration=(tmp_path / "empty",))
+    found = source.read(alone, None, given)
+    with pytest.raises(ValueError, match="empty: expected pictures, found none"):
+        found.calibration()
+    given = source.Given("imagenet", calibration=photographs.FILES)
+    assert source.read(alone, None, given).calibration().shape == (2, 8, 8, 3)
+    found = source.read(alone, None, source.Given("imagenet"))
+    with pytest.raises(ValueError, match="got none; give --calibration"):
+        formats.litert.encode_int8(found.model, None, found.calibration())
+
+
+def test_images_of_a_sorted_split_are_of_all_classes():
+    labels = np.repeat(np.arange(10), 30)
+    split = Batch(np.zeros((300, 8, 8, 1), np.float32), labels)
+    assert np.bincount(source.spread(split, 50).labels).tolist() == [5] * 10
+    assert len(source.spread(split, 1000).labels) == 300
+
+
+def test_proof_counts_images_that_are_seen_alike_and_right():
+    expected = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0], [0.0, 1.0]])
+    found = expected[:, ::-1] * [[0.0], [-1.0], [-1.0], [0.1]]
+    labels = np.array([0, 1, 1, 0])
+    one = writing.proof("litert-int8", found, expected, labels)
+    # seen as: 0, 1, 0, 0
+    assert (one["same_top1"], one["top1"], one["top1_of_jax"]) == (0.75, 0.75, 0.5)
+    assert one["max_abs_difference"] == 3.0
+    one = writing.proof("litert-int8", found, expected, None)
+    assert (one["top1"], one["top1_of_jax"]) == (None, None)
+    with pytest.raises(ValueError, match="got a difference of nan"):
+        writing.proof("litert-int8", found * np.nan, expected, labels)
 
 
 @has_litert
