@@ -298,19 +298,36 @@ def test_real_checkpoint_has_the_same_logits_on_real_images(tmp_path):
     assert differences["stablehlo"] <= 1e-6
 
 
+SCALE = np.float32(0.7)
+
+
+def published_on_real_images(name, folder):
+    """A published network with drawn weights, and 32 images as it takes them."""
+    model = drawn(published.get(name))
+    size = model.architecture.stem.input_size
+    paths = photographs.windows(folder, 32)
+    images = preprocessing.read_images(paths, preprocessing.imagenet(size))
+    if model.architecture.cells:
+        # as drawn, its sums would grow to 1e21 on the way through the cells
+        params = jax.tree.map_with_path(
+            lambda path, leaf: SCALE * leaf if path[-1].key == "scale" else leaf,
+            model.params,
+        )
+        model = dataclasses.replace(model, params=params)
+    return model, images
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", published.NAMES)
 def test_published_networks_have_the_same_logits_on_real_images(name, tmp_path):
-    """With drawn weights, so of any size: held as shares of the largest logit.
+    """With drawn weights: logits are of any size, and StableHLO's held as their share.
 
     XLA rounds weights in a program and weights that are arguments differently: in JAX
     alone, without any file, by 1.2e-6 on logits of 2 (mobilenet_v2).
     """
-    model = drawn(published.get(name))
-    size = model.architecture.stem.input_size
-    paths = photographs.windows(tmp_path, 32)
-    images = preprocessing.read_images(paths, preprocessing.imagenet(size))
+    model, images = published_on_real_images(name, tmp_path)
     differences = parity(model, images)
+    assert differences["largest"] < 100
     assert differences["onnx"] <= 1e-4 * max(1, differences["largest"] / 10)
     assert differences["stablehlo"] <= 1e-6 * max(1, differences["largest"])
 
@@ -665,10 +682,7 @@ def test_proof_counts_images_that_are_seen_alike_and_right():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", published.NAMES)
 def test_published_networks_have_the_same_logits_in_litert(name, tmp_path):
-    model = drawn(published.get(name))
-    size = model.architecture.stem.input_size
-    paths = photographs.windows(tmp_path, 32)
-    images = preprocessing.read_images(paths, preprocessing.imagenet(size))
+    model, images = published_on_real_images(name, tmp_path)
     converter = litert_graph.Converter(CONVERTER)
     content = formats.litert.encode(model, converter)
     converter.close()
