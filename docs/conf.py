@@ -20,6 +20,7 @@ project = "nas_jax"
 author = "the authors of nas_jax"
 html_title = "nas_jax"
 html_theme = "furo"
+html_show_copyright = False
 html_static_path: list[str] = []
 html_math_renderer = "mathml"
 exclude_patterns = ["Thumbs.db", ".DS_Store"]

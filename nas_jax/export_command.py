@@ -7,7 +7,7 @@ from typing import Any
 
 from nas_jax import process
 
-FORMATS = ("onnx", "stablehlo", "litert")
+FORMATS = ("onnx", "stablehlo", "litert", "litert-int8")
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,14 @@ def flags(parser: argparse.ArgumentParser) -> None:
         help="of an imported network: pictures to compare logits on",
     )
     add("--table", type=Path, help="of an imported network: table that predicts it")
+    add(
+        "--calibration",
+        nargs="+",
+        default=(),
+        type=Path,
+        metavar="IMAGE",
+        help="of an imported network, for litert-int8: pictures, or folders of them",
+    )
     add("--converter", metavar="PYTHON", help="of an environment with litert-converter")
     add("--json", action="store_true", help="print JSON")
 
@@ -48,7 +56,11 @@ def run(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     from nas_jax.export import source, writing
 
     given = source.Given(
-        options.preprocessing, options.labels, tuple(options.images), options.table
+        options.preprocessing,
+        options.labels,
+        tuple(options.images),
+        options.table,
+        tuple(options.calibration),
     )
     names = [name.strip() for name in options.format.split(",")]
     result = writing.export(
@@ -72,7 +84,10 @@ def run(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
 
 def table_of(formats: dict[str, Any]) -> list[tuple[str, ...]]:
     """Header and a row per file, as text."""
-    header = ("file", "bytes", "largest difference", "measured ms [q25, q75]", "")
+    header = (
+        *("file", "bytes", "largest difference", "as JAX", "top-1"),
+        *("measured ms [q25, q75]", ""),
+    )
     rows: list[tuple[str, ...]] = [header]
     for found in formats.values():
         ms = found["measured_ms"]
@@ -82,12 +97,18 @@ def table_of(formats: dict[str, Any]) -> list[tuple[str, ...]]:
                 f"{found['bytes']:,}",
                 f"{found['max_abs_difference']:.1e} on {found['images']} "
                 f"{found['inputs']}",
+                *(_share(found.get(key)) for key in ("same_top1", "top1")),
                 f"{ms['median']:.4f} [{ms['q25']:.4f}, {ms['q75']:.4f}]",
                 f"{found['runtime']}, batch {found['batch']}, "
                 f"{found['threads']} thread(s)",
             )
         )
     return rows
+
+
+def _share(share: float | None) -> str:
+    """Unknown without labels, or of a file that an older version wrote."""
+    return "-" if share is None else f"{share:.2%}"
 
 
 def _prediction(network: dict[str, Any]) -> str:

@@ -6,6 +6,9 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+import types
 from pathlib import Path
 
 import jax
@@ -31,8 +34,9 @@ from nas_jax import (
     torch_import,
 )
 from nas_jax.architecture import from_path
+from nas_jax.batches import Batch
 from nas_jax.checkpoint import Model
-from nas_jax.export import companions, formats, preprocessing, writing
+from nas_jax.export import companions, formats, preprocessing, source, writing
 from nas_jax.export.preprocessing import Preprocessing
 from nas_jax.measure import litert_graph
 from nas_jax.table_schema import PROVENANCE
@@ -294,19 +298,36 @@ def test_real_checkpoint_has_the_same_logits_on_real_images(tmp_path):
     assert differences["stablehlo"] <= 1e-6
 
 
+SCALE = np.float32(0.7)
+
+
+def published_on_real_images(name, folder):
+    """A published network with drawn weights, and 32 images as it takes them."""
+    model = drawn(published.get(name))
+    size = model.architecture.stem.input_size
+    paths = photographs.windows(folder, 32)
+    images = preprocessing.read_images(paths, preprocessing.imagenet(size))
+    if model.architecture.cells:
+        # as drawn, its sums would grow to 1e21 on the way through the cells
+        params = jax.tree.map_with_path(
+            lambda path, leaf: SCALE * leaf if path[-1].key == "scale" else leaf,
+            model.params,
+        )
+        model = dataclasses.replace(model, params=params)
+    return model, images
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", published.NAMES)
 def test_published_networks_have_the_same_logits_on_real_images(name, tmp_path):
-    """With drawn weights, so of any size: held as shares of the largest logit.
+    """With drawn weights: logits are of any size, and StableHLO's held as their share.
 
     XLA rounds weights in a program and weights that are arguments differently: in JAX
     alone, without any file, by 1.2e-6 on logits of 2 (mobilenet_v2).
     """
-    model = drawn(published.get(name))
-    size = model.architecture.stem.input_size
-    paths = photographs.windows(tmp_path, 32)
-    images = preprocessing.read_images(paths, preprocessing.imagenet(size))
+    model, images = published_on_real_images(name, tmp_path)
     differences = parity(model, images)
+    assert differences["largest"] < 100
     assert differences["onnx"] <= 1e-4 * max(1, differences["largest"] / 10)
     assert differences["stablehlo"] <= 1e-6 * max(1, differences["largest"])
 
@@ -546,6 +567,20 @@ has_litert = pytest.mark.skipif(
     reason="needs ai-edge-litert, and NAS_JAX_LITERT_CONVERTER: the Python of an "
     "environment with litert-converter",
 )
+INT8_NAMES = ("litert", "litert-int8")
+
+
+def _has_quantiser():
+    if CONVERTER is None:
+        return False
+    words = [CONVERTER, "-c", "import litert_quantizer"]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+has_quantiser = pytest.mark.skipif(
+    has_litert.args[0] or not _has_quantiser(),
+    reason="needs what LiteRT does, and litert-quantizer in the same environment",
+)
 
 
 @has_litert
@@ -564,14 +599,90 @@ def test_litert_file_has_the_same_logits_and_predicts(run, pictures, capsys):
     assert answers[0] == answers[1]
 
 
+@has_quantiser
+def test_8_bit_file_is_small_and_says_what_it_loses(run, pictures, capsys):
+    words = ["--format", "litert,litert-int8", "--converter", CONVERTER]
+    assert cli.main(["export", str(run), *words]) == 0
+    float_file, small = (said(run)["searched"]["formats"][name] for name in INT8_NAMES)
+    file = run / "export" / small["file"]
+    assert file.name == "searched_int8.tflite"
+    # what is not weights is the same size in both
+    assert small["bytes"] == file.stat().st_size < float_file["bytes"]
+    assert small["max_abs_difference"] > 1e-4
+    assert (small["images"], float_file["same_top1"]) == (50, 1.0)
+    assert small["same_top1"] >= 0.8
+    assert small["top1_of_jax"] == float_file["top1_of_jax"] == float_file["top1"]
+    assert abs(small["top1"] - small["top1_of_jax"]) <= 1 - small["same_top1"]
+    details = formats.litert.litert.interpreter(file.read_bytes(), 1)
+    kinds = {one["dtype"] for one in details.get_tensor_details()}
+    assert np.int8 in kinds
+    assert details.get_input_details()[0]["dtype"] is np.float32
+    capsys.readouterr()
+    assert cli.main(["predict", str(file), *map(str, pictures[0]), "--top", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+@has_quantiser
+def test_8_bit_file_of_a_network_alone_is_calibrated_on_pictures(alone, capsys):
+    told = ["--preprocessing", "imagenet", "--converter", CONVERTER]
+    command = ["export", alone, "--format", "litert-int8", *told]
+    line = refused(capsys, *command)
+    assert line.endswith("do, got none; give --calibration")
+    assert not (alone / "export").exists()
+    command += ["--calibration", *photographs.FILES]
+    assert cli.main(list(map(str, command))) == 0
+    small = said(alone)["alone"]["formats"]["litert-int8"]
+    assert small["top1"] is None and 0 < small["same_top1"] <= 1
+
+
+def test_environment_without_the_quantiser_is_told(monkeypatch):
+    """This one's Python has none."""
+    monkeypatch.setattr(formats.litert, "encode", lambda model, converter: b"")
+    converter = types.SimpleNamespace(python=sys.executable)
+    images = np.zeros((1, 8, 8, 1), np.float32)
+    with pytest.raises(ValueError, match=r"expected litert-quantizer==.* got: Module"):
+        formats.litert.encode_int8(None, converter, images)
+
+
+def test_pictures_to_calibrate_on_are_asked_for_and_read(alone, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    given = source.Given("imagenet", calibration=(tmp_path / "empty",))
+    found = source.read(alone, None, given)
+    with pytest.raises(ValueError, match="empty: expected pictures, found none"):
+        found.calibration()
+    given = source.Given("imagenet", calibration=photographs.FILES)
+    assert source.read(alone, None, given).calibration().shape == (2, 8, 8, 3)
+    found = source.read(alone, None, source.Given("imagenet"))
+    with pytest.raises(ValueError, match="got none; give --calibration"):
+        formats.litert.encode_int8(found.model, None, found.calibration())
+
+
+def test_images_of_a_sorted_split_are_of_all_classes():
+    labels = np.repeat(np.arange(10), 30)
+    split = Batch(np.zeros((300, 8, 8, 1), np.float32), labels)
+    assert np.bincount(source.spread(split, 50).labels).tolist() == [5] * 10
+    assert len(source.spread(split, 1000).labels) == 300
+
+
+def test_proof_counts_images_that_are_seen_alike_and_right():
+    expected = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0], [0.0, 1.0]])
+    found = expected[:, ::-1] * [[0.0], [-1.0], [-1.0], [0.1]]
+    labels = np.array([0, 1, 1, 0])
+    one = writing.proof("litert-int8", found, expected, labels)
+    # seen as: 0, 1, 0, 0
+    assert (one["same_top1"], one["top1"], one["top1_of_jax"]) == (0.75, 0.75, 0.5)
+    assert one["max_abs_difference"] == 3.0
+    one = writing.proof("litert-int8", found, expected, None)
+    assert (one["top1"], one["top1_of_jax"]) == (None, None)
+    with pytest.raises(ValueError, match="got a difference of nan"):
+        writing.proof("litert-int8", found * np.nan, expected, labels)
+
+
 @has_litert
 @pytest.mark.slow
 @pytest.mark.parametrize("name", published.NAMES)
 def test_published_networks_have_the_same_logits_in_litert(name, tmp_path):
-    model = drawn(published.get(name))
-    size = model.architecture.stem.input_size
-    paths = photographs.windows(tmp_path, 32)
-    images = preprocessing.read_images(paths, preprocessing.imagenet(size))
+    model, images = published_on_real_images(name, tmp_path)
     converter = litert_graph.Converter(CONVERTER)
     content = formats.litert.encode(model, converter)
     converter.close()

@@ -123,7 +123,7 @@ def test_verb_prints_the_stored_measurements(capsys):
     out = capsys.readouterr().out
     stored = records.cross_hardware()
     assert len(stored) >= 2
-    assert out.count("network,gpu: paper ms") == len(stored)
+    assert out.count("network,paper top-1,gpu: paper ms") == len(stored)
     for one in stored:
         assert f"{one['here']['cpu']['ms']['proxyless_gpu']:.4g}" in out
 
@@ -165,12 +165,13 @@ def test_ratios_by_hand():
     by_name = {name: cells for name, *cells in table.rows}
     # gpu: 5.1 / 6.1, nothing here; cpu: no MobileNetV2 in the paper; mobile: 124 / 75
     assert by_name["proxyless_gpu"] == [
+        "75.1",
         *("5.1", "0.84", "-", "-"),
         *("204.9", "-", "15", "1.50"),
         *("124", "1.65", "-", "-"),
     ]
-    assert by_name["mobilenet_v2"][4:8] == ["-", "-", "10", "1.00"]
-    assert table.header[1:5] == ("gpu: paper ms", "ratio", "here ms", "ratio")
+    assert by_name["mobilenet_v2"][5:9] == ["-", "-", "10", "1.00"]
+    assert table.header[2:6] == ("gpu: paper ms", "ratio", "here ms", "ratio")
     expected = "cpu here: D, R, batch 1, 1 thread(s), images of 64, commit abc"
     assert expected in table.notes
     assert any(note.startswith("mobile here: not yet run") for note in table.notes)

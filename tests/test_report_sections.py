@@ -11,7 +11,7 @@ from made_up_run import make_run, make_targets_run
 from page_reader import Page
 
 from nas_jax import architecture_json, report
-from nas_jax.report import comparison, finalists, folder
+from nas_jax.report import comparison, finalists, folder, scatter
 from nas_jax.report.folder import NetworkResult
 from nas_jax.report.quantities import decimals
 from nas_jax.table_risk import Prediction
@@ -66,10 +66,11 @@ def test_every_layer_has_its_milliseconds_and_they_add_up(document, run):
     ]
     predicted = sum(timed)
     share = max(timed) / predicted
-    assert f"{decimals(max(timed))} ms, {share:.0%}" in text
+    assert f"{decimals(max(timed))} ms, {100 * share:.0f} %" in text
     assert f"predicted {predicted:.3f} ms" in text
     measured = found["measured_ms"]["median"]
-    assert f"measured {measured:.3f} ms, {measured / predicted:.1%} of it" in text
+    share = 100 * measured / predicted
+    assert f"measured {measured:.3f} ms, {share:.1f} % of it" in text
     assert "Every part was timed alone" in text
     assert "not held against whole networks" in text
     # the skipped block costs nothing and has no bar
@@ -86,7 +87,7 @@ def test_preferences_are_those_of_the_network(document, run):
         assert f"{size} {len(kept)} of 2 " in text
         for kernel in {op[-1] for op in kept}:
             share = sum(op[-1] == kernel for op in kept) / len(kept)
-            assert f"{kernel}×{kernel} {share:.0%}" in text
+            assert f"{kernel}×{kernel} {100 * share:.0f} %" in text
         if kept:
             assert f"% {sum(expansions) / len(kept):.1f}" in text
     # made_up_run skips the second layer
@@ -100,6 +101,34 @@ def test_finalists_say_which_was_taken(document):
     assert re.search(r"1, taken (\S+ ){6}1\.2 % 1\.50 89\.0 % 0\.1600", text)
     assert re.search(r"\b2 (\S+ ){6}2\.5 % 3\.00 88\.0 % 0\.1700", text)
     assert text.count("taken") == 1
+
+
+def test_of_many_finalists_the_rest_is_folded_away():
+    given = [{"path": [0, place]} for place in range(6)]
+    found = finalists.parse(json.dumps(given).encode(), (2, 7))
+    shown, every = finalists.tables(found, None, np.array([0, 4]))
+    # the first three and the chosen one; no column for what was not done
+    assert re.findall(r">(\d(?:, taken)?)</th>", shown) == ["1", "2", "3", "5, taken"]
+    assert every.startswith("<details>") and every.count("<tr") == 1 + 6
+    assert "trained in full" not in shown
+    assert len(finalists.tables(found[:3], None, None)) == 1
+
+
+def test_searched_network_is_drawn_on_top():
+    one = NetworkResult(test_accuracy=0.9, test_images=100, measured_ms=0.5)
+    names = ("searched", "baseline", "random_1")
+    picture = scatter.accuracy_against_latency(dict.fromkeys(names, one), None)
+    places = [picture.rindex(f"var(--{name})") for name in ("random", "searched")]
+    assert places == sorted(places)
+
+
+def test_ratio_is_what_the_result_says(run):
+    """Not that of the rounded numbers beside it, which are of other rounds."""
+    document = json.loads((run / "result.json").read_text())
+    stated = document["networks"]["searched"]["measured_over_predicted"]
+    found = folder.read(run).networks["searched"]
+    assert found.measured_over_predicted == stated
+    assert f"<span>{stated:.2f}</span>" in comparison.table({"searched": found})
 
 
 def test_constraint_is_drawn_with_its_multiplier(page):

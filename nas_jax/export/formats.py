@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_jax.checkpoint import Model
 from nas_jax.export import litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
+from nas_jax.export.source import Source
 from nas_jax.measure.litert import require as require_litert
 from nas_jax.measure.litert_graph import Converter
 
@@ -16,20 +16,23 @@ class Format(NamedTuple):
 
     `bound` is the largest difference of a logit, for logits up to 10; above it grows
     with them, as float32 does. StableHLO is the same program, but XLA may round it
-    otherwise where it stands among others: by a few units in the last place.
+    otherwise where it stands among others: by a few units in the last place. 8-bit
+    files have no bound: what they lose is said instead.
     """
 
     suffix: str
     decode: Callable[[bytes, str], Runner]
-    bound: float
+    bound: float | None
 
 
 FORMATS = {
     "onnx": Format(".onnx", onnx.decode, 1e-4),
     "stablehlo": Format(".stablehlo", stablehlo.decode, 1e-5),
     "litert": Format(".tflite", litert.decode, 1e-4),
+    "litert-int8": Format("_int8.tflite", litert.decode, None),
 }
-Encode = Callable[[Model], bytes]
+Encode = Callable[[Source], bytes]
+_LITERT = ("litert", "litert-int8")
 
 
 def encoders(names: list[str], converter: str | None) -> dict[str, Encode]:
@@ -44,23 +47,31 @@ def encoders(names: list[str], converter: str | None) -> dict[str, Encode]:
             f"--format: expected different ones of {', '.join(FORMATS)}, got "
             f"{', '.join(names) or 'none'}"
         )
-    if converter is not None and "litert" not in names:
+    is_litert = any(name in _LITERT for name in names)
+    if converter is not None and not is_litert:
         raise ValueError("--converter: expected with --format litert only")
-    found: dict[str, Encode] = {"onnx": onnx.encode, "stablehlo": stablehlo.encode}
-    if "litert" in names:
+    found: dict[str, Encode] = {
+        "onnx": lambda source: onnx.encode(source.model),
+        "stablehlo": lambda source: stablehlo.encode(source.model),
+    }
+    if is_litert:
         require_litert()  # the file is compared before it is written
         process = Converter(converter)
-        found["litert"] = lambda model: litert.encode(model, process)
+        found["litert"] = lambda source: litert.encode(source.model, process)
+        found["litert-int8"] = lambda source: litert.encode_int8(
+            source.model, process, source.calibration()
+        )
     return {name: found[name] for name in names}
 
 
 def read(path: Path) -> Runner:
     """The model in a file; `ValueError` if the file is none, or its runtime missing."""
     for one in FORMATS.values():
-        if path.suffix == one.suffix:
+        if path.name.endswith(one.suffix):
             break
     else:
-        suffixes = ", ".join(one.suffix for one in FORMATS.values())
+        ends = {one.suffix[one.suffix.index(".") :] for one in FORMATS.values()}
+        suffixes = ", ".join(sorted(ends))
         raise ValueError(f"{path}: expected a model file ({suffixes})")
     if not path.is_file():
         raise ValueError(f"{path}: expected a model file, found none")

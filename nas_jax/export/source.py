@@ -4,15 +4,15 @@ From a run folder everything is read. A folder of a network alone, as `import-to
 writes it, says nothing about images, so that is given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from nas_jax import checkpoint, problem, run_folder, tables
-from nas_jax.batches import pieces
+from nas_jax.batches import Batch, Split
 from nas_jax.checkpoint import Model
 from nas_jax.config import LatencyConfig
 from nas_jax.export import companions, preprocessing
@@ -22,6 +22,8 @@ from nas_jax.tables import LatencyTable
 
 COMPARED = 1000
 """Test images of a run on which logits are compared, at most."""
+CALIBRATING = 256
+"""Training images of a run that give an 8-bit file its ranges, at most."""
 _DRAWN = 32
 
 
@@ -34,6 +36,10 @@ class Source(NamedTuple):
     images: Float[np.ndarray, "N H W C"]
     origin: str
     """What the images are, in words."""
+    labels: Int[np.ndarray, "N"] | None
+    """Of the images, if they are known."""
+    calibration: Callable[[], Float[np.ndarray, "N H W C"] | None]
+    """Images for the ranges of an 8-bit file, none of those above; None without."""
     table: LatencyTable | None
     config: LatencyConfig
 
@@ -43,13 +49,15 @@ class Given(NamedTuple):
 
     `preprocessing` is `imagenet` or a file; `labels` a file of one label a line, None
     for the numbers of the classes; `images` are files of pictures to compare logits on,
-    none for drawn inputs; `table` a latency table that predicts it.
+    none for drawn inputs; `table` a latency table that predicts it; `calibration` are
+    files, or folders of them, that give an 8-bit file its ranges.
     """
 
     preprocessing: str | None = None
     labels: Path | None = None
     images: Sequence[Path] = ()
     table: Path | None = None
+    calibration: Sequence[Path] = ()
 
 
 def read(folder: Path, network: str | None, given: Given) -> Source:
@@ -77,7 +85,7 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
     if given != Given():
         raise ValueError(
             f"{folder} is a run folder and knows its data and table; leave out "
-            "--preprocessing, --labels, --images and --table"
+            "--preprocessing, --labels, --images, --table and --calibration"
         )
     experiment = run_folder.read_experiment(folder)
     if network is None:
@@ -99,16 +107,26 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
         )
     stored = folder / "latency_table.json"
     data = problem.load(experiment)
-    proof = next(pieces(data.splits["test"].evaluated(), COMPARED))
+    proof = spread(data.splits["test"], COMPARED)
+    training = data.splits["train_weights"]
     return Source(
         name=network,
         model=checkpoint.load_model(trained / network),
         companions=companions.of_data(experiment, data.label_names),
         images=np.asarray(proof.images),
         origin="test images",
+        labels=np.asarray(proof.labels),
+        calibration=lambda: np.asarray(spread(training, CALIBRATING).images),
         table=tables.load(stored) if stored.is_file() else None,
         config=experiment.latency,
     )
+
+
+def spread(split: Split, most: int) -> Batch:
+    """At most so many images as evaluated, evenly over a split that may be sorted."""
+    size = len(split.labels)
+    places = np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(int))
+    return split.evaluated().take(places)
 
 
 def _of_network(folder: Path, given: Given) -> Source:
@@ -131,9 +149,23 @@ def _of_network(folder: Path, given: Given) -> Source:
         companions=found,
         images=images,
         origin=origin,
+        labels=None,
+        calibration=lambda: _calibration(given.calibration, found.preprocessing),
         table=None if given.table is None else tables.load(given.table),
         config=LatencyConfig(batch=1),
     )
+
+
+def _calibration(
+    given: Sequence[Path], prepare: Preprocessing
+) -> Float[np.ndarray, "N H W C"] | None:
+    files: list[Path] = []
+    for path in given:
+        inside = path.rglob("[!.]*") if path.is_dir() else [path]
+        files += sorted(one for one in inside if not one.is_dir())
+    if given and not files:
+        raise ValueError(f"--calibration {given[0]}: expected pictures, found none")
+    return preprocessing.read_images(files, prepare) if files else None
 
 
 def _labels(path: Path | None, classes: int) -> tuple[str, ...]:

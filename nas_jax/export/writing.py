@@ -50,9 +50,10 @@ def export(
 
     `networks` by name, each {architecture, params, macs, predicted_ms and the table's
     `predicted_for` (None without a table), formats by name: {file, bytes, `inputs` and
-    their number, max_abs_difference of the logits from JAX, runtime, threads, batch,
-    measured_ms}}. All formats are timed interleaved. What earlier exports of other
-    networks or formats said stays, each with its own `provenance`.
+    their number, max_abs_difference of the logits from JAX, `same_top1` and `top1` of
+    the images (see `proof`), runtime, threads, batch, measured_ms}}. All formats are
+    timed interleaved. What earlier exports of other networks or formats said stays,
+    each with its own `provenance`.
 
     Args:
       folder: a run folder, or that of a network alone (`import-torch`).
@@ -73,7 +74,7 @@ def export(
     contents, runners, entries = {}, {}, {}
     for name, encode in encoders.items():
         watch.phase(f"{source.name}: {name}")
-        contents[name] = encode(source.model)
+        contents[name] = encode(source)
         runners[name] = FORMATS[name].decode(contents[name], f"{name} as written")
         found = runners[name].run(source.images)
         entries[name] = {
@@ -81,7 +82,7 @@ def export(
             "bytes": len(contents[name]),
             "inputs": source.origin,
             "images": len(source.images),
-            "max_abs_difference": difference(name, found, expected),
+            **proof(name, found, expected, source.labels),
             **_FACTS.get(name, {}),
         }
     watch.phase(f"timing: {', '.join(runners)}")
@@ -104,13 +105,42 @@ def _in_pieces(source: Source) -> np.ndarray:
     return np.concatenate([np.asarray(source.model(piece)) for piece in pieces])
 
 
+def proof(
+    name: str, found: np.ndarray, expected: np.ndarray, labels: np.ndarray | None
+) -> dict[str, Any]:
+    """How near a file's logits `[N classes]` are to JAX's, and what it costs.
+
+    `same_top1` is the share of images whose largest logit is the same one; `top1` and
+    `top1_of_jax` the accuracy of both, None where there are no labels. Raises
+    `ValueError` as `difference`.
+    """
+    largest = difference(name, found, expected)
+    guesses, true = found.argmax(axis=1), expected.argmax(axis=1)
+    accuracies: dict[str, float | None] = {"top1": None, "top1_of_jax": None}
+    if labels is not None:
+        accuracies = {
+            "top1": float((guesses == labels).mean()),
+            "top1_of_jax": float((true == labels).mean()),
+        }
+    return {
+        "max_abs_difference": largest,
+        "same_top1": float((guesses == true).mean()),
+        **accuracies,
+    }
+
+
 def difference(name: str, found: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference of a logit from JAX's.
 
-    Raises `ValueError` above the bound of the format: `bound * max(1, |logit| / 10)`.
+    Raises `ValueError` above the bound of the format: `bound * max(1, |logit| / 10)`;
+    without one if it is not finite.
     """
     largest = float(np.abs(found - expected).max())
-    bound = FORMATS[name].bound * max(1.0, float(np.abs(expected).max()) / 10)
+    bound = FORMATS[name].bound
+    if bound is None:
+        bound = float(np.finfo(np.float32).max)
+    else:
+        bound *= max(1.0, float(np.abs(expected).max()) / 10)
     if not largest <= bound:  # a NaN neither
         raise ValueError(
             f"{name}: expected logits within {bound:.1e} of JAX's, got a difference of "

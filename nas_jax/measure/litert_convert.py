@@ -8,7 +8,9 @@ environment of its own, without JAX:
 
     python -m venv litert_env && litert_env/bin/pip install litert-converter==0.5.0
 
-Its interface is undocumented, hence the exact version. Imports nothing of this package.
+Its interface is undocumented, hence the exact version. For files of 8-bit integers
+(`export.litert_quantise`) the same environment needs litert-quantizer==0.11.0 as well.
+Imports nothing of this package.
 """
 
 import sys

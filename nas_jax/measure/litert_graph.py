@@ -157,7 +157,7 @@ class Converter:
                 f"{PACKAGE}, got none; make one with `{ENVIRONMENT}` and give "
                 "--converter litert_env/bin/python"
             )
-        self._python = python
+        self.python = python
         self._folder = Path(tempfile.mkdtemp(prefix="nas_jax_litert_"))
         self._said = self._folder / "said"
         try:
@@ -195,7 +195,7 @@ class Converter:
         if answer.strip() != "done":
             last = [*self._said.read_text().split("\n"), ""][-2:][0]
             raise ValueError(
-                f"--converter {self._python}: expected {PACKAGE} in its environment, "
+                f"--converter {self.python}: expected {PACKAGE} in its environment, "
                 f"got: {last or answer.strip()}; make one with `{ENVIRONMENT}`"
             )
         return target.read_bytes()

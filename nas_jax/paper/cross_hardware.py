@@ -26,6 +26,13 @@ PAPER_MS: dict[str, dict[str, float]] = {
     "proxyless_mobile": {"gpu": 7.2, "cpu": 164.1, "mobile": 78.0},
 }
 """The paper's figures. It states no CPU time of MobileNetV2."""
+PAPER_TOP1 = {
+    "mobilenet_v2": 72.0,
+    "proxyless_gpu": 75.1,
+    "proxyless_cpu": 75.3,
+    "proxyless_mobile": 74.6,
+}
+"""The paper's top-1 accuracy on ImageNet in per cent."""
 BATCH = {"cpu": 1, "gpu": 8}
 """Images per inference on each kind of device, the paper's."""
 _COMMAND = {
@@ -54,12 +61,12 @@ def table_of(found: dict[str, dict[str, Any]], commit: str | None) -> Table:
     network and what they were measured on; `commit` is that of a stored measurement.
     """
     kinds = ("gpu", "cpu", "mobile")
-    header = ["network"]
+    header = ["network", "paper top-1"]
     for kind in kinds:
         header += [f"{kind}: paper ms", "ratio", "here ms", "ratio"]
     rows = []
     for name, paper in PAPER_MS.items():
-        cells = [name]
+        cells = [name, f"{PAPER_TOP1[name]:.1f}"]
         for kind in kinds:
             cells += _pair(paper.get(kind), PAPER_MS[REFERENCE].get(kind))
             ours = found[kind]["ms"] if kind in found else {}

@@ -65,7 +65,12 @@ def search_curves(curves: Curves, prefix: str = "") -> Iterator[tuple[str, Html]
             "%",
             accuracy,
         ),
-        ("entropy", "Entropy of the path probabilities", "entropy", entropy),
+        (
+            "entropy",
+            "Entropy of the path probabilities",
+            "nats, mean of layers",
+            entropy,
+        ),
         ("loss", "Loss on the training batches", "loss", loss),
     ):
         chart = _over_epochs(

@@ -24,7 +24,8 @@ _COLUMNS = (
 def about(networks: Mapping[str, NetworkResult]) -> str:
     """What the numbers of the table are, and what their intervals mean."""
     text = "Test accuracy with its 95 % Wilson interval; measured time as the median "
-    text += "with its quartiles."
+    text += "with its quartiles. Measured / predicted is of means over the fastest "
+    text += "rounds, net of the call, as the table has them."
     sources = {
         found.prediction.source for found in networks.values() if found.prediction
     }
@@ -138,7 +139,7 @@ def _cells(found: NetworkResult) -> list[Html]:
     if found.quartiles_ms is not None:
         text = "–".join(q.decimals(value) for value in found.quartiles_ms)
         measured += [" ", element("small", text)]
-    off = ratio(found.measured_ms, found.predicted_ms)
+    off = found.measured_over_predicted
     return [
         element("span", *accuracy),
         element("span", q.count(found.params), title=found.params),

@@ -24,6 +24,9 @@ _COLUMNS = (
 )
 
 
+_FIRST = 3
+
+
 class Finalist(NamedTuple):
     """One network that was compared; None is for what was not done with it."""
 
@@ -75,14 +78,44 @@ def _finalist(entry: object, where: str, shape: tuple[int, ...] | None) -> Final
     )
 
 
-def table(
+def tables(
     found: Sequence[Finalist], space: SearchSpace | None, chosen: np.ndarray | None
-) -> Html:
-    """One row per finalist, the most probable first; the row of `chosen` stands out."""
+) -> list[Html]:
+    """One row per finalist, the most probable first; the row of `chosen` stands out.
+
+    Of many only the first, those trained in full and the chosen one are shown at once.
+    """
     taken = None if chosen is None else tuple(chosen.tolist())
-    head = (element("th", text, scope="col") for text in ("by probability", *_COLUMNS))
+    numbered = list(enumerate(found, start=1))
+    shown = [
+        (place, one)
+        for place, one in numbered
+        if place <= _FIRST or one.path == taken or one.trained_valid_loss is not None
+    ]
+    if len(shown) == len(numbered):
+        return [_table(numbered, space, taken)]
+    every = element(
+        "details",
+        element("summary", f"All {len(numbered)}"),
+        _table(numbered, space, taken),
+    )
+    return [_table(shown, space, taken), every]
+
+
+def _table(
+    numbered: Sequence[tuple[int, Finalist]],
+    space: SearchSpace | None,
+    taken: tuple[int, ...] | None,
+) -> Html:
+    # of no use where nothing was trained
+    is_trained = any(one.trained_valid_loss is not None for _, one in numbered)
+    columns = _COLUMNS if is_trained else _COLUMNS[:-1]
+    head = (
+        element("th", text, scope="col", class_=_look(text))
+        for text in ("by probability", *columns)
+    )
     rows = []
-    for place, one in enumerate(found, start=1):
+    for place, one in numbered:
         is_taken = one.path == taken
         name = f"{place}, taken" if is_taken else str(place)
         cells = (
@@ -101,8 +134,13 @@ def table(
                 "tr",
                 element("th", name, scope="row"),
                 *(
-                    element("td", element("span", text), data_label=label)
-                    for label, text in zip(_COLUMNS, cells, strict=True)
+                    element(
+                        "td",
+                        element("span", text),
+                        data_label=label,
+                        class_=_look(label),
+                    )
+                    for label, text in zip(columns, cells, strict=False)
                 ),
                 class_="first" if is_taken else None,
             )
@@ -110,6 +148,10 @@ def table(
     return element(
         "table", element("thead", element("tr", *head)), element("tbody", *rows)
     )
+
+
+def _look(column: str) -> str | None:
+    return "words" if column == _COLUMNS[0] else None
 
 
 def summary(found: Sequence[Finalist], chosen: np.ndarray | None) -> str:

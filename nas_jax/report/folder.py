@@ -54,6 +54,8 @@ class NetworkResult:
     measured_ms: float | None = None
     """Median of the measurement; its quartiles follow."""
     quartiles_ms: tuple[float, float] | None = None
+    measured_over_predicted: float | None = None
+    """Of means over the fastest rounds, net of the call, as the table has them."""
     onnx_max_abs_difference: float | None = None
 
 
@@ -258,6 +260,7 @@ def _network(entry: Any, where: str, table: LatencyTable) -> NetworkResult:
         predicted_ms=number(entry, "predicted_ms", where),
         measured_ms=number(measured, "median", where),
         quartiles_ms=None if None in quartiles else tuple(quartiles),  # type: ignore
+        measured_over_predicted=number(entry, "measured_over_predicted", where),
         onnx_max_abs_difference=number(entry, "onnx_max_abs_difference", where),
         **whole,
     )

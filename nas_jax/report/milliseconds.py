@@ -46,12 +46,16 @@ def bars(run: Run, network: Architecture, found: NetworkResult) -> Html | None:
     # the same number of decimals in all rows: three digits of the longest time
     digits = len(q.decimals(longest).partition(".")[2])
     lines = [
-        _line(name, 100 * ms / longest, f"{ms:.{digits}f} ms, {ms / predicted:.0%}")
+        _line(
+            name,
+            100 * ms / longest,
+            f"{ms:.{digits}f}{q.NBSP}ms, {q.whole_percent(ms / predicted)}",
+        )
         for name, ms in rows
     ]
     totals = [_total("predicted", q.milliseconds(predicted))]
     if found.measured_ms is not None:
-        share = f"{found.measured_ms / predicted:.1%}"
+        share = q.percent(found.measured_ms / predicted)
         text = f"{q.milliseconds(found.measured_ms)}, {share} of it"
         totals.append(_total("measured", text))
     return element("div", *lines, *totals)

@@ -157,8 +157,8 @@ def _comparison(run: Run) -> Html:
         about(comparison.about(run.networks)),
         comparison.table(run.networks),
         *comparison.targets(run),
-        *picture,
         legends.networks(list(run.networks)) if picture else "",
+        *picture,
     )
 
 
@@ -248,10 +248,10 @@ def _finalists(run: Run) -> Html:
         if not one.finalists:
             continue
         chosen = path_of(one, one.architecture)
-        rows = finalists.table(one.finalists, one.space, chosen)
+        rows = finalists.tables(one.finalists, one.space, chosen)
         shown.append(element("h3", name) if name else Html(""))
         shown.append(about(finalists.summary(one.finalists, chosen)))
-        shown.append(rows)
+        shown += rows
     if not shown:
         return section(title, about("No finalists have been compared yet."))
     return section(title, *shown)

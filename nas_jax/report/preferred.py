@@ -5,6 +5,7 @@ from typing import Any
 
 from nas_jax import preferences
 from nas_jax.architecture import Architecture
+from nas_jax.report import quantities as q
 from nas_jax.report.folder import Run, path_of
 from nas_jax.report.markup import Html, element
 from nas_jax.report.styles import kernel_colour
@@ -74,5 +75,7 @@ def _kernels(shares: Mapping[str, float]) -> Html:
         class_="shares",
         aria_hidden="true",
     )
-    words = ", ".join(f"{size}×{size} {share:.0%}" for size, share in shares.items())
+    words = ", ".join(
+        f"{size}×{size} {q.whole_percent(share)}" for size, share in shares.items()
+    )
     return element("span", bar, words)

@@ -12,6 +12,14 @@ def percent(share: float | None) -> str:
     return ABSENT if share is None else f"{100 * share:.1f}{NBSP}%"
 
 
+def whole_percent(share: float) -> str:
+    """
+    >>> whole_percent(0.305).replace(NBSP, " ")
+    '30 %'
+    """
+    return f"{100 * share:.0f}{NBSP}%"
+
+
 def decimals(value: float) -> str:
     """Three digits from 1 upwards, three decimals below.
 

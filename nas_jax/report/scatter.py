@@ -12,6 +12,8 @@ from nas_jax.report.markup import Html
 from nas_jax.report.plotting import MARKERS, colour, new_axes, style, to_svg
 from nas_jax.report.styles import kind, run_look
 
+_SEARCHED = "searched"
+
 
 class Measured(NamedTuple):
     """A network and the run that it is of."""
@@ -62,14 +64,17 @@ def _scatter(given: Sequence[_Point], target_ms: float | None) -> Html | None:
     for point in points:
         run, name, _ = point.measured
         at = _position(point)
-        if kind(name) in ("searched", "baseline") and at is not None:
+        if kind(name) in (_SEARCHED, "baseline") and at is not None:
             curves.setdefault((run, kind(name), point.colour), []).append(at)
     with style():
         figure, axes = new_axes(4.9, 3.0)
         for (*_, hue), curve in curves.items():
             if len(curve) > 1:
                 axes.plot(*zip(*sorted(curve), strict=True), color=hue, lw=1)
-        for point in points:
+        # the searched ones on top of what lies where they do
+        for point in sorted(
+            points, key=lambda one: kind(one.measured.name) == _SEARCHED
+        ):
             _draw(axes, point)
         if target_ms is not None:
             axes.axvline(target_ms, color=colour("muted"), lw=1, ls=(0, (2, 3)))

@@ -64,7 +64,7 @@ svg text{font-family:inherit!important;font-variant-numeric:tabular-nums}
 .charts figure{max-width:36rem}
 .panels{grid-template-columns:repeat(auto-fill,minmax(min(100%,13.5rem),1fr));
  gap:1.1rem 1.6rem}
-.wide{max-width:32rem;margin-top:1.4rem}
+.wide{max-width:32rem;margin-top:.6rem}
 .legend{display:flex;flex-wrap:wrap;gap:.25rem 1.15rem;margin:.7rem 0 1.1rem;padding:0;
  list-style:none;font-size:.86rem;color:var(--muted)}
 .legend li{display:flex;align-items:center;gap:.45rem}
@@ -81,6 +81,7 @@ tbody th{font-weight:600;white-space:nowrap}
 tbody th svg{display:inline-block;width:auto;height:.8rem;margin-right:.5rem;
  vertical-align:-.06rem}
 td small{color:var(--muted);white-space:nowrap;font-size:.83rem;display:block}
+.words{text-align:left}
 tr.first>*{font-weight:600}
 tr.first small{font-weight:400}
 dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.4rem 1.4rem;
@@ -110,6 +111,7 @@ footer{color:var(--muted);font-size:.85rem;text-align:center}
  header{padding:0 .3rem;margin-bottom:1.5rem}
  section{padding:1.1rem 1rem 1.25rem;border-radius:10px}
  .panels{grid-template-columns:repeat(2,minmax(0,1fr));gap:.9rem .9rem}
+ .panels svg{font-size:14px;overflow:visible}
  figcaption small{display:block}
  thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
  table,tbody,tr,td,tbody th{display:block}
@@ -128,8 +130,9 @@ footer{color:var(--muted);font-size:.85rem;text-align:center}
  body{background:none;font-size:10pt}
  main{max-width:none;padding:0}
  section{border:0;padding:0}
- h2,h3,figcaption,thead{break-after:avoid}
- figure,tr,.note,.bar,.legend{break-inside:avoid}
+ .charts{grid-template-columns:repeat(2,minmax(0,1fr));gap:1rem 1.5rem}
+ h2,h3,figcaption,thead,.about,.legend{break-after:avoid}
+ figure,tr,pre,.note,.about,.bar,.legend{break-inside:avoid}
 }
 """
 )
