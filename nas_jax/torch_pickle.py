@@ -56,7 +56,7 @@ class _Nested(NamedTuple):
     """How deep an object goes, and how many objects it stands for."""
 
     depth: int
-    count: int
+    objects: int
 
 
 _DEEPEST = 100
@@ -166,10 +166,10 @@ def _taken(stack: list[_Nested | None], opcode: pickletools.OpcodeInfo) -> _Nest
     hashed = taken if opcode.name in _HASHING else ()
     if opcode.name in ("SETITEM", "SETITEMS", "DICT"):  # value and key by turns
         hashed = taken[1::2]
-    if any(one is not None and one.count > _MOST for one in hashed):
+    if any(one is not None and one.objects > _MOST for one in hashed):
         refuse("its keys are nested too deeply")
     known = [one for one in taken if one is not None]
-    count = 1 + sum(one.count for one in known)
+    count = 1 + sum(one.objects for one in known)
     if opcode.name in _GROWING:  # the object itself was below what it takes in
         inside = max((one.depth for one in known[:-1]), default=0)
         return _Nested(max(known[-1].depth, 1 + inside), count)

@@ -196,8 +196,8 @@ def _table(document: dict[str, Any]) -> LatencyTable:
         value = number(validation, name, f"{where}: validation")
         # of these the error of a prediction is made
         if "mean_ms" in validation and name in ("mean_ms", "rmse_ms", "bias_ms"):
-            fits = value is not None and abs(value) <= LONGEST
-            fits = fits and (name != "mean_ms" or value >= SHORTEST)
+            least = SHORTEST if name == "mean_ms" else -LONGEST
+            fits = value is not None and least <= value <= LONGEST
             require(fits, f"{where}: validation: {name}", "a number of ms", value)
     return LatencyTable(
         entries,
