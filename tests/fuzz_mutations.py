@@ -59,7 +59,7 @@ def changed(draw, seeds, form="bytes"):
     """One of the contents `seeds`, changed one to three times; `form` of `FORMS`."""
     content = draw(st.sampled_from(seeds))
     ways = FORMS[form]
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
         content = draw(st.sampled_from(ways))(draw, content, seeds)
     return content
 
@@ -101,7 +101,9 @@ def _document(draw, content, seeds):
     except (ValueError, RecursionError):
         return _flipped(draw, content, seeds)
     holder = {"": document}
-    places = list(_places(holder))
+    # the whole last: hypothesis likes what comes first, and little is left of it then
+    root, *places = _places(holder)
+    places.append(root)
     where, key = draw(st.sampled_from(places))
     match draw(st.sampled_from(("replace", "copy", "drop", "add", "twice", "wrap"))):
         case "replace":
@@ -165,7 +167,7 @@ def _field(draw, content, seeds):
 _ANY = (_flipped, _cut_off, _cut_out, _put_in, _spliced)
 FORMS = {
     "bytes": _ANY,
-    "json": (*(_document,) * 6, *_ANY),
-    "json lines": (*(_line_of_json,) * 6, *_ANY),
-    "fields": (*(_field,) * 6, *_ANY),
+    "json": (*(_document,) * 25, *_ANY),
+    "json lines": (*(_line_of_json,) * 25, *_ANY),
+    "fields": (*(_field,) * 25, *_ANY),
 }
