@@ -2,7 +2,8 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -27,9 +28,13 @@ class Compiler:
     def __init__(self, watch: Watch) -> None:
         self.seconds = 0.0
         self._watch = watch
+        self._needed: dict[str, int | None] = {}
+        self._knobs: dict[str, str] = {}
 
     def __call__(self, calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
         compiled = {}
+        self._needed = dict.fromkeys(calls)
+        self._knobs = {name: call.knob for name, call in calls.items()}
         for name, call in calls.items():
             self._watch.note(compiling=name)
             start, hits = time.perf_counter(), len(cache_hits())
@@ -41,12 +46,23 @@ class Compiler:
             self._watch.line(f"compiled {name} in {seconds:.1f} s (cache: {cache})")
             self.seconds += seconds
         allocator.settle_heap()
-        memory.require_fit(
-            {name: memory.needed_bytes(one) for name, one in compiled.items()},
-            {name: call.knob for name, call in calls.items()},
-            memory.available_bytes(),
-        )
+        needed = {name: memory.needed_bytes(one) for name, one in compiled.items()}
+        self._needed |= needed
+        memory.require_fit(needed, self._knobs, memory.available_bytes())
         return compiled
+
+    @contextmanager
+    def within_memory(self) -> Iterator[None]:
+        """Here the newest programs run; `ValueError` if a device has no room for them.
+
+        What was free may have been taken since, or be in pieces.
+        """
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not (self._knobs and memory.is_exhausted(error)):
+                raise
+            raise memory.exhausted(error, self._needed, self._knobs) from error
 
 
 @functools.cache

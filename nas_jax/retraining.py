@@ -8,7 +8,15 @@ from pathlib import Path
 
 import jax
 
-from nas_jax import checkpoint, config_changes, optim, rng, run_folder, train
+from nas_jax import (
+    checkpoint,
+    config_changes,
+    finite,
+    optim,
+    rng,
+    run_folder,
+    train,
+)
 from nas_jax.architecture import Architecture
 from nas_jax.architecture_json import to_json
 from nas_jax.base import PyTree
@@ -76,7 +84,8 @@ def retrain(
     from the weights that the search kept.
 
     Raises:
-      ValueError: for a snapshot of another network or configuration.
+      ValueError: for a snapshot of another network or configuration, if the training
+        diverges, and if the device has no room left.
       Stopped: when asked, after a snapshot.
     """
     key = rng.stream(jax.random.key(experiment.seed), "train")
@@ -85,6 +94,7 @@ def retrain(
     where = folder / "snapshots" / "train" / network.name
     with (
         session.stop.held(),
+        session.compiler.within_memory(),
         Snapshots(where, experiment.checkpoints_kept) as snapshots,
     ):
 
@@ -116,14 +126,18 @@ def retrain(
         def keep(reached: train.Reached) -> None:
             if not keeper.is_due():
                 return
+            collected = jax.tree.map(float, jax.device_get(reached.collected))
+            state = given.execution.local(reached.state)
+            losses = [one["train/loss"] for one in collected]
+            weights = (state.params, state.batch_stats)
+            finite.require(network.name, losses, weights, int(state.step), per_epoch)
             notes = {
                 "config": dataclasses.asdict(experiment),
                 "network": to_json(network),
-                "collected": jax.tree.map(float, jax.device_get(reached.collected)),
+                "collected": collected,
                 "seconds": time.perf_counter() - start,
             }
             run_folder.sync_metrics(folder)
-            state = given.execution.local(reached.state)
             keeper.save(int(state.step), state, notes)
 
         weights = None if after else _kept_weights(experiment, network, folder)
