@@ -8,7 +8,8 @@ PYTEST := $(BIN)/pytest -n auto
 # Usage events of ONNX Runtime stay off (README, "Privacy").
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: search test test-slow fuzz check docs notebooks install constraints clean
+.PHONY: search test test-slow test-versions fuzz check docs notebooks install
+.PHONY: constraints licences clean
 
 search: install  ## a real search on real data, on this CPU
 	$(BIN)/nas_jax search experiments/digits_cpu.py $(ARGS)
@@ -21,6 +22,9 @@ test-slow: docs  ## what takes longer, after the site
 
 fuzz: install  ## every reader of files, 20,000 damaged or hostile ones each
 	$(BIN)/python tests/fuzz.py $(ARGS)
+
+test-versions:  ## the tests on the oldest and the newest versions (needs uv); a table
+	$(PYTHON) tests/versions.py $(ARGS)
 
 docs: $(VENV)/installed-docs  ## the site, into build/docs
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
@@ -55,6 +59,10 @@ $(VENV)/installed-docs: $(VENV)/installed
 constraints:  ## pin today's versions (needs uv)
 	uv pip compile setup.cfg --extra test --extra docs --universal --python-version 3.11 \
 		--quiet --no-header --no-annotate --upgrade --output-file constraints.txt
+	$(PYTHON) tests/versions.py --renew
+
+licences: install  ## docs/licences.md, from the installed packages
+	$(BIN)/python docs/licences.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,8 +1,23 @@
-"""`python -m nas_jax` is the same as `nas_jax`."""
+"""The command as a process of its own: `nas_jax`, and `python -m nas_jax`.
+
+A wish to stop is heard from here on, before anything else is imported.
+"""
 
 import sys
 
-from nas_jax.cli import main
+from nas_jax import stopping
+
+
+def main() -> int:
+    """Runs the command of `sys.argv`; returns the exit code."""
+
+    def command() -> int:
+        from nas_jax import cli
+
+        return cli.main()
+
+    return stopping.process(command)
+
 
 if __name__ == "__main__":
     sys.exit(main())

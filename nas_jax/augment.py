@@ -6,6 +6,7 @@ normalisation, and cutout sets the mean.
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -39,10 +40,15 @@ def of(config: DataConfig) -> Augment:
             light = jitter(
                 rng.stream(key, "jitter"), light, config.brightness, config.saturation
             )
-        normal = (light - jnp.asarray(config.mean)) / jnp.asarray(config.std)
+        mean, std = (_per_channel(one, light) for one in (config.mean, config.std))
+        normal = (light - mean) / std
         return cutout(rng.stream(key, "cutout"), normal, config.cutout_pixels)
 
     return augment
+
+
+def _per_channel(values: Sequence[float], images: Images) -> Images:
+    return jnp.asarray(values, images.dtype)[None, None, None]
 
 
 def normalise(images: np.ndarray, config: DataConfig) -> np.ndarray:
@@ -71,7 +77,7 @@ def cutout(key: PRNGKey, images: Images, side: int) -> Images:
 
     def inside(key: PRNGKey, length: int) -> jax.Array:
         start = jax.random.randint(key, (batch, 1), 0, length) - side // 2
-        place = jnp.arange(length)
+        place = jnp.arange(length, dtype=start.dtype)[None]
         return (place >= start) & (place < start + side)
 
     hidden = inside(rows, height)[:, :, None] & inside(columns, width)[:, None, :]
@@ -90,14 +96,15 @@ def jitter(
     """
     shape = (images.shape[0], 1, 1, 1)
     keys = jax.random.split(key, 3)
-    b = jax.random.uniform(keys[0], shape, minval=1 - brightness, maxval=1 + brightness)
-    s = jax.random.uniform(keys[1], shape, minval=1 - saturation, maxval=1 + saturation)
+    draw = functools.partial(jax.random.uniform, shape=shape, dtype=images.dtype)
+    b = draw(keys[0], minval=1 - brightness, maxval=1 + brightness)
+    s = draw(keys[1], minval=1 - saturation, maxval=1 + saturation)
 
     def brighten(x: Images) -> jax.Array:
         return jnp.clip(x * b, 0, 1)
 
     def saturate(x: Images) -> jax.Array:
-        grey = jnp.sum(x * jnp.asarray(GREY), axis=-1, keepdims=True)
+        grey = jnp.sum(x * _per_channel(GREY, x), axis=-1, keepdims=True)
         return jnp.clip(grey + s * (x - grey), 0, 1)
 
     is_bright_first = jax.random.bernoulli(keys[2], shape=shape)

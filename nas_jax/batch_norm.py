@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from nas_jax.parts import BN_EPS
 
 # Modules declare shapes only; the initial values are made by `ops.init`.
-_ZEROS = nn.initializers.zeros
+_ZEROS = functools.partial(nn.initializers.zeros, dtype=jnp.float32)
 
 BN_MOMENTUM = 0.1  # weight of the new value, as PyTorch counts it
 
@@ -40,11 +40,13 @@ class BatchNorm(nn.Module):
         channels = x.shape[-1]
         scale = self.param("scale", _ZEROS, (channels,))
         bias = self.param("bias", _ZEROS, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        start = ((channels,), jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, *start)
+        running_var = self.variable("batch_stats", "var", jnp.ones, *start)
         if not train:
             inverse = scale * lax.rsqrt(running_var.value + self.eps)
-            y = (x.astype(scale.dtype) - running_mean.value) * inverse + bias
+            centre, slope, shift = _rows(x, running_mean.value, inverse, bias)
+            y = (x.astype(scale.dtype) - centre) * slope + shift
             return y.astype(x.dtype)
         if self.has_variable("moments", "mean"):
             mean: Array = self.get_variable("moments", "mean")
@@ -68,11 +70,17 @@ def _channel_sum(x: Array) -> Array:
     return lax.optimization_barrier(x).sum(tuple(range(x.ndim - 1)))
 
 
+def _rows(x: Array, *per_channel: Float[Array, "C"]) -> list[Array]:
+    """Numbers per channel with the axes of x before them."""
+    return [jnp.expand_dims(one, range(x.ndim - 1)) for one in per_channel]
+
+
 def moments(x: Float[Array, "*batch C"]) -> tuple[Array, Array]:
     """Mean and biased variance per channel, stable far from 0 (two passes)."""
     count = x.size // x.shape[-1]
     mean = _channel_sum(x) / count
-    return mean, _channel_sum((x - mean) ** 2) / count
+    (centre,) = _rows(x, mean)
+    return mean, _channel_sum((x - centre) ** 2) / count
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
@@ -99,7 +107,8 @@ def _normalise_forward(
 ) -> tuple[Any, Any]:
     inverse = lax.rsqrt(var + eps)
     factor = scale * inverse
-    y = x.astype(scale.dtype) * factor + (bias - mean * factor)
+    slope, shift = _rows(x, factor, bias - mean * factor)
+    y = x.astype(scale.dtype) * slope + shift
     return y.astype(x.dtype), (x, scale, mean, inverse)
 
 
@@ -107,11 +116,13 @@ def _normalise_backward(eps: float, residuals: Any, dy: Array) -> Any:
     kept, scale, mean, inverse = residuals
     x, dy = kept.astype(scale.dtype), dy.astype(scale.dtype)
     count = x.size // x.shape[-1]
+    (centre,) = _rows(x, mean)
     dbias = _channel_sum(dy)
-    dscale = _channel_sum(dy * (x - mean)) * inverse
-    factor = scale * inverse
-    slope = factor * inverse * dscale / count
-    dx = factor * dy - (slope * (x - mean) + factor * dbias / count)
+    dscale = _channel_sum(dy * (x - centre)) * inverse
+    own = scale * inverse
+    slope, shift = own * inverse * dscale / count, own * dbias / count
+    factor, slope, shift = _rows(x, own, slope, shift)
+    dx = factor * dy - (slope * (x - centre) + shift)
     return (
         dx.astype(kept.dtype),
         dscale,

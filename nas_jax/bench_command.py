@@ -22,6 +22,7 @@ from nas_jax.bench.settings import (
     InputConfig,
     ResumeConfig,
     ScalingConfig,
+    SoakConfig,
 )
 
 Config = (
@@ -33,6 +34,7 @@ Config = (
     | InputConfig
     | ExportConfig
     | ResumeConfig
+    | SoakConfig
     | DevicesBenchConfig
 )
 
@@ -61,6 +63,7 @@ BENCHES = {
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "guidelines": Bench("guidelines"),
     "resume": Bench("resume", ResumeConfig()),
+    "soak": Bench("soak", SoakConfig()),
 }
 _PICTURES = (".pdf", ".png", ".svg")
 

@@ -68,7 +68,7 @@ def _checkpointer() -> ocp.StandardCheckpointer:
 def save_model(folder: Path, model: Model) -> None:
     """Writes a network into a new folder, all of it or nothing.
 
-    Raises `ValueError` if the folder exists.
+    Raises `ValueError` if the folder exists, or cannot be written.
     """
     folder = Path(folder).absolute()
     if folder.exists():
@@ -80,8 +80,14 @@ def save_model(folder: Path, model: Model) -> None:
     weights = jax.tree.map(
         np.asarray, {"params": model.params, "batch_stats": model.batch_stats}
     )
-    with _checkpointer() as checkpointer:
-        checkpointer.save(partial / "weights", weights)
+    try:
+        with _checkpointer() as checkpointer:
+            checkpointer.save(partial / "weights", weights)
+    except Exception as error:  # Orbax raises many kinds; all mean the same to a user
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ValueError(
+            f"{folder}: the network cannot be written ({reason}); make room"
+        ) from error
     (partial / "digests.json").write_text(json.dumps(digests(weights), indent=1))
     text = architecture_json.to_json(model.architecture)
     (partial / "architecture.json").write_text(text)

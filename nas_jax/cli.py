@@ -149,6 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"nas_jax: {terminal_line(str(error))}", file=sys.stderr)
         return 2
+    except (RuntimeError, MemoryError) as error:
+        is_room = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+        if "--debug" in words or not is_room:
+            raise
+        print(
+            f"nas_jax: out of memory: {' '.join(str(error).split())[:200]}; lower "
+            "space.input_size or a batch, or free what others hold",
+            file=sys.stderr,
+        )
+        return 2
 
 
 def _unraisable(found: Any) -> None:

@@ -4,8 +4,9 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -39,9 +40,13 @@ class Compiler:
     def __init__(self, watch: Watch) -> None:
         self.seconds = 0.0
         self._watch = watch
+        self._needed: dict[str, int | None] = {}
+        self._knobs: dict[str, str] = {}
 
     def __call__(self, calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
         start = time.perf_counter()
+        self._needed = dict.fromkeys(calls)
+        self._knobs = {name: call.knob for name, call in calls.items()}
         cores = os.cpu_count() or 1
         with ThreadPoolExecutor(1 if jax.process_count() > 1 else cores) as pool:
             begun = {}
@@ -60,12 +65,23 @@ class Compiler:
                 )
         self.seconds += time.perf_counter() - start
         allocator.settle_heap()
-        memory.require_fit(
-            {name: memory.needed_bytes(one) for name, one in compiled.items()},
-            {name: call.knob for name, call in calls.items()},
-            memory.available_bytes(),
-        )
+        needed = {name: memory.needed_bytes(one) for name, one in compiled.items()}
+        self._needed |= needed
+        memory.require_fit(needed, self._knobs, memory.available_bytes())
         return compiled
+
+    @contextmanager
+    def within_memory(self) -> Iterator[None]:
+        """Here the newest programs run; `ValueError` if a device has no room for them.
+
+        What was free may have been taken since, or be in pieces.
+        """
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not (self._knobs and memory.is_exhausted(error)):
+                raise
+            raise memory.exhausted(error, self._needed, self._knobs) from error
 
 
 def _compiled(lowered: Any, traced_seconds: float) -> _Ready:

@@ -105,6 +105,10 @@ def _tap(padded: Array, i: int, j: int, size: tuple[int, int], stride: int) -> A
     )
 
 
+def _weight(kernel: Array, i: int, j: int) -> Float[Array, "1 1 1 C"]:
+    return kernel[i, j][None, None]
+
+
 @functools.partial(fusion.apart, static_argnums=(2, 3))
 def _correlate(padded: Array, kernel: Array, stride: int, dilation: int) -> Array:
     k = kernel.shape[0]
@@ -113,12 +117,12 @@ def _correlate(padded: Array, kernel: Array, stride: int, dilation: int) -> Arra
         (padded.shape[1] - reach) // stride + 1,
         (padded.shape[2] - reach) // stride + 1,
     )
-    y = _tap(padded, 0, 0, size, stride) * kernel[0, 0, 0]
+    y = _tap(padded, 0, 0, size, stride) * _weight(kernel, 0, 0)
     for i in range(k):
         for j in range(k):
             if (i, j) != (0, 0):
                 tap = _tap(padded, i * dilation, j * dilation, size, stride)
-                y += tap * kernel[i, j, 0]
+                y += tap * _weight(kernel, i, j)
     return y
 
 
@@ -163,7 +167,7 @@ def _input_gradient(
             for j, right in columns:
                 start = (0, near + down, near + right, 0)
                 end = (batch, start[1] + size[0], start[2] + size[1], channels)
-                total += lax.slice(padded, start, end) * kernel[i, j, 0]
+                total += lax.slice(padded, start, end) * _weight(kernel, i, j)
         return total
 
     if stride == 1:

@@ -1,4 +1,4 @@
-"""Whether a search has diverged: its first step that did, and the path it was on."""
+"""Whether a search has diverged: its first step that did, on which path, and where."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import gates
-from nas_jax.base import Metrics
+from nas_jax.base import Metrics, PyTree
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
@@ -34,11 +34,15 @@ def require_finite(
     for one in weight_steps:
         loss = float(one["search/loss"])
         if not np.isfinite(loss):
-            raise _diverged(step, per_epoch, f"loss {loss}{_along(space, one)}")
+            what = f"loss {loss}{_along(space, one)}{_first(space, state.params)}"
+            raise _diverged(step, per_epoch, what)
         step += 1
     probs = np.asarray(gates.probabilities(state.alphas, jnp.asarray(space.mask)))
-    if wrong := int((~np.isfinite(probs)).sum()):
-        raise _diverged(step - 1, per_epoch, f"{wrong} non-finite probabilities")
+    wrong = ~np.isfinite(probs)
+    if wrong.any():
+        where = _layer(space, int(wrong.any(axis=1).argmax()))
+        what = f"{wrong.sum()} non-finite probabilities, first in {where}"
+        raise _diverged(step - 1, per_epoch, what)
 
 
 def require_finite_state(
@@ -49,8 +53,8 @@ def require_finite_state(
 ) -> None:
     """As `require_finite`, and of all that a search carries on, before it is saved.
 
-    A finite loss may have had gradients that were not. `baseline` is NaN before its
-    first update.
+    A finite loss may have had gradients that were not. `baseline` is not finite before
+    its first update.
     """
     require_finite(space, state, collected, per_epoch)
     carried = dataclasses.replace(state, baseline=jnp.zeros(()))
@@ -62,7 +66,8 @@ def require_finite_state(
     if wrong := sum(int((~np.isfinite(leaf)).sum()) for leaf in numbers):
         last = next((one for one in reversed(collected) if PATH in one), {})
         step = int(state.step) - 1
-        what = f"{wrong} non-finite weights{_along(space, last)}"
+        where = _first(space, state.params) or _first(space, state.batch_stats)
+        what = f"{wrong} non-finite weights{_along(space, last)}{where}"
         raise _diverged(step, per_epoch, what)
 
 
@@ -76,6 +81,24 @@ def _along(space: SearchSpace, metrics: Metrics) -> str:
         return ""
     names = [space.candidates[k].name for k in np.asarray(metrics[PATH])]
     return f" on path {' '.join(names)}"
+
+
+def _first(space: SearchSpace, tree: PyTree) -> str:
+    """The first part of a supernet with a number that is none; the layers come second.
+
+    Before them lie the fixed parts, after them head and classifier.
+    """
+    tables = [row for table in tree["layers"] for row in np.asarray(table)]
+    layers = [(_layer(space, at), table) for at, table in enumerate(tables)]
+    fixed = [(name, tree[name]) for name in space.fixed]
+    for name, own in [*fixed[:-2], *layers, *fixed[-2:]]:
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(own)):
+            return f", first in {name}"
+    return ""
+
+
+def _layer(space: SearchSpace, at: int) -> str:
+    return f"layer {at + 1} of {len(space.layers)}"
 
 
 def _diverged(step: int, per_epoch: int, what: str) -> ValueError:

@@ -48,7 +48,8 @@ def _gumbel_scores(key: PRNGKey, alphas: Alphas, mask: Mask) -> Float[Array, "L 
 
 def sample_path(key: PRNGKey, alphas: Alphas, mask: Mask) -> Path:
     """One candidate per layer, drawn from p independently in every layer."""
-    return jnp.argmax(_gumbel_scores(key, alphas, mask), axis=1)
+    scores = _gumbel_scores(key, alphas, mask)
+    return jnp.argmax(scores, axis=1).astype(jnp.int32)
 
 
 def sample_pair(key: PRNGKey, alphas: Alphas, mask: Mask) -> PathPair:

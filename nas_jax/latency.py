@@ -43,6 +43,7 @@ def expected(model: CostModel, probs: Probs) -> Float[Array, "*D"]:
     >>> expected(CostModel(jnp.array([[1.0, 3.0]]), 0.5), jnp.array([[0.25, 0.75]]))
     Array(3., dtype=float32)
     """
+    probs = jnp.expand_dims(probs, range(model.costs.ndim - 2))
     return model.fixed + jnp.sum(probs * model.costs, axis=(-2, -1))
 
 

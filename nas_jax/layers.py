@@ -6,6 +6,8 @@ every stride, ReLU6 in mobile parts and ReLU in tree cells, batch normalisation 
 and kernels are cast to them; only the classifier answers in those of its parameters.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ from nas_jax.depthwise import depthwise, portable
 from nas_jax.parts import BN_EPS, Block, Classifier, NormConv, Stem, Widen
 
 # Modules declare shapes only; the initial values are made by `ops.init`.
-_ZEROS = nn.initializers.zeros
+_ZEROS = functools.partial(nn.initializers.zeros, dtype=jnp.float32)
 
 
 @jax.custom_vjp
@@ -238,7 +240,8 @@ class Widening(nn.Module):
         part = self.part
         if part.stride > 1:
             window = (part.stride, part.stride)
-            x = nn.avg_pool(x, window, strides=window)
+            # without padding the mean is the sum over a constant
+            x = nn.pool(x, 0.0, lax.add, window, window, "VALID") / part.stride**2
         missing = part.out_channels - part.in_channels
         return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
 
@@ -255,4 +258,4 @@ class Linear(nn.Module):
         part = self.classifier
         kernel = self.param("kernel", _ZEROS, (part.in_channels, part.classes))
         bias = self.param("bias", _ZEROS, (part.classes,))
-        return x.astype(kernel.dtype).mean((1, 2)) @ kernel + bias
+        return x.astype(kernel.dtype).mean((1, 2)) @ kernel + bias[None]

@@ -1,4 +1,4 @@
-"""Whether a compiled program fits in memory, asked before it runs.
+"""Whether a compiled program fits in memory, asked before it runs, or told afterwards.
 
 The compiler knows how much a program takes (`memory_analysis`); the operating system or
 the device knows how much there is.
@@ -115,6 +115,33 @@ def require_fit(
                 f"{name}: expected at most {_gigabytes(available)} of memory, which "
                 f"is free, got an estimate of {_gigabytes(size)}; lower {knobs[name]}"
             )
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether a device, or the main memory, had no room left."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def exhausted(
+    error: BaseException, needed: Mapping[str, int | None], knobs: Mapping[str, str]
+) -> ValueError:
+    """What to say when there was no room: the programs, the largest first.
+
+    Args:
+      error: what `is_exhausted` found.
+      needed: bytes of the programs that may have run; None where the compiler itself
+        had no room.
+      knobs: what to lower for each.
+    """
+    told = [
+        f"{name} ({'no' if size is None else _gigabytes(size)} estimate; lower "
+        f"{knobs[name]})"
+        for name, size in sorted(needed.items(), key=lambda one: -(one[1] or 0))
+    ]
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return ValueError(
+        f"out of memory: expected room for {', '.join(told)}, got {reason}"
+    )
 
 
 def _gigabytes(size: int) -> str:

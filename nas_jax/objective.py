@@ -24,7 +24,7 @@ def cross_entropy(logits: Logits, labels: Labels, smoothing: float = 0.0) -> Sca
 
 def accuracy(logits: Logits, labels: Labels) -> Scalar:
     """Share of images whose largest logit is the label's."""
-    return jnp.mean(jnp.argmax(logits, axis=1) == labels)
+    return jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
 
 
 def add_linear(

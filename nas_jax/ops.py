@@ -195,7 +195,7 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
 def init_all(key: PRNGKey, parts: Sequence[Part]) -> list[tuple[PyTree, PyTree]]:
     """`init` for many parts from a single draw."""
     sizes = [noise_size(part) for part in parts]
-    noise = jax.random.normal(key, (sum(sizes),))
+    noise = jax.random.normal(key, (sum(sizes),), jnp.float32)
     ends = np.cumsum(sizes)
     return [
         init(noise[end - size : end], part)

@@ -1,5 +1,8 @@
 """Optimisers and schedules, as optax transformations."""
 
+from typing import Any
+
+import jax
 import optax
 
 from nas_jax import lagrangian
@@ -47,6 +50,16 @@ def require_arch_steps(config: SearchConfig, steps_per_epoch: int) -> None:
         )
 
 
+def _with_promotion(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same where a user has JAX promote nothing: optax joins counts and floats."""
+
+    def update(*given: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return tx.update(*given)
+
+    return optax.GradientTransformation(tx.init, update)
+
+
 def _sgd(
     lr: optax.Schedule, *, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:
@@ -54,9 +67,11 @@ def _sgd(
 
     d = g + wd w;  v <- m v + d;  w <- w - lr (d + m v)
     """
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay),
-        optax.sgd(lr, momentum=momentum, nesterov=True),
+    return _with_promotion(
+        optax.chain(
+            optax.add_decayed_weights(weight_decay),
+            optax.sgd(lr, momentum=momentum, nesterov=True),
+        )
     )
 
 
@@ -81,7 +96,7 @@ def search_weights(
 
 def search_alphas(config: SearchConfig) -> optax.GradientTransformation:
     """Adam with beta1 = 0: an alpha whose gradient is zero does not move at all."""
-    return optax.adam(config.arch_lr, b1=0.0, b2=0.999, eps=1e-8)
+    return _with_promotion(optax.adam(config.arch_lr, b1=0.0, b2=0.999, eps=1e-8))
 
 
 def train_weights(

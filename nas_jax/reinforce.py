@@ -31,7 +31,7 @@ def score_gradient(
     >>> score_gradient(p, jnp.array([[0]]), jnp.array([1.0]))
     Array([[-0.75,  0.75]], dtype=float32)
     """
-    scores = probs - jax.nn.one_hot(paths, probs.shape[1], dtype=probs.dtype)
+    scores = probs[None] - jax.nn.one_hot(paths, probs.shape[1], dtype=probs.dtype)
     return jnp.tensordot(advantages, scores, axes=1) / len(paths)
 
 
@@ -50,10 +50,9 @@ def moving_baseline(baseline: Scalar, rewards: Float[Array, "M"]) -> Scalar:
     """The reference's baseline: first mean(R), then b <- b + 0.99 (mean(R) - b).
 
     It is moved before it is used, so it contains the samples it is held against: the
-    expected gradient comes out short by a factor of about 1 - 0.99 / M. NaN stands for
-    "none yet".
+    expected gradient comes out short by a factor of about 1 - 0.99 / M. What is not
+    finite stands for "none yet".
     """
     mean = rewards.mean()
-    return jnp.where(
-        jnp.isnan(baseline), mean, baseline + MOVING_WEIGHT * (mean - baseline)
-    )
+    before = jnp.where(jnp.isfinite(baseline), baseline, mean)
+    return before + MOVING_WEIGHT * (mean - before)

@@ -12,6 +12,7 @@ from nas_jax import (
     checkpoint,
     config_changes,
     config_json,
+    finite,
     optim,
     rng,
     run_folder,
@@ -84,7 +85,8 @@ def retrain(
     from the weights that the search kept.
 
     Raises:
-      ValueError: for a snapshot of another network or configuration.
+      ValueError: for a snapshot of another network or configuration, if the training
+        diverges, and if the device has no room left.
       Stopped: when asked, after a snapshot.
     """
     key = rng.stream(jax.random.key(experiment.seed), "train")
@@ -93,6 +95,7 @@ def retrain(
     where = folder / "snapshots" / "train" / network.name
     with (
         session.stop.held(),
+        session.compiler.within_memory(),
         Snapshots(where, experiment.checkpoints_kept) as snapshots,
     ):
 
@@ -124,14 +127,18 @@ def retrain(
         def keep(reached: train.Reached) -> None:
             if not keeper.is_due():
                 return
+            collected = jax.tree.map(float, jax.device_get(reached.collected))
+            state = given.execution.local(reached.state)
+            losses = [one["train/loss"] for one in collected]
+            weights = (state.params, state.batch_stats)
+            finite.require(network.name, losses, weights, int(state.step), per_epoch)
             notes = {
                 "config": dataclasses.asdict(experiment),
                 "network": to_json(network),
-                "collected": jax.tree.map(float, jax.device_get(reached.collected)),
+                "collected": collected,
                 "seconds": time.perf_counter() - start,
             }
             run_folder.sync_metrics(folder)
-            state = given.execution.local(reached.state)
             keeper.save(int(state.step), state, notes)
 
         weights = None if after else _kept_weights(experiment, network, folder)

@@ -61,7 +61,8 @@ def run(
     state is saved always.
 
     Raises:
-      ValueError: as `search.run`, and for snapshots of another configuration.
+      ValueError: as `search.run`, for snapshots of another configuration, and if the
+        device has no room left.
       Stopped: when asked, after a snapshot.
     """
     config, key = experiment.search, jax.random.key(experiment.seed)
@@ -70,6 +71,7 @@ def run(
     per_epoch = optim.steps_per_epoch(images, config.batch)
     with (
         session.stop.held(),
+        session.compiler.within_memory(),
         Snapshots(snapshots_in(folder), experiment.checkpoints_kept) as snapshots,
     ):
 

@@ -20,7 +20,8 @@ class SearchState:
 
     `step` counts weight steps; `multipliers` (one, or `[D]` with further limits) and
     `penalty_weight` are those of `lagrangian`; `baseline` is the moving baseline of
-    `reinforce`, NaN before its first update.
+    `reinforce`, -inf before its first update. All that is no count is Float32, also
+    where a user has JAX compute in 64 bits.
     """
 
     step: Array
@@ -53,13 +54,16 @@ def init(
         alphas=alphas,
         weight_opt=weights_tx.init(params),
         arch_opt=alphas_tx.init(alphas),
-        multipliers=jnp.zeros((1 + len(config.limits),) if config.limits else ()),
+        multipliers=jnp.zeros(
+            (1 + len(config.limits),) if config.limits else (), jnp.float32
+        ),
         penalty_weight=jnp.full((), config.penalty_weight, jnp.float32),
-        baseline=jnp.full((), jnp.nan, jnp.float32),
+        baseline=jnp.full((), -jnp.inf, jnp.float32),
     )
 
 
 def initial_alphas(key: PRNGKey, space: SearchSpace, config: SearchConfig) -> Alphas:
     """Drawn from N(0, alpha_init_std), as the reference does."""
-    noise = jax.random.normal(rng.stream(key, "alphas"), space.mask.shape)
+    shape = space.mask.shape
+    noise = jax.random.normal(rng.stream(key, "alphas"), shape, jnp.float32)
     return config.alpha_init_std * noise

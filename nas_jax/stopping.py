@@ -2,15 +2,23 @@
 
 It is heard at once, but while steps are taken only between two of them, when the state
 can be saved. Asked again, everything is left as it is.
+
+An exception that a signal raises may come anywhere, also where libraries swallow it or
+make another of it. `process` ends a process in a line with the shell's code regardless.
 """
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_HEARD: list[int] = []
+"""Signals that were told to this process, the newest last."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -61,6 +69,42 @@ class Stop:
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_held or self._asked is not None:
+        is_first, self._asked = self._asked is None, number
+        _HEARD.append(number)
+        if not (self._is_held and is_first):
             raise Stopped(number)
-        self._asked = number
+
+
+def process(main: Callable[[], int]) -> int:
+    """Runs the command of this process; returns its exit code.
+
+    Told to stop, the process ends in one line, whatever it is doing. While it begins
+    and ends there is nothing to save, and it is left on the spot.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _leave)
+    sys.unraisablehook = _swallowed
+    try:
+        with Stop().listening():
+            code = main()
+    except BaseException:
+        if _HEARD:  # as itself, or as what a library made of it
+            _leave(_HEARD[-1])
+        raise
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os._exit(code))
+    return code
+
+
+def _leave(number: int, frame: FrameType | None = None) -> None:
+    os.write(2, b"nas_jax: stopped\n")
+    os._exit(128 + number)
+
+
+def _swallowed(unraisable: Any) -> None:
+    """A wish that came where nothing can be raised, as in a finaliser."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt) and _HEARD:
+        _leave(_HEARD[-1])
+    sys.__unraisablehook__(unraisable)

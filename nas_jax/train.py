@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from nas_jax import calls, network, objective, optim, rng
+from nas_jax import calls, finite, network, objective, optim, rng
 from nas_jax.architecture import Architecture
 from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
 from nas_jax.batch_norm import BN_MOMENTUM
@@ -149,6 +149,9 @@ def run(
     had not been stopped. `keep` is called between two steps within an epoch, while the
     state is alive: what is to stay is copied. The states lie where `execution` has
     them.
+
+    Raises:
+      ValueError: after an epoch in which it diverged, as `finite.require`.
     """
     per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
     tx = optim.train_weights(config, per_epoch)
@@ -175,6 +178,9 @@ def run(
             if step < end - 1:
                 keep(Reached(state, collected))
         numbers = jax.tree.map(float, jax.device_get(collected))
+        losses = [one["train/loss"] for one in numbers]
+        weights = execution.local((state.params, state.batch_stats))
+        finite.require(architecture.name, losses, weights, end, per_epoch)
         mean = jax.tree.map(lambda *v: float(np.mean(v)), *numbers)
         collected = []
         yield Epoch(epoch, state, mean)

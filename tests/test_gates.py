@@ -277,7 +277,8 @@ def two_path_update(tx, opt, alphas, mask, pair, gate_gradients, costs):
     q = gates.pair_probabilities(alphas, pair)
     gradient = gates.scatter_pair(gates.alpha_gradient(q, gate_gradients), pair, K)
     gradient += jax.grad(lambda a: latency.expected_pair(model, a, pair))(alphas)
-    updates, opt = tx.update(gradient, opt, alphas)
+    with jax.numpy_dtype_promotion("standard"):  # optax joins counts and floats
+        updates, opt = tx.update(gradient, opt, alphas)
     updated = optax.apply_updates(alphas, updates)
     return gates.rescale_pair(alphas, updated, pair), updated, opt
 

@@ -25,7 +25,16 @@ ROWS = {
         *("published", "reference_config"),
     ),
     "parts": (
-        *("rng", "batches", "augment", "calls", "execution", "batch_norm", "fusion"),
+        *(
+            "rng",
+            "finite",
+            "batches",
+            "augment",
+            "calls",
+            "execution",
+            "batch_norm",
+            "fusion",
+        ),
         *(
             "depthwise",
             "layers",

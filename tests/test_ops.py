@@ -67,7 +67,7 @@ def run(part, params, batch_stats, x):
 
     def train(params, x):
         y, new_stats = ops.apply(part, params, batch_stats, x, True)
-        weights = jnp.cos(jnp.arange(y.size) * 0.7).reshape(y.shape)
+        weights = jnp.cos(jnp.arange(y.size, dtype=y.dtype) * 0.7).reshape(y.shape)
         return jnp.sum(y * weights), (y, new_stats)
 
     grads, (y, new_stats) = jax.grad(train, argnums=(0, 1), has_aux=True)(params, x)
@@ -270,8 +270,9 @@ def test_batch_norm_in_evaluation_uses_the_running_values(eps):
 @functools.partial(jax.jit, static_argnums=3)
 def batch_norm_gradients(scale, bias, x, eps):
     def plain(scale, bias, x):
-        mean = x.mean((0, 1, 2))
-        var = ((x - mean) ** 2).mean((0, 1, 2))
+        mean = x.mean((0, 1, 2), keepdims=True)
+        var = ((x - mean) ** 2).mean((0, 1, 2), keepdims=True)
+        scale, bias = (one.reshape(1, 1, 1, -1) for one in (scale, bias))
         return scale * (x - mean) / jnp.sqrt(var + eps) + bias
 
     def ours(scale, bias, x):
@@ -357,7 +358,7 @@ def test_linear_weights_start_uniform_within_1_over_sqrt_of_the_inputs():
 @pytest.mark.parametrize("name", ["mb3_k3", "mb6_k5", "sep_k3", "zero"])
 def test_a_second_run_at_the_moments_of_the_first_is_the_same(name):
     block = Block(OpSpec.parse(name), 4, 4, 1, 5, shortcut=True)
-    noise = jnp.sin(jnp.arange(ops.noise_size(block)) * 1.3)
+    noise = jnp.sin(jnp.arange(ops.noise_size(block), dtype=jnp.float32) * 1.3)
     params, stats = ops.init(noise, block)
     x = jnp.sin(jnp.arange(2 * 5 * 5 * 4.0)).reshape(2, 5, 5, 4)
     y, new_stats, moments = ops.apply_once(block, params, stats, x)

@@ -121,7 +121,7 @@ class Plain(nn.Module):
 
     @nn.compact
     def __call__(self, x, train):
-        return x * self.param("gain", nn.initializers.ones, (x.shape[-1],))
+        return x * self.param("gain", nn.initializers.ones, (1, 1, 1, x.shape[-1]))
 
 
 @pytest.mark.parametrize("name", ["zero", "identity", "mb3_k3", "sep_k5", "Big", "a b"])

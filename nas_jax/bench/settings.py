@@ -201,6 +201,28 @@ class ResumeConfig:
         require(self.seed >= 0, "seed", "0 or more", self.seed)
 
 
+SOAK_EPOCH = 20
+"""Weight steps of an epoch of `bench soak`."""
+
+
+@dataclass(frozen=True)
+class SoakConfig:
+    """`bench soak`: a search as small as can be, long."""
+
+    steps: int = 10_000
+    """Weight steps; rounded up to whole epochs."""
+    checkpoint_every_s: float = 2.0
+    """Often, so that many are written."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = 8 * SOAK_EPOCH  # two samples in every quarter
+        require(self.steps >= least, "steps", f"at least {least}", self.steps)
+        every = self.checkpoint_every_s
+        require(every > 0, "checkpoint_every_s", "above 0", every)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
 @dataclass(frozen=True)
 class ExportConfig:
     """`bench export`: chains of blocks that papers published, as files."""

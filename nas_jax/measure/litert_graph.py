@@ -53,6 +53,11 @@ def evaluate(model: onnx.ModelProto, x: jax.Array) -> jax.Array:
     return values[graph.output[0].name]
 
 
+def _along(x: jax.Array, values: np.ndarray) -> jax.Array:
+    """Numbers per channel with the axes of `x` before them."""
+    return jnp.expand_dims(jnp.asarray(values), range(x.ndim - 1))
+
+
 def _conv(inputs: list, constants: list, attributes: dict[str, Any]) -> jax.Array:
     kernel, *bias = constants  # [out in/groups k k]
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
@@ -65,21 +70,24 @@ def _conv(inputs: list, constants: list, attributes: dict[str, Any]) -> jax.Arra
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=attributes.get("group", 1),
     )
-    return y + jnp.asarray(bias[0]) if bias else y
+    return y + _along(y, bias[0]) if bias else y
 
 
 def _gemm(inputs: list, constants: list, attributes: dict[str, Any]) -> jax.Array:
     weight, bias = constants
     if attributes.get("transB", 0):
         weight = weight.T
-    return inputs[0] @ jnp.asarray(weight) + jnp.asarray(bias)
+    y = inputs[0] @ jnp.asarray(weight)
+    return y + _along(y, bias)
 
 
 def _normalise(inputs: list, constants: list, attributes: dict[str, Any]) -> jax.Array:
     scale, bias, mean, var = (one.astype(np.float64) for one in constants)
     gain = scale / np.sqrt(var + attributes["epsilon"])
     shift = bias - gain * mean
-    return inputs[0] * gain.astype(np.float32) + shift.astype(np.float32)
+    x = inputs[0]
+    gain, shift = (_along(x, one.astype(np.float32)) for one in (gain, shift))
+    return x * gain + shift
 
 
 def _window(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _full_backward(layer: LayerSpec, residuals: Any, dy: Array) -> Any:
             lambda: inner_product(dy, paths.run(layer, k, table[k], x)[0], table),
         )
 
-    dgates = lax.map(other, jnp.arange(len(layer.candidates)))
+    dgates = lax.map(other, jnp.arange(len(layer.candidates), dtype=i.dtype))
     return dgates.astype(gates.dtype), None, jnp.zeros_like(table), dx
 
 

@@ -83,7 +83,7 @@ def _shapes(packed: Packing, batch_stats: bool) -> tuple[PyTree, PyTree]:
 def ravel(tree: PyTree, size: int) -> Float[Array, "P"]:
     """All numbers of a tree, and zeros up to `size`."""
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
-    flat = jnp.concatenate(leaves) if leaves else jnp.zeros((0,))
+    flat = jnp.concatenate(leaves) if leaves else jnp.zeros((0,), jnp.float32)
     return jnp.pad(flat, (0, size - flat.size))
 
 

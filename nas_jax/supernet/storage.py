@@ -168,7 +168,8 @@ def rows_of(space: SearchSpace, path: Path) -> Int[Array, "L"]:
         ]
         for layer in space.layers
     ]
-    return jnp.asarray(np.array(position))[jnp.arange(len(position)), path]
+    rows = jnp.asarray(np.array(position), jnp.int32)
+    return rows[jnp.arange(len(position)), path]
 
 
 def gather(tree: PyTree, rows: Int[Array, "L"]) -> PyTree:

@@ -8,6 +8,7 @@ nothing from them.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,10 @@ from nas_jax.sweep.runs import Run
 
 
 class Ended(NamedTuple):
-    """A run whose process has ended; `said` is the last line it wrote to its log."""
+    """A run whose process has ended; `said` is the last line it wrote to its log.
+
+    Of one that was killed it is by which signal.
+    """
 
     run: Run
     code: int
@@ -41,13 +45,18 @@ def local(todo: Sequence[Run], common: Sequence[str], jobs: int) -> Iterator[End
     children: set[subprocess.Popen[bytes]] = set()
 
     def carry_out(run: Run) -> Ended:
+        runs.clear(run)
         words = [sys.executable, "-m", "nas_jax", *runs.command(run, common)]
         with log_of(run).open("ab") as log:
-            child = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+            # in a group of its own: a second wish to stop, from the terminal beside
+            # ours, would not let it save
+            child = subprocess.Popen(
+                words, stdout=log, stderr=subprocess.STDOUT, process_group=0
+            )
             children.add(child)
             code = child.wait()
             children.discard(child)
-        return Ended(run, code, _last_line(log_of(run)))
+        return Ended(run, code, _killed(-code) if code < 0 else _last_line(log_of(run)))
 
     pool = ThreadPoolExecutor(max_workers=jobs)
     try:
@@ -58,6 +67,12 @@ def local(todo: Sequence[Run], common: Sequence[str], jobs: int) -> Iterator[End
         for child in tuple(children):
             child.terminate()
         pool.shutdown(wait=True)
+
+
+def _killed(number: int) -> str:
+    name = signal.Signals(number).name
+    by = " (by the system for want of memory, if by nobody else)"
+    return f"killed by {name}{by if number == signal.SIGKILL else ''}"
 
 
 def _last_line(log: Path) -> str:

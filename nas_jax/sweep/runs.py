@@ -6,12 +6,14 @@ was stopped is gone on with by the same command.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import run_folder, text_file
+from nas_jax import run_folder, run_lock, text_file
 from nas_jax.search_config import parse_target
 
 FILE = "sweep.json"
@@ -71,6 +73,22 @@ def command(run: Run, common: Sequence[str]) -> list[str]:
         return ["search", "--resume", str(run.folder)]
     words = overrides(run, common)
     return ["search", run.experiment, *words, "--out", str(run.folder)]
+
+
+def clear(run: Run) -> None:
+    """Removes what a run left that ended before its first checkpoint.
+
+    Nothing could go on from there. One that another process works on stays.
+    """
+    folder = run.folder
+    if not (folder / "config.json").is_file() or is_finished(run):
+        return
+    from nas_jax import search_stage  # and JAX
+
+    if search_stage.has_snapshots(folder):
+        return
+    with suppress(ValueError), run_lock.held(folder):
+        shutil.rmtree(folder)
 
 
 def is_finished(run: Run) -> bool:

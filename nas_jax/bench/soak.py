@@ -1,0 +1,153 @@
+"""`nas_jax bench soak`: a long search in one process, and what it comes to hold.
+
+A search of the digits in a space as small as can be, with everything a search does:
+steps of both kinds, validation, metrics line by line, checkpoints. After every epoch
+the resident memory and the open files of the process are counted.
+"""
+
+import dataclasses
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_jax import limits, problem, provenance, search_stage, snapshots
+from nas_jax.bench import goals
+from nas_jax.bench.settings import SOAK_EPOCH, SoakConfig
+from nas_jax.config import DataConfig, Experiment, SearchConfig, SpaceConfig
+from nas_jax.session import Session
+from nas_jax.watch import Watch
+
+GOALS = {"resident_growth": 0.01, "open_files_growth": 0.0}
+"""The most that each should be."""
+HOW_TO_READ = (
+    "Means over the samples of the first and of the last quarter of the epochs, one "
+    "after each, and by which share the last is above the first."
+)
+_BATCH = 20
+
+
+class _Sampler(Watch):
+    """Counts after every epoch of a search, in bytes and files."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.samples: list[tuple[int, int]] = []
+        self._watch = watch
+
+    def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
+        for one in self._watch.steps(iterable, total=total, desc=desc):
+            yield one
+            self.samples.append((resident_bytes(), open_files()))
+
+
+def resident_bytes() -> int:
+    """Main memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files() -> int:
+    """File handles of this process."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def experiment(config: SoakConfig) -> Experiment:
+    """The search: two layers of 8 channels, epochs of `SOAK_EPOCH` steps."""
+    epochs = math.ceil(config.steps / SOAK_EPOCH)
+    warmup = epochs // 4
+    return Experiment(
+        name="soak",
+        seed=config.seed,
+        checkpoint_every_s=config.checkpoint_every_s,
+        space=SpaceConfig(
+            name="soak",
+            input_size=8,
+            input_channels=1,
+            classes=10,
+            stem_channels=8,
+            stem_stride=1,
+            first_block_channels=None,
+            stage_widths=(8,),
+            cells=(2,),
+            strides=(1,),
+            candidates=("mb3_k3", "mb6_k3", "zero"),
+            head_channels=16,
+        ),
+        data=DataConfig(
+            train_weights=SOAK_EPOCH * _BATCH, train_alphas=100, valid=50, test=50
+        ),
+        search=SearchConfig(
+            warmup_epochs=warmup,
+            joint_epochs=epochs - warmup,
+            arch_start_epoch=0,
+            batch=_BATCH,
+            arch_batch=_BATCH,
+            cost="macs",
+            target_ratio=0.7,
+        ),
+    )
+
+
+def run(config: SoakConfig, watch: Watch) -> dict[str, Any]:
+    """Searches and counts, ready for JSON.
+
+    Raises:
+      ValueError: where the system does not tell what a process holds.
+    """
+    if not Path("/proc/self/statm").is_file():
+        raise ValueError("bench soak: expected /proc, which Linux has, found none")
+    one = experiment(config)
+    given = problem.load(one)
+    kept_to, _ = limits.resolve(one.search, given.space, None, "no table")
+    sampler = _Sampler(watch)
+    watch.phase(f"a search of {config.steps} steps")
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        start = time.perf_counter()
+        last = search_stage.run(one, given, kept_to, folder, Session(folder, sampler))
+        seconds = time.perf_counter() - start
+        kept = len(snapshots.steps(search_stage.snapshots_in(folder)))
+    resident, files = np.array(sampler.samples, float).T
+    return {
+        "name": "soak",
+        "steps": int(last.state.step),
+        "seconds": seconds,
+        "checkpoints_left": kept,
+        "resident": _quarters(resident),
+        "open_files": _quarters(files),
+        "resident_bytes": [int(one) for one in resident],
+        "open_files_each": [int(one) for one in files],
+        "config": dataclasses.asdict(config),
+        **provenance.record(),
+    }
+
+
+def _quarters(samples: np.ndarray) -> dict[str, float]:
+    """Means of the first and of the last quarter, and the growth as a share."""
+    length = len(samples) // 4
+    first, last = float(samples[:length].mean()), float(samples[-length:].mean())
+    return {"first": first, "last": last, "growth": last / first - 1}
+
+
+def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Header, and a row for memory and files."""
+    rows = [("held", "first quarter", "last quarter", "growth", "goal", "")]
+    for name, unit in (("resident", 2**20), ("open_files", 1)):
+        found, goal = result[name], GOALS[f"{name}_growth"]
+        rows.append(
+            (
+                "resident memory, MiB" if name == "resident" else "open files",
+                f"{found['first'] / unit:.2f}",
+                f"{found['last'] / unit:.2f}",
+                f"{found['growth']:+.2%}",
+                f"<= {goal:.0%}",
+                goals.verdict(found["growth"], goal),
+            )
+        )
+    took = f"{result['steps']:,} steps in {result['seconds']:.0f} s"
+    return [*rows, (took, "", "", "", "", "")]
