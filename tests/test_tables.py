@@ -260,11 +260,6 @@ MISSING = object()
         (("entries", "stem", "mean_ms"), None, "to be a number, got None"),
         (("entries", "stem", "mean_ms"), float("nan"), "finite and above 0, got nan"),
         (("entries", "stem", "q75_ms"), float("inf"), "finite and 0 or more, got inf"),
-        (
-            ("entries", "stem", "mean_ms"),
-            10**400,
-            "an integer of more than 18 digits, 1000",
-        ),
         (("entries", "stem", "median_ms"), -1.0, "finite and 0 or more, got -1.0"),
         (("entries", "stem", "count"), 0, "1 or more, got 0"),
         (("entries", "stem", "count"), 2.5, "to be an integer, got 2.5"),
