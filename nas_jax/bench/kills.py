@@ -51,11 +51,16 @@ def draw(
     ]
 
 
-def kill_at(moment: Moment, folder: Path, process: subprocess.Popen) -> bool:
-    """Waits for a moment of a run and kills it; whether it was still running."""
+def await_moment(moment: Moment, folder: Path, process: subprocess.Popen) -> None:
+    """Returns when a moment of a run has come, or the run has ended."""
     while process.poll() is None and not _has_come(moment, folder):
         time.sleep(POLL_S)
     time.sleep(moment.delay_s)
+
+
+def kill_at(moment: Moment, folder: Path, process: subprocess.Popen) -> bool:
+    """Kills a run at a moment; whether it was still running."""
+    await_moment(moment, folder, process)
     process.kill()
     return process.wait() == -signal.SIGKILL
 
