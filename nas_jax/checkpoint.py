@@ -61,8 +61,20 @@ def alone() -> ocp.options.MultiprocessingOptions:
     )
 
 
+def folders_first() -> ocp.AsyncOptions:
+    """A save makes its folders before it writes in threads.
+
+    By default these are told of the folders through keys that all processes of a run
+    share, `alone` or not: two that save at the same time take them away from each
+    other, and wait for ever.
+    """
+    return ocp.AsyncOptions(create_directories_asynchronously=False)
+
+
 def _checkpointer() -> ocp.StandardCheckpointer:
-    return ocp.StandardCheckpointer(multiprocessing_options=alone())
+    return ocp.StandardCheckpointer(
+        async_options=folders_first(), multiprocessing_options=alone()
+    )
 
 
 def save_model(folder: Path, model: Model) -> None:

@@ -5,8 +5,12 @@ of all. All of them run the same program on the same configuration, which is com
 here before anything is computed.
 """
 
+import atexit
 import json
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -69,6 +73,31 @@ def start(
             f"--distributed: process {process_id} of {processes} did not reach the "
             f"others at {coordinator} ({error}); are all started, and is the port open?"
         ) from error
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """If what is done here fails or is stopped, this process ends without the others.
+
+    JAX would wait for them at the end, and they wait for its part of a step. Once it is
+    gone they miss it and end as well.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if jax.process_count() > 1:
+            is_refusal = isinstance(error, ValueError | OSError)
+            code = (
+                130 if isinstance(error, KeyboardInterrupt) else 2 if is_refusal else 1
+            )
+            atexit.register(_end, getattr(error, "exit_code", code))
+        raise
+
+
+def _end(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def require_same(settings: Mapping[str, Any]) -> None:

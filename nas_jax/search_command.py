@@ -158,6 +158,7 @@ def _work(
 ) -> int:
     """Runs what a folder lacks; `changed` are fields of a run that goes on."""
     from nas_jax import (
+        distributed,
         pipeline,
         run_folder,
         run_lock,
@@ -170,7 +171,11 @@ def _work(
     watch = terminal.Terminal()
     go_on = f"{_PROG} --resume {shlex.quote(str(folder))}"
     try:
-        with run_lock.held(folder), stopping.Stop().listening() as stop:
+        with (
+            distributed.leaving(),
+            run_lock.held(folder),
+            stopping.Stop().listening() as stop,
+        ):
             if changed is not None:
                 run_folder.write_experiment(folder, experiment)
                 line = {"command": command, "changed": changed}

@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from nas_jax.base import PyTree
-from nas_jax.checkpoint import alone, digests
+from nas_jax.checkpoint import alone, digests, folders_first
 
 Notes = dict[str, Any]
 """What is said of a state, as JSON."""
@@ -174,7 +174,9 @@ class Snapshots:
     def _restore(self, step: int, **item: Any) -> Any:
         """The one item of a snapshot; without the manager, which looks at all."""
         (name,) = item
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        options = ocp.CompositeOptions(multiprocessing_options=alone())
+        handler = ocp.CompositeCheckpointHandler(composite_options=options)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone()) as reader:
             try:
                 args = ocp.args.Composite(**item)
                 return reader.restore(self.folder / str(step), args=args)[name]
@@ -188,11 +190,12 @@ class Snapshots:
                     self._accuracies[step] = self._record(step)["accuracy"]
             self.folder.mkdir(parents=True, exist_ok=True)
             options = ocp.CheckpointManagerOptions(
-                multiprocessing_options=alone(),
                 create=False,  # Orbax wants it so of one process of several
                 preservation_policy=_NewestAndBest(self._kept, self._accuracies),
                 lightweight_initialize=True,
                 cleanup_tmp_directories=True,  # of saves that were killed
+                async_options=folders_first(),
+                multiprocessing_options=alone(),
             )
             self._opened = ocp.CheckpointManager(self.folder, options=options)
         return self._opened

@@ -64,7 +64,7 @@ def follow(
     To go on with a run it begins from a copy of the run folder `resumed`, which all
     processes must see.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with distributed.leaving(), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
         if resumed is None:
             run_folder.create(experiment, folder, Path(), source)

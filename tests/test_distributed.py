@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from test_pipeline import EXPERIMENT, arguments, home  # noqa: F401
 
-from nas_jax import cli, distributed
+from nas_jax import cli, distributed, stopping
+from nas_jax.bench import kills, resume
 from nas_jax.bench.devices import _free_port
 
 
@@ -89,20 +90,42 @@ def test_a_long_difference_is_cut(monkeypatch):
         distributed.require_same({})
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("no"), 2),
+        (OSError(28, "full"), 2),
+        (KeyboardInterrupt(), 130),
+        (stopping.Stopped(15), 143),
+        (RuntimeError("no"), 1),
+    ],
+)
+def test_a_process_that_fails_does_not_wait_for_the_others(monkeypatch, error, code):
+    registered = []
+    monkeypatch.setattr(
+        distributed.atexit, "register", lambda *given: registered.append(given)
+    )
+    for processes, expected in ((1, []), (2, [(distributed._end, code)])):
+        monkeypatch.setattr(distributed.jax, "process_count", lambda n=processes: n)
+        with pytest.raises(type(error)), distributed.leaving():
+            raise error
+        assert registered == expected
+
+
 # --- two real processes --------------------------------------------------------------
 
 
-def both(words, *own, devices, folder):
-    """Exit codes, outputs and errors of two processes, each with flags of its own."""
+def begun(words, *own, devices, folder):
+    """Two processes, each with flags of its own."""
     address = f"127.0.0.1:{_free_port()}"
     environment = {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
-        "NAS_JAX_CACHE": "off",
+        "NAS_JAX_CACHE": str(folder.parent / "cache"),
     }
     command = [sys.executable, "-m", "nas_jax", *words, "--distributed"]
     command += ["--coordinator", address, "--processes", "2", "--process-id"]
-    started = [
+    return [
         subprocess.Popen(
             [*command, str(process), *more],
             cwd=folder,
@@ -113,14 +136,31 @@ def both(words, *own, devices, folder):
         )
         for process, more in enumerate(own)
     ]
+
+
+def both(words, *own, devices, folder):
+    """Exit codes, outputs and errors of two processes, each with flags of its own."""
+    started = begun(words, *own, devices=devices, folder=folder)
     ended = [one.communicate() for one in started]
     return [(one.returncode, *texts) for one, texts in zip(started, ended, strict=True)]
 
 
+@pytest.fixture(scope="module")
+def shared(arguments):  # noqa: F811
+    """A search whose batches two processes of two devices can share."""
+    return [*arguments, "--search.batch", "8", "--search.arch-batch", "8"]
+
+
+@pytest.fixture(scope="module")
+def together(shared, tmp_path_factory):
+    """The folder in which two processes worked, and how they ended."""
+    folder = tmp_path_factory.mktemp("two")
+    return folder, both([*shared, "--out", "run"], [], [], devices=2, folder=folder)
+
+
 @pytest.mark.slow
-def test_two_processes_of_different_settings_are_refused(arguments, tmp_path):  # noqa: F811
-    words = [*arguments, "--search.batch", "8", "--search.arch-batch", "8"]
-    found = both(words, [], ["--search.lr", "0.07"], devices=1, folder=tmp_path)
+def test_two_processes_of_different_settings_are_refused(shared, tmp_path):
+    found = both(shared, [], ["--search.lr", "0.07"], devices=1, folder=tmp_path)
     for code, _, err in found:
         assert code == 2
         assert "process 1: search.lr 0.07, expected 0.025" in err
@@ -128,22 +168,20 @@ def test_two_processes_of_different_settings_are_refused(arguments, tmp_path):  
 
 
 @pytest.mark.slow
-def test_two_processes_search_as_one_does(arguments, tmp_path):  # noqa: F811
+def test_two_processes_search_as_one_does(shared, together, tmp_path):
     """The same probabilities, network and files; the second process leaves none."""
-    words = [*arguments, "--search.batch", "8", "--search.arch-batch", "8"]
-    assert cli.main([*words, "--out", str(tmp_path / "alone")]) == 0
-    (tmp_path / "two").mkdir()
-    found = both([*words, "--out", "run"], [], [], devices=2, folder=tmp_path / "two")
+    folder, found = together
+    assert cli.main([*shared, "--out", str(tmp_path / "alone")]) == 0
     assert [code for code, *_ in found] == [0, 0], found
     (_, out, _), (_, other, _) = found
     assert "report: run/report.html" in out and "report" not in other
-    assert [path.name for path in (tmp_path / "two").iterdir()] == ["run"]
+    assert [path.name for path in folder.iterdir()] == ["run"]
 
     def lines(run):
         text = (run / "metrics.jsonl").read_text().splitlines()
         return [json.loads(line) for line in text]
 
-    one, two = lines(tmp_path / "alone"), lines(tmp_path / "two" / "run")
+    one, two = lines(tmp_path / "alone"), lines(folder / "run")
     assert len(one) == len(two)
     for a, b in zip(one, two, strict=True):
         for name in a.keys() - {"seconds"}:
@@ -154,8 +192,29 @@ def test_two_processes_search_as_one_does(arguments, tmp_path):  # noqa: F811
                 np.testing.assert_allclose(b[name], a[name], 1e-3, 1e-5, err_msg=name)
     results = [
         json.loads((run / "result.json").read_text())
-        for run in (tmp_path / "alone", tmp_path / "two" / "run")
+        for run in (tmp_path / "alone", folder / "run")
     ]
     ours, theirs = (one["networks"]["searched"]["architecture"] for one in results)
     assert ours == theirs
     assert dataclasses.asdict(EXPERIMENT)["seed"] == results[1]["seed"]
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_with_what_two_began(shared, together, tmp_path):
+    """Stopped after the second epoch (SIGTERM); the same bit for bit as without."""
+    often = ["--checkpoint-every-s", "1e-9", "--out", "run"]
+    first, second = begun([*shared, *often], [], [], devices=2, folder=tmp_path)
+    kills.await_moment(kills.Moment("joint", 2, 0.0), tmp_path / "run", first)
+    first.terminate()
+    _, err = first.communicate(timeout=120)  # it does not wait for the second
+    assert first.returncode == 143, err
+    assert err.splitlines()[-1].endswith("go on: nas_jax search --resume run")
+    second.kill()
+    second.communicate()
+    words = ["search", "--resume", "run"]
+    found = both(words, [], [], devices=2, folder=tmp_path)
+    assert [code for code, *_ in found] == [0, 0], found
+    (_, out, err), (_, other, _) = found
+    assert "goes on from the checkpoint of step" in err
+    assert "report: run/report.html" in out and "report" not in other
+    assert resume.digests(tmp_path / "run") == resume.digests(together[0] / "run")

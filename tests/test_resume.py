@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+import random
 import shutil
 import signal
+import subprocess
 
 import pytest
 import small_run
@@ -17,7 +19,7 @@ from nas_jax import (
     search_stage,
     snapshots,
 )
-from nas_jax.bench import resume
+from nas_jax.bench import kills, resume
 from nas_jax.bench.settings import ResumeConfig
 from nas_jax.measure import onnx_runtime
 from nas_jax.watch import Watch
@@ -114,7 +116,7 @@ def test_run_stopped_twice_ends_as_one_left_alone(copy, alone, stopped_at, capsy
         f"nas_jax: stopped; what is finished lies in {copy}; go on: nas_jax search "
         f"--resume {copy}"
     )
-    assert resume.doing(copy) == "retraining"
+    assert kills.doing(copy) == "retraining"
     with (copy / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "phase": "train", "network": "base')  # cut off
     assert cli.main(["search", str(copy / "experiment.py"), "--resume", str(copy)]) == 2
@@ -294,6 +296,49 @@ def test_curve_of_several_targets_goes_on(words, stopped_at, tmp_path, capsys):
         assert own.read_text() == path.read_text()
 
 
+def test_moments_are_drawn_from_every_phase_alike():
+    phases = ["warmup"] * 3 + ["joint"] * 4 + ["train"] * 5
+    drawn, again, other = (
+        kills.draw(random.Random(seed), 10, phases, 0.1) for seed in (0, 0, 1)
+    )
+    assert drawn == again != other
+    assert sorted(one.phase for one in drawn) == sorted(2 * kills.PHASES)
+    assert [one.phase for one in drawn] != [*kills.PHASES, *kills.PHASES]
+    for phase, lines, delay_s in drawn:
+        assert phase in ("saving", phases[lines - 1]) or lines == len(phases)
+        assert 0 <= delay_s <= 0.1
+    assert len({one.lines for one in drawn}) > 5
+
+
+@pytest.mark.parametrize(
+    ("moment", "before", "there"),
+    [
+        (kills.Moment("joint", 2, 0.0), "{}\n", "{}\n{}\n"),
+        (
+            kills.Moment("saving", 1, 0.0),
+            "{}\n",
+            "snapshots/search/8.orbax-checkpoint-tmp",
+        ),
+        (kills.Moment("saving", 1, 0.0), "{}\n", "trials/.one.partial"),
+        (kills.Moment("evaluation", 1, 0.0), "{}\n{}\n", "export"),
+    ],
+)
+def test_a_process_is_killed_when_its_files_are_that_far(
+    tmp_path, moment, before, there
+):
+    (tmp_path / "metrics.jsonl").write_text(before)
+    assert not kills._has_come(moment, tmp_path)
+    if there.startswith("{"):
+        (tmp_path / "metrics.jsonl").write_text(there)
+    else:
+        (tmp_path / there).mkdir(parents=True)
+    endless = subprocess.Popen(["sleep", "1000"])
+    assert kills.kill_at(moment, tmp_path, endless)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert not kills.kill_at(moment, tmp_path, ended)
+
+
 @pytest.mark.slow
 def test_killed_runs_end_as_one_left_alone(words):
     _, name, _, table, *_ = words
@@ -308,6 +353,8 @@ def test_killed_runs_end_as_one_left_alone(words):
     )
     result = resume.run(config, Watch())
     assert result["is_control_identical"]
-    assert (result["kills"], result["identical"], len(result["rows"])) == (2, 2, 2)
-    assert {"at_s", "phase", "from_step", "identical"} <= set(result["rows"][0])
+    assert (result["alive"], result["identical"], len(result["rows"])) == (2, 2, 2)
+    for row in result["rows"]:
+        assert row["lines"] >= row["aim"]["lines"]
+        assert row["phase"] != "finished"
     assert resume.table(result)[-2][-1] == "2 of 2"

@@ -1,8 +1,8 @@
 """`nas_jax bench resume`: searches killed at random moments, and gone on with.
 
 A short search of the digits, warm-up to report, runs to its end twice; then again and
-again it is killed (SIGKILL) at a moment drawn uniformly from its duration and resumed.
-What comes out is compared bit by bit. Everything runs in processes of its own.
+again it is killed (SIGKILL) at a place that is drawn (`kills`) and resumed. What comes
+out is compared bit by bit. Everything runs in processes of its own.
 """
 
 import dataclasses
@@ -14,20 +14,22 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas_jax import provenance, search_stage, snapshots
+from nas_jax.bench import kills
 from nas_jax.bench.settings import ResumeConfig
 from nas_jax.watch import Watch
 
 HOW_TO_READ = (
-    "A row per kill: the moment, what the run was doing, the step of the checkpoint it "
-    "went on from (- where there was none yet: the search, or the training of that "
-    "network, begins anew), and whether weights, alphas, optimiser, metrics but for "
-    "their seconds, finalists and networks are those of the run that was left alone."
+    "A row per kill: the phase that was waited for, what the run was doing when it "
+    "died (ended: it had ended before), after how many lines of metrics, the step of "
+    "the checkpoint it went on from (- where there was none yet: the search, or the "
+    "training of that network, begins anew), and whether weights, alphas, optimiser, "
+    "metrics but for their seconds, finalists and networks are those of the run that "
+    "was left alone."
 )
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 _GOES_ON = re.compile(r"goes on from the checkpoint of step (\d+)")
@@ -43,25 +45,25 @@ def run(config: ResumeConfig, watch: Watch) -> dict[str, Any]:
         home = Path(root)
         watch.phase("a run to its end, which fills the compile cache")
         expected = digests(_begun(config, home / "first"))
-        watch.phase("a second one, timed")
-        start = time.monotonic()
+        watch.phase("a second one")
         control = digests(_begun(config, home / "second"))
-        duration_s = time.monotonic() - start
-        watch.line(f"{duration_s:.1f} s, {_told(control == expected)}")
+        watch.line(_told(control == expected))
+        phases = [line["phase"] for line in kills.metrics(home / "second")]
         numbers = random.Random(config.seed)
-        moments = [numbers.uniform(0, duration_s) for _ in range(config.kills)]
+        moments = kills.draw(numbers, config.kills, phases, config.delay_s)
         rows = []
         watch.phase(f"{config.kills} runs, killed and resumed")
-        for number, at_s in enumerate(moments):
-            row = _killed(config, home / f"kill-{number}", at_s, expected)
+        for number, moment in enumerate(moments):
+            row = _killed(config, home / f"kill-{number}", moment, expected)
             watch.line("  ".join(_shown(row)))
             rows.append(row)
     return {
         "name": "resume",
         "kills": config.kills,
+        "alive": sum(row["alive"] for row in rows),
         "identical": sum(row["identical"] for row in rows),
         "is_control_identical": control == expected,
-        "duration_s": duration_s,
+        "lines": len(phases),
         "rows": rows,
         "config": dataclasses.asdict(config),
         **provenance.record(),
@@ -69,17 +71,16 @@ def run(config: ResumeConfig, watch: Watch) -> dict[str, Any]:
 
 
 def _killed(
-    config: ResumeConfig, folder: Path, at_s: float, expected: Mapping[str, str]
+    config: ResumeConfig,
+    folder: Path,
+    moment: kills.Moment,
+    expected: Mapping[str, str],
 ) -> dict[str, Any]:
     """Kills a run at a moment and goes on with it."""
     with (folder.parent / "stderr").open("w") as log:
         process = _start(_words(config, folder), log)
-        try:
-            process.wait(at_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    phase, step = doing(folder), None
+        is_alive = kills.kill_at(moment, folder, process)
+    phase, lines, step = kills.doing(folder), len(kills.metrics(folder)), None
     if phase != "finished":
         if search_stage.has_snapshots(folder):
             heard = _finish(["--resume", str(folder)], folder)
@@ -90,25 +91,14 @@ def _killed(
     own = digests(folder)
     differing = [name for name in expected if own.get(name) != expected[name]]
     return {
-        "at_s": round(at_s, 3),
+        "aim": moment._asdict(),
+        "alive": is_alive,
         "phase": phase,
+        "lines": lines,
         "from_step": step,
         "identical": own == expected,
         "differing": differing,
     }
-
-
-def doing(folder: Path) -> str:
-    """What a run was at when it stopped, by its files."""
-    lines = _lines(folder)
-    if (folder / "result.json").is_file():
-        return "finished"
-    if (folder / "architecture.json").is_file():
-        phase = "evaluation" if (folder / "export").is_dir() else "retraining"
-    else:
-        phase = lines[-1]["phase"] if lines else "start"
-    is_saving = any(folder.glob("snapshots/**/*orbax-checkpoint-tmp*"))
-    return f"{phase}, saving" if is_saving else phase
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -118,7 +108,7 @@ def digests(folder: Path) -> dict[str, str]:
     state = snapshots.Snapshots(where, kept=1).digests(last)
     timeless = [
         {name: value for name, value in line.items() if name != "seconds"}
-        for line in _lines(folder)
+        for line in kills.metrics(folder)
     ]
     texts = {
         "search state": json.dumps([last, state]),
@@ -135,13 +125,6 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()
     }
-
-
-def _lines(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "metrics.jsonl"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last
-    return [json.loads(line) for line in whole.splitlines()]
 
 
 def _words(config: ResumeConfig, folder: Path) -> list[str]:
@@ -186,17 +169,26 @@ def _finish(words: list[str], folder: Path) -> str:
 def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Header, a row per kill, and their count, as text."""
     return [
-        ("killed at", "in", "from step", "identical"),
+        ("waited for", "killed in", "after line", "from step", "identical"),
         *map(_shown, result["rows"]),
-        ("all", "", "", f"{result['identical']} of {result['kills']}"),
-        ("not killed", "", "", _told(result["is_control_identical"])),
+        (
+            "all",
+            f"{result['alive']} of {result['kills']} were running",
+            *("", "", f"{result['identical']} of {result['kills']}"),
+        ),
+        ("not killed", "", "", "", _told(result["is_control_identical"])),
     ]
 
 
 def _shown(row: Mapping[str, Any]) -> tuple[str, ...]:
+    aim = row["aim"]
     step = "-" if row["from_step"] is None else str(row["from_step"])
     is_same = "yes" if row["identical"] else f"no: {', '.join(row['differing'])}"
-    return f"{row['at_s']:.1f} s", row["phase"], step, is_same
+    return (
+        f"{aim['phase']} {aim['lines']} + {1e3 * aim['delay_s']:.0f} ms",
+        row["phase"] if row["alive"] else "ended",
+        *(str(row["lines"]), step, is_same),
+    )
 
 
 def _told(is_same: bool) -> str:

@@ -188,16 +188,19 @@ class ResumeConfig:
     kills: int = 20
     experiment: str = "digits_cpu"
     table: str = "latency_tables/digits_cpu_onnxruntime.json"
-    warmup_epochs: int = 150
-    joint_epochs: int = 80
-    train_epochs: int = 30
+    warmup_epochs: int = 60
+    joint_epochs: int = 40
+    train_epochs: int = 10
     checkpoint_every_s: float = 1.0
-    """Often, so that some kills come in the middle of one."""
+    """Often: kills should find many, and some being written."""
+    delay_s: float = 0.05
+    """At most; between the place in the files and the kill."""
     seed: int = 0
     """Of the moments."""
 
     def __post_init__(self) -> None:
         require(self.kills >= 1, "kills", "a positive integer", self.kills)
+        require(self.delay_s >= 0, "delay_s", "0 or more", self.delay_s)
         require(self.seed >= 0, "seed", "0 or more", self.seed)
 
 

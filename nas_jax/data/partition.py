@@ -90,8 +90,25 @@ def three(labels: np.ndarray, sizes: Mapping[str, int], seed: int, what: str) ->
     return dict(zip(SPLITS, (np.sort(rest[places]), alphas, valid), strict=False))
 
 
+def tested(labels: np.ndarray, size: int, seed: int, what: str) -> np.ndarray:
+    """The test split where it has images of its own, in proportion.
+
+    Raises `ValueError` as `require`.
+    """
+    require(len(labels), len(np.unique(labels)), {"test": size}, what)
+    (chosen,) = in_proportion(labels, [size], seed)
+    return np.sort(chosen)
+
+
 def require(images: int, classes: int, sizes: Mapping[str, int], what: str) -> None:
-    """Raises `ValueError` for splits that ask for too many images, or too few."""
+    """Raises `ValueError` for splits that ask for too many images, or too few.
+
+    `classes` are those that have images.
+    """
+    if classes < 2:
+        raise ValueError(
+            f"{what}: expected images of at least 2 classes, got those of {classes}"
+        )
     wanted = sum(sizes.values())
     if wanted > images:
         raise ValueError(

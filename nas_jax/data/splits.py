@@ -49,10 +49,9 @@ def load(
         chosen = partition.four(data.train.labels, sizes, seed, config.name)
     else:
         chosen = partition.three(data.train.labels, sizes, seed, config.name)
-        test = {"test": sizes["test"]}
-        partition.require(len(data.test), classes, test, f"{config.name}, test")
-        tested = partition.in_proportion(data.test.labels, [sizes["test"]], seed)
-        chosen["test"] = np.sort(tested[0])
+        chosen["test"] = partition.tested(
+            data.test.labels, sizes["test"], seed, f"{config.name}, test"
+        )
     splits = {
         name: _split(
             data.test if name == "test" else data.train,
