@@ -635,6 +635,15 @@ def test_8_bit_file_of_a_network_alone_is_calibrated_on_pictures(alone, capsys):
     assert small["top1"] is None and 0 < small["same_top1"] <= 1
 
 
+def test_environment_without_the_converter_is_told():
+    """This one's Python has none."""
+    converter = litert_graph.Converter(sys.executable)
+    graph = onnx_graph.identity((1, 2, 2))
+    with pytest.raises(ValueError, match=r"litert-converter==.* got: ModuleNotFound"):
+        converter.convert(graph, (1, 2, 2, 1))
+    converter.close()
+
+
 def test_environment_without_the_quantiser_is_told(monkeypatch):
     """This one's Python has none."""
     monkeypatch.setattr(formats.litert, "encode", lambda model, converter: b"")

@@ -201,10 +201,12 @@ class Converter:
         except BrokenPipeError:
             answer = ""
         if answer.strip() != "done":
-            last = [*self._said.read_text().split("\n"), ""][-2:][0]
+            if not answer:
+                process.wait()  # it has ended, and said why by then
+            said = [answer.strip(), *self._said.read_text().strip().splitlines()]
             raise ValueError(
                 f"--converter {self.python}: expected {PACKAGE} in its environment, "
-                f"got: {last or answer.strip()}; make one with `{ENVIRONMENT}`"
+                f"got: {said[-1]}; make one with `{ENVIRONMENT}`"
             )
         return target.read_bytes()
 
