@@ -16,8 +16,8 @@ def test_handles_and_memory_are_seen():
     with open(os.devnull), open(os.devnull):
         assert soak.open_files() == files + 2
     before = soak.resident_bytes()
-    held = np.ones(2**23)  # 64 MiB, touched
-    assert 0.9 * held.nbytes < soak.resident_bytes() - before < 1.5 * held.nbytes
+    held = np.ones(2**25)  # 256 MiB, touched; what was free before may go meanwhile
+    assert 0.5 * held.nbytes < soak.resident_bytes() - before < 1.5 * held.nbytes
 
 
 def test_quarters_by_hand():

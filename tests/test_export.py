@@ -404,7 +404,7 @@ def test_what_does_not_fit_a_network_alone_is_refused(alone, tmp_path, capsys):
     line = refused(capsys, *command, "--labels", tmp_path / "labels")
     assert line.endswith("expected one label a line, none of them empty")
     line = refused(capsys, *command, "--images", photographs.FILES[0], grey)
-    assert line == f"{grey}: expected an image, got: cannot identify image file"
+    assert line == f"{grey}: expected an image, got: no known format"
     line = refused(capsys, *command, "--network", "other")
     assert line.startswith("--network other: expected a run folder, got")
     assert not (alone / "export").exists()
@@ -513,7 +513,7 @@ def test_predict_names_every_picture_that_is_none(files, pictures, tmp_path, cap
     model = files / "searched.onnx"
     line = refused(capsys, "predict", model, wrong[0], pictures[0][0], wrong[1])
     assert line == "; ".join(
-        f"{path}: expected an image, got: cannot identify image file" for path in wrong
+        f"{path}: expected an image, got: no known format" for path in wrong
     )
 
 

@@ -132,7 +132,9 @@ def test_search_of_a_space_as_small_as_can_be(case):
 
 
 def test_one_class_leaves_nothing_to_learn():
-    with pytest.raises(ValueError, match=r"^space.classes: expected at least 2, got 1"):
+    with pytest.raises(
+        ValueError, match=r"^space.classes: expected at least 2, .*got 1$"
+    ):
         changed(classes=1)
 
 

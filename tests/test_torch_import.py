@@ -409,7 +409,7 @@ def test_configuration_is_refused_by_file(refused, files, tmp_path):
 
 def test_input_size_is_checked_and_used(refused, files, tmp_path):
     line = refused(None, "--input-size", "0")
-    assert line == "net.config: input size: expected 1 to 100000, got 0"
+    assert line == "net.config: input size: expected 1 to 1000000, got 0"
     assert refused(None, "--input-size", "x").startswith(
         "argument --input-size: invalid"
     )
