@@ -13,7 +13,7 @@ MOST_LAYERS = 2000
 SEEDS = 2**32
 """Seeds are below this, as NumPy's and scikit-learn's are."""
 _EXACT = 2**53
-"""Above, a float knows no single integers any more."""
+"""Beyond, a float knows no single integers any more."""
 
 
 def require(condition: bool, name: str, expected: str, got: object) -> None:
@@ -23,9 +23,10 @@ def require(condition: bool, name: str, expected: str, got: object) -> None:
 
 
 def require_numbers(config: Any, prefix: str = "") -> None:
-    """Raises `ValueError` if a field, at any depth, is not finite or beyond 2^53.
+    """Raises `ValueError` if a number of a dataclass is not finite.
 
-    `config` is a dataclass; of sequences every member is looked at.
+    Or an integer beyond 2^53, of which floats know no single ones. Fields at any depth
+    and every member of a sequence are looked at.
     """
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), f"{prefix}{field.name}"
@@ -33,6 +34,7 @@ def require_numbers(config: Any, prefix: str = "") -> None:
             require_numbers(value, f"{name}.")
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, int | float):
-                fits = isinstance(one, int) or math.isfinite(one)
-                require(fits and abs(one) <= _EXACT, name, "a number to 2^53", one)
+            if isinstance(one, int):
+                require(abs(one) <= _EXACT, name, "an integer to 2^53", one)
+            elif isinstance(one, float):
+                require(math.isfinite(one), name, "a finite number", one)
