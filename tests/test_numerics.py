@@ -218,13 +218,21 @@ def test_training_stops_after_the_epoch_in_which_it_diverged():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["JAX_ENABLE_X64", "JAX_DEBUG_NANS"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        # the indices that JAX makes have 64 bits then, beside labels of 32
+        {"JAX_ENABLE_X64": "1", "JAX_NUMPY_DTYPE_PROMOTION": "standard"},
+        {"JAX_DEBUG_NANS": "1"},
+    ],
+    ids=["x64", "debug_nans"],
+)
 def test_search_and_training_in_a_mode_of_jax(mode):
     """In 64 bits all that is carried stays Float32; nothing is NaN on the way."""
     program = Path(whole_search.__file__)
     run = subprocess.run(
         [sys.executable, program],
-        env={**os.environ, mode: "1"},
+        env={**os.environ, **mode},
         capture_output=True,
         text=True,
     )

@@ -17,7 +17,7 @@ import pytest
 import small_run
 
 from nas_jax import run_folder
-from nas_jax.bench import resume
+from nas_jax.bench import kills
 
 SEED, MOMENTS = 11, 6
 CASES = {
@@ -77,7 +77,7 @@ def require_valid(folder):
     if not (folder / "config.json").is_file():
         return
     run_folder.read_experiment(folder)
-    assert resume.doing(folder)
+    assert kills.doing(folder)
     for path in folder.rglob("*.json"):
         if "snapshots" not in path.parts:
             json.loads(path.read_text())

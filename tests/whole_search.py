@@ -44,9 +44,8 @@ def keep(key, images):
 def searched(space=SPACE, after=None, **fields):
     """The last epoch of a search of two, the second with architecture steps."""
     settings = {"warmup_epochs": 1, "joint_epochs": 1, "arch_start_epoch": 0}
-    config = SearchConfig(
-        **settings, arch_every=1, batch=4, arch_batch=4, target_ms=2.0, **fields
-    )
+    settings |= {"arch_every": 1, "batch": 4, "arch_batch": 4, "target_ms": 2.0}
+    config = SearchConfig(**settings | fields)
     costs = jnp.where(jnp.asarray(space.mask), jnp.float32(1.5), jnp.float32(0))
     model, key = latency.CostModel(costs, 1.0), jax.random.key(0)
     classes = space.classifier.classes

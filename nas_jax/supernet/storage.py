@@ -177,7 +177,7 @@ def gather(tree: PyTree, rows: Int[Array, "L"]) -> PyTree:
     layers = [
         jnp.concatenate(
             [
-                lax.dynamic_slice(table, (place, row, 0), (1, 1, table.shape[2]))[0]
+                lax.dynamic_slice(table, _start(place, row), (1, 1, table.shape[2]))[0]
                 for place, row in enumerate(own)
             ]
         )
@@ -194,9 +194,14 @@ def scatter(tree: PyTree, sampled: PyTree, rows: Int[Array, "L"]) -> PyTree:
     ):
         for place, row in enumerate(own):
             values = new[place][None, None]
-            table = lax.dynamic_update_slice(table, values, (place, row, 0))
+            table = lax.dynamic_update_slice(table, values, _start(place, row))
         layers.append(table)
     return {**sampled, "layers": layers}
+
+
+def _start(place: int, row: Array) -> tuple[Any, ...]:
+    """Of one row: integers of one type, also where Python's are of 64 bits."""
+    return np.int32(place), row, np.int32(0)
 
 
 def _rows_by_table(tree: PyTree, rows: Int[Array, "L"]) -> list[list[Array]]:
