@@ -64,6 +64,7 @@ def config(devices, **changes):
     return SpecialisationConfig(devices, **settings | changes)
 
 
+@pytest.mark.slow
 def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
     result = specialisation.run(config(devices), Watch())
     searched = space.mobile(SPACE)
