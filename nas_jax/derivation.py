@@ -120,8 +120,10 @@ def _compared(folder: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     found = text_file.document(file)
-    if not isinstance(found, list):
-        raise ValueError(f"{file}: expected a list, got {found!r:.60}")
+    if not (isinstance(found, list) and found):
+        raise ValueError(
+            f"{file}: expected a list of finalists, at least one, got {found!r:.60}"
+        )
     for place, one in enumerate(found):
         _check(one, f"{file}, number {place + 1}")
     return found

@@ -22,6 +22,13 @@ def refused(call, *arguments):
     return str(info.value)
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "3"])
+def test_finalists_are_a_list_of_one_at_least(run, content):
+    (run / "finalists.json").write_text(content)
+    line = refused(derivation.derive_run, run)
+    assert "finalists.json: expected a list of finalists, at least one, got" in line
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -54,9 +54,8 @@ def run() -> dict[str, Any]:
     tx, alphas_tx = optim.search_weights(_CONFIG, 1), optim.search_alphas(_CONFIG)
     state = search_state.init(key, before, _CONFIG, tx, alphas_tx)
     is_kept = np.array([op.name in KEPT for op in before.candidates])
-    state = dataclasses.replace(
-        state, alphas=jnp.where(is_kept, 10.0, 0.0) * jnp.ones_like(state.alphas)
-    )
+    alphas = np.broadcast_to(np.where(is_kept, 10.0, 0.0), state.alphas.shape)
+    state = dataclasses.replace(state, alphas=jnp.asarray(alphas, jnp.float32))
     after = prune.restrict(before, before.mask & is_kept)
     sides: dict[str, tuple[SearchSpace, SearchState]] = {
         "before": (before, state),
