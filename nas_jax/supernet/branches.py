@@ -96,7 +96,12 @@ def _part(part: Block | Norm | Bottleneck, padded: int | None = None) -> Any:
         y, new_stats, moments = ops.apply_once(
             part, unravel(row, shapes), unravel(stats, stats_shapes), x
         )
-        return y, ravel(new_stats, stats_size), ravel(moments, stats_size)
+        number = stats.dtype
+        return (
+            y,
+            ravel(new_stats, stats_size, number),
+            ravel(moments, stats_size, number),
+        )
 
     def again(row: Array, moments: Array, x: Array) -> Array:
         known = unravel(moments, ops.moments_shapes(part))

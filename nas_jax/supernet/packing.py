@@ -80,10 +80,10 @@ def _shapes(packed: Packing, batch_stats: bool) -> tuple[PyTree, PyTree]:
     return ops.shapes(packed.tail)[batch_stats], each[batch_stats]
 
 
-def ravel(tree: PyTree, size: int) -> Float[Array, "P"]:
-    """All numbers of a tree, and zeros up to `size`."""
+def ravel(tree: PyTree, size: int, dtype: Any = jnp.float32) -> Float[Array, "P"]:
+    """All numbers of a tree, and zeros up to `size`; those alone are of `dtype`."""
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
-    flat = jnp.concatenate(leaves) if leaves else jnp.zeros((0,), jnp.float32)
+    flat = jnp.concatenate(leaves) if leaves else jnp.zeros((0,), dtype)
     return jnp.pad(flat, (0, size - flat.size))
 
 
