@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from nas_jax import architecture_json, network, text_file, train
+from nas_jax import architecture_json, checks, network, text_file, train
 from nas_jax.architecture import Architecture
 from nas_jax.base import Images, Logits, PyTree
 
@@ -96,9 +96,9 @@ def save_model(folder: Path, model: Model) -> None:
         with _checkpointer() as checkpointer:
             checkpointer.save(partial / "weights", weights)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ValueError(
-            f"{folder}: the network cannot be written ({reason}); make room"
+            f"{folder}: the network cannot be written ({checks.reason(error)}); make "
+            "room"
         ) from error
     (partial / "digests.json").write_text(json.dumps(digests(weights), indent=1))
     text = architecture_json.to_json(model.architecture)

@@ -22,6 +22,15 @@ def require(condition: bool, name: str, expected: str, got: object) -> None:
         raise ValueError(f"{name}: expected {expected}, got {got!r:.200}")
 
 
+def reason(error: BaseException) -> str:
+    """The first line of an error, at most 200 characters; its kind if it says nothing.
+
+    >>> reason(OSError("no space\\nleft")), reason(MemoryError())
+    ('no space', 'MemoryError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 def require_numbers(config: Any, prefix: str = "") -> None:
     """Raises `ValueError` if a number of a dataclass is not finite.
 

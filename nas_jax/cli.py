@@ -150,8 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nas_jax: {terminal_line(str(error))}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
-        is_room = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-        if "--debug" in words or not is_room:
+        from nas_jax import memory  # and JAX
+
+        if "--debug" in words or not memory.is_exhausted(error):
             raise
         print(
             f"nas_jax: out of memory: {' '.join(str(error).split())[:200]}; lower "

@@ -10,6 +10,8 @@ from typing import Any
 
 import jax
 
+from nas_jax.checks import reason
+
 
 def needed_bytes(compiled: Any) -> int:
     """What a call takes beyond its arguments: temporaries, and outputs of its own.
@@ -138,9 +140,8 @@ def exhausted(
         f"{knobs[name]})"
         for name, size in sorted(needed.items(), key=lambda one: -(one[1] or 0))
     ]
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
     return ValueError(
-        f"out of memory: expected room for {', '.join(told)}, got {reason}"
+        f"out of memory: expected room for {', '.join(told)}, got {reason(error)}"
     )
 
 

@@ -21,6 +21,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from nas_jax.base import PyTree
 from nas_jax.checkpoint import alone, digests, folders_first
+from nas_jax.checks import reason
 
 Notes = dict[str, Any]
 """What is said of a state, as JSON."""
@@ -183,7 +184,7 @@ class Snapshots:
                 args = ocp.args.Composite(**item)
                 return reader.restore(self.folder / str(step), args=args)[name]
             except Exception as error:  # of many kinds; all mean the same to a user
-                raise _Damaged(_reason(error)) from error
+                raise _Damaged(reason(error)) from error
 
     def _manager(self) -> ocp.CheckpointManager:
         if self._opened is None:
@@ -216,7 +217,7 @@ class Snapshots:
             whole = steps(self.folder)
             last = f"that of step {whole[-1]} is whole" if whole else "none is whole"
             raise ValueError(
-                f"{self.folder}: a checkpoint cannot be written ({_reason(error)}); "
+                f"{self.folder}: a checkpoint cannot be written ({reason(error)}); "
                 f"{last}; make room"
             ) from error
 
@@ -236,10 +237,6 @@ class _NewestAndBest(checkpoint_managers.PreservationPolicy):
         }
         staying = {*there[-self._kept :], *sorted(rated, key=rated.__getitem__)[-1:]}
         return [one.step in staying for one in checkpoints]
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _names(state: PyTree) -> list[str]:
