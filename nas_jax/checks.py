@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 LARGEST = 10**6
-"""Of a width, a side, a number of classes: no network has more."""
+"""No network has a width, a side or a number of classes above it."""
 WIDEST_KERNEL = 99
 MOST_LAYERS = 2000
 """Blocks of a network, open operations of tree cells among them; the paper's has 648.
