@@ -95,7 +95,8 @@ def two_path_gradients(
     The alphas' gradient is the straight-through one of the pair (eq. 4 with q for p)
     plus that of the expected cost.
     """
-    active_only = jnp.tile(jnp.array([[1.0, 0.0]], jnp.float32), (len(space.layers), 1))
+    one_layer = jnp.array([[1.0, 0.0]], state.alphas.dtype)
+    active_only = jnp.tile(one_layer, (len(space.layers), 1))
     seen = through_gates(
         *(supernet.apply_two_path, space, state.params, state.batch_stats),
         *(pair, active_only, batch),
@@ -134,7 +135,7 @@ def full_gradients(
     plus that of the expected cost: the reference's `full_v2`, with the numbers of its
     `full`.
     """
-    active_only = jax.nn.one_hot(path, len(space.candidates), dtype=jnp.float32)
+    active_only = jax.nn.one_hot(path, len(space.candidates), dtype=state.alphas.dtype)
     seen = through_gates(
         *(supernet.apply_full, space, state.params, state.batch_stats),
         *(path, active_only, batch),
