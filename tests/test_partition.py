@@ -82,3 +82,17 @@ def test_a_class_that_would_be_held_out_whole_is_refused():
     sizes = {"train_weights": 70, "train_alphas": 38, "valid": 2}
     with pytest.raises(ValueError, match=r"small: class 1: expected more than 20 "):
         partition.three(labels, sizes, 0, "small")
+
+
+def test_only_classes_that_have_images_want_one_in_every_split():
+    """A part of ImageNet: numbers of the whole, images of two classes."""
+    labels = np.repeat([3, 700], 20)
+    sizes = {"train_weights": 20, "train_alphas": 2, "valid": 2, "test": 2}
+    chosen = partition.three(labels, sizes, 0, "part")
+    chosen["test"] = partition.tested(labels, sizes["test"], 0, "part, test")
+    for name in ("train_alphas", "valid", "test"):
+        assert labels[chosen[name]].tolist() == [3, 700]
+    with pytest.raises(
+        ValueError, match=r"part, test: data.test = 1 is fewer .* \(2\)"
+    ):
+        partition.tested(labels, 1, 0, "part, test")
