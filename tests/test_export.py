@@ -189,6 +189,12 @@ def test_stablehlo_is_for_three_platforms_each_in_its_own_form(exported):
     assert "stablehlo.optimization_barrier" in text
 
 
+@pytest.mark.parametrize("name", ["searched.stablehlo", "searched.onnx"])
+def test_a_file_tells_nothing_of_the_folders_it_was_made_in(exported, name):
+    content = (exported / "export" / name).read_bytes()
+    assert b".py" not in content and str(Path.home()).encode() not in content
+
+
 def test_result_says_what_was_proven_and_measured(exported):
     found = said(exported)["searched"]
     model = checkpoint.load_model(exported / "checkpoints" / "searched")
@@ -532,6 +538,21 @@ def test_predict_refuses_a_file_that_is_no_model(
 def test_predict_refuses_a_damaged_model(files, pictures, capsys):
     path = files / "searched.onnx"
     path.write_bytes(path.read_bytes()[:-100])
+    assert refused(capsys, "predict", path, pictures[0][0]).startswith(f"{path}: expec")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("searched.onnx", b"pads", b"\xffads"),  # the checker's own text breaks
+        ("searched.stablehlo", b"main", b"mbin"),  # only XLA finds out
+    ],
+)
+def test_predict_refuses_a_changed_model(name, old, new, files, pictures, capsys):
+    path = files / name
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
     assert refused(capsys, "predict", path, pictures[0][0]).startswith(f"{path}: expec")
 
 

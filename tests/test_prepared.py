@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -236,6 +237,66 @@ def test_a_broken_record_is_named_or_left_out(tmp_path):
     (note,) = data.notes
     assert note.startswith("left out: spoilt/train: 1 of 24 pictures do not decode: ")
     assert "(train_0.JPEG)" not in by_file(data.train)
+
+
+TRAIN = "made-train.array_record-00000-of-00001"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        (TRAIN, lambda old: old[: len(old) // 2], r"1\.2\.0, train: expected it as"),
+        (TRAIN, lambda old: old[:100] + b"?" + old[101:], r"read \(Corrupted Riegeli"),
+        (TRAIN, lambda _: b"", r"read \(ArrayRecord file should be at least 64KB"),
+        (TRAIN, None, r"read \(open\(\) failed: No such file"),
+        (
+            "features.json",
+            lambda old: b"{}",
+            r"1\.2\.0: expected it as tensorflow-data",
+        ),
+        (
+            "features.json",
+            lambda _: (
+                b'{"pythonClassName": "tensorflow_datasets.core.features.'
+                b'text_feature.Text", "text": {}}'
+            ),
+            "tfds:made: expected records of named fields, got Text",
+        ),
+    ],
+)
+def test_damaged_files_are_refused_in_one_line(folder, tmp_path, name, change, said):
+    shutil.copytree(folder / "made", tmp_path / "made")
+    file = tmp_path / "made" / "1.2.0" / name
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(ValueError, match=said) as refused:
+        prepared.load(config(tmp_path), (16, 16, 3))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("record", [b"no record", b""])
+def test_a_record_that_is_none_is_named(record):
+    one = prepared.Records([record], "image", "set/part", ("a", "b"), np.zeros(1, int))
+    with pytest.raises(ValueError, match="set/part record 0: expected it as tensorfl"):
+        one[0]
+
+
+class Unlabelled(Made):
+    """The test has no labels, as tensorflow-datasets stores that: -1."""
+
+    def _generate_examples(self, split):
+        for number, one in super()._generate_examples(split):
+            yield number, one | ({"label": -1} if split == "validation" else {})
+
+
+def test_a_split_without_labels_is_refused(tmp_path):
+    Unlabelled(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    with pytest.raises(
+        ValueError, match=r"from 0 to 1, got -1 in record 0, 8 such of 8"
+    ):
+        prepared.load(config(tmp_path, "unlabelled"), (16, 16, 3))
 
 
 # --- the true ImageNet builder -------------------------------------------------------

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from nas_jax import process, text_file
+from nas_jax.checks import reason
 from nas_jax.data import pictures
 from nas_jax.data.broken import sound
 from nas_jax.data.source import Arrays, DataSet, Item, Source
 from nas_jax.data_config import TFDS, DataConfig
+from nas_jax.memory import is_exhausted
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 """Name of the folder of a prepared version."""
@@ -44,11 +46,32 @@ class Records:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Item:
-        feature = features(self.records[index])
-        file = [*feature[FILE].bytes_list.value] if FILE in feature else []
-        name = f"{self.what} record {index}" + "".join(f" ({f.decode()})" for f in file)
-        image = feature[self.image_key].bytes_list.value[0]
+        with _readable(f"{self.what} record {index}"):
+            feature = features(self.records[index])
+            image = feature[self.image_key].bytes_list.value[0]
+            file = [*feature[FILE].bytes_list.value] if FILE in feature else []
+            names = "".join(f" ({one.decode()})" for one in file)
+        name = f"{self.what} record {index}{names}"
         return Item(image, int(self.labels[index]), name)
+
+
+@contextlib.contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """What is raised becomes a line about `what`: the readers raise kinds of their own.
+
+    A file cut short or with flipped bits is a RuntimeError of array_record's, a record
+    that is none a DecodeError, a field that is missing an IndexError.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_exhausted(error):
+            raise
+        raise ValueError(
+            f"{what}: expected it as tensorflow-datasets prepared it, got something "
+            f"that cannot be read ({reason(error)}); copy or prepare it again "
+            "(docs/data.md)"
+        ) from error
 
 
 def features(record: bytes) -> Any:
@@ -81,7 +104,8 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
     given = config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     folder = Path(given).expanduser()
     version = _newest(name, folder)
-    builder = tfds.builder_from_directory(version)
+    with _readable(str(version)):
+        builder = tfds.builder_from_directory(version)
     image_key, label_key = _keys(name, builder.info.features)
     names = tuple(builder.info.features[label_key].names)
 
@@ -91,9 +115,11 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
                 f"{config.name}: expected data.train_split and data.test_split among "
                 f"{', '.join(builder.info.splits)}, got {split!r}"
             )
-        records = builder.as_data_source(split).data_source
         what = f"{name}/{split}"
-        labels = _labels(records, label_key, version, split)
+        with _readable(f"{version}, {split}"):
+            records = builder.as_data_source(split).data_source
+            labels = _labels(records, label_key, version, split)
+        _require_known(labels, len(names), what)
         source = Records(records, image_key, what, names, labels)
         kept, notes = sound(source, what, True) if config.skip_corrupt else (source, ())
         if builder.info.features[image_key].shape == image_shape:
@@ -144,6 +170,17 @@ def _labels(
     return labels
 
 
+def _require_known(labels: np.ndarray, classes: int, what: str) -> None:
+    """Raises `ValueError` for a label without a class; -1 is tfds' for an unknown."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise ValueError(
+            f"{TFDS}{what}: expected labels from 0 to {classes - 1}, got "
+            f"{labels[wrong[0]]} in record {wrong[0]}, {len(wrong)} such of "
+            f"{len(labels)}; name a split that has labels"
+        )
+
+
 def _size_and_time(file: Path) -> tuple[int, int]:
     about = file.stat()
     return about.st_size, about.st_mtime_ns
@@ -177,6 +214,9 @@ def _keys(name: str, fields: Any) -> tuple[str, str]:
     """The names of the one image and the one label of a record."""
     import tensorflow_datasets as tfds
 
+    if not isinstance(fields, tfds.features.FeaturesDict):
+        kind = type(fields).__name__
+        raise ValueError(f"{TFDS}{name}: expected records of named fields, got {kind}")
     kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
     found = []
     for what, kind in kinds.items():

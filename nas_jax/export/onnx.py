@@ -6,10 +6,10 @@ Input `images` [batch C H W], output `logits` [batch classes]; see `onnx_graph`.
 import numpy as np
 import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError
 
 from nas_jax import onnx_graph
 from nas_jax.checkpoint import Model
+from nas_jax.checks import reason
 from nas_jax.export.runner import Runner
 from nas_jax.measure import onnx_runtime
 from nas_jax.measure.timing import Call
@@ -31,10 +31,9 @@ def decode(content: bytes, origin: str) -> Runner:
     try:
         graph = onnx.load_from_string(content)
         onnx.checker.check_model(graph)
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except Exception as error:  # ValidationError, and what its text cannot be read as
         raise ValueError(
-            f"{origin}: expected an ONNX model, got another file "
-            f"({str(error).splitlines()[0]})"
+            f"{origin}: expected an ONNX model, got another file ({reason(error)})"
         ) from error
     names = [[value.name for value in graph.graph.input]]
     names += [[value.name for value in graph.graph.output]]
@@ -47,8 +46,7 @@ def decode(content: bytes, origin: str) -> Runner:
         session = onnx_runtime.session(graph, _THREADS)
     except Exception as error:  # ONNX Runtime raises kinds of its own
         raise ValueError(
-            f"{origin}: expected a model that ONNX Runtime runs, got "
-            f"{str(error).splitlines()[0]:.200}"
+            f"{origin}: expected a model that ONNX Runtime runs, got {reason(error)}"
         ) from error
 
     def call(batch: int) -> Call:

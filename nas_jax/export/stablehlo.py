@@ -6,6 +6,8 @@ without this package (`jax.export.deserialize(content).call(images)`), images
 folded, so the logits are the same up to the last bits.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,8 +18,10 @@ from jax import lax
 from nas_jax import network, process
 from nas_jax.base import Images, Logits
 from nas_jax.checkpoint import Model
+from nas_jax.checks import reason
 from nas_jax.export.runner import Runner
 from nas_jax.measure.timing import Call
+from nas_jax.memory import is_exhausted
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PIECE = 8
@@ -44,9 +48,10 @@ def encode(model: Model) -> bytes:
         )[0]
 
     try:
-        exported = jax.export.export(jax.jit(logits), platforms=PLATFORMS)(
-            jax.ShapeDtypeStruct(shape, jnp.float32)
-        )
+        with _no_places():
+            exported = jax.export.export(jax.jit(logits), platforms=PLATFORMS)(
+                jax.ShapeDtypeStruct(shape, jnp.float32)
+            )
     except (jax.errors.InconclusiveDimensionOperation, TypeError, ValueError) as error:
         raise ValueError(
             f"stablehlo: network {model.architecture.name!r} cannot be written for any "
@@ -56,10 +61,29 @@ def encode(model: Model) -> bytes:
     return bytes(exported.serialize())
 
 
+@contextlib.contextmanager
+def _no_places() -> Iterator[None]:
+    """Programs name the line of source that made an operation; the file does not.
+
+    They would show the folders of the machine that exported it.
+    """
+    name = "jax_traceback_in_locations_limit"
+    before = jax.config.values[name]
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
 def decode(content: bytes, origin: str) -> Runner:
-    """The model on JAX's own device; `ValueError` naming `origin` if it is none."""
+    """The model on JAX's own device.
+
+    Raises `ValueError` naming `origin` if it is none, when it is read or first run.
+    """
     try:
         exported = jax.export.deserialize(bytearray(content))
+        (images,) = exported.in_avals
     except Exception as error:  # the flatbuffer's reader raises many kinds
         raise ValueError(
             f"{origin}: expected StableHLO as jax.export writes it, got another file "
@@ -71,13 +95,20 @@ def decode(content: bytes, origin: str) -> Runner:
             f"{', '.join(exported.platforms)}; export the network again"
         )
     compiled = jax.jit(exported.call)
-    (images,) = exported.in_avals
 
     def run(images: np.ndarray) -> np.ndarray:
-        pieces = [
-            np.asarray(compiled(images[start : start + PIECE]))
-            for start in range(0, len(images), PIECE)
-        ]
+        try:
+            pieces = [
+                np.asarray(compiled(images[start : start + PIECE]))
+                for start in range(0, len(images), PIECE)
+            ]
+        except Exception as error:  # only now is the program itself looked at
+            if is_exhausted(error):
+                raise
+            raise ValueError(
+                f"{origin}: expected a program that XLA compiles for images of "
+                f"{images.shape[1:]}, got {reason(error)}"
+            ) from error
         return np.concatenate(pieces)
 
     def call(batch: int) -> Call:
