@@ -85,7 +85,9 @@ def of_run(
         raise Told
 
     costs = 1 + len(config.limits)
-    one = latency.CostModel(jnp.full(given.space.mask.shape, 2.0), 0.0)
+    # in the types of a true one, so that the search finds the programs in the cache
+    full = jnp.full(given.space.mask.shape, 2.0, jnp.float32)
+    one = latency.CostModel(full, 0.0)
     model = latency.stack([one] * costs) if config.limits else one
     target: float | np.ndarray = np.full(costs, 2.0) if config.limits else 2.0
     key = jax.random.key(experiment.seed)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_pipeline import EXPERIMENT, arguments, home  # noqa: F401
 
-from nas_jax import cli, plan, problem
+from nas_jax import cli, compilation, plan, problem
 from nas_jax.batches import Batch
 from nas_jax.calls import Call
 from nas_jax.watch import Watch
@@ -128,3 +128,28 @@ def test_plan_makes_no_run(arguments, tmp_path, capsys):  # noqa: F811
     for line, name in zip(told, names, strict=False):
         assert line.startswith(name)
     assert told[-1].endswith("h of steps on 1 device")
+
+
+def test_the_search_finds_the_plans_programs_in_the_cache(
+    monkeypatch,
+    arguments,  # noqa: F811
+    tmp_path,
+):
+    """The same types of all arguments, weak ones told from strong, so the same code."""
+    seen = []
+
+    def note(self, calls):
+        def kinds(call):
+            return [
+                (kind.shape, kind.dtype, kind.weak_type)
+                for kind in map(jax.typeof, jax.tree.leaves(call.arguments))
+            ]
+
+        seen.append({name: kinds(call) for name, call in calls.items()})
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(compilation.Compiler, "__call__", note)
+    for words in (["--plan"], ["--out", str(tmp_path / "run")]):
+        assert cli.main([*arguments, *words]) == 2
+    planned, searched = seen
+    assert planned == searched and "architecture step" in planned
