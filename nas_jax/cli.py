@@ -92,6 +92,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     table_command.flags(verb("table", "show, import, export, validate a latency table"))
     paper_command.flags(verb("paper", "a table of the paper beside ours, measured"))
     guidelines_command.verbs(verb)
+    one = verb("start", "an experiment for a folder of pictures, counted", "pictures")
+    one.add_argument("--out", type=Path, required=True, help="the .py file to write")
+    one.add_argument(
+        "--skip-corrupt", action="store_true", help="leave out what does not decode"
+    )
     one = verb("prepare", "prepare a data set of tensorflow-datasets, once", "name")
     one.add_argument("--data-path", type=Path, required=True, help="of prepared sets")
     one.add_argument("--manual", type=Path, help="folder with archives you fetched")
@@ -196,6 +201,7 @@ _VERBS = {
     "paper": paper_command.run,
     "table": table_command.run,
     **guidelines_command.VERBS,
+    "start": run_command.start,
     "prepare": run_command.prepare,
     "derive": run_command.derive,
     "train": run_command.train,

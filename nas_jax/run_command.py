@@ -1,14 +1,15 @@
 """The verbs that work on one run, network or data set and measure nothing new.
 
-`prepare`, `derive`, `train`, `evaluate`, `describe`, `import-torch`. Each raises the
-`ValueError` of the function it calls.
+`start`, `prepare`, `derive`, `train`, `evaluate`, `describe`, `import-torch`. Each
+raises the `ValueError` of the function it calls.
 """
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
-from nas_jax import overrides, process, shipped
+from nas_jax import new_file, overrides, process, shipped
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
@@ -24,6 +25,29 @@ def prepare(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
     from nas_jax.data import preparing
 
     print(preparing.prepare(options.name, options.data_path, options.manual))
+    return 0
+
+
+def start(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
+    from nas_jax import first_experiment
+
+    new_file.require("--out", options.out)
+    if options.out.suffix != ".py":
+        raise ValueError(f"--out {options.out}: expected the name of a .py file")
+    made = first_experiment.of_pictures(Path(options.pictures), options.skip_corrupt)
+    command = shlex.join(["nas_jax", *words])
+    options.out.write_text(first_experiment.text(made, command), encoding="utf-8")
+    data, space = made.data, made.space
+    print(
+        f"{space.classes} classes; {data.train_weights} pictures for the weights, "
+        f"{data.train_alphas} for the alphas, {data.valid} to watch, "
+        f"{data.test} to test"
+    )
+    print(
+        f"images of {space.input_size} x {space.input_size}, half the latency of the "
+        f"hand-designed network; written: {options.out}"
+    )
+    print(f"next: nas_jax search {shlex.quote(str(options.out))}  (first with --plan)")
     return 0
 
 

@@ -85,6 +85,7 @@ ROWS = {
         *("session", "search_stage", "retraining", "trials"),
         *("assessment", "pipeline", "trade_off"),
         *("export", "guidelines", "sweep", "bench", "paper"),
+        "first_experiment",
     ),
     "shell": (
         *("new_file", "overrides", "launch", "terminal", "bench_command"),
