@@ -21,7 +21,7 @@ from nas_jax import (
     trade_off,
 )
 
-EXPERIMENTS = {"my_experiment.py": "digits_cpu", "EXPERIMENT": "digits_cpu"}
+EXPERIMENTS = {"mine.py": "digits_cpu", "EXPERIMENT": "digits_cpu"}
 """What a page calls the reader's own experiment."""
 RUN = "runs/digits_cpu-seed0-000"
 
