@@ -95,7 +95,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
             watch_every_epochs=max(1, epochs // 20),
             target_ratio=0.5,
         ),
-        train=TrainConfig(epochs=math.ceil(STEPS / trained), batch=batch),
+        train=TrainConfig(epochs=math.ceil(2 * STEPS / trained), batch=batch),
     )
 
 
