@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nas_jax import optim
 from nas_jax.config import (
     DataConfig,
     Experiment,
@@ -65,8 +66,10 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
         std=std,
     )
     batch = min(BATCH, *(sizes[f"train_{name}"] for name in ("weights", "alphas")))
-    epochs = math.ceil(STEPS / (sizes["train_weights"] // batch))
-    trained = (sizes["train_weights"] + sizes["train_alphas"]) // batch
+    epochs = math.ceil(STEPS / optim.steps_per_epoch(sizes["train_weights"], batch))
+    trained = optim.steps_per_epoch(
+        sizes["train_weights"] + sizes["train_alphas"], batch
+    )
     name = "".join(c if c.isalnum() else "_" for c in path.resolve().name)
     return Experiment(
         name=name,

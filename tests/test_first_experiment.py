@@ -37,12 +37,8 @@ def sizes(experiment):
 
 def test_one_set_is_divided_in_shares(pictures):
     made = first_experiment.of_pictures(pictures)
-    assert sizes(made) == [
-        27,
-        15,
-        6,
-        12,
-    ]  # of 60: a quarter, a tenth, a fifth, the rest
+    # of 60: the rest, a quarter, a tenth, a fifth
+    assert sizes(made) == [27, 15, 6, 12]
     assert (made.space.classes, made.space.input_size) == (2, 32)
     # 27 images in batches of 15, one a step: 800 epochs
     assert (made.search.batch, made.search.warmup_epochs) == (15, 800)
