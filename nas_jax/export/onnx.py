@@ -26,7 +26,8 @@ def encode(model: Model) -> bytes:
 def decode(content: bytes, origin: str) -> Runner:
     """The model in ONNX Runtime, one thread.
 
-    Raises `ValueError` naming `origin` if it is no network of images to logits.
+    Raises `ValueError` naming `origin` if it is no network of images to logits, when it
+    is read or first run.
     """
     try:
         graph = onnx.load_from_string(content)
@@ -49,6 +50,15 @@ def decode(content: bytes, origin: str) -> Runner:
             f"{origin}: expected a model that ONNX Runtime runs, got {reason(error)}"
         ) from error
 
+    def run(images: np.ndarray) -> np.ndarray:
+        try:
+            return onnx_runtime.logits(session, images)
+        except Exception as error:  # a kernel looks at its weights when it first runs
+            raise ValueError(
+                f"{origin}: expected a model that ONNX Runtime runs on images of "
+                f"{images.shape[1:]}, got {reason(error)}"
+            ) from error
+
     def call(batch: int) -> Call:
         shape = (batch, *session.get_inputs()[0].shape[1:])
         return onnx_runtime.bound_call(session, shape, np.random.default_rng(0))
@@ -56,6 +66,6 @@ def decode(content: bytes, origin: str) -> Runner:
     return Runner(
         runtime=f"onnxruntime {onnxruntime.__version__}",
         threads=_THREADS,
-        run=lambda images: onnx_runtime.logits(session, images),
+        run=run,
         call=call,
     )
