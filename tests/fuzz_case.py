@@ -36,7 +36,7 @@ class Reader(NamedTuple):
     make: Callable[[Path], list[bytes]]
     read: Callable[[Path], object]
     share: float = 1.0
-    """Of the cases, where one takes long."""
+    """Of the cases, where more than reading is done, and takes long."""
 
 
 READERS: dict[str, Reader] = {}
@@ -50,6 +50,11 @@ def reader(name, file, form, make, share=1.0):
         return read
 
     return add
+
+
+def texts(*contents):
+    """Makes files of these texts."""
+    return lambda folder: [content.encode() for content in contents]
 
 
 class _TooSlow(BaseException):

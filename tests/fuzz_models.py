@@ -38,7 +38,7 @@ def _(where):
     _predict(where, "m.onnx")
 
 
-@reader("model, StableHLO", "m.stablehlo", "bytes", _written(stablehlo.encode), 0.1)
+@reader("model, StableHLO", "m.stablehlo", "bytes", _written(stablehlo.encode))
 def _(where):
     _predict(where, "m.stablehlo")
 

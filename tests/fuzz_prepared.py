@@ -27,17 +27,16 @@ def _load(where):
     assert set(found.test.labels) <= {0, 1}
 
 
-for _name, _form, _share in (
-    ("fixed-validation.array_record-00000-of-00001", "bytes", 0.25),
-    ("features.json", "json", 0.25),
-    ("dataset_info.json", "json", 0.25),
+for _name, _form in (
+    ("fixed-validation.array_record-00000-of-00001", "bytes"),
+    ("features.json", "json"),
+    ("dataset_info.json", "json"),
 ):
     reader(
         f"tfds, {_name.partition('-')[2].partition('-')[0] or _name}",
         f"{_FOLDER}/{_name}",
         _form,
         _files(_name),
-        _share,
     )(_load)
 
 

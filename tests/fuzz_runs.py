@@ -1,35 +1,26 @@
 """Run folders and what lies in them, read by every verb that reads one."""
 
 import dataclasses
-import functools
 import json
 import shutil
 
-import jax
-import jax.numpy as jnp
 import made_up_run
-import numpy as np
 import small_run
 from fuzz_case import READERS, reader
-from fuzz_tables import SPACE, TINY
 
 from nas_jax import (
-    checkpoint,
     counts,
     derivation,
     ledger,
-    network,
     run_folder,
     space,
     tables,
     trade_off,
 )
 from nas_jax.export import writing
-from nas_jax.measure import journal, phone
 from nas_jax.report import folder as report_folder
 from nas_jax.report import page
 from nas_jax.session import Session
-from nas_jax.snapshots import Snapshots
 from nas_jax.sweep import runs as sweep_runs
 from nas_jax.sweep import table as sweep_table
 from nas_jax.watch import Watch
@@ -71,11 +62,10 @@ def _(where):
     report_folder.read(where / "run")
 
 
-@of_run("metrics.jsonl", "json lines", 0.25)
+@of_run("metrics.jsonl", "json lines")
 def _(where):
     run = where / "run"
     report_folder.read(run)
-    derivation.finalists(run)
     before = (run / "metrics.jsonl").read_bytes()
     run_folder.cut_metrics(run, lambda line: line["phase"] and line["step"] < 3)
     (run / "metrics.jsonl").write_bytes(before)
@@ -102,10 +92,9 @@ def _(where):
     report_folder.read(where / "run")
 
 
-@of_run("latency_table.json", share=0.25)
+@of_run("latency_table.json")
 def _(where):
     report_folder.read(where / "run")
-    derivation.finalists(where / "run")
 
 
 @of_run("result.json")
@@ -116,6 +105,14 @@ def _(where):
     rows = sweep_table.gathered([one])
     sweep_table.as_csv(rows)
     sweep_table.summary(rows)
+
+
+def _derivation(where):
+    derivation.finalists(where / "run")
+
+
+for _file, _form in (("metrics.jsonl", "json lines"), ("latency_table.json", "json")):
+    of_run(_file, _form, 0.1, f"derivation of {_file}")(_derivation)
 
 
 def _page(where):
@@ -205,132 +202,3 @@ def _ledger(where):
 @reader("ledger", "l.jsonl", "json lines", _ledger)
 def _(where):
     ledger.read(where / "l.jsonl")
-
-
-_FACTS = {"space": "s", "threads": 1}
-
-
-def _journal(where):
-    file = where / "j.jsonl"
-    file.unlink(missing_ok=True)
-    kept = journal.Journal(file, _FACTS)
-    for ms in (0.5, 0.25):
-        kept.keep("parts", {"a": ms, "b": 2 * ms})
-    return [file.read_bytes()]
-
-
-@reader("journal", "j.jsonl", "json lines", _journal)
-def _(where):
-    found = journal.Journal(where / "j.jsonl", _FACTS).rounds("parts")
-    assert all(0 <= ms < np.inf for one in found for ms in one.values())
-
-
-_SUMMARY = (
-    "Inference timings in us: Init: 5579, First inference: 18535, Warmup (avg): "
-    "1.4e+04, Inference (avg): 14575.2\n"
-)
-
-
-def _phone(where):
-    results = where / "phone" / "results"
-    results.mkdir(parents=True, exist_ok=True)
-    parts = {f"{k:03}": part.key for k, part in enumerate(tables.required_parts(SPACE))}
-    for name in (*parts, "call"):
-        for index in range(3):
-            text = _SUMMARY if name != "call" else _SUMMARY.replace("14575.2", "9.0")
-            (results / f"{name}.{index}.txt").write_text(text)
-    (results / "device.txt").write_text("Pixel 1\n")
-    facts = {"parts": parts, "input_size": 8, "threads": 1, "batch": 1, "repeats": 3}
-    (where / "phone" / "parts.json").write_text(json.dumps(facts))
-    return [(where / "phone" / "parts.json").read_bytes()]
-
-
-def _read_phone(where):
-    tables.table_schema.check(
-        {
-            **dataclasses.asdict(phone.read(where / "phone")),
-            "format": tables.table_schema.FORMAT,
-            "version": tables.table_schema.VERSION,
-        },
-        "phone",
-    )
-
-
-reader("phone, parts", "phone/parts.json", "json", _phone)(_read_phone)
-
-
-def _output(where):
-    _phone(where)
-    return [_SUMMARY.encode()]
-
-
-reader("phone, output", "phone/results/000.1.txt", "fields", _output)(_read_phone)
-
-
-def _network(file):
-    def make(where):
-        if not (where / "net").exists():
-            rng = np.random.default_rng(0)
-            params, batch_stats = jax.tree.map(
-                lambda leaf: rng.random(leaf.shape, np.float32), network.shapes(TINY)
-            )
-            model = checkpoint.Model(TINY, params, batch_stats)
-            checkpoint.save_model(where / "net", model)
-            # the same bytes under a name that does not change
-            data = next((where / "net" / "weights" / "d").iterdir())
-            (where / "data").write_text(data.name)
-        return [(where / "net" / file).read_bytes()]
-
-    return make
-
-
-def _read_network(where):
-    checkpoint.load_model(where / "net")
-
-
-for _file, _form, _share in (
-    ("architecture.json", "json", 0.1),
-    ("digests.json", "json", 0.1),
-    ("weights/_METADATA", "json", 0.1),
-    ("weights/manifest.ocdbt", "bytes", 0.1),
-):
-    reader(f"network, {_file}", f"net/{_file}", _form, _network(_file), _share)(
-        _read_network
-    )
-
-
-STATE = {"weights": jnp.arange(6.0), "key": jax.random.key(0)}
-
-
-def _snapshots(file):
-    def make(where):
-        if not (where / "s").exists():
-            with Snapshots(where / "s", kept=2) as kept:
-                kept.save(1, STATE, {"x": 1})
-            shutil.copytree(where / "s", where / "whole")
-        return [next((where / "s" / "1").glob(file)).read_bytes()]
-
-    return make
-
-
-def _read_snapshot(where, file):
-    heard = []
-    with Snapshots(where / "s", kept=2) as kept:
-        found = kept.newest(lambda notes: jax.eval_shape(lambda: STATE), heard.append)
-    shutil.rmtree(where / "s")
-    shutil.copytree(where / "whole", where / "s")
-    if found is not None:  # what comes back is what was saved
-        assert found.notes == {"x": 1}
-        assert np.array_equal(found.state["weights"], STATE["weights"])
-    else:
-        raise ValueError("; ".join(heard))
-
-
-for _file, _form in (
-    ("record/metadata", "json"),
-    ("state/_METADATA", "json"),
-    ("state/manifest.ocdbt", "bytes"),
-):
-    reader(f"snapshot, {_file}", f"s/1/{_file}", _form, _snapshots(_file), 0.1)(
-        functools.partial(_read_snapshot, file=_file)
-    )
