@@ -240,6 +240,7 @@ def test_a_broken_record_is_named_or_left_out(tmp_path):
 
 
 TRAIN = "made-train.array_record-00000-of-00001"
+OWN = b"tensorflow_datasets.core.features."
 
 
 @pytest.mark.parametrize(
@@ -249,6 +250,25 @@ TRAIN = "made-train.array_record-00000-of-00001"
         (TRAIN, lambda old: old[:100] + b"?" + old[101:], r"read \(Corrupted Riegeli"),
         (TRAIN, lambda _: b"", r"read \(ArrayRecord file should be at least 64KB"),
         (TRAIN, None, r"read \(open\(\) failed: No such file"),
+        ("features.json", None, r"features\.json: cannot be read"),
+        ("features.json", lambda old: b"[]", r"json: expected a JSON object, got \[\]"),
+        (
+            "features.json",
+            lambda old: old.replace(
+                b"tensorflow_datasets.core.features.image", b"evil"
+            ),
+            r"features\.json: expected features of tensorflow-datasets' own classes, got "
+            r"'evil_feature\.Image', whose module would be run",
+        ),
+        (
+            "features.json",
+            lambda _: (
+                b'{"pythonClassName": "' + OWN + b'sequence_feature.Sequence", '
+                b'"jsonFeature": {"json": "{\\"feature\\": {\\"type\\": '
+                b'\\"evil.Image\\", \\"content\\": {}}}"}}'
+            ),
+            r"own classes, got 'evil\.Image', whose module would be run",
+        ),
         (
             "features.json",
             lambda old: b"{}",
@@ -257,8 +277,7 @@ TRAIN = "made-train.array_record-00000-of-00001"
         (
             "features.json",
             lambda _: (
-                b'{"pythonClassName": "tensorflow_datasets.core.features.'
-                b'text_feature.Text", "text": {}}'
+                b'{"pythonClassName": "' + OWN + b'text_feature.Text", "text": {}}'
             ),
             "tfds:made: expected records of named fields, got Text",
         ),

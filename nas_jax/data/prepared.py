@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import process, text_file
+from nas_jax import json_text, process, text_file
 from nas_jax.checks import reason
 from nas_jax.data import pictures
 from nas_jax.data.broken import sound
@@ -104,6 +104,7 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
     given = config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     folder = Path(given).expanduser()
     version = _newest(name, folder)
+    _require_known_classes(version / "features.json")
     with _readable(str(version)):
         builder = tfds.builder_from_directory(version)
     image_key, label_key = _keys(name, builder.info.features)
@@ -208,6 +209,35 @@ def _newest(name: str, folder: Path) -> Path:
             f"{command(name, folder)}"
         )
     return newest
+
+
+def _require_known_classes(file: Path) -> None:
+    """Raises `ValueError` if the file names a Python class of another package.
+
+    tensorflow-datasets imports the module of every class it reads a name of, and with
+    it runs whatever stands there.
+    """
+    for name in _class_names(text_file.object_of(file), str(file)):
+        if not name.startswith("tensorflow_datasets."):
+            raise ValueError(
+                f"{file}: expected features of tensorflow-datasets' own classes, got "
+                f"{name!r}, whose module would be run; prepare the data set with a "
+                "class of tensorflow_datasets.core.features"
+            )
+
+
+def _class_names(value: Any, where: str) -> Iterator[str]:
+    """What stands under the names that tensorflow-datasets takes a class from."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _class_names(inner, where)
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if not isinstance(inner, str):
+            yield from _class_names(inner, where)
+        elif key in ("pythonClassName", "python_class_name", "type"):
+            yield inner
+        elif key == "json":  # features of features, as text
+            yield from _class_names(json_text.parse(inner, where), where)
 
 
 def _keys(name: str, fields: Any) -> tuple[str, str]:
