@@ -254,11 +254,9 @@ OWN = b"tensorflow_datasets.core.features."
         ("features.json", lambda old: b"[]", r"json: expected a JSON object, got \[\]"),
         (
             "features.json",
-            lambda old: old.replace(
-                b"tensorflow_datasets.core.features.image", b"evil"
-            ),
-            r"features\.json: expected features of tensorflow-datasets' own classes, got "
-            r"'evil_feature\.Image', whose module would be run",
+            lambda old: old.replace(OWN + b"image", b"evil"),
+            r"features\.json: expected features of tensorflow-datasets' own classes, "
+            r"got 'evil_feature\.Image', whose module would be run",
         ),
         (
             "features.json",
