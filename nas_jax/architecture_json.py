@@ -79,9 +79,7 @@ def from_json(text: str) -> Architecture:
     name, classes = _field(document, "name", str), _field(document, "classes", int)
     if "cells" in document:
         cells, twigs = _read_cells(document, stem)
-        channels, size = stem.out_channels, stem.output_size
-        if cells:
-            channels, size = cells[-1].out_channels, cells[-1].output_size
+        channels, size = cells[-1].out_channels, cells[-1].output_size
         norm = Norm(channels, size, activate=True)
         last = Classifier(channels, classes, size)
         return Architecture(name, stem, twigs, norm, last, bn_eps, cells)
@@ -133,4 +131,6 @@ def _read_cells(
                 )
             op = OpSpec.parse(name)
             blocks.append(Block(op, cell.width, cell.width, 1, size, shortcut=False))
+    if not cells:
+        raise ValueError("architecture: expected one of 'cells' at least, got none")
     return tuple(cells), tuple(blocks)

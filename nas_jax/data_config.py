@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nas_jax.checks import require
+from nas_jax.checks import require, require_types
 
 NAMES = ("digits", "cifar10", "cifar100", "folder")
 """Data sets with a reader of their own."""
@@ -59,6 +59,7 @@ class DataConfig:
     """By which each channel is divided afterwards."""
 
     def __post_init__(self) -> None:
+        require_types(self, "data.")
         require(
             self.name in NAMES
             or (self.name.startswith(TFDS) and len(self.name) > len(TFDS)),

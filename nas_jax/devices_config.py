@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from nas_jax.checks import require
+from nas_jax.checks import require, require_types
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class DevicesConfig:
     which computes it on its own part of the batch."""
 
     def __post_init__(self) -> None:
+        require_types(self, "devices.")
         require(
             self.data is None or self.data >= 1,
             "devices.data",

@@ -7,7 +7,7 @@ The same problem as in `knapsack`, as an integer program: x_lk in {0, 1},
 
 solved by HiGHS (`scipy.optimize.milp`). What is found is excluded by a further
 constraint, and the next best is asked for. HiGHS lets a constraint be missed by a
-tolerance; a choice that does so is excluded as well.
+tolerance; a choice that does so is excluded as well, and one that is none.
 """
 
 from collections.abc import Iterator
@@ -54,9 +54,11 @@ def ranked(
         if found.x is None:
             return
         chosen = found.x > 0.5
-        picks = np.empty(len(values), int)
+        picks = np.full(len(values), -1)
         picks[layers[chosen]] = items[chosen]
-        if (spent(costs, fixed, picks) <= limits).all():
+        # HiGHS of SciPy 1.14 called a choice optimal that left a layer out
+        is_whole = bool((picks >= 0).all())
+        if is_whole and (spent(costs, fixed, picks) <= limits).all():
             yield picks, -float(found.mip_dual_bound)
         else:
             excluded += 1

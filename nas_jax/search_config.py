@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from nas_jax.checks import require
+from nas_jax.checks import require, require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 """What the reference implementation calls the estimators."""
@@ -173,6 +173,7 @@ class SearchConfig:
     latency:80:pixel1.json."""
 
     def __post_init__(self) -> None:
+        require_types(self, "search.")
         estimator = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", estimator)
         for name in (

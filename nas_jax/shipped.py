@@ -5,6 +5,7 @@ They lie beside the package in a checkout and inside it once installed.
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 
 from nas_jax.config import Experiment
@@ -64,7 +65,9 @@ def load_experiment(name: str) -> Experiment:
     `get_config()` returning an `Experiment`.
     """
     path = experiment_file(name)
-    spec = importlib.util.spec_from_file_location(f"_experiment_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(
+        f"_experiment_{path.stem}", path.resolve()
+    )
     if spec is None or spec.loader is None:
         raise ValueError(f"experiment {name!r}: expected a .py file")
     module = importlib.util.module_from_spec(spec)
@@ -75,7 +78,7 @@ def load_experiment(name: str) -> Experiment:
         experiment = get_config() if callable(get_config) else None
     except Exception as error:
         raise ValueError(
-            f"{path}: cannot be read ({type(error).__name__}: {error})"
+            f"{_place(path, error)}: cannot be read ({type(error).__name__}: {error})"
         ) from error
     if not callable(get_config):
         raise ValueError(
@@ -88,3 +91,11 @@ def load_experiment(name: str) -> Experiment:
             f"{type(experiment).__name__}"
         )
     return experiment
+
+
+def _place(path: Path, error: Exception) -> str:
+    """The file, and the line of it that raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = str(path.resolve())
+    lines = [one.lineno for one in frames if one.filename == own]
+    return f"{path}, line {lines[-1]}" if lines else str(path)

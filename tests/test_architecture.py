@@ -262,6 +262,12 @@ def test_block_that_is_no_object_is_refused(entry):
     assert_refused(json.dumps(document), "expected 'op' of type str")
 
 
+def test_tree_without_cells_is_refused():
+    document = json.loads(architecture_json.to_json(NETWORK))
+    document |= {"cells": []}
+    assert_refused(json.dumps(document), "expected one of 'cells' at least, got none")
+
+
 @pytest.mark.parametrize("name", ["", "../outside", "a/b", "a b", ".hidden"])
 def test_name_that_is_no_plain_word_is_refused(name):
     document = json.loads(

@@ -27,8 +27,9 @@ from nas_jax.bench import (
     workload,
 )
 from nas_jax.bench.settings import CANDIDATES, EngineConfig, Point
-from nas_jax.config import MBCONV_CANDIDATES, SpaceConfig
+from nas_jax.config import SpaceConfig
 from nas_jax.measure import timing
+from nas_jax.space_config import MBCONV_CANDIDATES
 from nas_jax.watch import Watch
 
 # One layer, in which zero is the identity.

@@ -213,18 +213,25 @@ def test_wrong_command_is_refused_with_what_was_expected(refused, words, message
     [
         ("x = 1", "expected a function get_config() returning nas_jax.config.Exp"),
         ("def get_config(): return 3", "expected get_config() returning nas_jax.conf"),
-        ("1 / 0", "cannot be read (ZeroDivisionError: division by zero)"),
-        ("def get_config(): 1 / 0", "cannot be read (ZeroDivisionError: division by"),
+        ("x = 1\n1 / 0", ", line 2: cannot be read (ZeroDivisionError: division by z"),
+        ("def get_config(): 1 / 0", ", line 1: cannot be read (ZeroDivisionError: di"),
         ("def get_config(", "cannot be read (SyntaxError: "),
-        ("raise ValueError('a\\nb')", "cannot be read (ValueError: a b)"),
+        ("raise ValueError('a\\nb')", ", line 1: cannot be read (ValueError: a b)"),
+        (
+            "from nas_jax.config import Experiment, TrainConfig\n"
+            "def get_config():\n"
+            "    return Experiment('mine', train=TrainConfig(batch=64.0))",
+            ", line 3: cannot be read (ValueError: train.batch: expected int, got 64",
+        ),
     ],
 )
 def test_experiment_file_that_gives_no_experiment_is_refused(
     refused, tmp_path, text, message
 ):
     (tmp_path / "mine.py").write_text(text)
-    assert refused("search", "mine.py").startswith(f"mine.py: {message}")
-    assert refused("describe", "mine.py").startswith(f"mine.py: {message}")
+    begin = f"mine.py{'' if message.startswith(',') else ': '}{message}"
+    assert refused("search", "mine.py").startswith(begin)
+    assert refused("describe", "mine.py").startswith(begin)
 
 
 def test_debug_shows_the_traceback():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import pytest
 import small_run
@@ -57,6 +58,36 @@ def test_field_of_another_type_or_size_is_refused(part, field, value):
         config_json.experiment(document)
     assert type(info.value) is ValueError
     assert field in str(info.value) or part in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: config.TrainConfig(epochs="2"), "train.epochs: expected int, got '2'"),
+        (lambda: config.TrainConfig(lr=True), "train.lr: expected float, got True"),
+        (
+            lambda: config.DataConfig(path=pathlib.Path("x")),
+            "data.path: expected str or None, got PosixPath('x')",
+        ),
+        (
+            lambda: config.SearchConfig(estimator="full "),
+            "search.estimator: expected one of two_path, full, reinforce, two, "
+            "full_v2, rl, got 'full '",
+        ),
+        (
+            lambda: SpaceConfig(stage_widths=[8, 16]),
+            "space.stage_widths: expected a tuple of int, got [8, 16]",
+        ),
+        (
+            lambda: Experiment("x", space=None),
+            "space: expected SpaceConfig or TreeConfig, got None",
+        ),
+    ],
+)
+def test_field_of_another_type_is_refused_where_it_is_written(make, line):
+    with pytest.raises(ValueError) as info:
+        make()
+    assert str(info.value) == line
 
 
 @pytest.mark.parametrize("document", [None, [], "x", {}, {"name": "a", "space": []}])

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from nas_jax import architecture, counts, latency, network, ops, space, supernet
-from nas_jax.config import MBCONV_CANDIDATES, SpaceConfig
+from nas_jax.config import SpaceConfig
 from nas_jax.parts import Block, OpSpec
+from nas_jax.space_config import MBCONV_CANDIDATES
 
 PAPER = space.imagenet_mobile()
 HOMOGENEOUS = {

@@ -182,3 +182,22 @@ def test_space_of_the_paper_is_solved_exactly():
         )
         assert found.gap == 0
         assert (found.costs <= limits[:budgets]).all()
+
+
+def test_answer_that_leaves_a_layer_out_is_passed_over(monkeypatch):
+    """As SciPy 1.14 gives it for a problem without a choice."""
+    real, answers = integer_program.milp, []
+
+    def milp(*arguments, **options):
+        found = real(*arguments, **options)
+        if not answers:
+            found.x[2:] = 0.0  # nothing of the second layer
+        answers.append(found.x)
+        return found
+
+    monkeypatch.setattr(integer_program, "milp", milp)
+    values, costs = np.array([[0.0, -1.0], [0.0, -1.0]]), np.ones((1, 2, 2))
+    found = integer_program.ranked(values, costs, np.zeros(1), np.full(1, 2.0))
+    picks, _ = next(found)
+    assert len(answers) == 2
+    assert set(picks) <= {0, 1}

@@ -16,7 +16,14 @@ import nas_jax
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
     "words": (
-        *("base", "checks", "data_config", "search_config", "devices_config"),
+        *(
+            "base",
+            "checks",
+            "data_config",
+            "search_config",
+            "devices_config",
+            "space_config",
+        ),
         *("config", "config_changes", "json_text", "config_json"),
     ),
     "static": (

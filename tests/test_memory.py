@@ -24,8 +24,9 @@ from nas_jax import (
 )
 from nas_jax.architecture import from_ops
 from nas_jax.batches import Batch
-from nas_jax.config import MBCONV_CANDIDATES, SearchConfig, SpaceConfig, TrainConfig
+from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
 from nas_jax.parts import OpSpec
+from nas_jax.space_config import MBCONV_CANDIDATES
 from nas_jax.supernet import all_paths
 
 LARGEST = "mb6_k7"

@@ -1,6 +1,6 @@
 """Every operation of the candidate list, and the layers it is made of.
 
-A new operation belongs into `config.MBCONV_CANDIDATES`; then these tests run it.
+A new operation belongs into `space_config.MBCONV_CANDIDATES`; then these tests run it.
 """
 
 import functools
@@ -15,8 +15,8 @@ from jax.flatten_util import ravel_pytree
 from nas_jax import layers, network, ops
 from nas_jax.architecture import Architecture
 from nas_jax.batch_norm import BatchNorm
-from nas_jax.config import MBCONV_CANDIDATES
 from nas_jax.parts import Block, Classifier, Head, OpSpec, Stem
+from nas_jax.space_config import MBCONV_CANDIDATES
 
 
 def block(name, stride=1, size=6):

@@ -30,8 +30,9 @@ from nas_jax import (
 )
 from nas_jax.architecture import from_ops, from_path
 from nas_jax.batches import Batch
-from nas_jax.config import MBCONV_CANDIDATES, SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
+from nas_jax.space_config import MBCONV_CANDIDATES
 from nas_jax.supernet import paths
 
 # `zero` stands in the middle and layer 0 does not offer it: rows are not columns.

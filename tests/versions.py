@@ -43,8 +43,9 @@ def uv(*words: str | Path, **given: object) -> subprocess.CompletedProcess:
 def renew() -> None:
     """Writes `constraints-oldest.txt`: the least that setup.cfg names."""
     resolve = ("--python-version", "3.11", "--resolution", "lowest-direct")
-    form = ("--no-header", "--no-annotate", "--quiet", "--output-file", OLDEST)
-    uv("pip", "compile", "setup.cfg", "--extra", "test", *resolve, *form, check=True)
+    form = ("--no-header", "--no-annotate", "--quiet", "--upgrade")
+    words = ("pip", "compile", "setup.cfg", "--extra", "test", *resolve, *form)
+    uv(*words, "--output-file", OLDEST, check=True)
 
 
 def made(one: Versions) -> Path:
