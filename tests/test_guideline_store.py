@@ -102,6 +102,18 @@ def test_a_damaged_store(file):
         store.stored(file)
 
 
+def test_a_store_whose_names_are_no_text(file):
+    """SQLite's own line about it is none either."""
+    store.add(file, [record()])
+    name = b"sqlite_autoindex_records_1"
+    content = file.read_bytes()
+    assert content.count(name) == 1
+    file.write_bytes(content.replace(name, b"\x80" + name[1:]))
+    with pytest.raises(ValueError, match="damaged or foreign") as info:
+        store.stored(file)
+    assert type(info.value) is ValueError
+
+
 def test_a_store_of_a_later_version(file):
     store.add(file, [record()])
     with sqlite3.connect(file) as other:

@@ -157,7 +157,8 @@ def _opened(
         else:
             reason = f"cannot be used ({text}); give another with --db"
         raise ValueError(f"{file}: the store {reason}") from error
-    except sqlite3.DatabaseError as error:
+    # the text of an error is cut from the file, and need be no UTF-8
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise ValueError(_corrupt(file, error)) from error
 
 
