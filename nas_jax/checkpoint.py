@@ -140,10 +140,9 @@ def load_model(folder: str | Path) -> Model:
         with _checkpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user
-        reason = str(error).strip() or type(error).__name__
         raise ValueError(
-            f"{folder}: the weights cannot be read ({reason.splitlines()[0]}); restore "
-            "the files, or train the network again"
+            f"{folder}: the weights cannot be read ({checks.reason(error)}); "
+            "restore the files, or train the network again"
         ) from error
     damaged = [
         name for name, value in digests(weights).items() if written.get(name) != value

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from nas_jax import checks
 from nas_jax.data.source import Item
 
 CENTRE = 224 / 256
@@ -85,7 +86,7 @@ def reason(error: Exception) -> str:
     """What Pillow complains of, without the object that it could not read."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "no known format"
-    return " ".join(str(error).split()) or type(error).__name__
+    return checks.reason(error)
 
 
 def opened(image: bytes) -> Image.Image:

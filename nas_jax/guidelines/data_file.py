@@ -7,7 +7,7 @@ import numpy as np
 
 from nas_jax import memory
 from nas_jax.batches import Batch
-from nas_jax.checks import LARGEST
+from nas_jax.checks import LARGEST, reason
 
 
 def load(file: Path) -> Batch:
@@ -22,8 +22,7 @@ def load(file: Path) -> Batch:
             images, labels = arrays["images"], arrays["labels"]
     except Exception as error:  # a damaged archive raises many kinds
         raise ValueError(
-            f"{file}: expected an .npz file with images and labels ("
-            f"{str(error) or type(error).__name__})"
+            f"{file}: expected an .npz file with images and labels ({reason(error)})"
         ) from error
     if not all(isinstance(one, np.ndarray) for one in (images, labels)):
         raise ValueError(f"{file}: expected arrays images and labels, got other bytes")
