@@ -1,5 +1,8 @@
 """What tensorflow-datasets has prepared: its files, and single records of them."""
 
+import contextlib
+import io
+
 import numpy as np
 import tensorflow_datasets as tfds
 from fuzz_case import reader
@@ -15,7 +18,8 @@ def _files(name):
 
     def make(where):
         tfds.disable_progress_bar()
-        Fixed(data_dir=where, file_format="array_record").download_and_prepare()
+        with contextlib.redirect_stdout(io.StringIO()):  # "Downloading", it says
+            Fixed(data_dir=where, file_format="array_record").download_and_prepare()
         return [(where / _FOLDER / name).read_bytes()]
 
     return make

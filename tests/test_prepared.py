@@ -250,6 +250,17 @@ OWN = b"tensorflow_datasets.core.features."
         (TRAIN, lambda old: old[:100] + b"?" + old[101:], r"read \(Corrupted Riegeli"),
         (TRAIN, lambda _: b"", r"read \(ArrayRecord file should be at least 64KB"),
         (TRAIN, None, r"read \(open\(\) failed: No such file"),
+        (
+            "dataset_info.json",
+            lambda old: old.replace(b'"24"', b'"1000000000"'),
+            r"train: expected 1000000000 records in made-train\.array_record-00000-of-"
+            r"00001, as dataset_info\.json says, got 24; copy or prepare it again",
+        ),
+        (
+            "dataset_info.json",
+            lambda old: old.replace(b'"8"', b'"2"'),
+            r"validation: expected 2 records in made-validation.*, got 8; copy",
+        ),
         ("features.json", None, r"features\.json: cannot be read"),
         ("features.json", lambda old: b"[]", r"json: expected a JSON object, got \[\]"),
         (

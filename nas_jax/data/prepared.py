@@ -117,6 +117,7 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
                 f"{', '.join(builder.info.splits)}, got {split!r}"
             )
         what = f"{name}/{split}"
+        _require_whole(builder.info.splits[split], f"{version}, {split}")
         with _readable(f"{version}, {split}"):
             records = builder.as_data_source(split).data_source
             labels = _labels(records, label_key, version, split)
@@ -132,6 +133,28 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
         return DataSet(train, train, notes)
     test, more = read(config.test_split)
     return DataSet(train, test, notes + more)
+
+
+def _require_whole(split: Any, where: str) -> None:
+    """Raises `ValueError` unless every file has as many records as is said of it."""
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    def count(file: Any) -> int:
+        reader = ArrayRecordReader(str(file))
+        found = int(reader.num_records())
+        reader.close()
+        return found
+
+    with _readable(where):
+        said = dict(zip(split.filepaths, split.shard_lengths, strict=True))
+        found = {file: count(file) for file in said}
+    for file in said:
+        if found[file] != said[file]:
+            raise ValueError(
+                f"{where}: expected {said[file]} records in {file.name}, as "
+                f"dataset_info.json says, got {found[file]}; copy or prepare it again "
+                "(docs/data.md)"
+            )
 
 
 def _in_memory(source: Source, shape: tuple[int, ...]) -> Arrays:
