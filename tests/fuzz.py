@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,25 +86,27 @@ def _fault(error):
 def main():
     import fuzz_readers
 
+    from nas_jax import provenance
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=list(fuzz_readers.READERS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
+    print(f"seed {options.seed}, commit {provenance.commit()}", flush=True)
     print(f"{'reader':32}{'cases':>8}{'refused':>9}{'faults':>8}{'seconds':>9}")
     spawn = multiprocessing.get_context("spawn")
     faulty = 0
     with ProcessPoolExecutor(options.jobs, mp_context=spawn) as pool:
         running = {
-            name: pool.submit(run, name, options.cases, options.seed)
+            pool.submit(run, name, options.cases, options.seed): name
             for name in options.only
         }
-        for name, future in running.items():
+        for future in as_completed(running):
             cases, refused, faults, seconds = future.result()
             numbers = f"{cases:8}{refused:9}{len(faults):8}{seconds:9.1f}"
-            print(f"{name:32}{numbers}", flush=True)
+            print(f"{running[future]:32}{numbers}", flush=True)
             for fault in faults:
                 print(f"  {fault}", flush=True)
             faulty += len(faults)
