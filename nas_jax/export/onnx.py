@@ -13,6 +13,7 @@ from nas_jax.checks import reason
 from nas_jax.export.runner import Runner
 from nas_jax.measure import onnx_runtime
 from nas_jax.measure.timing import Call
+from nas_jax.memory import is_exhausted
 
 _THREADS = 1
 
@@ -54,6 +55,8 @@ def decode(content: bytes, origin: str) -> Runner:
         try:
             return onnx_runtime.logits(session, images)
         except Exception as error:  # a kernel looks at its weights when it first runs
+            if is_exhausted(error):
+                raise
             raise ValueError(
                 f"{origin}: expected a model that ONNX Runtime runs on images of "
                 f"{images.shape[1:]}, got {reason(error)}"
