@@ -87,7 +87,9 @@ def cutout(key: PRNGKey, images: Images, side: int) -> Images:
 def jitter(
     key: PRNGKey, images: Images, brightness: float, saturation: float
 ) -> Images:
-    """Colour jitter of images `[B H W 3]` from 0 to 1, as torchvision's.
+    """Colour jitter of images `[B H W C]` from 0 to 1, as torchvision's.
+
+    Saturation changes three channels only.
 
     Brightness multiplies all values by b; saturation draws every pixel x to its grey g:
     g + s (x - g). b is uniform in 1 -+ brightness, s in 1 -+ saturation, one each per
@@ -103,7 +105,8 @@ def jitter(
     # one loop over the pixels: brightness before and after, once by a factor of 1;
     # grey channel by channel, as a sum over an axis would be a loop of its own
     light = jnp.clip(images * jnp.where(is_bright_first, b, 1), 0, 1)
-    red, green, blue = jnp.split(light, 3, axis=-1)
-    grey = GREY[0] * red + GREY[1] * green + GREY[2] * blue
-    light = jnp.clip(grey + s * (light - grey), 0, 1)
+    if images.shape[-1] == 3:
+        red, green, blue = jnp.split(light, 3, axis=-1)
+        grey = GREY[0] * red + GREY[1] * green + GREY[2] * blue
+        light = jnp.clip(grey + s * (light - grey), 0, 1)
     return jnp.clip(light * jnp.where(is_bright_first, 1, b), 0, 1)

@@ -95,7 +95,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     one = verb("start", "an experiment for a folder of pictures, counted", "pictures")
     one.add_argument("--out", type=Path, required=True, help="the .py file to write")
     one.add_argument(
-        "--skip-corrupt", action="store_true", help="leave out what does not decode"
+        "--skip-corrupt",
+        "--data.skip-corrupt",
+        action="store_true",
+        help="leave out what does not decode",
     )
     one = verb("prepare", "prepare a data set of tensorflow-datasets, once", "name")
     one.add_argument("--data-path", type=Path, required=True, help="of prepared sets")

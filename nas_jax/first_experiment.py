@@ -32,6 +32,8 @@ LEAST = 20
 STEPS = 800
 """Weight steps of the warm-up, at least, and of the joint phase: minutes on a CPU."""
 BATCH = 32
+GREY = ("1", "L", "LA")
+"""Pillow's modes of pictures without colour."""
 LOOKED_AT = 500
 """Pictures from which mean and deviation are taken."""
 _IDEA = '''"""An experiment on pictures, made to be changed.
@@ -44,17 +46,20 @@ wrong for letters; a larger space.input_size and more epochs cost time.
 def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
     """An experiment on a folder of pictures, for this CPU, of some minutes.
 
-    Classes and splits are counted, the side of the images follows the pictures, mean
-    and deviation are theirs, epochs follow from the steps that a search needs.
+    Classes and splits are counted, side and channels of the images follow the pictures,
+    mean and deviation are theirs, epochs follow from the steps that a search needs.
 
     Raises:
       ValueError: as `data.folder.load`, and for too few classes or pictures of one.
     """
-    given = DataConfig(name="folder", path=str(path), skip_corrupt=skip_corrupt)
+    if not path.expanduser().is_dir():
+        raise ValueError(f"start {path}: expected a folder of pictures, found none")
+    place = str(path.expanduser().absolute())  # the file may be used from anywhere
+    given = DataConfig(name="folder", path=place, skip_corrupt=skip_corrupt)
     data = folder.load(given)
     sizes: dict[str, Any] = _sizes(data)
-    side = _side(data.train)
-    mean, std = _moments(data.train, side)
+    side, channels = _shape(data.train)
+    mean, std = _moments(data.train, (side, side, channels))
     data_config = dataclasses.replace(
         given,
         **sizes,
@@ -76,7 +81,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
         space=SpaceConfig(
             name=name,
             input_size=side,
-            input_channels=3,
+            input_channels=channels,
             classes=len(data.train.label_names),
             stem_channels=16,
             stem_stride=side // 32,
@@ -171,20 +176,21 @@ def _looked_at(source: Source) -> list[Item]:
     return [source[int(place)] for place in places]
 
 
-def _side(source: Source) -> int:
-    def shorter(item: Item) -> int:
-        assert isinstance(item.image, bytes)  # files are
-        return min(pictures.opened(item.image).size)
+def _shape(source: Source) -> tuple[int, int]:
+    """Side and channels of the network's images: one channel if all are grey."""
+    files = [item.image for item in _looked_at(source)]
+    opened = [pictures.opened(file) for file in files if isinstance(file, bytes)]
+    median = np.median([min(one.size) for one in opened])
+    side = max((side for side in SIDES if side <= median), default=SIDES[0])
+    return side, 1 if all(one.mode in GREY for one in opened) else 3
 
-    median = np.median([shorter(item) for item in _looked_at(source)])
-    return max((side for side in SIDES if side <= median), default=SIDES[0])
 
-
-def _moments(source: Source, side: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _moments(
+    source: Source, shape: tuple[int, int, int]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, of values from 0 to 1."""
-    shape = (side, side, 3)
     items = _looked_at(source)
     images = [pictures.cut(item, shape, pictures.centre_box) for item in items]
-    values = np.stack(images).reshape(-1, 3) / 255
+    values = np.stack(images).reshape(-1, shape[-1]) / 255
     mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), 0.01)
     return tuple(mean.round(3).tolist()), tuple(std.round(3).tolist())

@@ -110,7 +110,9 @@ _WORDS = {
     r"Error parsing (--\S+): invalid literal for int\(\) with base 10: (.*)": (
         r"\1: expected a whole number, got \2"
     ),
-    r"invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)\.": (
+    r"Error parsing (--\S+): no type matching \S*FLOAT could be instantiated from "
+    r"\[(.*?)\]\..*": r"\1: expected a number without its unit, or None, got \2",
+    r"invalid choice (.*) for argument '(.*)'\. Expected one of \((.*?),?\)\.": (
         r"\2: expected one of \3, got \1"
     ),
     r"Missing value for argument '(.*)'\..*": r"\1: expected a value, got none",

@@ -44,18 +44,25 @@ def start(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
         f"{data.test} to test"
     )
     print(
-        f"images of {space.input_size} x {space.input_size}, half the latency of the "
-        f"hand-designed network; written: {options.out}"
+        f"images of {space.input_size} x {space.input_size} x {space.input_channels}, "
+        f"flipped, and cut to {data.crop_area:.0%} of the area at least; for letters "
+        "and digits: --data.no-flip --data.crop-area 0.8"
+    )
+    print(
+        f"half the latency of the hand-designed network, batch {made.latency.batch}; "
+        f"written: {options.out}"
     )
     print(f"next: nas_jax search {shlex.quote(str(options.out))}  (first with --plan)")
     return 0
 
 
 def derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import derivation
+    from nas_jax import derivation, run_folder, run_lock
 
     folder = Path(options.run)
-    found, derived = derivation.derive_run(folder)
+    run_folder.read_experiment(folder)  # a run folder, before anything is put there
+    with run_lock.held(folder):
+        found, derived = derivation.derive_run(folder)
     print(" ".join(block.op.name for block in found.blocks))
     print(derivation.told(derived))
     print(f"written: {folder / 'architecture.json'}")

@@ -1,6 +1,7 @@
 """What a run looks like on a terminal, and in plain text without one."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,15 +9,19 @@ from tqdm import tqdm
 
 from nas_jax.watch import Watch
 
+EVERY_S = 30.0
+"""Where there is no terminal, a loop says how far it is as often."""
+
 
 class Terminal(Watch):
-    """A line per stage and a progress bar per loop, on standard error.
+    """A line per stage and the progress of loops, on standard error.
 
-    Bars are drawn on a terminal only; the lines always.
+    On a terminal loops have a bar, elsewhere a line from time to time.
     """
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
+        self._noted = ""
 
     def phase(self, title: str) -> None:
         tqdm.write(f"· {title}", file=sys.stderr)
@@ -26,14 +31,26 @@ class Terminal(Watch):
         tqdm.write(f"  {text}", file=sys.stderr)
 
     def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
-        # disable=None: silent where standard error is no terminal
-        self._bar = tqdm(
-            iterable, total=total, desc=f"  {desc}", leave=False, disable=None
-        )
+        if not sys.stderr.isatty():
+            yield from self._told(iterable, total, desc)
+            return
+        self._bar = tqdm(iterable, total=total, desc=f"  {desc}", leave=False)
         with self._bar:
             yield from self._bar
 
+    def _told(self, iterable: Any, total: int, desc: str) -> Iterator[Any]:
+        begun = said = time.monotonic()
+        self._noted = ""
+        for done, one in enumerate(iterable, start=1):
+            yield one
+            now = time.monotonic()
+            if now - said >= EVERY_S and done < total:
+                said = now
+                left = tqdm.format_interval((now - begun) / done * (total - done))
+                self.line(f"{desc}: {done} of {total}{self._noted}, about {left} left")
+
     def note(self, **values: str) -> None:
+        self._noted = "".join(f", {name} {value}" for name, value in values.items())
         if self._bar is not None:
             self._bar.set_postfix(values)
 

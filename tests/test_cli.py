@@ -94,6 +94,14 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
             "--search.joint-epochs 1.5",
             "--search.joint-epochs: expected a whole number, got '1.5'; ",
         ),
+        (
+            "--search.target-ms 0.3ms",
+            "--search.target-ms: expected a number without its unit, or None, got '0.3",
+        ),
+        (
+            "--latency.runtime litert",
+            "--latency.runtime: expected one of 'onnxruntime', got 'litert'; ",
+        ),
         ("--search.lr", "--search.lr: expected a value, got none; "),
         (
             "--search.objective magic",

@@ -432,8 +432,8 @@ def test_run_that_was_not_trained_names_the_command(run, capsys):
     )
     (run / "architecture.json").unlink()
     assert refused(capsys, *command) == (
-        f"{run}: expected architecture.json, found none; derive the network with "
-        f"'nas_jax derive {run}'"
+        f"{run}: expected a finished run with architecture.json, found none; go on "
+        f"with it: 'nas_jax search --resume {run}'"
     )
     line = refused(capsys, "export", run / "nowhere", "--format", "onnx")
     assert "nowhere: expected a saved network" in line
@@ -442,8 +442,8 @@ def test_run_that_was_not_trained_names_the_command(run, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--format tflite", "--format: expected different ones of onnx, stablehlo, li"),
-        ("--format onnx,onnx", "--format: expected different ones of onnx, stablehlo"),
+        ("--format tflite", "--format: expected some of onnx, stablehlo, litert, li"),
+        ("--format onnx,onnx", "--format: expected some of onnx, stablehlo, li"),
         ("--format onnx --converter python", "--converter: expected with --format lit"),
         ("--format onnx --preprocessing imagenet", "a run folder and knows its data"),
         ("", "expected --format, got none; see nas_jax export --help"),

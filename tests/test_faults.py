@@ -159,10 +159,13 @@ def test_run_that_may_only_be_read_does_not_go_on(read_only):
 # --- two at once, killed children ----------------------------------------------------
 
 
-def test_training_waits_for_nobody(tmp_path, capsys):
+@pytest.mark.parametrize("verb", ["train", "derive"])
+def test_nobody_works_on_a_run_beside_another(verb, tmp_path, capsys):
     run = made_up_run.make_run(tmp_path / "run")
+    before = (run / "architecture.json").read_bytes()
     with run_lock.held(run):
-        line = refused(capsys, "train", run)
+        line = refused(capsys, verb, run)
+    assert (run / "architecture.json").read_bytes() == before
     assert f"nobody works on, process {os.getpid()} does; wait for it" in line
 
 

@@ -1,10 +1,14 @@
 """`nas_jax start`: pictures are counted, and the file says what came of it."""
 
+import os
+from pathlib import Path
+
+import jax
 import numpy as np
 import pytest
 from picture_files import encoded, pixels
 
-from nas_jax import cli, first_experiment, shipped
+from nas_jax import augment, cli, first_experiment, shipped
 from nas_jax.data import splits
 
 
@@ -71,6 +75,44 @@ def test_moments_are_those_of_the_pictures(tmp_path):
             (tmp_path / name / f"{number}.png").write_bytes(encoded(image, "PNG"))
     made = first_experiment.of_pictures(tmp_path).data
     assert made.mean == (0.5, 0.5, 0.5) and made.std == (0.3, 0.3, 0.3)
+
+
+def test_grey_pictures_have_one_channel(tmp_path, monkeypatch):
+    """And what they are augmented by does without colours."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("dark", 51), ("light", 204)):
+        (tmp_path / "grey" / name).mkdir(parents=True)
+        for number in range(20):
+            image = np.full((40, 40), value, np.uint8)
+            file = tmp_path / "grey" / name / f"{number}.png"
+            file.write_bytes(encoded(image, "PNG"))
+    made = first_experiment.of_pictures(Path("grey"))
+    assert made.space.input_channels == 1
+    assert made.data.mean == (0.5,) and made.data.std == (0.3,)
+    assert made.data.path == str(tmp_path / "grey")
+    loaded = splits.load(made.data, (32, 32, 1), 2, 0).splits["train_weights"]
+    images = loaded.take(np.arange(4)).images
+    found = augment.of(made.data)(jax.random.key(0), images)
+    assert found.shape == (4, 32, 32, 1) and np.isfinite(found).all()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")
+def test_folder_whose_name_is_no_text_is_refused(tmp_path, capsys):
+    """It would be a line of labels.txt, after the whole search."""
+    write(tmp_path / "p", {"cat": 20, "dog\udcff": 20})
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 2
+    assert "expected folders with names in UTF-8, got 'dog\\udcff'" in (
+        capsys.readouterr().err
+    )
+
+
+def test_missing_folder_is_told_where_it_was_looked_for(tmp_path, capsys):
+    words = ["start", str(tmp_path / "none"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 2
+    assert f"start {tmp_path / 'none'}: expected a folder of pictures, found none" in (
+        capsys.readouterr().err
+    )
 
 
 def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from guideline_records import PARAMS, law, record
 from made_up_run import make_run
+from picture_files import encoded
 
 from nas_jax import cli, shipped
 from nas_jax.config import Experiment, TreeConfig
@@ -82,6 +83,26 @@ def test_recommend_measures_a_file(db, capsys, tmp_path):
         *(3, 1),
         20.0,
     )
+
+
+def test_recommend_measures_a_folder_of_pictures(db, capsys, tmp_path):
+    """Files come class by class; what is measured is not one class."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("dark", "light")):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        for number in range(40):
+            image = rng.integers(100 * label, 100 * label + 90, (32, 32), np.uint8)
+            content = encoded(image, "PNG")
+            (tmp_path / "p" / name / f"{number}.png").write_bytes(content)
+    mine = tmp_path / "mine.py"
+    assert typed(capsys, "start", tmp_path / "p", "--out", mine)[0] == 0
+    code, out, _ = typed(capsys, "recommend", mine, "--db", db, "--json")
+    given = json.loads(out)["descriptors"]
+    assert code == 0
+    # 80 less 8 to watch and 16 to test, half of them each
+    assert (given["classes"], given["images_per_class"]) == (2, 28.0)
+    assert (given["channels"], given["input_size"]) == (1, 32)
+    assert given["linear_accuracy"] > 0.9
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def load(config: DataConfig) -> DataSet:
         )
     root = Path(config.path).expanduser()
     if not root.is_dir():
-        raise ValueError(f"folder: expected a folder at data.path, got {root}")
+        raise ValueError(
+            f"folder: expected a folder at data.path, found none at {root.absolute()}"
+        )
     train_root = root / config.train_split
     if not train_root.is_dir():
         source, notes = sound(_files(root), str(root), config.skip_corrupt)
@@ -77,10 +79,18 @@ def _files(root: Path) -> Files:
     folders = [path for path in _visible(root, "*") if path.is_dir()]
     if not folders:
         raise ValueError(
-            f"{root}: expected one folder per class with pictures in it, got none"
+            f"{root}: expected one folder per class with pictures in it, as in "
+            f"{root / 'cat' / 'one.jpg'}, got none"
         )
     found, labels = [], []
     for label, folder in enumerate(folders):
+        try:
+            folder.name.encode()
+        except UnicodeEncodeError as error:  # it will be a line of labels.txt
+            raise ValueError(
+                f"{root}: expected folders with names in UTF-8, got {folder.name!r}; "
+                "rename it"
+            ) from error
         files = [path for path in _visible(folder, "**/*") if path.is_file()]
         if not files:
             raise ValueError(

@@ -44,7 +44,7 @@ def encoders(names: list[str], converter: str | None) -> dict[str, Encode]:
     unknown = [name for name in names if name not in FORMATS]
     if unknown or len(set(names)) < len(names) or not names:
         raise ValueError(
-            f"--format: expected different ones of {', '.join(FORMATS)}, got "
+            f"--format: expected some of {', '.join(FORMATS)}, got "
             f"{', '.join(names) or 'none'}"
         )
     is_litert = any(name in _LITERT for name in names)

@@ -92,8 +92,8 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
         derived = folder / "architecture.json"
         if not derived.is_file():
             raise ValueError(
-                f"{folder}: expected architecture.json, found none; derive the network "
-                f"with 'nas_jax derive {folder}'"
+                f"{folder}: expected a finished run with architecture.json, found "
+                f"none; go on with it: 'nas_jax search --resume {folder}'"
             )
         network = run_folder.read_architecture(derived).name
     trained = folder / "checkpoints"

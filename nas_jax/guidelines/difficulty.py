@@ -23,7 +23,7 @@ _RIDGE = 0.1
 
 
 def measure(data: Batch) -> Descriptors:
-    """Descriptors of a training set, labels from 0.
+    """Descriptors of a training set, labels from 0; of the images the first suffice.
 
     Raises:
       ValueError: for fewer than two classes, or for images that are not square.

@@ -53,10 +53,19 @@ def of_run(folder: Path) -> list[Record]:
 
 
 def trained_on(experiment: Experiment) -> Batch:
-    """The images that the networks of an experiment are trained on."""
+    """What the networks of an experiment are trained on, as `difficulty` looks at it.
+
+    All labels; the images of the first of them, as evaluated. Pictures of a folder come
+    class by class, so data sets are shuffled, but for the digits, which are.
+    """
     splits = problem.load(experiment).splits
-    parts = [splits["train_weights"], splits["train_alphas"]]
-    return Batch(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+    weights, alphas = splits["train_weights"], splits["train_alphas"]
+    whole = weights.evaluated().joined(alphas.evaluated())
+    order = np.arange(len(whole.labels))
+    if not isinstance(whole, Batch):
+        order = np.random.default_rng(0).permutation(order)
+    images, _ = whole.take(order[: difficulty.IMAGES])
+    return Batch(images, whole.labels[order])
 
 
 def _fields(
