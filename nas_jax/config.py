@@ -24,7 +24,9 @@ class LatencyConfig:
     """Path of a stored table; None measures one before the search."""
     runtime: Literal["onnxruntime"] = "onnxruntime"
     threads: int = 1
+    """Of the processor that a call may use."""
     batch: int = 8
+    """Images in a call; every time and target is of one call."""
     repeats: int = 20
     """Interleaved rounds per entry."""
     loop_ms: float = 1.0

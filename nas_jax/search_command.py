@@ -221,4 +221,6 @@ def _print(
         return
     cost = experiment.search.cost
     wanted = limits.amount(cost, result[TARGETS[cost]])
+    calls = experiment.latency
+    print(f"ms per call of {calls.batch} images, {calls.threads} thread(s)")
     print(f"target {wanted}, report: {page}")

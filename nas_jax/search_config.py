@@ -151,7 +151,7 @@ class SearchConfig:
     """Target as a share of the hand-designed baseline's cost. Exactly one target is
     given: this, or the one in the unit of the cost."""
     target_ms: float | None = None
-    """Target latency."""
+    """Target latency of a call with latency.batch images, in milliseconds."""
     target_macs: float | None = None
     """Target of the multiply-adds of one image."""
     target_params: float | None = None

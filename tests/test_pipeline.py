@@ -357,7 +357,11 @@ def test_search_for_multiply_adds_by_reward(home, arguments, quick, tmp_path, ca
     goal = 0.7 * result["networks"]["baseline"]["macs"]
     assert result["target_macs"] == pytest.approx(goal)
     assert "target_ms" not in result
-    assert f"target {goal:,.0f} MACs, report: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"target {goal:,.0f} MACs, report: " in printed
+    assert (
+        f"ms per call of {small_run.EXPERIMENT.latency.batch} images, 1 th" in printed
+    )
     lines = [
         json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()
     ]
