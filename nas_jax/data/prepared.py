@@ -6,6 +6,7 @@ Read from ArrayRecord files, which needs no TensorFlow; preparing most of them d
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -105,7 +106,8 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
     folder = Path(given).expanduser()
     version = _newest(name, folder)
     _require_known_classes(version / "features.json")
-    with _readable(str(version)):
+    # it prints that TensorFlow should be installed, for a damaged file
+    with _readable(str(version)), contextlib.redirect_stdout(io.StringIO()):
         builder = tfds.builder_from_directory(version)
     image_key, label_key = _keys(name, builder.info.features)
     names = tuple(builder.info.features[label_key].names)
