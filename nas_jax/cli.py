@@ -6,6 +6,8 @@ verbs that need it, so that help and a mistyped flag are answered at once.
 """
 
 import argparse
+import difflib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +34,7 @@ _FIELDS = (
     "Every field of the experiment can be set, for example --search.target-ms 0.2; "
     "EXPERIMENT --help lists them."
 )
+_CHOICE = re.compile(r"argument (.*): invalid choice: '(.*?)' \(choose from (.*)\)")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,6 +42,12 @@ class _Parser(argparse.ArgumentParser):
         required = "the following arguments are required: "
         if message.startswith(required):
             message = f"expected {message.removeprefix(required)}, got none"
+        if wrong := _CHOICE.fullmatch(message):
+            name, got, choices = wrong.groups()
+            known = choices.replace("'", "").split(", ")  # no quotes from 3.12 on
+            near = difflib.get_close_matches(got, known, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            message = f"{name}: expected {', '.join(known)}; got {got!r}{meant}"
         raise ValueError(f"{message}; see {self.prog} --help")
 
 

@@ -169,8 +169,10 @@ def lines(found: tuple[Forecast, ...], devices: int) -> list[str]:
         for one in found
     ]
     hours = sum(one.hours for one in found)
+    spoken = f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.2g} min"
     plural = "s" if devices > 1 else ""
-    return [*told, f"in all {hours:.2f} h of steps on {devices} device{plural}"]
+    rest = "; measuring, compiling and exporting come on top"
+    return [*told, f"in all {spoken} of steps on {devices} device{plural}{rest}"]
 
 
 def before(

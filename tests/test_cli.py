@@ -156,7 +156,7 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
     ("words", "message"),
     [
         ("", "expected VERB, got none; see nas_jax --help"),
-        ("serach", "argument VERB: invalid choice: 'serach' (choose from "),
+        ("serach", "VERB: expected search, sweep, measure, "),
         ("--wrong", "expected VERB, got none; see nas_jax --help"),
         ("search", "expected EXPERIMENT, got none; see nas_jax search --help"),
         ("measure digits_cpu", "expected --out, got none; see nas_jax measure --help"),

@@ -218,7 +218,7 @@ def test_check_as_json_has_its_keys(db, capsys):
         (("import", "none.json"), "none.json: expected a JSON file"),
         (("make",), "guidelines make: expected --file, got none"),
         (("make", "--file", "x", "--out", "nowhere"), "expected an existing folder"),
-        (("grow",), "invalid choice: 'grow'"),
+        (("grow",), "; got 'grow'"),
     ],
 )
 def test_guidelines_refuses_in_one_line(db, capsys, words, line):

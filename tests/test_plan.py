@@ -94,14 +94,17 @@ def forecast(name, calls, ms):
 
 
 def test_hours_and_throughput_by_hand():
-    """7,200 calls of 5 ms are 36 s, 0.01 h; 50 images in 5 ms are 10,000 a second."""
+    """7,200 calls of 5 ms are 36 s, 0.6 min; 50 images in 5 ms are 10,000 a second."""
     first, last = plan.lines((forecast("weight step", 7200, 5.0),), 8)
     assert first == (
         "7,200 x weight step of 50 images: 5 ms, 10,000 images/s; 2 MB of state and "
         "images, 3 MB beside, on each device"
     )
-    assert last == "in all 0.01 h of steps on 8 devices"
-    assert plan.lines((), 1) == ["in all 0.00 h of steps on 1 device"]
+    rest = "; measuring, compiling and exporting come on top"
+    assert last == f"in all 0.6 min of steps on 8 devices{rest}"
+    assert plan.lines((), 1) == [f"in all 0 min of steps on 1 device{rest}"]
+    days = plan.lines((forecast("weight step", 7_200_000, 18.0),), 1)
+    assert days[-1] == f"in all 36 h of steps on 1 device{rest}"
 
 
 @pytest.mark.parametrize(("ms", "told"), [(1e9, 3), (1.0, 0)])
@@ -127,7 +130,7 @@ def test_plan_makes_no_run(arguments, tmp_path, capsys):  # noqa: F811
     assert len(told) == 5
     for line, name in zip(told, names, strict=False):
         assert line.startswith(name)
-    assert told[-1].endswith("h of steps on 1 device")
+    assert " min of steps on 1 device; " in told[-1]
 
 
 def test_the_search_finds_the_plans_programs_in_the_cache(
