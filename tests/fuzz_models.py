@@ -28,7 +28,9 @@ def _written(encode):
         pairs = [onnx_graph.random_weights(part, numbers) for part in drawn.parts]
         trees = network.assemble_parts(drawn, pairs)
         single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), trees)
-        return [encode(Model(drawn, *single))]
+        content = encode(Model(drawn, *single))
+        companions.write_digest(where / "m.stablehlo", content)
+        return [content]
 
     return make
 

@@ -1,6 +1,7 @@
 """Trained networks as files: the same logits, what travels along, what is refused."""
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
@@ -36,7 +37,14 @@ from nas_jax import (
 from nas_jax.architecture import from_path
 from nas_jax.batches import Batch
 from nas_jax.checkpoint import Model
-from nas_jax.export import companions, formats, preprocessing, source, writing
+from nas_jax.export import (
+    companions,
+    formats,
+    preprocessing,
+    source,
+    stablehlo,
+    writing,
+)
 from nas_jax.export.preprocessing import Preprocessing
 from nas_jax.measure import litert_graph
 from nas_jax.table_schema import PROVENANCE
@@ -140,6 +148,7 @@ def test_files_of_an_export(exported):
     assert {path.name for path in (exported / "export").iterdir()} == {
         "searched.onnx",
         "searched.stablehlo",
+        "searched.stablehlo.sha256",
         "labels.txt",
         "preprocessing.json",
         "result.json",
@@ -532,7 +541,11 @@ def test_predict_refuses_a_file_that_is_no_model(
     path.write_bytes(content)
     line = refused(capsys, "predict", path, pictures[0][0])
     assert line.startswith(f"{path}: expected ")
-    assert ", got another file (" in line
+    said = {"onnx": ", got another file (", "stablehlo": ", got other bytes; "}
+    assert said[suffix] in line
+    if suffix == "stablehlo":
+        with pytest.raises(ValueError, match=r"got another file \("):
+            stablehlo.decode(content, "m.stablehlo")
 
 
 def test_predict_refuses_a_damaged_model(files, pictures, capsys):
@@ -547,7 +560,6 @@ def test_predict_refuses_a_damaged_model(files, pictures, capsys):
         ("searched.onnx", b"pads", b"\xffads"),  # the checker's own text breaks
         # a session is made of it, only a run finds out
         ("searched.onnx", b"kernel_shape@\x03@\x03", b"kernel_shape@\x01@\x03"),
-        ("searched.stablehlo", b"main", b"mbin"),  # only XLA finds out
     ],
 )
 def test_predict_refuses_a_changed_model(name, old, new, files, pictures, capsys):
@@ -556,6 +568,33 @@ def test_predict_refuses_a_changed_model(name, old, new, files, pictures, capsys
     assert old in content
     path.write_bytes(content.replace(old, new))
     assert refused(capsys, "predict", path, pictures[0][0]).startswith(f"{path}: expec")
+
+
+def test_stablehlo_that_only_xla_finds_wrong_is_one_line(exported):
+    content = (exported / "export" / "searched.stablehlo").read_bytes()
+    found = stablehlo.decode(content.replace(b"main", b"mbin"), "m.stablehlo")
+    with pytest.raises(ValueError, match=r"^m\.stablehlo: expected a program that XLA"):
+        found.run(np.zeros((1, 8, 8, 1), np.float32))
+
+
+def test_predict_asks_for_the_bytes_of_a_program(files, pictures, capsys):
+    """XLA ends the process for some that are damaged (a null pointer)."""
+    path, digest = (files / f"searched.stablehlo{end}" for end in ("", ".sha256"))
+    content = path.read_bytes()
+    assert digest.read_text().split() == [
+        hashlib.sha256(content).hexdigest(),
+        path.name,
+    ]
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert refused(capsys, "predict", path, pictures[0][0]) == (
+        f"{path}: expected the file that searched.stablehlo.sha256 was written with, "
+        "got other bytes; copy both, or export the network again"
+    )
+    digest.unlink()
+    assert refused(capsys, "predict", path, pictures[0][0]) == (
+        f"{digest}: expected this file beside the model, found none; 'nas_jax export' "
+        "writes it, copy it along with the model"
+    )
 
 
 def test_predict_names_what_is_missing_beside_the_model(files, pictures, capsys):

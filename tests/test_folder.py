@@ -104,7 +104,9 @@ def test_the_test_pictures_may_lie_apart(tmp_path):
 def test_what_is_no_folder_of_classes_is_refused(tmp_path, root):
     with pytest.raises(ValueError, match=r"expected data.path, .* got None"):
         folder.load(DataConfig(name="folder"))
-    with pytest.raises(ValueError, match=r"folder at data.path, found none at .*nowhere"):
+    with pytest.raises(
+        ValueError, match=r"folder at data.path, found none at .*nowhere"
+    ):
         folder.load(config("nowhere"))
     with pytest.raises(ValueError, match=r"one folder per class with pictures in it"):
         folder.load(config(root / "cat"))

@@ -2,12 +2,14 @@
 
     export/labels.txt          one label a line, in the order of the logits
     export/preprocessing.json  see `preprocessing`
+    export/NAME.stablehlo.sha256   of that file alone, as `sha256sum --check` takes it
 
 They lie beside the model, because of the three formats ONNX alone has a plain place for
 them inside: so all are read alike, and by other tools too. All models of a folder share
 them.
 """
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +56,29 @@ def read(folder: Path) -> Companions:
     path = folder / PREPROCESSING
     found = preprocessing.from_json(_text(path), str(path))
     return Companions(read_labels(folder / LABELS), found)
+
+
+def write_digest(model: Path, content: bytes) -> None:
+    """Writes the SHA-256 of a model's content beside the model."""
+    run_folder.write_text(_digest_of(model), _digest_line(model, content))
+
+
+def require_digest(model: Path, content: bytes) -> None:
+    """Raises `ValueError` unless the content is what was written."""
+    file = _digest_of(model)
+    if _text(file) != _digest_line(model, content):
+        raise ValueError(
+            f"{model}: expected the file that {file.name} was written with, got other "
+            "bytes; copy both, or export the network again"
+        )
+
+
+def _digest_of(model: Path) -> Path:
+    return model.with_name(f"{model.name}.sha256")
+
+
+def _digest_line(model: Path, content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}  {model.name}\n"
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_jax.export import litert, onnx, stablehlo
+from nas_jax.export import companions, litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Source
 from nas_jax.measure.litert import require as require_litert
@@ -23,11 +23,13 @@ class Format(NamedTuple):
     suffix: str
     decode: Callable[[bytes, str], Runner]
     bound: float | None
+    needs_digest: bool = False
+    """Damaged StableHLO can end the process: XLA trusts that a compiler wrote it."""
 
 
 FORMATS = {
     "onnx": Format(".onnx", onnx.decode, 1e-4),
-    "stablehlo": Format(".stablehlo", stablehlo.decode, 1e-5),
+    "stablehlo": Format(".stablehlo", stablehlo.decode, 1e-5, needs_digest=True),
     "litert": Format(".tflite", litert.decode, 1e-4),
     "litert-int8": Format("_int8.tflite", litert.decode, None),
 }
@@ -75,4 +77,7 @@ def read(path: Path) -> Runner:
         raise ValueError(f"{path}: expected a model file ({suffixes})")
     if not path.is_file():
         raise ValueError(f"{path}: expected a model file, found none")
-    return one.decode(path.read_bytes(), str(path))
+    content = path.read_bytes()
+    if one.needs_digest:
+        companions.require_digest(path, content)
+    return one.decode(content, str(path))

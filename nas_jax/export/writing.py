@@ -93,6 +93,8 @@ def export(
     out.mkdir(exist_ok=True)
     for name, content in contents.items():
         run_folder.write_bytes(out / entries[name]["file"], content)
+        if FORMATS[name].needs_digest:
+            companions.write_digest(out / entries[name]["file"], content)
     companions.write(out, source.companions)
     run_folder.write_text(out / "result.json", json.dumps(result, indent=1) + "\n")
     return result
