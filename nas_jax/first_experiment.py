@@ -58,8 +58,9 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
     given = DataConfig(name="folder", path=place, skip_corrupt=skip_corrupt)
     data = folder.load(given)
     sizes: dict[str, Any] = _sizes(data)
-    side, channels = _shape(data.train)
-    mean, std = _moments(data.train, (side, side, channels))
+    items = _looked_at(data.train)
+    side, channels = _shape(items)
+    mean, std = _moments(items, (side, side, channels))
     data_config = dataclasses.replace(
         given,
         **sizes,
@@ -176,9 +177,9 @@ def _looked_at(source: Source) -> list[Item]:
     return [source[int(place)] for place in places]
 
 
-def _shape(source: Source) -> tuple[int, int]:
+def _shape(items: list[Item]) -> tuple[int, int]:
     """Side and channels of the network's images: one channel if all are grey."""
-    files = [item.image for item in _looked_at(source)]
+    files = [item.image for item in items]
     opened = [pictures.opened(file) for file in files if isinstance(file, bytes)]
     median = np.median([min(one.size) for one in opened])
     side = max((side for side in SIDES if side <= median), default=SIDES[0])
@@ -186,10 +187,9 @@ def _shape(source: Source) -> tuple[int, int]:
 
 
 def _moments(
-    source: Source, shape: tuple[int, int, int]
+    items: list[Item], shape: tuple[int, int, int]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, of values from 0 to 1."""
-    items = _looked_at(source)
     images = [pictures.cut(item, shape, pictures.centre_box) for item in items]
     values = np.stack(images).reshape(-1, shape[-1]) / 255
     mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), 0.01)
