@@ -4,6 +4,7 @@ A wish to stop is heard from here on, before anything else is imported.
 """
 
 import sys
+from typing import Any
 
 from nas_jax import stopping
 
@@ -16,7 +17,14 @@ def main() -> int:
 
         return cli.main()
 
+    sys.unraisablehook = _unraisable
     return stopping.process(command)
+
+
+def _unraisable(found: Any) -> None:
+    """Passes over what Orbax says of reads that go on when one beside them failed."""
+    if str(found.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(found)
 
 
 if __name__ == "__main__":

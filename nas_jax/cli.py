@@ -149,7 +149,6 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.unraisablehook = _unraisable
     try:
         options, rest = _parser(words).parse_known_args(words)
         if rest and options.verb not in _SET_FIELDS:
@@ -177,12 +176,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-
-
-def _unraisable(found: Any) -> None:
-    """Passes over what Orbax says of reads that go on when one beside them failed."""
-    if str(found.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(found)
 
 
 def terminal_line(text: str) -> str:

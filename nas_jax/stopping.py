@@ -83,7 +83,7 @@ def process(main: Callable[[], int]) -> int:
     """
     for number in SIGNALS:
         signal.signal(number, _leave)
-    sys.unraisablehook = _swallowed
+    sys.unraisablehook = _swallowed_before(sys.unraisablehook)
     try:
         with Stop().listening():
             code = main()
@@ -103,8 +103,13 @@ def _leave(number: int, frame: FrameType | None = None) -> None:
     os._exit(128 + number)
 
 
-def _swallowed(unraisable: Any) -> None:
-    """A wish that came where nothing can be raised, as in a finaliser."""
-    if isinstance(unraisable.exc_value, KeyboardInterrupt) and _HEARD:
-        _leave(_HEARD[-1])
-    sys.__unraisablehook__(unraisable)
+def _swallowed_before(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Ends the process at a wish that came where nothing can be raised, as in a
+    finaliser; `hook` hears of all else."""
+
+    def swallowed(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt) and _HEARD:
+            _leave(_HEARD[-1])
+        hook(unraisable)
+
+    return swallowed

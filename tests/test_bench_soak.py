@@ -22,8 +22,10 @@ def test_handles_and_memory_are_seen():
 
 def test_quarters_by_hand():
     samples = [9.0, 9.0, 9.0, 1.0, 2.0, 8.0, 7.0, 7.0, 7.0, 3.0, 3.0, 4.0]
-    found = soak._quarters(np.array(samples))
+    found = soak._quarters(np.array(samples), np.median)
     assert found == {"second": 2.0, "last": 3.0, "growth": 0.5}
+    found = soak._quarters(np.array(samples), np.min)
+    assert found == {"second": 1.0, "last": 3.0, "growth": 2.0}
 
 
 def test_rows_say_whether_the_goals_are_met():
@@ -43,13 +45,12 @@ def test_too_few_steps_are_refused():
 @pytest.mark.slow
 def test_search_of_some_hundred_steps_leaks_no_handle(tmp_path, capsys):
     file = tmp_path / "soak.json"
-    words = ["bench", "soak", "--steps", "400", "--checkpoint-every-s", "0.2"]
+    words = ["bench", "soak", "--steps", "400", "--checkpoint-every-s", "0.5"]
     assert cli.main([*words, "--json", str(file)]) == 0
     result = json.loads(file.read_text())
     assert result["steps"] == 400
     assert len(result["resident_bytes"]) == len(result["open_files_each"]) == 20
     assert result["checkpoints_left"] >= 1
-    # a writer of checkpoints may have one open at the moment of a sample
-    assert result["open_files"]["last"] <= result["open_files"]["second"] + 2
+    assert result["open_files"]["last"] <= result["open_files"]["second"]
     assert result["resident"]["growth"] < 0.1
     assert "open files" in capsys.readouterr().out

@@ -27,6 +27,15 @@ CASES = {
         "  def __del__(self): signal.raise_signal({number})\n"
         "One(); time.sleep(9)"
     ),
+    "where nothing can be raised, in a verb": (
+        "import gc\n"
+        "from nas_jax import cli\n"
+        "def report(*words):\n"
+        "  gc.callbacks.append(lambda *_: signal.raise_signal({number}))\n"
+        "  gc.collect(); time.sleep(9)\n"
+        "cli._VERBS['report'] = report\n"
+        "cli.main(['report', 'run'])"
+    ),
     "where a library makes another of it": (
         "try: signal.raise_signal({number}); time.sleep(9)\n"
         "except KeyboardInterrupt as error: raise ImportError('x') from error"
