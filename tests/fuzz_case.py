@@ -95,7 +95,7 @@ _WATCH = _Watch()
 
 
 @contextlib.contextmanager
-def limited_memory():
+def _limited_memory():
     """While it lasts, an allocation of gigabytes is a MemoryError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -120,7 +120,8 @@ def check(read, folder):
     _WATCH.folder, _WATCH.heard = os.path.realpath(folder), []
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        read(folder)
+        with _limited_memory():
+            read(folder)
         line = None
     except (ValueError, OSError) as error:
         # a library's own kinds say nothing of the file and what to do

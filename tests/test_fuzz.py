@@ -33,6 +33,7 @@ def test_reader_gives_a_result_or_one_line(name):
         (lambda folder: b"\xff".decode(), "no clear line"),
         (lambda folder: (folder.parent / "evil").touch(), "evil"),
         (lambda folder: os.system("true"), "os.system"),
+        (lambda folder: bytes(2 * fuzz_case.BYTES), "MemoryError"),
     ],
 )
 def test_what_may_not_happen_is_seen(read, fault, tmp_path):
