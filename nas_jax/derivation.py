@@ -165,10 +165,12 @@ def told(derivation: dict[str, Any]) -> str:
         f"{share:.2%} of {name}" for name, share in derivation["slack"].items()
     )
     gap = derivation["log_prob_gap"]
-    exact = "the best there is" if gap == 0 else f"at most {gap:.3g} short of the best"
+    proven = f"the best has at most e^{gap:.3g} times it"
+    if gap == 0:
+        proven = "the best there is"
     given_up = derivation["log_prob_given_up"]
     if not derivation["is_spent"]:
-        exact += "; no network was asked to spend more, or none does"
+        proven += "; no network was asked to spend more, or none does"
     chosen = "the most probable"
     if derivation["finalists"] > 1:
         chosen = (
@@ -182,6 +184,6 @@ def told(derivation: dict[str, Any]) -> str:
             f"smallest loss there, {derivation['trained_valid_loss']:.3g}"
         )
     return (
-        f"derived: {chosen}; left unspent {left}; log-probability {given_up:.3g} given "
-        f"up, {exact}"
+        f"derived: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
+        f"of the most probable network without limits, {proven}"
     )

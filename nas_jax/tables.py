@@ -178,8 +178,8 @@ def validation_line(validation: dict[str, Any] | None) -> str:
     """How far a table can be trusted, or that nobody knows."""
     if validation is None:
         return (
-            "validation: none; whether the sum over parts meets whole networks is not "
-            "known (`nas_jax measure EXPERIMENT --held-out 60` finds out)"
+            "validation: not done; how near the sums of this table come to whole "
+            "networks, `nas_jax measure EXPERIMENT --held-out 60` finds out"
         )
     return (
         f"validation: {validation['networks']} held-out networks, Kendall tau "

@@ -74,7 +74,7 @@ def test_interrupted_measurement_goes_on_and_ends_in_a_validated_table(home, cap
 
 def test_measurement_without_whole_networks_says_that_nothing_is_known(home, capsys):
     assert cli.main(["measure", "tiny.py", "--out", "t.json"]) == 0
-    assert "validation: none; whether the sum over parts" in capsys.readouterr().out
+    assert "validation: not done; how near the sums" in capsys.readouterr().out
     table = tables.load(home / "t.json")
     assert (table.provenance["method"], table.validation) == ("operations", None)
     assert table.fixed_ms > 0

@@ -66,10 +66,12 @@ def _derivation(run: Run) -> list[str]:
         f"{q.percent(number(found['slack'], name, f'{where}: slack'))} of {name}"
         for name in found["slack"]
     ]
-    proven = "the best there is" if gap == 0 else f"within {gap:.3g} of the best"
+    proven = f"the best has at most e^{gap:.3g} times it"
+    if gap == 0:
+        proven = "the best there is"
     return [
-        f"Derivation left {', '.join(left)} unspent and gave up a log-probability of "
-        f"{given_up:.3g} against the most probable network of all ({proven})."
+        f"Derivation left {', '.join(left)} unspent and kept e^-{given_up:.3g} of the "
+        f"probability of the most probable network without limits ({proven})."
     ]
 
 
