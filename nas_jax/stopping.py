@@ -7,6 +7,7 @@ An exception that a signal raises may come anywhere, also where libraries swallo
 make another of it. `process` ends a process in a line with the shell's code regardless.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ def process(main: Callable[[], int]) -> int:
     Told to stop, the process ends in one line, whatever it is doing. While it begins
     and ends there is nothing to save, and it is left on the spot.
     """
+    atexit.register(_ignore)  # the first to register is the last to be called
     for number in SIGNALS:
         signal.signal(number, _leave)
     sys.unraisablehook = _swallowed_before(sys.unraisablehook)
@@ -96,6 +98,13 @@ def process(main: Callable[[], int]) -> int:
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(code))
     return code
+
+
+def _ignore() -> None:
+    """After this Python takes its handlers off, and a signal would end the process in
+    the system's way; one that is ignored stays so."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(number: int, frame: FrameType | None = None) -> None:

@@ -61,8 +61,17 @@ def test_process_ends_in_a_line(case, name):
     assert (done.returncode, done.stderr) == (128 + number, "nas_jax: stopped\n")
 
 
-def test_finished_process_keeps_its_code():
-    done = run(f"print('done')\natexit.register(signal.raise_signal, {signal.SIGINT})")
+@pytest.mark.parametrize(
+    "late",
+    [
+        "atexit.register(signal.raise_signal, 2)",
+        "class One:\n"
+        "  def __del__(self, tell=signal.raise_signal): tell(2)\n"
+        "sys.kept = One()",
+    ],
+)
+def test_finished_process_keeps_its_code(late):
+    done = run(f"print('done')\n{late}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
