@@ -95,6 +95,8 @@ def process(main: Callable[[], int]) -> int:
         raise
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    if _HEARD and code:  # threads of libraries would complain that Python is leaving
+        os._exit(code)
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(code))
     return code

@@ -34,7 +34,18 @@ CASES = {
         "  gc.callbacks.append(lambda *_: signal.raise_signal({number}))\n"
         "  gc.collect(); time.sleep(9)\n"
         "cli._VERBS['report'] = report\n"
-        "cli.main(['report', 'run'])"
+        "return cli.main(['report', 'run'])"
+    ),
+    "in a verb, while a thread goes on": (
+        "import threading\n"
+        "from nas_jax import cli\n"
+        "def complain():\n"
+        "  threading.main_thread().join(); print('late', file=sys.stderr)\n"
+        "def report(*words):\n"
+        "  threading.Thread(target=complain).start()\n"
+        "  signal.raise_signal({number}); time.sleep(9)\n"
+        "cli._VERBS['report'] = report\n"
+        "return cli.main(['report', 'run'])"
     ),
     "where a library makes another of it": (
         "try: signal.raise_signal({number}); time.sleep(9)\n"
