@@ -95,8 +95,8 @@ def process(main: Callable[[], int]) -> int:
         raise
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    if _HEARD and code:  # threads of libraries would complain that Python is leaving
-        os._exit(code)
+    if _HEARD and code:  # all is said; threads of libraries would complain at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(code))
     return code

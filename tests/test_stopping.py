@@ -36,17 +36,6 @@ CASES = {
         "cli._VERBS['report'] = report\n"
         "return cli.main(['report', 'run'])"
     ),
-    "in a verb, while a thread goes on": (
-        "import threading\n"
-        "from nas_jax import cli\n"
-        "def complain():\n"
-        "  threading.main_thread().join(); print('late', file=sys.stderr)\n"
-        "def report(*words):\n"
-        "  threading.Thread(target=complain).start()\n"
-        "  signal.raise_signal({number}); time.sleep(9)\n"
-        "cli._VERBS['report'] = report\n"
-        "return cli.main(['report', 'run'])"
-    ),
     "where a library makes another of it": (
         "try: signal.raise_signal({number}); time.sleep(9)\n"
         "except KeyboardInterrupt as error: raise ImportError('x') from error"
@@ -70,6 +59,23 @@ def test_process_ends_in_a_line(case, name):
     number = int(signal.Signals[name])
     done = run(CASES[case].format(number=number))
     assert (done.returncode, done.stderr) == (128 + number, "nas_jax: stopped\n")
+
+
+def test_what_goes_on_is_tidied_up_without_a_word():
+    done = run(
+        "import threading\n"
+        "from nas_jax import cli\n"
+        "def complain():\n"
+        "  threading.main_thread().join(); print('late', file=sys.stderr)\n"
+        "def report(*words):\n"
+        "  atexit.register(print, 'tidied')\n"
+        "  threading.Thread(target=complain).start()\n"
+        "  signal.raise_signal(15); time.sleep(9)\n"
+        "cli._VERBS['report'] = report\n"
+        "return cli.main(['report', 'run'])"
+    )
+    expected = (143, "tidied\n", "nas_jax: stopped\n")
+    assert (done.returncode, done.stdout, done.stderr) == expected
 
 
 @pytest.mark.parametrize(
