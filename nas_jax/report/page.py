@@ -74,11 +74,11 @@ def document(name: str, *content: str, refresh_s: int | None = None) -> str:
 
 
 def notes(run: Run) -> list[str]:
-    """What is missing of a run, and what was left out."""
-    lacking = [
+    """What is missing of a run, in one note, and what was left out."""
+    lacking = " ".join(
         f"{name} is missing; it will hold {FILES[name]}." for name in run.missing
-    ]
-    return [*lacking, *run.curves.notes]
+    )
+    return [*([lacking] if lacking else []), *run.curves.notes]
 
 
 def section(title: str, *children: str) -> Html:
