@@ -209,6 +209,11 @@ def test_a_bad_line_is_an_error_that_names_it(run, line, message):
             "config.json: space: expected the fields of SpaceConfig",
         ),
         (
+            "config.json",
+            lambda document: document["search"].update(limits=0.5),
+            "config.json: search: limits: expected a list, got 0.5",
+        ),
+        (
             "latency_table.json",
             lambda document: document.update(entries={"stem": {"mean_ms": "1"}}),
             "latency_table.json: 'stem': mean_ms: expected a number, got '1'",

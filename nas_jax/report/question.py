@@ -7,6 +7,7 @@ from nas_jax.report import provenance
 from nas_jax.report import quantities as q
 from nas_jax.report.folder import Run
 from nas_jax.report.markup import Html, element, join
+from nas_jax.report.metrics import require
 
 _SPLITS = {
     "train_weights": "for the weights",
@@ -81,6 +82,9 @@ def _target(run: Run) -> str:
     elif run.target_ms is not None and search.get("target_ms") is None:
         parts.append(q.milliseconds(run.target_ms))
     limits = search.get("limits")
+    if limits is not None:
+        where = "config.json: search: limits"
+        require(isinstance(limits, list), where, "a list", limits)
     if limits:
         parts.append(f"limits {', '.join(map(str, limits))}")
     return ", ".join(parts)
