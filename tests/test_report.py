@@ -204,6 +204,11 @@ def test_a_bad_line_is_an_error_that_names_it(run, line, message):
             "result.json: networks: expected a JSON object, got []",
         ),
         (
+            "result.json",
+            lambda document: document.update(derivation={"slack": {"latency": 0.1}}),
+            "result.json: derivation: expected log_prob_given_up and log_prob_gap",
+        ),
+        (
             "config.json",
             lambda document: document["space"].update(depth=3),
             "config.json: space: expected the fields of SpaceConfig",
@@ -225,6 +230,12 @@ def test_a_wrong_file_is_an_error_that_names_the_place(run, name, change, messag
     _edit(run, name, change)
     with pytest.raises(ValueError, match=re.escape(message)):
         report.write(run)
+
+
+def test_what_a_derivation_gave_up_is_in_the_headline(run):
+    told = {"slack": {"latency": 0.1}, "log_prob_given_up": 1.5, "log_prob_gap": 0.0}
+    _edit(run, "result.json", lambda document: document.update(derivation=told))
+    assert "kept e^-1.5 of the probability" in report.write(run).read_text()
 
 
 def test_no_folder_is_an_error(tmp_path):

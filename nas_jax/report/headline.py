@@ -4,7 +4,7 @@ from nas_jax.report import quantities as q
 from nas_jax.report.comparison import interval, ratio
 from nas_jax.report.folder import NetworkResult, Run
 from nas_jax.report.markup import Html, element, join
-from nas_jax.report.metrics import number
+from nas_jax.report.metrics import number, require
 from nas_jax.report.styles import kind
 
 
@@ -60,8 +60,11 @@ def _derivation(run: Run) -> list[str]:
     if not isinstance(found, dict) or not isinstance(found.get("slack"), dict):
         return []
     where = "result.json: derivation"
-    given_up = number(found, "log_prob_given_up", where)
-    gap = number(found, "log_prob_gap", where)
+    given_up, gap = (
+        number(found, name, where) for name in ("log_prob_given_up", "log_prob_gap")
+    )
+    is_told = given_up is not None and gap is not None
+    require(is_told, where, "log_prob_given_up and log_prob_gap", found)
     left = [
         f"{q.percent(number(found['slack'], name, f'{where}: slack'))} of {name}"
         for name in found["slack"]
