@@ -224,6 +224,7 @@ def make_run(
         },
         "result.json": {
             "networks": results,
+            "derivation": _finalists(path)[0],
             "target_ms": 0.42,
             "seed": seed,
             "versions": {"jax": "0.10.0", "flax": "0.12.8"},
