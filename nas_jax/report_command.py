@@ -30,11 +30,11 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
     """Writes what was asked for; raises `ValueError` for flags that do not fit."""
     _require_fitting(options)
     from nas_jax import report
-    from nas_jax.report import folder, live, tensorboard
+    from nas_jax.report import live, run_files, tensorboard
 
     if options.tensorboard is not None:
         count = tensorboard.write(
-            folder.read(options.runs[0]),
+            run_files.read(options.runs[0]),
             options.tensorboard,
             tensorboard.writer_class(),
         )

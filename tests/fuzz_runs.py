@@ -18,8 +18,7 @@ from nas_jax import (
     trade_off,
 )
 from nas_jax.export import writing
-from nas_jax.report import folder as report_folder
-from nas_jax.report import page
+from nas_jax.report import page, run_files
 from nas_jax.session import Session
 from nas_jax.sweep import runs as sweep_runs
 from nas_jax.sweep import table as sweep_table
@@ -59,13 +58,13 @@ def of_run(file, form="json", share=1.0, name=None):
 @of_run("config.json")
 def _(where):
     run_folder.read_experiment(where / "run")
-    report_folder.read(where / "run")
+    run_files.read(where / "run")
 
 
 @of_run("metrics.jsonl", "json lines")
 def _(where):
     run = where / "run"
-    report_folder.read(run)
+    run_files.read(run)
     before = (run / "metrics.jsonl").read_bytes()
     run_folder.cut_metrics(run, lambda line: line["phase"] and line["step"] < 3)
     (run / "metrics.jsonl").write_bytes(before)
@@ -74,7 +73,7 @@ def _(where):
 @of_run("finalists.json")
 def _(where):
     run = where / "run"
-    report_folder.read(run)
+    run_files.read(run)
     before = (run / "finalists.json").read_bytes()
     best = derivation.best(run, 2)
     derivation.add_trial(run, best[0], 0.5)
@@ -89,17 +88,17 @@ def _(where):
 @of_run("architecture.json")
 def _(where):
     run_folder.read_architecture(where / "run" / "architecture.json")
-    report_folder.read(where / "run")
+    run_files.read(where / "run")
 
 
 @of_run("latency_table.json")
 def _(where):
-    report_folder.read(where / "run")
+    run_files.read(where / "run")
 
 
 @of_run("result.json")
 def _(where):
-    report_folder.read(where / "run")
+    run_files.read(where / "run")
     writing.networks_of(where / "run" / "result.json")
     one = sweep_runs.Run("digits", 0, None, where / "run")
     rows = sweep_table.gathered([one])
@@ -116,7 +115,7 @@ for _file, _form in (("metrics.jsonl", "json lines"), ("latency_table.json", "js
 
 
 def _page(where):
-    page.render(report_folder.read(where / "run"))
+    page.render(run_files.read(where / "run"))
 
 
 for _file, _form in (

@@ -9,7 +9,7 @@ import numpy as np
 from nas_jax import architecture, architecture_json, counts, tables
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
-from nas_jax.report.folder import NETWORKS
+from nas_jax.report.run_files import NETWORKS
 from nas_jax.space import SearchSpace, mobile
 
 DIGITS = SpaceConfig(

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from nas_jax import preferences, space
+from nas_jax import space
 from nas_jax.config import SpaceConfig
+from nas_jax.report import preferences
 
 SPACE = space.mobile(
     SpaceConfig(

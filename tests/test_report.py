@@ -12,8 +12,8 @@ from page_reader import Page
 
 from nas_jax import architecture_json, report
 from nas_jax.config import SpaceConfig
-from nas_jax.report import folder
-from nas_jax.report.intervals import wilson
+from nas_jax.report import run_files
+from nas_jax.report.quantities import wilson
 from nas_jax.space import mobile
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='a'>\"&amp;$\\frac"
@@ -55,7 +55,7 @@ def test_report_says_the_numbers(run):
         "nas_jax search digits --seed 0",
     ):
         assert text in page.text
-    for name in folder.NETWORKS:
+    for name in run_files.NETWORKS:
         assert name in page.text
     assert page.text.count("mb6_k3") >= len(mobile(DIGITS).layers)
 
@@ -108,7 +108,7 @@ def test_two_writes_are_identical(run):
     assert not list(run.glob("*.partial"))
 
 
-@pytest.mark.parametrize("missing", folder.FILES)
+@pytest.mark.parametrize("missing", run_files.FILES)
 def test_one_missing_file_is_named_and_the_rest_is_shown(run, missing):
     (run / missing).unlink()
     page = Page(_written(run))
@@ -122,7 +122,7 @@ def test_one_missing_file_is_named_and_the_rest_is_shown(run, missing):
 
 def test_empty_folder_gives_a_page(tmp_path):
     page = Page(_written(tmp_path))
-    assert page.text.count(" is missing") == len(folder.FILES)
+    assert page.text.count(" is missing") == len(run_files.FILES)
     assert "the search has not begun" in page.text
 
 
@@ -247,7 +247,7 @@ def test_a_resumed_run_shows_the_later_of_two_lines(run):
     lines = (run / "metrics.jsonl").read_text().splitlines()
     again = json.loads(lines[5]) | {"search/loss": 9.0}
     (run / "metrics.jsonl").write_text("\n".join([*lines, json.dumps(again)]))
-    curves = folder.read(run).curves
+    curves = run_files.read(run).curves
     assert len(curves.search) == 40
     assert curves.series("search/loss")[5] == 9.0
 

@@ -11,9 +11,9 @@ from made_up_run import make_run, make_targets_run
 from page_reader import Page
 
 from nas_jax import architecture_json, report
-from nas_jax.report import comparison, finalists, folder, scatter
-from nas_jax.report.folder import NetworkResult
+from nas_jax.report import comparison, finalists, run_files, scatter
 from nas_jax.report.quantities import decimals
+from nas_jax.report.run_files import NetworkResult
 from nas_jax.table_risk import Prediction
 
 
@@ -108,9 +108,10 @@ def test_of_many_finalists_the_rest_is_folded_away():
     found = finalists.parse(json.dumps(given).encode(), (2, 7))
     shown, every = finalists.tables(found, None, np.array([0, 4]))
     # the first three and the chosen one; no column for what was not done
-    assert re.findall(r">(\d(?:, taken)?)</th>", shown) == ["1", "2", "3", "5, taken"]
-    assert every.startswith("<details>") and every.count("<tr") == 1 + 6
-    assert "trained in full" not in shown
+    assert [row.head for row in shown.rows] == ["1", "2", "3", "5, taken"]
+    assert [row.is_first for row in shown.rows] == [False, False, False, True]
+    assert len(every.rows) == 6
+    assert not any("trained in full" in column for column in shown.columns)
     assert len(finalists.tables(found[:3], None, None)) == 1
 
 
@@ -126,9 +127,10 @@ def test_ratio_is_what_the_result_says(run):
     """Not that of the rounded numbers beside it, which are of other rounds."""
     document = json.loads((run / "result.json").read_text())
     stated = document["networks"]["searched"]["measured_over_predicted"]
-    found = folder.read(run).networks["searched"]
+    found = run_files.read(run).networks["searched"]
     assert found.measured_over_predicted == stated
-    assert f"<span>{stated:.2f}</span>" in comparison.table({"searched": found})
+    (row,) = comparison.table({"searched": found}).rows
+    assert row.cells[-1].text == f"{stated:.2f}"
 
 
 def test_constraint_is_drawn_with_its_multiplier(page):
@@ -165,19 +167,19 @@ def test_predicted_interval_by_hand():
 
 def test_prediction_has_the_error_of_the_table(run, tmp_path):
     """Spread of the parts, until networks were held out: 5 ms off by 0.5 at rmse."""
-    spread = folder.read(run).networks["searched"].prediction
+    spread = run_files.read(run).networks["searched"].prediction
     assert spread is not None and spread.source == "spread of the parts"
     document = json.loads((run / "latency_table.json").read_text())
     document["validation"] = {"mean_ms": 5.0, "rmse_ms": 0.5, "bias_ms": 0.0}
     for name in ("result.json", "config.json"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / "latency_table.json").write_text(json.dumps(document))
-    searched = folder.read(tmp_path).networks["searched"]
+    searched = run_files.read(tmp_path).networks["searched"]
     assert searched.prediction is not None
     assert searched.prediction.source == "validation"
     assert searched.prediction.std_ms == pytest.approx(0.1 * searched.predicted_ms)
-    text = comparison.about({"searched": searched})
-    assert "on networks that it had not seen" in text
+    text = Page(report.write(tmp_path).read_text(encoding="utf-8")).text
+    assert "error of the table on networks that it had not seen" in text
 
 
 @pytest.mark.parametrize(
@@ -235,4 +237,4 @@ def test_unfinished_run_of_several_targets_says_what_is_missing(targets, tmp_pat
     assert "searches for several targets, begun: target 0.5, target 0.8" in page.text
     assert page.text.count(" is missing") == 1
     assert "result.json is missing" in page.text
-    assert list(folder.read(half).searched) == ["target 0.5"]
+    assert list(run_files.read(half).searched) == ["target 0.5"]

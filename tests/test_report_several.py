@@ -9,7 +9,7 @@ from made_up_run import make_run
 from page_reader import Page
 
 from nas_jax import report
-from nas_jax.report import folder, scatter
+from nas_jax.report import run_files, scatter
 from nas_jax.report.scatter import Measured
 from nas_jax.report.styles import RUN_COLOURS, run_look
 
@@ -64,7 +64,7 @@ def test_different_devices_are_said(runs, tmp_path):
 def test_colours_are_those_of_the_legend_beside_a_run_without_networks(runs):
     found = [
         Measured("b", name, network)
-        for name, network in folder.read(runs[1]).networks.items()
+        for name, network in run_files.read(runs[1]).networks.items()
     ]
     chart = scatter.trade_off(found, ["a", "b"])
     hue, _ = run_look(1)

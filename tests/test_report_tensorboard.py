@@ -7,7 +7,7 @@ import pytest
 from made_up_run import make_run, make_targets_run
 
 from nas_jax import cli
-from nas_jax.report import folder, tensorboard
+from nas_jax.report import run_files, tensorboard
 
 
 class Noted:
@@ -34,7 +34,9 @@ class Noted:
 def test_events_are_the_numbers_of_the_metrics(tmp_path):
     run = make_run(tmp_path / "run", epochs=(2, 3))
     noted = Noted()
-    count = tensorboard.write(folder.read(run), tmp_path / "events", noted.new_writer)
+    count = tensorboard.write(
+        run_files.read(run), tmp_path / "events", noted.new_writer
+    )
     expected: dict[str, list[tuple]] = {}
     for text in (run / "metrics.jsonl").read_text().splitlines():
         line = json.loads(text)
@@ -55,7 +57,7 @@ def test_events_are_the_numbers_of_the_metrics(tmp_path):
 def test_targets_have_events_of_their_own(tmp_path):
     run = make_targets_run(tmp_path / "run")
     noted = Noted()
-    tensorboard.write(folder.read(run), tmp_path / "events", noted.new_writer)
+    tensorboard.write(run_files.read(run), tmp_path / "events", noted.new_writer)
     names = {log.rpartition("/")[2] for log in noted.events}
     assert {"search", "searched_1_search", "searched_2_search"} <= names
 
@@ -64,7 +66,7 @@ def test_names_of_networks_are_no_paths(tmp_path):
     run = make_run(tmp_path / "run", epochs=(1, 1))
     line = {"phase": "train", "network": "../../x", "epoch": 0, "train/loss": 1.0}
     (run / "metrics.jsonl").write_text(json.dumps(line))
-    (found,) = tensorboard.scalars(folder.read(run))
+    (found,) = tensorboard.scalars(run_files.read(run))
     assert found == ("train_______x", "train/loss", 1.0, 0, 0.0)
 
 
@@ -72,7 +74,7 @@ def test_existing_folder_is_refused(tmp_path):
     run = make_run(tmp_path / "run", epochs=(1, 1))
     noted = Noted()
     with pytest.raises(ValueError, match="expected a folder that does not exist yet"):
-        tensorboard.write(folder.read(run), tmp_path, noted.new_writer)
+        tensorboard.write(run_files.read(run), tmp_path, noted.new_writer)
     assert not noted.events
 
 

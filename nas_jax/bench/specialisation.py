@@ -24,7 +24,6 @@ from nas_jax import (
     baselines,
     counts,
     derive,
-    preferences,
     provenance,
     search,
     shipped,
@@ -36,6 +35,7 @@ from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit
 from nas_jax.limits import amount, stacked
+from nas_jax.report import preferences
 from nas_jax.space import SearchSpace
 from nas_jax.watch import Watch
 

@@ -157,7 +157,7 @@ def _by_regression(
 def _by_neighbours(near: list[Kind], task: Descriptors, wish: Wish) -> dict[str, Any]:
     """The largest of what the nearest needed; the accuracy is the nearest one's."""
     # the report draws, and what it draws with takes a second to import
-    from nas_jax.report.intervals import wilson
+    from nas_jax.report.quantities import wilson
 
     basis: dict[str, Any] = {"basis": "nearest tasks", "size": None}
     nearest = near[0]

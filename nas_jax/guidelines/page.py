@@ -4,15 +4,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
 from nas_jax.guidelines import judgement, kinds, records
 from nas_jax.guidelines.advice import Wish
 from nas_jax.guidelines.kinds import Kind, Point
 from nas_jax.report import quantities as q
-from nas_jax.report.markup import Html, element
-from nas_jax.report.page import document
 from nas_jax.report.plotting import colour, new_axes, style, to_svg
+from nas_jax.report.rendering import render as filled
+from nas_jax.report.table import Row, Table
 
 _COLOURS = ("searched", "baseline", "cheapest", "random", "other")
 _MARKERS = ("o", "s", "^", "D", "v")
@@ -37,43 +38,21 @@ def render(known: Sequence[Kind]) -> str:
     families: dict[str, list[Kind]] = {}
     for kind in known:
         families.setdefault(kind.family, []).append(kind)
-    networks = sum(len(kind.points) for kind in known)
-    figures = [
-        element("figure", element("figcaption", family), _chart(family, own))
-        for family, own in families.items()
-    ]
-    return document(
-        "Guidelines",
-        element(
-            "header",
-            element("p", "nas_jax guidelines", class_="run"),
-            element("h1", "How large a network does a kind of problem need?"),
-            element(
-                "p",
-                f"{len(known)} kinds of tasks in {len(families)} families, {networks} "
-                "networks.",
-                class_="lead",
-            ),
-        ),
-        element(
-            "section",
-            element("h2", "Accuracy by size"),
-            element(
-                "p",
-                "A line per kind of task, a point per network. The ring is the "
-                "smallest network as good as the largest, less a point of accuracy, "
-                "by the rising fit.",
-                class_="about",
-            ),
-            element("div", *figures, class_="charts"),
-        ),
-        _devices(known),
-        _verdict(known),
-        element("footer", "Written by nas_jax guidelines report from the records."),
+    verdict, judged = _verdict(known)
+    return filled(
+        "guidelines.html",
+        title="Guidelines",
+        refresh_s=None,
+        known=known,
+        networks=sum(len(kind.points) for kind in known),
+        figures=[(family, _chart(family, own)) for family, own in families.items()],
+        devices=_devices(known),
+        verdict=verdict,
+        judged=judged,
     )
 
 
-def _chart(family: str, own: Sequence[Kind]) -> Html:
+def _chart(family: str, own: Sequence[Kind]) -> Markup:
     """Accuracy over parameters, every task of a family."""
     with style():
         figure, axes = new_axes(5.2, 3.0)
@@ -111,43 +90,18 @@ def _chart(family: str, own: Sequence[Kind]) -> Html:
         )
 
 
-def _devices(known: Sequence[Kind]) -> Html:
-    """What networks specialised for a device are made of, stage by stage."""
-    title = element("h2", "What each device prefers")
-    found = [
-        point
+def _devices(known: Sequence[Kind]) -> Table | None:
+    """What networks specialised for a device are made of, if a record says one."""
+    rows = tuple(
+        Row(
+            target["device"],
+            (point.record["network"]["architecture"]["name"], "; ".join(stages(point))),
+        )
         for kind in known
         for point in kind.points
         if (target := point.record["target"]) and target["device"]
-    ]
-    if not found:
-        text = "No record states a device that its network was searched for."
-        return element("section", title, element("p", text, class_="about"))
-    head = ("device", "network", "stages: operations")
-    rows = [
-        element(
-            "tr",
-            element("th", point.record["target"]["device"], scope="row"),
-            element("td", point.record["network"]["architecture"]["name"]),
-            element("td", "; ".join(stages(point))),
-        )
-        for point in found
-    ]
-    return element(
-        "section",
-        title,
-        element(
-            "p",
-            "Stages are separated by halved feature maps; blocks that were left out "
-            "are not shown.",
-            class_="about",
-        ),
-        element(
-            "table",
-            element("thead", element("tr", *(element("th", one) for one in head))),
-            element("tbody", *rows),
-        ),
     )
+    return Table(("device", "network", "stages: operations"), rows) if rows else None
 
 
 def stages(point: Point) -> list[str]:
@@ -167,14 +121,12 @@ def stages(point: Point) -> list[str]:
     return texts
 
 
-def _verdict(known: Sequence[Kind]) -> Html:
-    """How good the advice is on families that it has not seen."""
-    title = element("h2", "How good the advice has been")
+def _verdict(known: Sequence[Kind]) -> tuple[str, Table | None]:
+    """How good the advice is on families that it has not seen: in words and numbers."""
     try:
         result = judgement.judge(known)
     except ValueError as error:
-        text = f"Not judged: {error}."
-        return element("section", title, element("p", text, class_="about"))
+        return f"Not judged: {error}.", None
     header, *rows = judgement.table(result)
     lead = (
         f"One family left out at a time: {q.percent(result['hit_rate'])} of the "
@@ -184,19 +136,5 @@ def _verdict(known: Sequence[Kind]) -> Html:
         f"{q.percent(Wish.chance)} interval. {result['not_answered']} tasks had no "
         "evidence near them."
     )
-    return element(
-        "section",
-        title,
-        element("p", lead, class_="about"),
-        element(
-            "table",
-            element("thead", element("tr", *(element("th", one) for one in header))),
-            element(
-                "tbody",
-                *(
-                    element("tr", *(element("td", cell) for cell in row))
-                    for row in rows
-                ),
-            ),
-        ),
-    )
+    found = tuple(Row(name, tuple(cells)) for name, *cells in rows)
+    return lead, Table(header, found)

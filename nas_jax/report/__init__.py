@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas_jax.report import folder, page, several
+from nas_jax.report import page, run_files, several
 from nas_jax.report.picture import Picture, draw
 
 __all__ = ["Picture", "draw", "write", "write_several"]
@@ -28,7 +28,7 @@ def write(
     Raises:
       ValueError: naming the file and the place if a file cannot be understood.
     """
-    document = page.render(folder.read(run_folder), refresh_s)
+    document = page.render(run_files.read(run_folder), refresh_s)
     return _replace(run_folder / "report.html" if out is None else out, document)
 
 
@@ -39,7 +39,7 @@ def write_several(run_folders: Sequence[Path], out: Path) -> Path:
       ValueError: for fewer than two runs or two of one name, and for a file that cannot
         be understood.
     """
-    document = several.render([folder.read(one) for one in run_folders])
+    document = several.render([run_files.read(one) for one in run_folders])
     return _replace(out, document)
 
 

@@ -1,101 +1,92 @@
-"""What was logged over the epochs, as charts: the search, and retraining."""
+"""Curves over the epochs, as charts: the search, and retraining."""
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from nas_jax.report.markup import Html
 from nas_jax.report.metrics import Curves, as_series
 from nas_jax.report.plotting import MARKERS, colour, new_axes, style, to_svg
 from nas_jax.report.styles import kind
 
-# What the lines of the search stand for, by the colour they have
-_SEARCH_STYLES = {"muted": (0, (2, 2)), "baseline": "dashed", "searched": "solid"}
-_SEARCH_WORDS = {"muted": "target", "baseline": "training", "searched": "search"}
+# Colours of the lines of the search: their style, and what they stand for
+_LINES = {
+    "muted": ((0, (2, 2)), "target"),
+    "baseline": ("dashed", "training"),
+    "searched": ("solid", "search"),
+}
+_TARGET = "and the target (dotted)"
+# Id, caption, unit, and columns of `metrics.jsonl` for the lines above, "-" for none
+_SEARCH = (
+    (
+        "latency",
+        f"Expected latency, {_TARGET}",
+        "ms",
+        "target_ms - expected_latency_ms",
+    ),
+    (
+        "macs",
+        f"Expected multiply-adds, {_TARGET}",
+        "MACs",
+        "target_macs - expected_macs",
+    ),
+    (
+        "params",
+        f"Expected parameters, {_TARGET}",
+        "parameters",
+        "target_params - expected_params",
+    ),
+    ("multiplier", "Multiplier of the constraint", "multiplier", "- - multiplier"),
+    (
+        "penalty",
+        "Weight of the squared excess",
+        "penalty weight",
+        "- - penalty_weight",
+    ),
+    (
+        "accuracy",
+        "Accuracy: valid solid, training batches dashed",
+        "%",
+        "- accuracy valid_accuracy",
+    ),
+    (
+        "entropy",
+        "Entropy of the path probabilities",
+        "nats, mean of layers",
+        "- - entropy",
+    ),
+    ("loss", "Loss on the training batches", "loss", "- loss -"),
+)
 
 
-def search_curves(curves: Curves, prefix: str = "") -> Iterator[tuple[str, Html]]:
+def search_curves(curves: Curves, prefix: str = "") -> Iterator[tuple[str, Markup]]:
     """Caption and chart of cost, constraint, accuracy and entropy over the epochs.
 
     Ids within the charts begin with `prefix`, which keeps several searches on one page
     apart.
     """
-    latency = {
-        "muted": curves.series("search/target_ms"),
-        "searched": curves.series("search/expected_latency_ms"),
-    }
-    counted = {
-        unit: {
-            "muted": curves.series(f"search/target_{unit}"),
-            "searched": curves.series(f"search/expected_{unit}"),
+    for name, caption, unit, columns in _SEARCH:
+        lines = {
+            look: curves.series(f"search/{column}")
+            for look, column in zip(_LINES, columns.split(), strict=True)
+            if column != "-"
         }
-        for unit in ("macs", "params")
-    }
-    accuracy = {
-        "baseline": 100 * curves.series("search/accuracy"),
-        "searched": 100 * curves.series("search/valid_accuracy"),
-    }
-    multiplier = {"searched": curves.series("search/multiplier")}
-    penalty = {"searched": curves.series("search/penalty_weight")}
-    entropy = {"searched": curves.series("search/entropy")}
-    loss = {"baseline": curves.series("search/loss")}
-    for name, caption, unit, lines in (
-        ("latency", "Expected latency, and the target (dotted)", "ms", latency),
-        (
-            "macs",
-            "Expected multiply-adds, and the target (dotted)",
-            "MACs",
-            counted["macs"],
-        ),
-        (
-            "params",
-            "Expected parameters, and the target (dotted)",
-            "parameters",
-            counted["params"],
-        ),
-        ("multiplier", "Multiplier of the constraint", "multiplier", multiplier),
-        ("penalty", "Weight of the squared excess", "penalty weight", penalty),
-        (
-            "accuracy",
-            "Accuracy: valid solid, training batches dashed",
-            "%",
-            accuracy,
-        ),
-        (
-            "entropy",
-            "Entropy of the path probabilities",
-            "nats, mean of layers",
-            entropy,
-        ),
-        ("loss", "Loss on the training batches", "loss", loss),
-    ):
-        chart = _over_epochs(
-            prefix + name,
-            caption,
-            unit,
-            lines,
-            (curves.first_epoch, curves.warmup_epochs),
-            _SEARCH_STYLES,
-        )
+        chart = _over_epochs(prefix + name, caption, unit, lines, search=curves)
         if chart is not None:
             yield caption, chart
 
 
-def retraining_curves(curves: Curves) -> Iterator[tuple[str, Html]]:
+def retraining_curves(curves: Curves) -> Iterator[tuple[str, Markup]]:
     """Caption and chart of accuracy and loss while the networks are retrained."""
-    for key, caption, unit, factor in (
-        ("train/accuracy", "Accuracy on the training batches", "%", 100.0),
-        ("train/loss", "Loss on the training batches", "loss", 1.0),
-    ):
+    for key, unit in (("accuracy", "%"), ("loss", "loss")):
+        caption = f"{key.capitalize()} on the training batches"
         lines = {
-            name: factor * as_series(found, key)
+            name: as_series(found, f"train/{key}")
             for name, found in curves.retraining.items()
         }
-        chart = _over_epochs(key.replace("/", "-"), caption, unit, lines)
+        chart = _over_epochs(f"train-{key}", caption, unit, lines)
         if chart is not None:
             yield caption, chart
 
@@ -105,32 +96,32 @@ def _over_epochs(
     caption: str,
     unit: str,
     lines: Mapping[str, np.ndarray],
-    start: tuple[int, int] = (1, 0),
-    styles: Mapping[str, Any] = MappingProxyType({}),
-) -> Html | None:
-    """Lines over epochs from `start`: the first one, and how many are warm-up.
+    *,
+    search: Curves | None = None,
+) -> Markup | None:
+    """Lines over epochs, by colour for a `search` (whose warm-up is shaded).
 
-    The warm-up, if any, is shaded. Lines without a style of their own carry the marker
-    of their network.
+    Those of retraining are named by their network and carry its marker.
     """
+    factor = 100 if unit == "%" else 1
+    lines = {look: factor * values for look, values in lines.items()}
     if not any(np.isfinite(values).any() for values in lines.values()):
         return None
-    first, warmup_epochs = start
+    first = 1 if search is None else search.first_epoch
     with style():
         figure, axes = new_axes(4.6, 2.5)
-        for label, values in lines.items():
-            known = np.isfinite(
-                values
-            )  # what is not told every epoch is one line still
+        for look, values in lines.items():
+            # what is not told every epoch is one line still
+            known = np.isfinite(values)
             epochs = np.arange(first, first + len(values))[known]
             # one point alone would be an invisible line
-            is_marked = not styles or len(epochs) == 1
+            is_marked = search is None or len(epochs) == 1
             axes.plot(
                 epochs,
                 values[known],
-                color=colour(label),
-                linestyle=styles.get(label, "solid"),
-                marker=MARKERS.get(kind(label), "v") if is_marked else None,
+                color=colour(look),
+                linestyle="solid" if search is None else _LINES[look][0],
+                marker=MARKERS.get(kind(look), "v") if is_marked else None,
                 markevery=max(len(epochs) // 6, 1),
                 markersize=4.5,
             )
@@ -138,9 +129,9 @@ def _over_epochs(
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        if warmup_epochs:
-            _mark_phases(axes, warmup_epochs)
-        words = _SEARCH_WORDS if styles else {}
+        if search is not None and search.warmup_epochs:
+            _mark_phases(axes, search.warmup_epochs)
+        words = {} if search is None else {look: _LINES[look][1] for look in lines}
         return to_svg(figure, name, f"{caption}: {_in_words(lines, words)}")
 
 

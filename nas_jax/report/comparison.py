@@ -1,15 +1,13 @@
 """The searched network against the others, in tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from nas_jax.report import legends
 from nas_jax.report import quantities as q
-from nas_jax.report.folder import NetworkResult, Run
-from nas_jax.report.intervals import Z_95, wilson
-from nas_jax.report.markup import Html, element
 from nas_jax.report.metrics import number
+from nas_jax.report.run_files import NetworkResult, RunFiles
 from nas_jax.report.scatter import Measured
 from nas_jax.report.styles import kind
+from nas_jax.report.table import Cell, Row, Table
 
 _COLUMNS = (
     "test accuracy",
@@ -21,68 +19,33 @@ _COLUMNS = (
 )
 
 
-def about(networks: Mapping[str, NetworkResult]) -> str:
-    """What the numbers of the table are, and what their intervals mean."""
-    text = "Test accuracy with its 95 % Wilson interval; measured time as the median "
-    text += "with its quartiles. Measured / predicted is of means over the fastest "
-    text += "rounds, net of the call, as the table has them."
+def source(networks: Mapping[str, NetworkResult]) -> str:
+    """Where the intervals of predicted times come from; empty if there are none."""
     sources = {
         found.prediction.source for found in networks.values() if found.prediction
     }
-    if "validation" in sources:
-        text += " Beside the predicted time: where 95 % of networks lie by the error "
-        text += "of the table on networks that it had not seen."
-    elif sources:
-        text += " Beside the predicted time: 95 % by the spread of the measured parts "
-        text += "alone, which says nothing about whether their times add."
-    return text
+    return "validation" if "validation" in sources else "".join(sorted(sources)[:1])
 
 
-def table(networks: Mapping[str, NetworkResult]) -> Html:
-    """One row per network; on a phone every row becomes a small card."""
+def table(networks: Mapping[str, NetworkResult]) -> Table:
+    """One row per network."""
     rows = (
-        element(
-            "tr",
-            element("th", legends.mark(name), name, scope="row"),
-            *_labelled(_COLUMNS, _cells(found)),
-            class_="first" if name == "searched" else None,
-        )
+        Row(name, _cells(found), is_first=name == "searched", mark=name)
         for name, found in networks.items()
     )
-    return _table(("network", *_COLUMNS), rows)
+    return Table(("network", *_COLUMNS), tuple(rows))
 
 
-def table_of_runs(found: Iterable[Measured]) -> Html:
+def table_of_runs(found: Iterable[Measured]) -> Table:
     """One row per network of several runs, those of a run together."""
     rows = (
-        element(
-            "tr",
-            element("th", one.name, scope="row"),
-            *_labelled(
-                ("run", *_COLUMNS), [element("span", one.run), *_cells(one.network)]
-            ),
-            class_="first" if kind(one.name) == "searched" else None,
-        )
+        Row(one.name, (one.run, *_cells(one.network)), kind(one.name) == "searched")
         for one in found
     )
-    return _table(("network", "run", *_COLUMNS), rows)
+    return Table(("network", "run", *_COLUMNS), tuple(rows))
 
 
-def _labelled(columns: Sequence[str], cells: Sequence[Html]) -> list[Html]:
-    return [
-        element("td", cell, data_label=label)
-        for label, cell in zip(columns, cells, strict=True)
-    ]
-
-
-def _table(columns: Sequence[str], rows: Iterable[Html]) -> Html:
-    head = (element("th", text, scope="col") for text in columns)
-    return element(
-        "table", element("thead", element("tr", *head)), element("tbody", *rows)
-    )
-
-
-def targets(run: Run) -> list[Html]:
+def targets(run: RunFiles) -> Table | None:
     """A row per target where there are several: what was asked for, and what it gave.
 
     The speed-up is that over the hand-designed network of equal accuracy, as
@@ -90,23 +53,20 @@ def targets(run: Run) -> list[Html]:
     """
     stated = run.result.get("targets")
     if not isinstance(stated, dict) or not stated:
-        return []
-    columns = ("target", "predicted", "speed-up at equal accuracy")
+        return None
     rows = []
     for name, entry in stated.items():
         where = f"result.json: targets: {name}"
         faster = number(entry, "speed_up", where)
-        found = run.networks.get(name, NetworkResult())
         target_ms = q.milliseconds(number(entry, "target_ms", where))
         cells = (
             f"{entry.get('target')}: {target_ms}",
-            q.milliseconds(found.predicted_ms),
+            q.milliseconds(run.result_of(name).predicted_ms),
             q.ratio(faster),
         )
-        spans = [element("span", text) for text in cells]
-        head = element("th", legends.mark(name), name, scope="row")
-        rows.append(element("tr", head, *_labelled(columns, spans)))
-    return [element("h3", "Target by target"), _table(("network", *columns), rows)]
+        rows.append(Row(name, cells, mark=name))
+    columns = ("network", "target", "predicted", "speed-up at equal accuracy")
+    return Table(columns, tuple(rows))
 
 
 def predicted_interval(found: NetworkResult) -> tuple[float, float] | None:
@@ -114,42 +74,31 @@ def predicted_interval(found: NetworkResult) -> tuple[float, float] | None:
     if found.prediction is None:
         return None
     mean, std, _ = found.prediction
-    return mean - Z_95 * std, mean + Z_95 * std
+    return mean - q.Z_95 * std, mean + q.Z_95 * std
 
 
 def interval(found: NetworkResult) -> tuple[float, float] | None:
     """The 95 % interval of the test accuracy, if images were counted."""
     if found.test_accuracy is None or not found.test_images:
         return None
-    return wilson(found.test_accuracy, found.test_images)
+    return q.wilson(found.test_accuracy, found.test_images)
 
 
-def _cells(found: NetworkResult) -> list[Html]:
-    accuracy: list[str] = [q.percent(found.test_accuracy)]
-    bounds = interval(found)
-    if bounds is not None:
-        text = f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
-        accuracy += [" ", element("small", text)]
-    predicted: list[str] = [q.milliseconds(found.predicted_ms)]
-    bounds = predicted_interval(found)
-    if bounds is not None and found.predicted_ms is not None:
-        text = "–".join(q.decimals(value) for value in bounds)
-        predicted += [" ", element("small", text)]
-    measured: list[str] = [q.milliseconds(found.measured_ms)]
-    if found.quartiles_ms is not None:
-        text = "–".join(q.decimals(value) for value in found.quartiles_ms)
-        measured += [" ", element("small", text)]
-    off = found.measured_over_predicted
-    return [
-        element("span", *accuracy),
-        element("span", q.count(found.params), title=found.params),
-        element("span", q.count(found.macs), title=found.macs),
-        element("span", *predicted),
-        element("span", *measured),
-        element("span", q.ABSENT if off is None else f"{off:.2f}"),
-    ]
+def _cells(found: NetworkResult) -> tuple[Cell, ...]:
+    accuracy = interval(found)
+    predicted = None if found.predicted_ms is None else predicted_interval(found)
+    return (
+        Cell(
+            q.percent(found.test_accuracy),
+            (accuracy and "–".join(f"{100 * bound:.1f}" for bound in accuracy)) or "",
+        ),
+        Cell(q.count(found.params), title=found.params),
+        Cell(q.count(found.macs), title=found.macs),
+        Cell(q.milliseconds(found.predicted_ms), _span(predicted)),
+        Cell(q.milliseconds(found.measured_ms), _span(found.quartiles_ms)),
+        Cell(q.fixed(found.measured_over_predicted, 2)),
+    )
 
 
-def ratio(above: float | None, below: float | None) -> float | None:
-    """Their quotient, None if one is not known."""
-    return above / below if above is not None and below else None
+def _span(bounds: tuple[float, float] | None) -> str:
+    return "–".join(map(q.decimals, bounds or ()))

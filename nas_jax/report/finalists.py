@@ -7,23 +7,20 @@ report shows both where both were done.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from nas_jax import json_text
 from nas_jax.report import quantities as q
-from nas_jax.report.markup import Html, element
 from nas_jax.report.metrics import number, require
+from nas_jax.report.table import Row, Table
 from nas_jax.space import SearchSpace
 
 _COLUMNS = (
+    "by probability",
     "operations",
     "unspent",
     "log-probability given up",
     "accuracy, supernet",
     "loss, trained in full",
 )
-
-
 _FIRST = 3
 
 
@@ -54,10 +51,9 @@ def parse(content: bytes, shape: tuple[int, ...] | None) -> tuple[Finalist, ...]
     )
 
 
-def _finalist(entry: object, where: str, shape: tuple[int, ...] | None) -> Finalist:
+def _finalist(entry: Any, where: str, shape: tuple[int, ...] | None) -> Finalist:
     require(isinstance(entry, dict), where, "a JSON object", entry)
-    assert isinstance(entry, dict)
-    path: Any = entry.get("path")
+    path = entry.get("path")
     expected = "candidate indices, one per layer"
     if shape is not None:
         expected += f" ({shape[0]} of them, each below {shape[1]})"
@@ -68,93 +64,44 @@ def _finalist(entry: object, where: str, shape: tuple[int, ...] | None) -> Final
     slack = entry.get("slack") or {}
     require(isinstance(slack, dict), f"{where}: slack", "a JSON object", slack)
     left = [number(slack, name, f"{where}: slack") for name in slack]
-    known = [one for one in left if one is not None]
     return Finalist(
         tuple(path),
         number(entry, "valid_accuracy", where),
         number(entry, "trained_valid_loss", where),
-        min(known, default=None),
+        min((one for one in left if one is not None), default=None),
         number(entry, "log_prob_given_up", where),
     )
 
 
 def tables(
-    found: Sequence[Finalist], space: SearchSpace | None, chosen: np.ndarray | None
-) -> list[Html]:
-    """One row per finalist, the most probable first; the row of `chosen` stands out.
+    found: Sequence[Finalist], space: SearchSpace | None, taken: Sequence[int] | None
+) -> list[Table]:
+    """One row per finalist, the most probable first; that of `taken` stands out.
 
-    Of many only the first, those trained in full and the chosen one are shown at once.
+    Of many, a first table has only the first, those trained in full and the one taken.
     """
-    taken = None if chosen is None else tuple(chosen.tolist())
-    numbered = list(enumerate(found, start=1))
-    shown = [
-        (place, one)
-        for place, one in numbered
-        if place <= _FIRST or one.path == taken or one.trained_valid_loss is not None
-    ]
-    if len(shown) == len(numbered):
-        return [_table(numbered, space, taken)]
-    every = element(
-        "details",
-        element("summary", f"All {len(numbered)}"),
-        _table(numbered, space, taken),
-    )
-    return [_table(shown, space, taken), every]
-
-
-def _table(
-    numbered: Sequence[tuple[int, Finalist]],
-    space: SearchSpace | None,
-    taken: tuple[int, ...] | None,
-) -> Html:
+    path = None if taken is None else tuple(taken)
     # of no use where nothing was trained
-    is_trained = any(one.trained_valid_loss is not None for _, one in numbered)
-    columns = _COLUMNS if is_trained else _COLUMNS[:-1]
-    head = (
-        element("th", text, scope="col", class_=_look(text))
-        for text in ("by probability", *columns)
-    )
-    rows = []
-    for place, one in numbered:
-        is_taken = one.path == taken
-        name = f"{place}, taken" if is_taken else str(place)
+    count = 6 if any(one.trained_valid_loss is not None for one in found) else 5
+    rows, shown = [], []
+    for place, one in enumerate(found, start=1):
+        is_taken = one.path == path
         cells = (
             _ops(one.path, space),
             q.percent(one.slack),
-            q.ABSENT
-            if one.log_prob_given_up is None
-            else f"{one.log_prob_given_up:.2f}",
+            q.fixed(one.log_prob_given_up, 2),
             q.percent(one.valid_accuracy),
-            q.ABSENT
-            if one.trained_valid_loss is None
-            else f"{one.trained_valid_loss:.4f}",
+            q.fixed(one.trained_valid_loss, 4),
         )
-        rows.append(
-            element(
-                "tr",
-                element("th", name, scope="row"),
-                *(
-                    element(
-                        "td",
-                        element("span", text),
-                        data_label=label,
-                        class_=_look(label),
-                    )
-                    for label, text in zip(columns, cells, strict=False)
-                ),
-                class_="first" if is_taken else None,
-            )
-        )
-    return element(
-        "table", element("thead", element("tr", *head)), element("tbody", *rows)
-    )
+        name = f"{place}, taken" if is_taken else str(place)
+        rows.append(Row(name, cells[: count - 1], is_taken))
+        if place <= _FIRST or is_taken or one.trained_valid_loss is not None:
+            shown.append(rows[-1])
+    kept = [shown] if len(shown) == len(rows) else [shown, rows]
+    return [Table(_COLUMNS[:count], tuple(one), _COLUMNS[1]) for one in kept]
 
 
-def _look(column: str) -> str | None:
-    return "words" if column == _COLUMNS[0] else None
-
-
-def summary(found: Sequence[Finalist], chosen: np.ndarray | None) -> str:
+def summary(found: Sequence[Finalist], taken: Sequence[int] | None) -> str:
     """How the network was chosen among them, in a sentence or two."""
     trained = sum(one.trained_valid_loss is not None for one in found)
     text = f"{len(found)} networks, the most probable within the target, were compared "
@@ -164,12 +111,11 @@ def summary(found: Sequence[Finalist], chosen: np.ndarray | None) -> str:
         text += "validation images decides."
     else:
         text += "None was trained in full before the choice; the accuracy decides."
-    if chosen is not None and tuple(chosen.tolist()) not in {one.path for one in found}:
+    if taken is not None and tuple(taken) not in {one.path for one in found}:
         text += " The network of architecture.json is none of them."
     return text
 
 
 def _ops(path: Sequence[int], space: SearchSpace | None) -> str:
-    if space is None:
-        return " ".join(map(str, path))
-    return " ".join(space.candidates[k].name for k in path)
+    names = path if space is None else [space.candidates[k].name for k in path]
+    return " ".join(map(str, names))

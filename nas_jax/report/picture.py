@@ -11,16 +11,7 @@ from types import MappingProxyType
 
 from nas_jax.architecture import Architecture
 from nas_jax.report import drawing
-from nas_jax.report.markup import Html, element
-from nas_jax.report.styles import palette
-
-_CLASS = "nas_jax-network"
-# a card of its own: notebooks and viewers have backgrounds that nobody here knows
-_STYLE = (
-    palette(f".{_CLASS}")
-    + f".{_CLASS}{{background:var(--card);max-width:34rem;"
-    + "font-family:system-ui,sans-serif;font-variant-numeric:tabular-nums}"
-)
+from nas_jax.report.rendering import render, stylesheet
 
 
 @dataclass(frozen=True)
@@ -57,12 +48,6 @@ def draw(
     its kernel. `part_ms` are predicted times by `part.key`, if they shall be shown; a
     table may know some parts, all, or none.
     """
-    drawn = drawing.draw(
-        architecture,
-        part_ms,
-        drawing.scale([architecture]),
-        element("style", Html(_STYLE)),
-        xmlns="http://www.w3.org/2000/svg",
-        class_=_CLASS,
-    )
-    return Picture(drawn)
+    drawn = drawing.draw(architecture, part_ms, drawing.scale([architecture]))
+    style = stylesheet("palette.css", "picture.css")
+    return Picture(render("network.svg", drawing=drawn, style=style).strip())

@@ -1,22 +1,21 @@
-"""matplotlib in the style of the page: SVG that follows the colour scheme.
+"""Charts by matplotlib in the style of the page: SVG that follows the colour scheme.
 
 Text stays text. Every colour is drawn as a marker value and then replaced by a custom
 property of the style sheet. Output is deterministic: fixed salt for ids, no date. No
 global state is kept: settings hold inside `style()`, figures are plain objects.
 """
 
-import html
 import io
 import re
 from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from nas_jax.report.markup import Html
 from nas_jax.report.styles import kind
 
 _NAMES = "ink muted grid band searched baseline cheapest random other"
@@ -68,7 +67,7 @@ def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def to_svg(figure: Figure, name: str, alternative: str) -> Html:
+def to_svg(figure: Figure, name: str, alternative: str) -> Markup:
     """The figure as an element that fills its column; ids begin with `name`.
 
     `alternative` says in words what is to be seen, for those who do not see it.
@@ -89,5 +88,5 @@ def to_svg(figure: Figure, name: str, alternative: str) -> Html:
     drawing = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", drawing)
     for variable, value in _COLOURS.items():
         drawing = drawing.replace(value, f"var(--{variable})")
-    spoken = f'<svg role="img" aria-label="{html.escape(alternative)}" '
-    return Html(drawing.strip().replace("<svg ", spoken, 1))
+    spoken = f'<svg role="img" aria-label="{escape(alternative)}" '
+    return Markup(drawing.strip().replace("<svg ", spoken, 1))

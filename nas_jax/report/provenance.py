@@ -2,54 +2,49 @@
 
 import json
 import shlex
+from dataclasses import dataclass
 from typing import Any
 
 from nas_jax.report import quantities as q
-from nas_jax.report.folder import Run
-from nas_jax.report.markup import Html, element, join
+from nas_jax.report.run_files import RunFiles
 
 
-def content(run: Run) -> list[Html]:
-    """Facts, times, command and settings, as far as they are known."""
+@dataclass(frozen=True)
+class Provenance:
+    """Facts by name, times of the phases, commands and settings, as far as known."""
+
+    facts: dict[str, str]
+    phases: dict[str, tuple[float, str]]
+    """Per cent of the longest, and the time in words."""
+    differences: str
+    commands: str
+    settings: str
+
+
+def provenance(run: RunFiles) -> Provenance:
+    """What the files say of the origin of a run."""
     result = run.result
-    rows: list[tuple[str, str]] = []
-    seed = result.get("seed", run.config.get("seed"))
-    facts = {"seed": seed, **{key: result.get(key) for key in ("device", "commit")}}
-    rows += [(key, _plain(value)) for key, value in facts.items() if value is not None]
-    if result.get("versions"):
-        rows.append(("versions", _plain(result["versions"])))
-    if run.table.provenance:
-        rows.append(("latency table", _plain(run.table.provenance)))
-    phases = _phases(result.get("seconds_per_phase"))
-    if phases:
-        rows.append(("time", phases))
+    facts = {
+        "seed": result.get("seed", run.config.get("seed")),
+        **{key: result.get(key) for key in ("device", "commit")},
+        "versions": result.get("versions") or None,
+        "latency table": run.table.provenance or None,
+    }
     differences = {
         name: f"{found.onnx_max_abs_difference:.1e}"
         for name, found in run.networks.items()
         if found.onnx_max_abs_difference is not None
     }
-    if differences:
-        rows.append(("largest difference to ONNX", _plain(differences)))
-    if result.get("command"):
-        rows.append(("reproduce", element("pre", _commands(run))))
-    entries = join(
-        join([element("dt", name), element("dd", value)]) for name, value in rows
+    return Provenance(
+        {name: _plain(value) for name, value in facts.items() if value is not None},
+        _phases(result.get("seconds_per_phase")),
+        _plain(differences),
+        _commands(run) if result.get("command") else "",
+        json.dumps(run.config, indent=1, ensure_ascii=False) if run.config else "",
     )
-    found = [element("dl", entries)] if rows else []
-    if run.config:
-        settings = json.dumps(run.config, indent=1, ensure_ascii=False)
-        summary = element("summary", "All settings (config.json)")
-        found.append(element("details", summary, element("pre", settings)))
-    return found
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(found)}" for key, found in value.items())
-    return str(value)
-
-
-def conditions(run: Run) -> list[str]:
+def conditions(run: RunFiles) -> str:
     """Batch, threads, runtime and device of the table, as far as it states them."""
     stated = run.table.provenance
     words = []
@@ -58,10 +53,17 @@ def conditions(run: Run) -> list[str]:
     if "threads" in stated:
         threads = stated["threads"]
         words.append(f"{threads} thread" if threads == 1 else f"{threads} threads")
-    return words + [str(stated[key]) for key in ("runtime", "device") if key in stated]
+    words += [str(stated[key]) for key in ("runtime", "device") if key in stated]
+    return ", ".join(words)
 
 
-def _commands(run: Run) -> str:
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(found)}" for key, found in value.items())
+    return str(value)
+
+
+def _commands(run: RunFiles) -> str:
     """What makes the run again, and what makes its last stages again from its files."""
     lines = []
     commit = _plain(run.result.get("commit", "unknown"))
@@ -76,23 +78,15 @@ def _commands(run: Run) -> str:
     return "\n".join(lines)
 
 
-def _phases(seconds: Any) -> Html | None:
-    """Bars of the time every phase took."""
-    if not isinstance(seconds, dict):
-        return None
+def _phases(seconds: Any) -> dict[str, tuple[float, str]]:
+    """The time that every phase took."""
     known = {
         name: float(value)
-        for name, value in seconds.items()
+        for name, value in (seconds if isinstance(seconds, dict) else {}).items()
         if isinstance(value, int | float) and 0 <= value < float("inf")
     }
     longest = max(known.values(), default=0) or 1
-    return join(
-        element(
-            "div",
-            element("span", name),
-            element("div", element("i", style=f"width:{100 * value / longest:.1f}%")),
-            element("span", q.duration(value)),
-            class_="bar",
-        )
+    return {
+        name: (100 * value / longest, q.duration(value))
         for name, value in known.items()
-    )
+    }

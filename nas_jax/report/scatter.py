@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from nas_jax.report import quantities as q
-from nas_jax.report.folder import NetworkResult
-from nas_jax.report.intervals import wilson
-from nas_jax.report.markup import Html
 from nas_jax.report.plotting import MARKERS, colour, new_axes, style, to_svg
+from nas_jax.report.run_files import NetworkResult
 from nas_jax.report.styles import kind, run_look
 
 _SEARCHED = "searched"
@@ -25,7 +24,7 @@ class Measured(NamedTuple):
 
 def accuracy_against_latency(
     networks: Mapping[str, NetworkResult], target_ms: float | None
-) -> Html | None:
+) -> Markup | None:
     """Test accuracy with its interval against measured time with its quartiles.
 
     Networks of a kind for several targets, or of several widths, are joined by a line.
@@ -38,7 +37,7 @@ def accuracy_against_latency(
     return _scatter(points, target_ms)
 
 
-def trade_off(found: Sequence[Measured], runs: Sequence[str]) -> Html | None:
+def trade_off(found: Sequence[Measured], runs: Sequence[str]) -> Markup | None:
     """The same of several runs: a colour for each run, a shape for each kind.
 
     `runs` are the names of all of them, in the order of their colours (`run_look`).
@@ -56,7 +55,7 @@ class _Point(NamedTuple):
     fill: Literal["full", "none"]
 
 
-def _scatter(given: Sequence[_Point], target_ms: float | None) -> Html | None:
+def _scatter(given: Sequence[_Point], target_ms: float | None) -> Markup | None:
     points = [point for point in given if _position(point) is not None]
     if not points:
         return None
@@ -99,7 +98,7 @@ def _draw(axes: Axes, point: _Point) -> None:
     found, at = point.measured.network, _position(point)
     assert at is not None and found.test_accuracy is not None
     ms, accuracy = at
-    low, high = wilson(found.test_accuracy, found.test_images or 1)
+    low, high = q.wilson(found.test_accuracy, found.test_images or 1)
     early, late = found.quartiles_ms or (ms, ms)
     axes.errorbar(
         ms,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax.report.folder import Run
+from nas_jax.report.run_files import RunFiles
 
 
 class Scalar(NamedTuple):
@@ -25,7 +25,7 @@ class Scalar(NamedTuple):
     """Since the curve began."""
 
 
-def scalars(run: Run) -> Iterator[Scalar]:
+def scalars(run: RunFiles) -> Iterator[Scalar]:
     """All numbers of a run in the order of their lines, target after target."""
     logs = {"search": run.curves.search}
     logs |= {f"train_{name}": lines for name, lines in run.curves.retraining.items()}
@@ -46,7 +46,7 @@ def _as_folder(name: str) -> str:
     return re.sub(r"[^\w-]", "_", name)
 
 
-def write(run: Run, folder: Path, new_writer: Callable[[str], Any]) -> int:
+def write(run: RunFiles, folder: Path, new_writer: Callable[[str], Any]) -> int:
     """Writes the events below a new folder; returns how many there are.
 
     `new_writer` makes a writer of a folder, as `writer_class` of this module. Raises

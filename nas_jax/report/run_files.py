@@ -1,7 +1,7 @@
-"""A run folder, read: everything the report may say comes from these files.
+"""The files of a run, read: everything that the report says comes from them.
 
-A file that is not there yet is listed in `Run.missing`; a file that is there and wrong
-is a `ValueError` that names the file, the place and what was expected. A run for
+A file that is not there yet is listed in `RunFiles.missing`; a file that is there and
+wrong is a `ValueError` that names the file, the place and what was expected. A run for
 several targets holds a run for each, in `targets/`.
 """
 
@@ -60,7 +60,7 @@ class NetworkResult:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFiles:
     """The contents of a run folder."""
 
     name: str
@@ -72,7 +72,7 @@ class Run:
     networks: dict[str, NetworkResult] = field(default_factory=dict)
     architecture: Architecture | None = None
     finalists: tuple[Finalist, ...] = ()
-    targets: dict[str, "Run"] = field(default_factory=dict)
+    targets: dict[str, "RunFiles"] = field(default_factory=dict)
     """The run of every target, by the name of its network once that is known."""
     missing: tuple[str, ...] = ()
 
@@ -100,8 +100,26 @@ class Run:
             target = self.curves.search[-1].get("search/target_ms")
         return target
 
+    @property
+    def chosen(self) -> tuple[int, ...] | None:
+        """The path `[L]` of the network of `architecture.json`, if it is known."""
+        return self.path_of(self.architecture)
 
-def read(run_folder: Path, is_target: bool = False) -> Run:
+    def path_of(self, network: Architecture | None) -> tuple[int, ...] | None:
+        """The path `[L]` of a network, None if it is not one of the run's space."""
+        if self.space is None or network is None:
+            return None
+        try:
+            return tuple(architectures.path_of(self.space, network).tolist())
+        except ValueError:  # a network of another space
+            return None
+
+    def result_of(self, name: str) -> NetworkResult:
+        """What is known of a network; of an unknown one nothing."""
+        return self.networks.get(name, NetworkResult())
+
+
+def read(run_folder: Path, is_target: bool = False) -> RunFiles:
     """Reads a run folder, finished or not; that of a target has no targets itself."""
     if not run_folder.is_dir():
         raise ValueError(
@@ -117,16 +135,17 @@ def read(run_folder: Path, is_target: bool = False) -> Run:
     searched = networks.get("searched", NetworkResult()).architecture
     if (run_folder / "architecture.json").exists():
         searched = _architecture(_document(run_folder, "architecture.json"))
+    shape = None if space is None else space.mask.shape
     curves = metrics.Curves()
+    found: tuple[Finalist, ...] = ()
     if (run_folder / "metrics.jsonl").exists():
         content = (run_folder / "metrics.jsonl").read_bytes()
-        curves = metrics.parse(content, None if space is None else space.mask.shape)
-    found: tuple[Finalist, ...] = ()
+        curves = metrics.parse(content, shape)
     if (run_folder / "finalists.json").exists():
         content = (run_folder / "finalists.json").read_bytes()
-        found = finalists.parse(content, None if space is None else space.mask.shape)
+        found = finalists.parse(content, shape)
     expected = [name for name in FILES if not (targets and name in OF_A_TARGET)]
-    return Run(
+    return RunFiles(
         name=run_folder.resolve().name,
         config=config,
         space=space,
@@ -139,16 +158,6 @@ def read(run_folder: Path, is_target: bool = False) -> Run:
         targets=targets,
         missing=tuple(name for name in expected if not (run_folder / name).exists()),
     )
-
-
-def path_of(run: Run, network: Architecture | None) -> np.ndarray | None:
-    """The path `[L]` of a network in the run's space, None if it is not one of it."""
-    if run.space is None or network is None:
-        return None
-    try:
-        return architectures.path_of(run.space, network)
-    except ValueError:  # a network of another space
-        return None
 
 
 def _document(run_folder: Path, name: str) -> dict[str, Any]:
@@ -207,7 +216,7 @@ def _table(document: dict[str, Any]) -> LatencyTable:
     )
 
 
-def _targets(run_folder: Path, result: dict[str, Any]) -> dict[str, Run]:
+def _targets(run_folder: Path, result: dict[str, Any]) -> dict[str, RunFiles]:
     """The runs in `targets/`, by their networks or, before these are, by target."""
     named = {
         str(entry.get("target")): name

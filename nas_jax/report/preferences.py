@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from nas_jax.architecture import Architecture
+from nas_jax.report import quantities as q
+from nas_jax.report.run_files import RunFiles
+from nas_jax.report.table import Cell, Row, Table
 from nas_jax.space import SearchSpace
+
+_COLUMNS = ("stage", "blocks kept", "kernels", "mean expansion")
 
 
 def by_stage(
@@ -55,3 +61,28 @@ def by_stage(
             }
         )
     return found
+
+
+def stages(run: RunFiles, network: Architecture) -> Table | None:
+    """One row per stage; None for a space that has no stages, or a foreign network."""
+    settings: Any = run.config.get("space")
+    cells = settings.get("cells") if isinstance(settings, dict) else None
+    path = run.path_of(network)
+    if path is None or run.space is None or not isinstance(cells, list):
+        return None
+    if sum(cells) != len(path):
+        return None
+    found = by_stage(cells, run.space, path)
+    rows: list[Row] = []
+    for end, count, stage in zip(np.cumsum(cells), cells, found, strict=True):
+        last = run.space.layers[end - 1]
+        side = last.output_size
+        shares = {int(kernel): share for kernel, share in stage["kernels"].items()}
+        words = [f"{k}×{k} {q.percent(share, 0)}" for k, share in shares.items()]
+        row = (
+            f"{stage['depth']} of {count}",
+            Cell(", ".join(words) or q.ABSENT, shares=shares),
+            q.fixed(stage["expansion"], 1),
+        )
+        rows.append(Row(f"{len(rows) + 1}: {side}×{side}×{last.out_channels}", row))
+    return Table(_COLUMNS, tuple(rows))
