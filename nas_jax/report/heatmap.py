@@ -12,7 +12,6 @@ import numpy as np
 
 from nas_jax.report.run_files import RunFiles
 from nas_jax.report.styles import kernel_colour
-from nas_jax.space import LayerSpec
 
 _LEVELS = 24  # steps of opacity
 _COLUMNS = 160  # at most; longer searches are thinned out
@@ -28,31 +27,20 @@ class Candidate:
     is_chosen: bool
     last: float
     """Its probability in the end."""
-    runs: tuple[tuple[float, str], ...]
-    """Opacity, and a path through all runs at it; an epoch is 1 wide, a row 1 high."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """The probabilities of one layer."""
-
-    where: str
-    """Its channels and feature map."""
-    candidates: tuple[Candidate, ...]
+    runs: dict[float, str]
+    """By opacity a path through all runs at it; an epoch is 1 wide, a row 1 high."""
 
 
 @dataclass(frozen=True)
 class Heatmap:
-    """The panels of all layers over the same epochs."""
+    """The candidates of all layers over the same epochs."""
 
-    panels: tuple[Panel, ...]
+    layers: tuple[tuple[Candidate, ...], ...]
     first_epoch: int
     last_epoch: int
     columns: int
     warm: int
     """Columns that belong to the warm-up."""
-    has_choice: bool
-    """Whether the operations of the derived network are known."""
 
 
 def heatmap(run: RunFiles) -> Heatmap | None:
@@ -63,45 +51,37 @@ def heatmap(run: RunFiles) -> Heatmap | None:
     keep = np.unique(np.linspace(0, len(probs) - 1, _COLUMNS).round().astype(int))
     probs, epochs = probs[keep], epochs[keep]
     return Heatmap(
-        tuple(_panel(run, layer, probs[:, layer]) for layer in range(probs.shape[1])),
+        tuple(_layer(run, layer, probs[:, layer]) for layer in range(probs.shape[1])),
         int(epochs[0]),
         int(epochs[-1]),
         len(epochs),
         int((epochs <= run.curves.warmup_epochs).sum()),
-        run.chosen is not None,
     )
 
 
-def _panel(run: RunFiles, layer: int, probs: np.ndarray) -> Panel:
-    """The panel of one layer, of its `probs` `[T K]`."""
-    spec = None if run.space is None else run.space.layers[layer]
-    candidates = []
-    for place, column in enumerate(probs.T):
-        op = None if run.space is None else run.space.candidates[place]
-        candidates.append(
-            Candidate(
-                f"op {place}" if op is None else op.name,
-                kernel_colour(0 if op is None else op.kernel),
-                spec is None or op in spec.candidates,
-                run.chosen is not None and run.chosen[layer] == place,
-                float(column[-1]),
-                _runs(column),
-            )
+def _layer(run: RunFiles, layer: int, probs: np.ndarray) -> tuple[Candidate, ...]:
+    """The candidates of one layer, of its `probs` `[T K]`."""
+    ops = [None] * probs.shape[1] if run.space is None else run.space.candidates
+    return tuple(
+        Candidate(
+            f"op {place}" if op is None else op.name,
+            kernel_colour(0 if op is None else op.kernel),
+            run.space is None or op in run.space.layers[layer].candidates,
+            run.chosen is not None and run.chosen[layer] == place,
+            float(column[-1]),
+            _runs(column),
         )
-    return Panel("" if spec is None else _where(spec), tuple(candidates))
+        for place, (op, column) in enumerate(zip(ops, probs.T, strict=True))
+    )
 
 
-def _where(spec: LayerSpec) -> str:
-    widths = f"{spec.in_channels} → {spec.out_channels}"
-    size = f"{spec.output_size}×{spec.output_size}"
-    return f"{widths}, {size}{' ↓2' if spec.stride == 2 else ''}"
-
-
-def _runs(probs: np.ndarray) -> tuple[tuple[float, str], ...]:
+def _runs(probs: np.ndarray) -> dict[float, str]:
     levels = np.clip((probs * _LEVELS).round(), 0, _LEVELS).astype(int)
     edges = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), len(levels)]
-    paths: dict[int, str] = {}
+    paths: dict[float, str] = {}
     for start, end in pairwise(edges):
-        level, width = int(levels[start]), end - start
-        paths[level] = paths.get(level, "") + f"M{start} 0h{width}v1h-{width}z"
-    return tuple((level / _LEVELS, paths[level]) for level in sorted(paths) if level)
+        opacity, width = int(levels[start]) / _LEVELS, end - start
+        if opacity:
+            path = f"M{start} 0h{width}v1h-{width}z"
+            paths[opacity] = paths.get(opacity, "") + path
+    return dict(sorted(paths.items()))

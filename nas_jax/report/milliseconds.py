@@ -8,12 +8,6 @@ from nas_jax.report import quantities as q
 from nas_jax.report.drawing import op_name
 from nas_jax.report.run_files import NetworkResult, RunFiles
 
-_METHODS = {
-    "operations": "Every part was timed alone; the sum",
-    "networks": "The times were fitted to those of whole networks; the sum",
-    "imported": "The times were measured elsewhere; the sum",
-}
-
 
 @dataclass(frozen=True)
 class Bars:
@@ -21,19 +15,6 @@ class Bars:
 
     rows: tuple[tuple[str, float, str], ...]
     totals: dict[str, str]
-
-
-def about(run: RunFiles) -> str:
-    """How the parts were timed, and how well their sum has met whole networks."""
-    text = _METHODS.get(str(run.table.provenance.get("method")), "The sum")
-    text += " and what the runtime costs once per network make the prediction."
-    found = run.table.validation
-    if found is None:
-        return f"{text} The table was not held against whole networks."
-    if found.get("networks") is not None and found.get("mape") is not None:
-        text += f" On {found['networks']} networks that the table had not seen it was "
-        text += f"off by {q.percent(found['mape'])} on average."
-    return text
 
 
 def bars(run: RunFiles, network: Architecture, found: NetworkResult) -> Bars | None:

@@ -1,7 +1,6 @@
 """The page of one run: sections in reading order, each able to say what is missing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from nas_jax.architecture import Architecture
@@ -49,10 +48,9 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         trade_off=scatter.accuracy_against_latency(run.networks, run.target_ms),
         search=_search(run, ""),
         searches={
-            _caption(run, name): _search(one, f"target{place}-")
+            _caption(run, name): (one, _search(one, f"target{place}-"))
             for place, (name, one) in enumerate(run.targets.items(), start=1)
         },
-        timing=milliseconds.about(run),
         bars=_by_network(
             run,
             lambda name, found: milliseconds.bars(run, found, run.result_of(name)),
@@ -72,39 +70,28 @@ def notes(run: RunFiles) -> list[str]:
     return [*([lacking] if lacking else []), *run.curves.notes]
 
 
-@dataclass(frozen=True)
-class Drawings:
-    """Networks in one scale by their captions, and what the pictures show."""
+def drawings(
+    shown: Mapping[str, Architecture], run: RunFiles
+) -> dict[str, object] | None:
+    """Networks in one scale by their captions, and what the pictures show.
 
-    drawn: dict[str, drawing.Drawing]
-    kernels: list[int]
-    expansions: dict[int, float]
-    """Height of the box of each."""
-    has_zero: bool
-    conditions: str | None
-    """Of the table that predicts the times; None for drawings without times."""
-
-
-def drawings(shown: Mapping[str, Architecture], run: RunFiles) -> Drawings | None:
-    """Networks in one scale; None if there are none."""
+    None if there are no networks. `conditions` are those of the table that predicts
+    the times, None where there are no times.
+    """
     if not shown:
         return None
     units = drawing.scale(list(shown.values()))
-    ops = {block.op for found in shown.values() for block in found.blocks}
-    kept = [op for op in ops if op.kind != "zero"]
-    return Drawings(
-        {name: drawing.draw(one, run.part_ms, units) for name, one in shown.items()},
-        sorted({op.kernel for op in kept}),
-        {
-            expansion: drawing.block_height(expansion)
-            for expansion in sorted({op.expansion for op in kept})
+    return {
+        "drawn": {
+            name: drawing.draw(network, run.part_ms, units)
+            for name, network in shown.items()
         },
-        len(kept) < len(ops),
-        provenance.conditions(run) if run.part_ms else None,
-    )
+        "ops": {block.op for network in shown.values() for block in network.blocks},
+        "conditions": provenance.conditions(run) if run.part_ms else None,
+    }
 
 
-def _drawings(run: RunFiles) -> Drawings | None:
+def _drawings(run: RunFiles) -> dict[str, object] | None:
     """The searched networks, and the hand-designed one beside them."""
     shown = {_caption(run, name): network for name, network in run.searched.items()}
     baseline = run.result_of("baseline").architecture

@@ -1,7 +1,6 @@
 """Where a run comes from: what is needed to trust and to repeat it."""
 
 import json
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +10,14 @@ from nas_jax.report.run_files import RunFiles
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts by name, times of the phases, commands and settings, as far as known."""
+    """Facts by name, times of the phases, command and settings, as far as known."""
 
     facts: dict[str, str]
     phases: dict[str, tuple[float, str]]
     """Per cent of the longest, and the time in words."""
     differences: str
-    commands: str
+    commit: str
+    command: str
     settings: str
 
 
@@ -39,7 +39,8 @@ def provenance(run: RunFiles) -> Provenance:
         {name: _plain(value) for name, value in facts.items() if value is not None},
         _phases(result.get("seconds_per_phase")),
         _plain(differences),
-        _commands(run) if result.get("command") else "",
+        _plain(result.get("commit", "unknown")),
+        _plain(result.get("command") or ""),
         json.dumps(run.config, indent=1, ensure_ascii=False) if run.config else "",
     )
 
@@ -61,21 +62,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(found)}" for key, found in value.items())
     return str(value)
-
-
-def _commands(run: RunFiles) -> str:
-    """What makes the run again, and what makes its last stages again from its files."""
-    lines = []
-    commit = _plain(run.result.get("commit", "unknown"))
-    if commit.endswith("-dirty"):
-        lines.append(f"# commit {commit.removesuffix('-dirty')} with changes on top")
-    elif commit != "unknown":
-        lines.append(f"git checkout {commit}")
-    lines.append(_plain(run.result["command"]))
-    folder = shlex.quote(run.name)
-    lines.append(f"nas_jax evaluate {folder}  # tests and times its networks again")
-    lines.append(f"nas_jax report {folder}  # this page again")
-    return "\n".join(lines)
 
 
 def _phases(seconds: Any) -> dict[str, tuple[float, str]]:

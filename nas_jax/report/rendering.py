@@ -1,40 +1,52 @@
 """Templates of the pages, filled: one file each, in which text cannot become markup."""
 
+import functools
+import shlex
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nas_jax.report import quantities, styles
+from nas_jax.report import drawing, quantities, styles
 
-HERE = Path(__file__).parent
-_FILTERS = {
-    name: getattr(quantities, name) for name in ("percent", "milliseconds", "ratio")
-}
-_FILTERS |= {
-    name: getattr(styles, name) for name in ("kind", "kernel_colour", "network_colour")
-}
-
-
-def stylesheet(*names: str) -> Markup:
-    """The text of style sheets, to stand within a page."""
-    texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
-    return Markup("".join(texts))
+_HERE = Path(__file__).parent
 
 
 def render(template: str, **content: object) -> str:
     """A template, filled with this content; every text in it is escaped."""
+    return _environment().get_template(template).render(content)
+
+
+def stylesheet(*names: str) -> Markup:
+    """The text of style sheets, to stand within a page."""
+    return Markup("".join((_HERE / name).read_text("utf-8") for name in names))
+
+
+@functools.cache
+def _environment() -> Environment:
+    """The templates, and the functions that they may call."""
     environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
     )
-    environment.filters |= _FILTERS | {"coordinate": _coordinate}
-    environment.globals["stylesheet"] = stylesheet
-    return environment.get_template(template).render(content)
+    environment.filters |= {
+        "coordinate": _coordinate,
+        "kernel_colour": styles.kernel_colour,
+        "kind": styles.kind,
+        "milliseconds": quantities.milliseconds,
+        "network_colour": styles.network_colour,
+        "percent": quantities.percent,
+        "quoted": shlex.quote,
+        "ratio": quantities.ratio,
+    }
+    environment.globals |= {
+        "block_height": drawing.block_height,
+        "stylesheet": stylesheet,
+    }
+    return environment
 
 
 def _coordinate(value: float) -> str:

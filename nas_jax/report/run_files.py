@@ -136,25 +136,22 @@ def read(run_folder: Path, is_target: bool = False) -> RunFiles:
     if (run_folder / "architecture.json").exists():
         searched = _architecture(_document(run_folder, "architecture.json"))
     shape = None if space is None else space.mask.shape
-    curves = metrics.Curves()
-    found: tuple[Finalist, ...] = ()
-    if (run_folder / "metrics.jsonl").exists():
-        content = (run_folder / "metrics.jsonl").read_bytes()
-        curves = metrics.parse(content, shape)
-    if (run_folder / "finalists.json").exists():
-        content = (run_folder / "finalists.json").read_bytes()
-        found = finalists.parse(content, shape)
+    content = {
+        name: path.read_bytes()
+        for name in ("metrics.jsonl", "finalists.json")
+        if (path := run_folder / name).exists()
+    }
     expected = [name for name in FILES if not (targets and name in OF_A_TARGET)]
     return RunFiles(
         name=run_folder.resolve().name,
         config=config,
         space=space,
-        curves=curves,
+        curves=metrics.parse(content.get("metrics.jsonl", b""), shape),
         table=table,
         result=result,
         networks=networks,
         architecture=searched,
-        finalists=found,
+        finalists=finalists.parse(content.get("finalists.json", b"[]"), shape),
         targets=targets,
         missing=tuple(name for name in expected if not (run_folder / name).exists()),
     )
