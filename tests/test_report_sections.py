@@ -115,6 +115,19 @@ def test_of_many_finalists_the_rest_is_folded_away():
     assert len(finalists.tables(found[:3], None, None)) == 1
 
 
+def test_rest_of_the_finalists_is_folded_away_on_the_page(run, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    given = json.loads((own / "finalists.json").read_text())
+    for one in given:
+        one["trained_valid_loss"] = None
+    (own / "finalists.json").write_text(json.dumps(given * 3))
+    document = report.write(own).read_text(encoding="utf-8")
+    (folded,) = re.findall(
+        r"<details><summary>All 6</summary>(.*?)</details>", document, re.S
+    )
+    assert folded.count("<tr") == 1 + 6
+
+
 def test_searched_network_is_drawn_on_top():
     one = NetworkResult(test_accuracy=0.9, test_images=100, measured_ms=0.5)
     names = ("searched", "baseline", "random_1")

@@ -17,47 +17,25 @@ _LINES = {
     "baseline": ("dashed", "training"),
     "searched": ("solid", "search"),
 }
+# Caption, unit, and columns of `metrics.jsonl` for the lines above, "-" for none
 _TARGET = "and the target (dotted)"
-# Id, caption, unit, and columns of `metrics.jsonl` for the lines above, "-" for none
 _SEARCH = (
+    (f"Expected latency, {_TARGET}", "ms", "target_ms - expected_latency_ms"),
+    (f"Expected multiply-adds, {_TARGET}", "MACs", "target_macs - expected_macs"),
     (
-        "latency",
-        f"Expected latency, {_TARGET}",
-        "ms",
-        "target_ms - expected_latency_ms",
-    ),
-    (
-        "macs",
-        f"Expected multiply-adds, {_TARGET}",
-        "MACs",
-        "target_macs - expected_macs",
-    ),
-    (
-        "params",
         f"Expected parameters, {_TARGET}",
         "parameters",
         "target_params - expected_params",
     ),
-    ("multiplier", "Multiplier of the constraint", "multiplier", "- - multiplier"),
+    ("Multiplier of the constraint", "multiplier", "- - multiplier"),
+    ("Weight of the squared excess", "penalty weight", "- - penalty_weight"),
     (
-        "penalty",
-        "Weight of the squared excess",
-        "penalty weight",
-        "- - penalty_weight",
-    ),
-    (
-        "accuracy",
         "Accuracy: valid solid, training batches dashed",
         "%",
         "- accuracy valid_accuracy",
     ),
-    (
-        "entropy",
-        "Entropy of the path probabilities",
-        "nats, mean of layers",
-        "- - entropy",
-    ),
-    ("loss", "Loss on the training batches", "loss", "- loss -"),
+    ("Entropy of the path probabilities", "nats, mean of layers", "- - entropy"),
+    ("Loss on the training batches", "loss", "- loss -"),
 )
 
 
@@ -67,13 +45,15 @@ def search_curves(curves: Curves, prefix: str = "") -> Iterator[tuple[str, Marku
     Ids within the charts begin with `prefix`, which keeps several searches on one page
     apart.
     """
-    for name, caption, unit, columns in _SEARCH:
-        lines = {
-            look: curves.series(f"search/{column}")
+    for caption, unit, columns in _SEARCH:
+        known = {
+            look: column
             for look, column in zip(_LINES, columns.split(), strict=True)
             if column != "-"
         }
-        chart = _over_epochs(prefix + name, caption, unit, lines, search=curves)
+        lines = {look: curves.series(f"search/{known[look]}") for look in known}
+        name = prefix + "-".join(known.values())
+        chart = _over_epochs(name, caption, unit, lines, search=curves)
         if chart is not None:
             yield caption, chart
 
