@@ -1,6 +1,5 @@
 """`nas_jax guidelines report`: one page of what the records say."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from nas_jax.guidelines import judgement, kinds, records
 from nas_jax.guidelines.advice import Wish
 from nas_jax.guidelines.kinds import Kind, Point
 from nas_jax.report import quantities as q
+from nas_jax.report import rendering
 from nas_jax.report.plotting import colour, new_axes, style, to_svg
-from nas_jax.report.rendering import render as filled
 from nas_jax.report.table import Row, Table
 
 _COLOURS = ("searched", "baseline", "cheapest", "random", "other")
@@ -28,9 +27,7 @@ def write(target: Path, known: Sequence[Kind]) -> None:
     """
     if not known:
         raise ValueError("guidelines report: expected records, got none")
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(render(known), encoding="utf-8")
-    os.replace(partial, target)
+    rendering.write(target, render(known))
 
 
 def render(known: Sequence[Kind]) -> str:
@@ -39,7 +36,7 @@ def render(known: Sequence[Kind]) -> str:
     for kind in known:
         families.setdefault(kind.family, []).append(kind)
     verdict, judged = _verdict(known)
-    return filled(
+    return rendering.render(
         "guidelines.html",
         title="Guidelines",
         refresh_s=None,

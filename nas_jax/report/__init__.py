@@ -4,12 +4,10 @@ It works while a run is still going on, and says what is missing. The page fetch
 nothing and runs no script; the same folder always gives the same bytes.
 """
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas_jax.report import page, run_files, several
+from nas_jax.report import page, rendering, run_files, several
 from nas_jax.report.picture import Picture, draw
 
 __all__ = ["Picture", "draw", "write", "write_several"]
@@ -29,7 +27,7 @@ def write(
       ValueError: naming the file and the place if a file cannot be understood.
     """
     document = page.render(run_files.read(run_folder), refresh_s)
-    return _replace(run_folder / "report.html" if out is None else out, document)
+    return rendering.write(run_folder / "report.html" if out is None else out, document)
 
 
 def write_several(run_folders: Sequence[Path], out: Path) -> Path:
@@ -40,21 +38,4 @@ def write_several(run_folders: Sequence[Path], out: Path) -> Path:
         be understood.
     """
     document = several.render([run_files.read(one) for one in run_folders])
-    return _replace(out, document)
-
-
-def _replace(path: Path, document: str) -> Path:
-    """Writes a file in one step: a reader never sees half a page."""
-    # a name of its own: a run and somebody who watches it may both write the page
-    handle, partial = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-    )
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(document)
-        os.chmod(partial, 0o644)  # mkstemp makes private files
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
-    return path
+    return rendering.write(out, document)

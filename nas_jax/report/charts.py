@@ -52,7 +52,7 @@ def search_curves(curves: Curves, prefix: str = "") -> Iterator[tuple[str, Marku
             if column != "-"
         }
         lines = {look: curves.series(f"search/{known[look]}") for look in known}
-        name = prefix + "-".join(known.values())
+        name = prefix + [*known.values()][-1]
         chart = _over_epochs(name, caption, unit, lines, search=curves)
         if chart is not None:
             yield caption, chart

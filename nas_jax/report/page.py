@@ -12,12 +12,12 @@ from nas_jax.report import (
     milliseconds,
     preferences,
     provenance,
+    rendering,
     scatter,
     summary,
 )
 from nas_jax.report import quantities as q
 from nas_jax.report.heatmap import heatmap
-from nas_jax.report.rendering import render as filled
 from nas_jax.report.run_files import FILES, RunFiles
 from nas_jax.report.table import Table
 
@@ -29,7 +29,7 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
     title = run.config.get("name")
     searched, baseline = run.result_of("searched"), run.result_of("baseline")
     is_finished = searched.test_accuracy is not None and not run.result.get("targets")
-    return filled(
+    return rendering.render(
         "run.html",
         title=run.name if title is None else f"{title} · {run.name}",
         refresh_s=refresh_s,

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nas_jax.report import comparison, page, scatter
+from nas_jax.report import comparison, page, rendering, scatter
 from nas_jax.report import quantities as q
-from nas_jax.report.rendering import render as filled
 from nas_jax.report.run_files import RunFiles
 from nas_jax.report.scatter import Measured
 from nas_jax.report.styles import kind, run_look
@@ -32,7 +31,7 @@ def render(runs: Sequence[RunFiles]) -> str:
         for name, network in run.networks.items()
     ]
     settings, same = _settings(named)
-    return filled(
+    return rendering.render(
         "several.html",
         title=f"{len(runs)} runs",
         refresh_s=None,
