@@ -86,7 +86,7 @@ ROWS = {
             "run_folder",
             *("run_lock", "stopping"),
         ),
-        *("torch_pickle", "torch_file", "torch_import"),
+        *("torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure"),
         *("report", "watch", "compilation", "limits", "problem", "plan", "derivation"),
         *("session", "search_stage", "retraining", "trials"),
