@@ -78,7 +78,7 @@ ROWS = {
             "shipped",
             "provenance",
             "ledger",
-            *("table_schema", "table_units", "tables", "table_import", "table_csv"),
+            *("table_schema", "table_units", "tables", "table_import"),
             "table_risk",
             "data",
             "checkpoint",
