@@ -21,11 +21,11 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 import safetensors.numpy
+from numpy.lib.stride_tricks import as_strided
 
 from nas_jax.checks import reason
 
-_MAGIC = 0x1950A86A20F9469CFC6C
-_VERSION = 1001
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 _PICKLE, _ZIP = b"\x80", b"PK\x03\x04"  # first bytes
 _DTYPES = {
     **{"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2"},
@@ -33,15 +33,12 @@ _DTYPES = {
     **{"CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "|b1"},
 }
 _REBUILD = ("_rebuild_tensor", "_rebuild_tensor_v2")
-_OPCODES = (
-    *("PROTO", "FRAME", "STOP", "MARK", "POP", "BINPERSID"),
-    *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "LONG4"),
-    *("BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING"),
-    *("EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS"),
-    *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE", "BUILD"),
-    *("BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET"),
-    *("GLOBAL", "STACK_GLOBAL", "INST"),  # all end in `find_class`
-)
+_OPCODES = """
+    PROTO FRAME STOP MARK POP BINPERSID NONE NEWTRUE NEWFALSE BININT BININT1 BININT2
+    LONG1 LONG4 BINFLOAT BINUNICODE SHORT_BINUNICODE BINSTRING SHORT_BINSTRING
+    EMPTY_LIST APPEND APPENDS EMPTY_DICT EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 REDUCE
+    BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL INST
+"""
 """What pickles of `torch.save` are written with. The others make what no state_dict
 has, and some of them objects of any size from a few bytes."""
 _LARGEST = 2**40  # no file holds more numbers, and arithmetic with them stays exact
@@ -81,10 +78,8 @@ def load(path: str | Path) -> Any:
     except _Refused as error:
         raise ValueError(f"{path}: expected {kind}; {error}") from error
     except Exception as error:  # damaged files raise many kinds
-        what = f"{type(error).__name__}: {reason(error)[:80]}"
-        raise ValueError(
-            f"{path}: expected {kind}; it is damaged or cut ({what})"
-        ) from error
+        what = f"it is damaged or cut ({type(error).__name__}: {reason(error)[:80]})"
+        raise ValueError(f"{path}: expected {kind}; {what}") from error
 
 
 def _refuse(message: str) -> NoReturn:
@@ -93,7 +88,6 @@ def _refuse(message: str) -> NoReturn:
 
 def _load_legacy(data: bytes) -> Any:
     stream = io.BytesIO(data)
-
     if _Unpickler(stream, len(data)).load() != _MAGIC:
         _refuse("this file does not begin like one")
     if _Unpickler(stream, len(data)).load() != _VERSION:
@@ -103,18 +97,15 @@ def _load_legacy(data: bytes) -> Any:
         _refuse("it was not written on a little-endian machine")
     unpickler = _Unpickler(stream, len(data))
     found, storages = unpickler.load(), unpickler.storages
-    keys = _Unpickler(stream, len(data)).load()
-    if keys != sorted(storages):
+    if _Unpickler(stream, len(data)).load() != sorted(storages):
         _refuse("its list of storages is not that of its tensors")
-    for key in keys:
-        numbers = storages[key].numbers
+    for key, storage in sorted(storages.items()):
         size = int.from_bytes(stream.read(8), "little", signed=True)
-        if size != numbers.size:
-            _refuse(
-                f"storage {key!r:.60} has {size} numbers where its tensors say "
-                f"{numbers.size}"
-            )
-        _fill(storages[key], stream.read(numbers.nbytes))
+        own = storage.numbers
+        if size != own.size:
+            sizes = f"{size} numbers where its tensors say {own.size}"
+            _refuse(f"storage {key!r:.60} has {sizes}")
+        _fill(storage, stream.read(own.nbytes))
     return found
 
 
@@ -136,9 +127,7 @@ def _load_zip(data: bytes) -> Any:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
-        info = archive.getinfo(name)
-    except KeyError:
+    if (info := archive.NameToInfo.get(name)) is None:
         _refuse(f"its archive has no {name!r:.80}")
     # torch.save never compresses; so what is read is no larger than the file
     if info.compress_type != zipfile.ZIP_STORED:
@@ -155,30 +144,28 @@ class _Storage(NamedTuple):
 
 def _fill(storage: _Storage, data: bytes) -> None:
     key, numbers = storage
-    if len(data) != numbers.nbytes:
-        _refuse(
-            f"storage {key!r:.60} should have {numbers.nbytes} bytes, there are "
-            f"{len(data)}"
-        )
+    size = numbers.nbytes
+    if len(data) != size:
+        _refuse(f"storage {key!r:.60} should have {size} bytes, there are {len(data)}")
     numbers[:] = np.frombuffer(data, numbers.dtype)
 
 
 class _Unpickler(pickle._Unpickler):
-    """Makes dicts, lists, tuples, numbers, strings and tensors, and nothing else.
+    """Dicts, lists, tuples, numbers, strings and tensors, and nothing else.
 
-    Python's own unpickler in Python: that in C takes memory for the largest number
-    given to an object, and would hash nested keys on the stack of the machine.
+    The unpickler in Python: that in C takes memory for the largest number given to an
+    object, and hashes nested keys on the stack of the machine.
     """
 
     stack: list[Any]
     pop_mark: Callable[[], list[Any]]
 
-    def __init__(self, stream: io.BytesIO, available: int) -> None:
-        """`available` are the bytes of the whole file."""
+    def __init__(self, stream: io.BytesIO, size: int) -> None:
+        """`size` is that of the whole file, in bytes."""
         # as PyTorch reads files written under Python 2
         super().__init__(stream, encoding="utf-8")
         self.storages: dict[str, _Storage] = {}
-        self._available = available
+        self._size = size
         self._declared = self._copied = 0
 
     def load(self) -> Any:
@@ -199,9 +186,9 @@ class _Unpickler(pickle._Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
-        # ("storage", type, key, place, size), in the old format also a view of it
-        is_tuple = isinstance(pid, tuple) and len(pid) in (5, 6)
-        if not is_tuple or pid[0] != "storage" or pid[5:] not in ((), (None,)):
+        # in the old format also with a view of the storage
+        is_whole = isinstance(pid, tuple) and pid[5:] in ((), (None,))
+        if not is_whole or len(pid) < 5 or pid[0] != "storage":
             _refuse("it refers to something other than a whole storage")
         _, dtype, key, _, size = pid[:5]
         if dtype not in _DTYPES.values() or not isinstance(key, str):
@@ -210,11 +197,8 @@ class _Unpickler(pickle._Unpickler):
             _refuse(f"storage {key!r:.60} has no valid size")
         if key not in self.storages:
             self._declared += size * np.dtype(dtype).itemsize
-            if self._declared > self._available:
-                _refuse(
-                    f"its tensors need {self._declared} bytes and there are "
-                    f"{self._available}"
-                )
+            if (needed := self._declared) > self._size:
+                _refuse(f"its tensors need {needed} bytes and there are {self._size}")
             self.storages[key] = _Storage(key, np.empty(size, dtype))
         numbers = self.storages[key].numbers
         if (numbers.dtype, numbers.size) != (np.dtype(dtype), size):
@@ -223,7 +207,7 @@ class _Unpickler(pickle._Unpickler):
 
     def _ordered_dict(self, items: Any = ()) -> dict[Any, Any]:
         self._copied += len(items)  # one list may stand in many places
-        if self._copied > self._available:
+        if self._copied > self._size:
             _refuse("its dicts have more entries than it has bytes")
         return {_key(key): value for key, value in items}
 
@@ -247,9 +231,10 @@ class _Unpickler(pickle._Unpickler):
         return self.stack[-1]
 
     dispatch: ClassVar[dict[int, Any]] = {
-        code: pickle._Unpickler.dispatch[code]
-        for code in (getattr(pickle, name)[0] for name in _OPCODES)
-    } | {
+        **{
+            code: pickle._Unpickler.dispatch[code]
+            for code in (getattr(pickle, name)[0] for name in _OPCODES.split())
+        },
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
         pickle.BUILD[0]: load_build,
@@ -279,29 +264,22 @@ def _require_shallow(found: Any) -> None:
 
 
 def _tensor(
-    storage: Any, offset: Any, shape: Any, strides: Any, *_not_data: Any
+    storage: Any, offset: Any, shape: Any, strides: Any, *not_data: Any
 ) -> np.ndarray:
     """A view of a storage, from what a pickle says: anything at all may stand here.
 
-    The second version of PyTorch's function adds `requires_grad` and hooks.
+    `not_data` are `requires_grad` and hooks.
     """
-    if not (
-        isinstance(storage, _Storage)
-        and _is_count(offset)
-        and _are_counts(shape)
-        and _are_counts(strides)
-        and len(shape) == len(strides)
-    ):
+    are_numbers = _is_count(offset) and _are_counts(shape) and _are_counts(strides)
+    is_storage = isinstance(storage, _Storage)
+    if not (is_storage and are_numbers and len(shape) == len(strides)):
         _refuse("one of its tensors has no valid storage, offset, shape and strides")
     numbers = storage.numbers
     count = math.prod(shape)
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     # An expanded tensor (stride 0) could be of any size, and so could an empty one.
-    if (
-        count > numbers.size
-        or (count > 0 and last >= numbers.size)
-        or not _is_count(math.prod(n for n in shape if n > 0))
-    ):
+    is_inside = count <= numbers.size and (count == 0 or last < numbers.size)
+    if not (is_inside and _is_count(math.prod(n for n in shape if n > 0))):
         _refuse(
             f"a tensor of shape {shape}, strides {strides} and offset {offset} does "
             f"not lie within the {numbers.size} numbers of storage {storage.key!r:.60}"
@@ -309,9 +287,7 @@ def _tensor(
     if count == 0:
         return np.empty(shape, numbers.dtype)
     steps = [stride * numbers.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(
-        numbers[offset:], shape, steps, writeable=False
-    )
+    return as_strided(numbers[offset:], shape, steps, writeable=False)
 
 
 def _is_count(value: Any) -> bool:

@@ -72,11 +72,11 @@ ROWS = {
     "edges": (
         *(
             "allocator",
+            "provenance",
             "process",
             *("memory", "distributed", "devices"),
             "text_file",
             "shipped",
-            "provenance",
             "ledger",
             *("table_schema", "table_units", "tables", "table_import"),
             "table_risk",

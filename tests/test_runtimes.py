@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
-from nas_jax import cli, network, onnx_graph, process, space, tables
+from nas_jax import cli, network, onnx_graph, provenance, space, tables
 from nas_jax.architecture import from_path
 from nas_jax.config import LatencyConfig, SpaceConfig, TreeConfig
 from nas_jax.measure import litert, litert_graph, onnx_runtime, operations, xla
 from nas_jax.measure.journal import Journal
 from nas_jax.measure.runtimes import open_device
 
-CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=process.cores())
+CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=provenance.cores())
 SPACE = space.mobile(
     SpaceConfig(
         name="toy",
@@ -105,7 +105,7 @@ def test_xla_computes_the_result_as_often_as_it_says():
 
 def test_xla_on_a_cpu_uses_all_its_cores():
     with pytest.raises(ValueError, match=r"latency.threads: expected \d+, as XLA uses"):
-        open_device("xla", LatencyConfig(threads=process.cores() + 1), None)
+        open_device("xla", LatencyConfig(threads=provenance.cores() + 1), None)
 
 
 def refused(words, capsys):
