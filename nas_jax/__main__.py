@@ -1,10 +1,9 @@
 """The command as a process of its own: `nas_jax`, and `python -m nas_jax`.
 
-A wish to stop is heard from here on, before anything else is imported.
+Stop requests are handled from here on, before anything else is imported.
 """
 
 import sys
-from typing import Any
 
 from nas_jax import stopping
 
@@ -17,14 +16,7 @@ def main() -> int:
 
         return cli.main()
 
-    sys.unraisablehook = _unraisable
     return stopping.process(command)
-
-
-def _unraisable(found: Any) -> None:
-    """Passes over what Orbax says of reads that go on when one beside them failed."""
-    if str(found.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(found)
 
 
 if __name__ == "__main__":

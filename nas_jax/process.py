@@ -11,11 +11,10 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_jax import allocator
+from nas_jax import allocator, provenance
 
 CACHE_VARIABLE = "NAS_JAX_CACHE"
 """Environment variable: `off`, or the folder of the compile cache."""
@@ -127,18 +126,8 @@ def _jax_computes_already() -> bool:
     return xla_bridge.backends_are_initialized()
 
 
-def cpu() -> Mapping[str, str]:
-    """What /proc/cpuinfo says of the first CPU; empty where there is none."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return {}
-    pairs = [line.partition(":") for line in text.split("\n\n")[0].splitlines()]
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
 def _cpu_features() -> frozenset[str]:
-    return frozenset(cpu().get("flags", "").split())
+    return frozenset(provenance.cpu().get("flags", "").split())
 
 
 # --- compile cache -------------------------------------------------------------------
@@ -164,7 +153,9 @@ def enable_cache() -> Path | None:
     if not jax.config.values["jax_enable_compilation_cache"]:
         return None
     try:
-        root = Path(wanted) if wanted else user_cache() / "nas_jax" / "compiled"
+        root = (
+            Path(wanted) if wanted else provenance.user_cache() / "nas_jax" / "compiled"
+        )
         folder = root / machine()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -206,27 +197,19 @@ def _set_cache(folder: str | None) -> None:
     compilation_cache.reset_cache()  # JAX looks at the folder once
 
 
-def user_cache() -> Path:
-    """The user's folder for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def machine() -> str:
     """Name for what compiled programs depend on beyond JAX's own cache keys.
 
     Machine code for one CPU may not run, or run slowly, on another that shares the
     home folder, and work is split for the cores that the compiler saw.
     """
-    first = cpu()
+    first = provenance.cpu()
     names = ("vendor_id", "cpu family", "model", "flags", "Features")
-    told = [platform.machine(), str(cores()), *(first.get(name, "") for name in names)]
+    told = [
+        platform.machine(),
+        str(provenance.cores()),
+        *(first.get(name, "") for name in names),
+    ]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 

@@ -1,19 +1,41 @@
-"""Where a number comes from: device, library versions, commit."""
+"""Origin of a number: this machine, library versions, commit. Imports no JAX."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from nas_jax import process
 
 _LIBRARIES = ("nas_jax", "jax", "flax", "optax", "numpy", "onnx", "onnxruntime")
 
 
+def cpu() -> Mapping[str, str]:
+    """What /proc/cpuinfo says of the first CPU; empty where there is none."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    pairs = [line.partition(":") for line in text.split("\n\n")[0].splitlines()]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def user_cache() -> Path:
+    """The user's folder for what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 def device() -> str:
     """Model name of the CPU, or what the platform calls it."""
-    named = process.cpu().get("model name")
+    named = cpu().get("model name")
     return next(filter(None, [named, platform.processor()]), platform.machine())
 
 

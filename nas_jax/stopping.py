@@ -1,10 +1,10 @@
-"""A wish to stop, from the system (SIGTERM) or the user (Ctrl-C).
+"""Stop requests: SIGTERM from the system, Ctrl-C from the user.
 
-It is heard at once, but while steps are taken only between two of them, when the state
-can be saved. Asked again, everything is left as it is.
+A request takes effect at once, but while steps are taken only between two of them, when
+the state can be saved. A second request does not wait.
 
 An exception that a signal raises may come anywhere, also where libraries swallow it or
-make another of it. `process` ends a process in a line with the shell's code regardless.
+make another of it. `process` ends a process in one line with the shell's code even so.
 """
 
 import atexit
@@ -19,11 +19,11 @@ from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _HEARD: list[int] = []
-"""Signals that were told to this process, the newest last."""
+"""Signals that this process received, the newest last."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The wish is fulfilled; `exit_code` is the shell's for that signal."""
+    """The run has stopped; `exit_code` is the shell's for that signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -31,7 +31,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop:
-    """Whether somebody wants a run to stop."""
+    """The request to stop a run, if there is one."""
 
     def __init__(self) -> None:
         self._asked: int | None = None
@@ -48,7 +48,7 @@ class Stop:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Here a first wish waits for `obey`."""
+        """Here a first request waits for `obey`."""
         self._is_held = True
         try:
             yield
@@ -58,7 +58,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator["Stop"]:
-        """Hears the signals of the process, if this is its main thread."""
+        """Here the signals of the process are requests, if this is its main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -79,13 +79,14 @@ class Stop:
 def process(main: Callable[[], int]) -> int:
     """Runs the command of this process; returns its exit code.
 
-    Told to stop, the process ends in one line, whatever it is doing. While it begins
-    and ends there is nothing to save, and it is left on the spot.
+    A request ends the process in one line, whatever it is doing. While it begins and
+    ends there is nothing to save, and it exits on the spot.
     """
-    atexit.register(_ignore)  # the first to register is the last to be called
-    for number in SIGNALS:
-        signal.signal(number, _leave)
-    sys.unraisablehook = _swallowed_before(sys.unraisablehook)
+    # the first to register is called last: after it Python takes its handlers off, and
+    # only a signal that is ignored cannot change the exit code any more
+    atexit.register(_handle, signal.SIG_IGN)
+    sys.unraisablehook = _unraisable
+    _handle(_leave)
     try:
         with Stop().listening():
             code = main()
@@ -97,16 +98,13 @@ def process(main: Callable[[], int]) -> int:
         stream.flush()
     if _HEARD and code:  # all is said; threads of libraries would complain at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    for number in SIGNALS:
-        signal.signal(number, lambda *_: os._exit(code))
+    _handle(lambda *_: os._exit(code))
     return code
 
 
-def _ignore() -> None:
-    """After this Python takes its handlers off, and a signal would end the process in
-    the system's way; one that is ignored stays so."""
+def _handle(handler: Any) -> None:
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
 
 
 def _leave(number: int, frame: FrameType | None = None) -> None:
@@ -114,13 +112,10 @@ def _leave(number: int, frame: FrameType | None = None) -> None:
     os._exit(128 + number)
 
 
-def _swallowed_before(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """Ends the process at a wish that came where nothing can be raised, as in a
-    finaliser; `hook` hears of all else."""
-
-    def swallowed(unraisable: Any) -> None:
-        if isinstance(unraisable.exc_value, KeyboardInterrupt) and _HEARD:
-            _leave(_HEARD[-1])
-        hook(unraisable)
-
-    return swallowed
+def _unraisable(found: Any) -> None:
+    """Ends the process at a request where nothing can be raised, as in a finaliser."""
+    if isinstance(found.exc_value, KeyboardInterrupt) and _HEARD:
+        _leave(_HEARD[-1])
+    # Orbax says this of reads that go on when one beside them failed
+    if str(found.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(found)

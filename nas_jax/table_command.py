@@ -106,12 +106,12 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from nas_jax import table_csv, tables
+    from nas_jax import table_import, tables
 
     _needed(options, "out")
     table = tables.load(options.file)
     new_file.require("--out", options.out)
-    options.out.write_text(table_csv.write(table), encoding="utf-8")
+    options.out.write_text(table_import.write_csv(table), encoding="utf-8")
     print(f"{len(table.entries)} rows: {options.out}")
 
 

@@ -1,8 +1,8 @@
-"""Latency tables that others measured, in our format.
+"""Dialects of latency tables: files that others measured, and CSV for spreadsheets.
 
 `reference` is the YAML of ProxylessNAS (`mobile_trim.yaml`: mean, var, count), `ofa`
 that of Once-for-All (`note10/*_lookup_table.yaml`: mean, std, count), `csv` is
-`key,mean` without a header or what `table_csv` writes. Keys may be ours or the
+`key,mean` without a header or what `write_csv` writes. Keys may be ours or the
 reference's:
 
     Conv-input:224x224x3-output:112x112x32            stem
@@ -16,12 +16,18 @@ Sources do not state their unit, so the caller does.
 """
 
 import csv
+import io
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import astuple, fields
+from typing import Any, NoReturn
+
+import yaml
 
 from nas_jax import part_keys, table_units
+from nas_jax.checks import reason
 from nas_jax.parts import Block, Classifier, Head, OpSpec, Part, Stem
 from nas_jax.table_schema import LONGEST, PROVENANCE, SHORTEST, Entry
 from nas_jax.tables import LatencyTable
@@ -180,32 +186,40 @@ def _number(text: str, name: str, where: str) -> Any:
     return value
 
 
-def _yaml(fields: tuple[str, ...]) -> Callable[[str, str, str], Rows]:
-    """Two levels of `key:` and `  field: number`, which is all these files have."""
+def _yaml(names: tuple[str, ...]) -> Callable[[str, str, str], Rows]:
+    """A mapping of keys to mappings of fields to numbers, as YAML."""
 
-    def read_lines(text: str, unit: str, origin: str) -> Rows:
-        start, name = 0, ""
-        found: dict[str, str] = {}
-        for number, line in enumerate(text.splitlines(), start=1):
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            if match := re.fullmatch(r"(\S+):\s*", line):
-                if name:
-                    yield start, name, found
-                start, name, found = number, match[1], {}
-                continue
-            match = re.fullmatch(r"\s+(\w+):\s*(\S+)\s*", line)
-            if not (match and name and match[1] in fields and match[1] not in found):
-                raise ValueError(
-                    f"{origin}, line {number}: expected 'key:' or one each of "
-                    f"{', '.join(fields)} with a number, got {line.strip()!r:.60}; see "
-                    "--from"
-                )
-            found[match[1]] = match[2]
-        if name:
-            yield start, name, found
+    def rows(text: str, unit: str, origin: str) -> Rows:
+        def refuse(line: int, got: str) -> NoReturn:
+            raise ValueError(
+                f"{origin}, line {line + 1}: expected 'key:' or one each of "
+                f"{', '.join(names)} with a number, got {got!r:.60}; see --from"
+            )
 
-    return read_lines
+        def pairs(node: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+            if not isinstance(node, yaml.MappingNode):
+                refuse(node.start_mark.line, str(getattr(node, "value", "")))
+            for name, value in node.value:
+                if not isinstance(name, yaml.ScalarNode):
+                    refuse(name.start_mark.line, "another key")
+                yield name, value
+
+        try:
+            # in Python: what is nested deeply overflows the stack of the parser in C
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except (yaml.YAMLError, RecursionError) as error:
+            mark = getattr(error, "problem_mark", None)
+            refuse(mark.line if mark else 0, getattr(error, "problem", reason(error)))
+        for key, value in pairs(root) if root else ():
+            found: dict[str, str] = {}
+            for name, number in pairs(value):
+                is_new = name.value in names and name.value not in found
+                if not (is_new and isinstance(number, yaml.ScalarNode)):
+                    refuse(name.start_mark.line, name.value)
+                found[name.value] = number.value
+            yield key.start_mark.line + 1, key.value, found
+
+    return rows
 
 
 _COLUMNS = ("mean", "std", "median", "q25", "q75", "count")
@@ -249,6 +263,24 @@ def _column(name: str, unit: str, origin: str) -> str:
             f"{origin}: expected column {name!r} in {unit} as --unit says, got {stated}"
         )
     return stem
+
+
+def write_csv(table: LatencyTable) -> str:
+    """A latency table as CSV, for spreadsheets; `read` takes it as dialect `csv`.
+
+    A row per part, times in ms, empty where a source stated nothing; `fixed_ms` is the
+    row "fixed". Provenance and validation are comments, which do not come back.
+    """
+    text = io.StringIO()
+    facts = {**table.provenance, "validation": table.validation}
+    for name, value in facts.items():
+        text.write(f"# {name}: {json.dumps(value)}\n")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["key", *(field.name for field in fields(Entry))])
+    if table.fixed_ms:
+        rows.writerow([FIXED, table.fixed_ms, "", "", "", "", ""])
+    rows.writerows([key, *astuple(entry)] for key, entry in table.entries.items())
+    return text.getvalue()
 
 
 DIALECTS: dict[str, Callable[[str, str, str], Rows]] = {

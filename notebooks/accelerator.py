@@ -17,6 +17,7 @@ from nas_jax import (
     optim,
     problem,
     process,
+    provenance,
     rng,
     shipped,
     steps,
@@ -99,7 +100,7 @@ assert int(state.step) == 11
 
 # %%
 # on a CPU XLA takes all cores; elsewhere the number says nothing
-latency = LatencyConfig(batch=8, threads=process.cores(), repeats=4, loop_ms=0.5)
+latency = LatencyConfig(batch=8, threads=provenance.cores(), repeats=4, loop_ms=0.5)
 device = xla.device(latency)
 part = tables.required_parts(given.space)[-1]
 table = operations.measure_table(

@@ -10,7 +10,6 @@ from fuzz_networks import SPACE, TINY
 
 from nas_jax import (
     table_command,
-    table_csv,
     table_import,
     table_risk,
     tables,
@@ -54,7 +53,7 @@ def _(where):
             )
             table_command.run(options, [], [])
     table = tables.load(where / "t.json")
-    table_csv.write(table)
+    table_import.write_csv(table)
     for z in (0.0, 1.0):
         tables.costs(table, SPACE, z=z)
     table_risk.line(table_risk.within(table, TINY, 1.0))
@@ -102,6 +101,6 @@ fixed,0.01
 """
 reader("table, reference", "t", "fields", texts(_REFERENCE))(_dialect("reference"))
 reader("table, OFA", "t", "fields", texts(_OFA))(_dialect("ofa"))
-reader("table, CSV", "t", "fields", texts(_CSV, table_csv.write(_table())))(
+reader("table, CSV", "t", "fields", texts(_CSV, table_import.write_csv(_table())))(
     _dialect("csv")
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas_jax import cli, process
+from nas_jax import cli, provenance
 from nas_jax.bench import input as bench_input
 from nas_jax.bench.settings import InputConfig
 
@@ -58,7 +58,7 @@ def test_figures_are_what_the_times_make_of_them(found):
     assert set(ms) == {"decoder", "reference", "cut", "jitter", "cifar"}
     for name, value in ms.items():
         assert found[f"{name}_images_per_second"] == pytest.approx(1e3 / value)
-    whole = ms["cut"] + ms["jitter"] * process.cores()
+    whole = ms["cut"] + ms["jitter"] * provenance.cores()
     assert found["input_over_decoder"] == pytest.approx(whole / ms["decoder"])
     assert found["input_over_reference"] == pytest.approx(whole / ms["reference"])
     memory = found["epoch_resident_bytes"]

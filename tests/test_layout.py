@@ -5,13 +5,12 @@ no files, clocks, environment or printing.
 """
 
 import ast
+import nas_jax
+from pathlib import Path
+import pytest
 import subprocess
 import sys
-from pathlib import Path
 
-import pytest
-
-import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {
@@ -72,13 +71,13 @@ ROWS = {
     "edges": (
         *(
             "allocator",
+            "provenance",
             "process",
             *("memory", "distributed", "devices"),
             "text_file",
             "shipped",
-            "provenance",
             "ledger",
-            *("table_schema", "table_units", "tables", "table_import", "table_csv"),
+            *("table_schema", "table_units", "tables", "table_import"),
             "table_risk",
             "data",
             "checkpoint",
@@ -86,7 +85,7 @@ ROWS = {
             "run_folder",
             *("run_lock", "stopping"),
         ),
-        *("torch_pickle", "torch_file", "torch_import"),
+        *("torch_file", "torch_import"),
         *("onnx_writer", "onnx_parts", "onnx_graph", "measure"),
         *("report", "watch", "compilation", "limits", "problem", "plan", "derivation"),
         *("session", "search_stage", "retraining", "trials"),

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from clean_python import python
 
-from nas_jax import process
+from nas_jax import process, provenance
 
 TINY = """
 import jax, jax.numpy as jnp
@@ -64,7 +64,7 @@ def cpu(monkeypatch):
 
     def made(features):
         told = {"vendor_id": "A", "model": "17", "flags": f"fpu {features}"}
-        monkeypatch.setattr(process, "cpu", lambda: told)
+        monkeypatch.setattr(provenance, "cpu", lambda: told)
 
     monkeypatch.setattr(process, "_jax_computes_already", lambda: False)
     monkeypatch.delenv("XLA_FLAGS", raising=False)
@@ -214,7 +214,7 @@ def test_folder_tells_machines_apart(cpu, monkeypatch):
         names.add(process.machine())
     cores = {"sched_getaffinity": lambda pid: range(99), "cpu_count": lambda: 99}
     for name, answer in cores.items():
-        monkeypatch.setattr(process.os, name, answer, raising=False)
+        monkeypatch.setattr(provenance.os, name, answer, raising=False)
     names.add(process.machine())
     assert len(names) == 3
 

@@ -2,21 +2,23 @@
 
 import importlib.util
 import math
+import re
 import sys
+from collections import Counter
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-import onnx
 import pytest
 
-from nas_jax import cli, network, onnx_graph, process, space, tables
+from nas_jax import cli, network, onnx_graph, provenance, space, tables
 from nas_jax.architecture import from_path
 from nas_jax.config import LatencyConfig, SpaceConfig, TreeConfig
 from nas_jax.measure import litert, litert_graph, onnx_runtime, operations, xla
 from nas_jax.measure.journal import Journal
 from nas_jax.measure.runtimes import open_device
 
-CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=process.cores())
+CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=provenance.cores())
 SPACE = space.mobile(
     SpaceConfig(
         name="toy",
@@ -33,19 +35,20 @@ SPACE = space.mobile(
 )
 
 
-def test_graphs_in_nhwc_compute_what_onnx_runtime_does():
+def test_network_for_litert_computes_what_onnx_runtime_does():
     rng = np.random.default_rng(0)
     one = from_path(SPACE, [0, 0], "one")
     drawn = [onnx_graph.random_weights(part, rng) for part in one.parts]
-    model = onnx_graph.network(one, *network.assemble_parts(one, drawn))
+    trees = network.assemble_parts(one, drawn)
+    model = onnx_graph.network(one, *trees)
     images = rng.random((3, 8, 8, 3), dtype=np.float32)
-    found = litert_graph.evaluate(model, jnp.asarray(images))
+    found = litert_graph.of_network(one, *trees)(jnp.asarray(images))
     expected = onnx_runtime.run(model, images)
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_tree_cells_in_nhwc_compute_what_onnx_runtime_does():
+def test_tree_cells_for_litert_compute_what_onnx_runtime_does():
     """Every operator of tree cells, pooling at the border included."""
     rng = np.random.default_rng(1)
     searched = space.tree(
@@ -54,24 +57,52 @@ def test_tree_cells_in_nhwc_compute_what_onnx_runtime_does():
     path = np.arange(len(searched.layers)) % len(searched.candidates)
     one = from_path(searched, path, "one")
     drawn = [onnx_graph.random_weights(part, rng) for part in one.parts]
-    model = onnx_graph.network(one, *network.assemble_parts(one, drawn))
+    trees = network.assemble_parts(one, drawn)
+    model = onnx_graph.network(one, *trees)
     operators = {node.op_type for node in model.graph.node}
     assert operators >= {"BatchNormalization", "Transpose", "MaxPool", "AveragePool"}
     assert operators >= {"Slice", "Pad", "Reshape"}
     images = rng.standard_normal((3, 8, 8, 3), dtype=np.float32)
-    found = litert_graph.evaluate(model, jnp.asarray(images))
+    found = litert_graph.of_network(one, *trees)(jnp.asarray(images))
     expected = onnx_runtime.run(model, images)
     assert expected.std() > 0.01
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_operator_that_no_network_has_is_refused():
-    model = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["" : 17]> '
-        "call (float[1] x) => (float[1] y) { y = Sin(x) }"
+def operations_in(compute, shape):
+    """What JAX lowers to, by StableHLO's names, and how often."""
+    text = jax.jit(compute).lower(jnp.zeros(shape)).as_text()
+    return Counter(re.findall(r"stablehlo\.(\w+)", text))
+
+
+def test_batch_normalisation_is_folded_into_convolutions():
+    """One convolution and one bias per layer, of weights that are constants."""
+    rng = np.random.default_rng(0)
+    one = from_path(SPACE, [0, 0], "one")
+    trees = network.assemble_parts(
+        one, [onnx_graph.random_weights(part, rng) for part in one.parts]
     )
-    with pytest.raises(ValueError, match=r"expected Conv, .*, got Sin .* take another"):
-        litert_graph.evaluate(model, jnp.zeros(1))
+    found = operations_in(litert_graph.of_network(one, *trees), (1, 8, 8, 3))
+    layers = sum(len(params) for params in trees[0]["blocks"]) + 2
+    assert found["convolution"] == layers
+    assert found["dot_general"] == 1
+    shortcuts = sum(block.shortcut for block in one.blocks)
+    # the classifier takes a mean and adds a bias
+    assert found["add"] == layers + 2 + shortcuts
+    assert not found.keys() & {"multiply", "subtract", "rsqrt", "sqrt"}
+
+
+@pytest.mark.parametrize("part", tables.required_parts(SPACE), ids=lambda one: one.key)
+def test_part_for_litert_computes_what_onnx_runtime_does(part):
+    drawn = onnx_graph.random_weights(part, np.random.default_rng(0))
+    shape = (2, part.input_size, part.input_size, part.in_channels)
+    images = np.random.default_rng(1).random(shape, dtype=np.float32)
+    session = onnx_runtime.session(onnx_graph.part(part, *drawn), threads=1)
+    (expected,) = session.run(["y"], {"x": images.transpose(0, 3, 1, 2)})
+    if expected.ndim == 4:
+        expected = expected.transpose(0, 2, 3, 1)
+    found = litert_graph.of_part(part, *drawn)(jnp.asarray(images))
+    np.testing.assert_allclose(np.reshape(found, expected.shape), expected, atol=1e-5)
 
 
 def test_xla_table_has_every_part_net_of_the_call():
@@ -105,7 +136,7 @@ def test_xla_computes_the_result_as_often_as_it_says():
 
 def test_xla_on_a_cpu_uses_all_its_cores():
     with pytest.raises(ValueError, match=r"latency.threads: expected \d+, as XLA uses"):
-        open_device("xla", LatencyConfig(threads=process.cores() + 1), None)
+        open_device("xla", LatencyConfig(threads=provenance.cores() + 1), None)
 
 
 def refused(words, capsys):
@@ -132,7 +163,7 @@ def test_litert_without_a_converter_says_how_to_make_one(tmp_path, capsys):
 def test_environment_without_the_converter_is_told():
     converter = litert_graph.Converter(sys.executable)
     with pytest.raises(ValueError, match=r"expected litert-converter==0.5.0 in its"):
-        converter.convert(onnx_graph.identity((1,)), (1, 1))
+        converter.convert(lambda x: x, (1, 1))
     converter.close()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_jax import cli, table_csv, table_import, table_units, tables
+from nas_jax import cli, table_import, table_units, tables
 from nas_jax.table_schema import Entry
 
 PHONE = {
@@ -124,6 +124,19 @@ def test_the_corrupt_line_of_the_real_file_is_named():
         ("reference", f"{BLOCK}:\n  mean: 1\n  mean: 2", "line 3: expected 'key:' or"),
         ("reference", f"{BLOCK}:\n  std: 1", "line 2: expected 'key:' or one each of"),
         ("reference", f"{BLOCK}:\n  var: 1", "line 1: expected a mean, got none"),
+        (
+            "reference",
+            f"{BLOCK}:\n  mean: 1\n{BLOCK}:\n  mean: 1\n",
+            "line 3: expected every part once",
+        ),
+        ("reference", f"{BLOCK}:\n  mean: [1]", "line 2: expected 'key:' or one each"),
+        ("reference", f"{BLOCK}:\n  mean: 1\n x: 2", "line 3: expected 'key:' or one"),
+        ("reference", "? [a]\n: 1", "line 1: expected 'key:' or one each"),
+        ("reference", "- a", "line 1: expected 'key:' or one each"),
+        ("reference", "*other", "line 1: expected 'key:' or one each"),
+        ("reference", "a: \x00", "line 1: expected 'key:' or one each"),
+        ("ofa", "- " * 100_000, "line 1: expected 'key:' or one each"),
+        ("ofa", "!!python/object:os.system {a: {mean: x}}", "line 1: expected mean to"),
         # found by fuzzing: a side, a width or a stride of 0, times beyond a double
         ("reference", "Conv-input:8x8x3-output:0x0x8:\n  mean: 1", "line 1: part"),
         ("reference", "Conv-input:4x4x3-output:8x8x8:\n  mean: 1", "line 1: part"),
@@ -178,7 +191,7 @@ def test_csv_written_is_read_back_exactly(times, mean_ms, count, fixed):
         "head 7x7x320->7x7x1280": Entry(3.0, None, None, None, None, None),
     }
     table = tables.LatencyTable(entries, PHONE, 0.125 if fixed else 0.0)
-    found = read(table_csv.write(table), "csv", threads=10**6)
+    found = read(table_import.write_csv(table), "csv", threads=10**6)
     assert (found.entries, found.fixed_ms) == (entries, table.fixed_ms)
 
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from nas_jax import allocator, augment, batches, process
+from nas_jax import allocator, augment, batches, provenance
 from nas_jax.bench import goals, machine, turns
 from nas_jax.bench.settings import InputConfig
 from nas_jax.data import pictures
@@ -74,7 +74,7 @@ def run(config: InputConfig | None = None, watch: Watch | None = None) -> dict:
     memory = _epoch_memory(config, photographs, watch)
     minima = {name: times["min"] for name, times in rates.items()}
     per_second = {f"{name}_images_per_second": 1e3 / ms for name, ms in minima.items()}
-    jitter = minima["jitter"] * process.cores()
+    jitter = minima["jitter"] * provenance.cores()
     return {
         "name": "input",
         "config": dataclasses.asdict(config),

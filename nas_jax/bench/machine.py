@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from nas_jax import process, provenance
+from nas_jax import provenance
 
 
 def record(is_tuned: bool) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def record(is_tuned: bool) -> dict[str, Any]:
         **provenance.record(),
         "backend": jax.default_backend(),
         "accelerator": jax.devices()[0].device_kind,
-        "threads": {"jax": process.cores()},
+        "threads": {"jax": provenance.cores()},
         "allocator": {"tuned": is_tuned, "environment": _environment("MALLOC_")},
         "xla": _environment("XLA_"),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas_jax import process
+from nas_jax import provenance
 from nas_jax.data import pictures
 from nas_jax.data.source import Item, Source
 
@@ -48,7 +48,7 @@ def sound(
       ValueError: with that line, unless they may be left out; or if a class has no
         item that decodes.
     """
-    with ThreadPoolExecutor(process.cores()) as pool:
+    with ThreadPoolExecutor(provenance.cores()) as pool:
         numbers = range(len(source))
         failures = pool.map(lambda number: pictures.failure(source[number]), numbers)
         broken = {n: why for n, why in enumerate(failures) if why is not None}

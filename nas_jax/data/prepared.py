@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import json_text, process, text_file
+from nas_jax import json_text, provenance, text_file
 from nas_jax.checks import reason
 from nas_jax.data import pictures
 from nas_jax.data.broken import sound
@@ -178,7 +178,7 @@ def _labels(
     files = sorted(version.glob(f"*-{split}.array_record-*"))
     stats = [(str(file.resolve()), *_size_and_time(file)) for file in files]
     digest = hashlib.sha256(json.dumps([key, stats]).encode()).hexdigest()[:16]
-    kept = process.user_cache() / "nas_jax" / "labels" / f"{digest}.npy"
+    kept = provenance.user_cache() / "nas_jax" / "labels" / f"{digest}.npy"
     if kept.is_file():
         return np.load(kept)
     labels = np.fromiter(

@@ -14,7 +14,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from nas_jax import augment, process
+from nas_jax import augment, provenance
 from nas_jax.base import Labels
 from nas_jax.batches import Batch, Order, Shard, Split, places
 from nas_jax.data import pictures
@@ -110,6 +110,6 @@ class StreamedSplit:
 def _batched(read: Any, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Stacks what is read, in order, by as many threads as there are cores."""
     options = grain.ReadOptions(
-        num_threads=process.cores(), prefetch_buffer_size=AHEAD * size
+        num_threads=provenance.cores(), prefetch_buffer_size=AHEAD * size
     )
     return iter(read.to_iter_dataset(options).batch(size))

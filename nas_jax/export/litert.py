@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax import onnx_graph
 from nas_jax.checkpoint import Model
 from nas_jax.export import litert_quantise
 from nas_jax.export.runner import Runner
-from nas_jax.measure import litert
+from nas_jax.measure import litert, litert_graph
 from nas_jax.measure.litert_graph import Converter
 from nas_jax.measure.timing import Call
 
@@ -27,10 +26,10 @@ _THREADS, _BATCH = 1, 1
 
 
 def encode(model: Model, converter: Converter) -> bytes:
-    """The file's content; `ValueError` for an operation LiteRT is not told of."""
+    """The file's content; `ValueError` for an operation that is not converted."""
     found = model.architecture
-    graph = onnx_graph.network(found, model.params, model.batch_stats)
-    return converter.convert(graph, (_BATCH, *found.input_shape))
+    compute = litert_graph.of_network(found, model.params, model.batch_stats)
+    return converter.convert(compute, (_BATCH, *found.input_shape))
 
 
 def encode_int8(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nas_jax import network, process
+from nas_jax import network, provenance
 from nas_jax.base import Images, Logits
 from nas_jax.checkpoint import Model
 from nas_jax.checks import reason
@@ -116,7 +116,7 @@ def decode(content: bytes, origin: str) -> Runner:
         x = jnp.asarray(rng.random((batch, *images.shape[1:]), dtype=np.float32))
         return lambda: jax.block_until_ready(compiled(x))
 
-    return Runner(f"xla {jax.__version__}", process.cores(), run, call)
+    return Runner(f"xla {jax.__version__}", provenance.cores(), run, call)
 
 
 def _backends(platforms: Any) -> set[str]:

@@ -9,13 +9,13 @@ import importlib.metadata
 from typing import Any
 
 import numpy as np
-import onnx
 
 from nas_jax import network, onnx_graph, provenance
 from nas_jax.architecture import Architecture
 from nas_jax.config import LatencyConfig
+from nas_jax.measure import litert_graph
 from nas_jax.measure.device import CALL, Device
-from nas_jax.measure.litert_graph import Converter
+from nas_jax.measure.litert_graph import Compute, Converter
 from nas_jax.measure.timing import Call
 from nas_jax.parts import Part
 
@@ -30,27 +30,22 @@ class Models:
 
     def part(self, part: Part) -> bytes:
         """The model of a part alone."""
-        return self._converted(onnx_graph.part(part, *self._draw(part)), part)
+        return self._converted(litert_graph.of_part(part, *self._draw(part)), part)
 
     def network(self, architecture: Architecture) -> bytes:
         """The model of a whole network."""
         pairs = [self._draw(part) for part in architecture.parts]
         trees = network.assemble_parts(architecture, pairs)
-        return self._converted(
-            onnx_graph.network(architecture, *trees), architecture.stem
-        )
+        compute = litert_graph.of_network(architecture, *trees)
+        return self._converted(compute, architecture.stem)
 
     def call(self) -> bytes:
         """The model of one addition, which costs what a call does."""
-        graph = onnx.parser.parse_model(
-            '<ir_version: 8, opset_import: ["" : 17]> '
-            "call (float[1] x) => (float[1] y) { y = Add(x, x) }"
-        )
-        return self.converter.convert(graph, CALL)
+        return self.converter.convert(lambda x: x + x, CALL)
 
-    def _converted(self, graph: onnx.ModelProto, part: Part) -> bytes:
-        channels, height, width = onnx_graph.input_shape(part)
-        return self.converter.convert(graph, (self.batch, height, width, channels))
+    def _converted(self, compute: Compute, part: Part) -> bytes:
+        shape = (self.batch, part.input_size, part.input_size, part.in_channels)
+        return self.converter.convert(compute, shape)
 
 
 def require() -> None:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import network, onnx_graph, ops, process, provenance
+from nas_jax import network, onnx_graph, ops, provenance
 from nas_jax.architecture import Architecture
 from nas_jax.base import PyTree
 from nas_jax.config import LatencyConfig
@@ -53,7 +53,7 @@ def device(config: LatencyConfig) -> Device:
     Raises `ValueError` on a CPU unless `threads` is the number of cores that it uses.
     """
     found = jax.devices()[0]
-    cores = process.cores()
+    cores = provenance.cores()
     if found.platform == "cpu" and config.threads != cores:
         raise ValueError(
             f"latency.threads: expected {cores}, as XLA uses all cores of a CPU, got "
