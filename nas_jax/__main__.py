@@ -13,9 +13,9 @@ def main() -> int:
     """Runs the command of `sys.argv`; returns the exit code."""
 
     def command() -> int:
-        from nas_jax import cli
+        from nas_jax.cli.main import main
 
-        return cli.main()
+        return main()
 
     sys.unraisablehook = _unraisable
     return stopping.process(command)

@@ -1,0 +1,85 @@
+"""New values for fields of an experiment, as `--search.target-ratio 0.6` gives them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from nas_jax import shipped
+from nas_jax.config import Experiment
+from nas_jax.search_config import TARGETS, parse_target
+
+TARGET_FIELDS = tuple(f"search.{name}" for name in (*TARGETS.values(), "target_ratio"))
+
+
+def load(name: str, fields: Mapping[str, Any]) -> Experiment:
+    """An experiment by name or file, with fields replaced."""
+    return apply(shipped.load_experiment(name), fields)
+
+
+def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
+    """The experiment with the given fields replaced.
+
+    A target given here takes the place of the experiment's, whichever way that was
+    stated.
+
+    >>> apply(Experiment("mine"), {"search.target_ms": 0.2}).search.target_ms
+    0.2
+
+    Raises:
+      ValueError: for an unknown field or a refused value.
+    """
+    if any(name in fields for name in TARGET_FIELDS):
+        fields = {**dict.fromkeys(TARGET_FIELDS), **fields}
+    return replaced(experiment, fields)
+
+
+def replaced(config: Any, fields: Mapping[str, Any]) -> Any:
+    """Any dataclass of settings with fields replaced, also of those in it."""
+    known = {one.name for one in dataclasses.fields(config)}
+    below: dict[str, dict[str, Any]] = {}
+    new: dict[str, Any] = {}
+    for name, value in fields.items():
+        first, dot, rest = name.partition(".")
+        if first not in known or (
+            dot and not hasattr(getattr(config, first), rest.partition(".")[0])
+        ):
+            raise ValueError(f"{name}: expected a field of {type(config).__name__}")
+        if dot:
+            below.setdefault(first, {})[rest] = value
+        else:
+            new[name] = value
+    for name, inside in below.items():
+        new[name] = replaced(getattr(config, name), inside)
+    return dataclasses.replace(config, **new)
+
+
+def words(fields: Mapping[str, Any]) -> list[str]:
+    """Fields as they are typed.
+
+    >>> words({"data.flip": False, "space.cells": (1, 2), "search.lr": 0.1})
+    ['--data.no-flip', '--space.cells', '1', '2', '--search.lr', '0.1']
+    """
+    found = []
+    for name, value in fields.items():
+        head, dot, tail = name.replace("_", "-").rpartition(".")
+        is_off = value is False
+        found.append(f"--{head}{dot}{'no-' if is_off else ''}{tail}")
+        if not isinstance(value, bool):
+            found += map(str, value if isinstance(value, tuple) else (value,))
+    return found
+
+
+def target(text: str) -> dict[str, float]:
+    """The field that `0.4ms`, or `0.5x` of the hand-designed network's cost, sets.
+
+    >>> target("0.4ms"), target("0.5x")
+    ({'search.target_ms': 0.4}, {'search.target_ratio': 0.5})
+    """
+    try:
+        name, amount = parse_target(text.removesuffix("x"))
+    except ValueError:
+        raise ValueError(
+            "--target: expected 0.4ms, or 0.5x for that share of the hand-designed "
+            f"network's cost, got {text!r}"
+        ) from None
+    return {f"search.{name}": amount}
