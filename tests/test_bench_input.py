@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas_jax import cli, process
+from nas_jax import bench_command, process
 from nas_jax.bench import input as bench_input
 from nas_jax.bench.settings import InputConfig
 
@@ -49,7 +49,7 @@ def found(tmp_path_factory):
         *("--photographs", "2", "--input-size", "16", "--batch", "4"),
         *("--cifar-batch", "4", "--rounds", "2", "--quarter-steps", "1"),
     ]
-    assert cli.main(["bench", "input", "--json", str(file), *small]) == 0
+    assert bench_command.main(["input", "--json", str(file), *small]) == 0
     return json.loads(file.read_text())
 
 

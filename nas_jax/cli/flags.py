@@ -68,10 +68,8 @@ class Flag(NamedTuple):
     @property
     def item(self) -> Any:
         """Its kind without `| None`."""
-        inside = [
-            one for one in typing.get_args(self.kind) if one is not types.NoneType
-        ]
-        return inside[0] if self.is_optional else self.kind
+        inside = typing.get_args(self.kind)
+        return inside[inside[0] is types.NoneType] if self.is_optional else self.kind
 
     @property
     def is_optional(self) -> bool:
@@ -129,7 +127,8 @@ def parse(
         elif kind is Fields or dataclasses.is_dataclass(kind):
             below = {flag.name for flag in own if flag.parameter == name}
             values = {one: given[one] for one in given if one in below}
-            arguments[name] = Fields(values) if kind is Fields else kind(**values)
+            make: Any = kind
+            arguments[name] = Fields(values) if kind is Fields else make(**values)
         elif name in given:
             arguments[name] = given[name]
     return Command(function, arguments, "json" in given)
@@ -182,8 +181,8 @@ def of_config(
         inside = typing.get_args(kinds[one.name]) or (kinds[one.name],)
         name, text = prefix + one.name, texts.get(one.name, "")
         if not dataclasses.is_dataclass(inside[0]):
-            rest = {"group": FIELDS, "parameter": parameter}
-            yield Flag(name, kinds[one.name], text, value, **rest)
+            its = kinds[one.name]
+            yield Flag(name, its, text, value, group=FIELDS, parameter=parameter)
             continue
         for each in inside if config is None else (type(value),):
             below = f"{name}."
