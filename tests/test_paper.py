@@ -138,7 +138,7 @@ def test_verb_prints_the_stored_measurements(capsys):
             "cross-hardware --recorded --input-size 64",
             "--input-size: expected only with a measurement; --recorded prints stored",
         ),
-        ("cifar", "table: expected one of cifar10, imagenet-mobile"),
+        ("cifar", "TABLE: expected one of cifar10, imagenet-mobile"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(words, message, capsys):
