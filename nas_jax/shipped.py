@@ -3,6 +3,7 @@
 They lie beside the package in a checkout and inside it once installed.
 """
 
+import difflib
 import importlib.util
 import sys
 import traceback
@@ -41,9 +42,11 @@ def experiment_file(name: str) -> Path:
         path = folder("experiments") / f"{path.stem}.py"
     if not path.is_file():
         known = names("experiments", "*.py")
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
             f"experiment {name!r}: expected a Python file with get_config(), or one of "
-            f"the shipped experiments: {', '.join(known)}"
+            f"the shipped experiments: {', '.join(known)}{meant}"
         )
     return path
 

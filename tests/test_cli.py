@@ -1,5 +1,6 @@
 """What the command line answers, above all to mistakes: one line, code 2, no trace."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from nas_jax.architecture_json import to_json
 from nas_jax.batches import Batch
 from nas_jax.cli import flags, networks
 from nas_jax.cli.main import VERBS
+from nas_jax.cli.terminal import Answer
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
 
@@ -85,6 +87,7 @@ FIELDS = "see nas_jax search --help"
             "unknown flag --search.arch-rl; did you mean --search.arch-lr or ",
         ),
         ("--search.arch_rl=1", "unknown flag --search.arch-rl; did you mean "),
+        ("--lr 1", "unknown flag --lr; did you mean --search.lr or --train.lr?; "),
         ("--xyzzy 1", f"unknown flag --xyzzy; {FIELDS}"),
         ("word", "unexpected word 'word'; "),
         (
@@ -120,6 +123,15 @@ def test_what_cannot_be_read_is_refused_with_what_was_expected(refused, words, m
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            "--space.cells-per-stage 3",
+            "space.cells_per_stage: expected a field of the experiment's SpaceConfig, ",
+        ),
+        ("--target 3s", "--target: expected 0.4ms, or 0.5x for that share of the "),
+        (
+            "--target 3ms --search.target-ms 3",
+            "--target, --search.target-ms: expected only one of the two",
+        ),
         ("--search.lr -1", "search.lr: expected above 0, got -1.0"),
         (
             "--search.estimator full --search.expectation pair",
@@ -641,6 +653,72 @@ def test_paper_experiments_have_the_papers_values():
         assert (one.train.epochs, one.train.lr, one.train.batch) == (300, 0.05, 256)
         held_out = one.data.train_alphas + one.data.valid
         assert (one.data.train_weights, held_out) == (1_231_167, 50_000)
+
+
+# --- answers -------------------------------------------------------------------------
+
+
+def test_target_is_a_time_or_a_share_of_the_hand_designed_networks(monkeypatch):
+    heard = []
+    monkeypatch.setattr(problem, "check", heard.append)
+    monkeypatch.setattr(pipeline, "run", lambda *args: {"networks": {}, "target_ms": 1})
+    for words in (["--target", "0.7ms"], ["--target", "0.4x"]):
+        assert cli.main(["search", "digits_cpu", *words]) == 0
+    targets = [(one.search.target_ms, one.search.target_ratio) for one in heard]
+    assert targets == [(0.7, None), (None, 0.4)]
+
+
+def test_new_values_of_fields_are_told(monkeypatch, capsys):
+    monkeypatch.setattr(problem, "check", lambda experiment: None)
+    monkeypatch.setattr(pipeline, "run", lambda *args: {"networks": {}, "target_ms": 1})
+    words = ["--space.cells", "1,2", "3", "--data.no-flip", "--search.target-ms=0.7"]
+    assert cli.main(["search", "digits_cpu", *words]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    typed = "--space.cells 1 2 3 --data.no-flip --search.target-ms 0.7"
+    assert f"fields: {typed}" in lines
+
+
+def test_list_names_what_comes_with_the_package(capsys):
+    assert cli.main(["list", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert err == "" and set(found) == {"experiments", "spaces", "networks", "tables"}
+    for name in (*found["experiments"], *found["spaces"], *found["networks"]):
+        assert problem.describe(name)["layers"]
+    for name in found["tables"]:
+        assert shipped.table_file(f"latency_tables/{name}.json").is_file()
+
+
+def test_version_is_that_of_the_package(capsys):
+    assert cli.main(["--version"]) == 0
+    assert (
+        capsys.readouterr().out == f"nas_jax {importlib.metadata.version('nas_jax')}\n"
+    )
+
+
+def test_json_is_alone_on_standard_output(monkeypatch, capsys):
+    def noisy(name: str):
+        print("a library talks")
+        return Answer({"name": name}, "text")
+
+    monkeypatch.setitem(VERBS, "describe", noisy)
+    assert cli.main(["describe", "any", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out), err) == ({"name": "any"}, "a library talks\n")
+    assert cli.main(["describe", "any"]) == 0
+    assert capsys.readouterr().out == "text\n"
+
+
+def test_who_reads_no_further_is_no_mistake():
+    command = f"{sys.executable} -m nas_jax describe imagenet_mobile | true; "
+    command += "echo ${PIPESTATUS[0]}"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert run.stderr == "" and run.stdout.strip() in ("0", "141")
+
+
+def test_a_verb_is_a_call_from_python():
+    size = networks.describe("proxyless_gpu")
+    assert size.found["params"] == 7_119_848 and "MACs" in size.text
 
 
 # --- help ----------------------------------------------------------------------------

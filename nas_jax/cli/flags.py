@@ -236,7 +236,8 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
             parser.error(f"unexpected word {word!r}")
         wrong = word.partition("=")[0]
         known = [flag.typed for flag in by_name.values() if not flag.is_word]
-        near = difflib.get_close_matches(wrong, known, n=2)
+        below = [one for one in known if one.endswith(f".{wrong.strip('-')}")]
+        near = below or difflib.get_close_matches(wrong, known, n=2)
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
         parser.error(f"unknown flag {wrong}{meant}")
     given = {}

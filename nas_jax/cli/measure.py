@@ -77,6 +77,7 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     """
     config = overrides.load(experiment, fields)
     options.check()
+    overrides.tell(fields)
     process.prepare(cache=not options.no_cache)
     from nas_jax import published, space, tables
 

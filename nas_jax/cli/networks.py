@@ -116,6 +116,7 @@ def train(
             f"train {architecture}: expected a run folder, or an architecture file "
             "and an experiment"
         )
+    overrides.tell(fields)
     process.prepare(cache=not no_cache, pixels=config.pixels)
     with run_lock.held(folder), stopping.Stop().listening() as stop:
         saved, accuracy = pipeline.train_network(

@@ -1,6 +1,8 @@
 """New values for fields of an experiment, as `--search.target-ratio 0.6` gives them."""
 
 import dataclasses
+import difflib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,24 +35,33 @@ def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
     return replaced(experiment, fields)
 
 
-def replaced(config: Any, fields: Mapping[str, Any]) -> Any:
+def replaced(config: Any, fields: Mapping[str, Any], prefix: str = "") -> Any:
     """Any dataclass of settings with fields replaced, also of those in it."""
-    known = {one.name for one in dataclasses.fields(config)}
+    known = [one.name for one in dataclasses.fields(config)]
     below: dict[str, dict[str, Any]] = {}
     new: dict[str, Any] = {}
     for name, value in fields.items():
         first, dot, rest = name.partition(".")
-        if first not in known or (
-            dot and not hasattr(getattr(config, first), rest.partition(".")[0])
-        ):
-            raise ValueError(f"{name}: expected a field of {type(config).__name__}")
+        if first not in known:
+            near = difflib.get_close_matches(first, known, n=1)
+            meant = f"; did you mean {prefix}{near[0]}?" if near else ""
+            raise ValueError(
+                f"{prefix}{name}: expected a field of the experiment's "
+                f"{type(config).__name__}, which has none of that name{meant}"
+            )
         if dot:
             below.setdefault(first, {})[rest] = value
         else:
             new[name] = value
     for name, inside in below.items():
-        new[name] = replaced(getattr(config, name), inside)
+        new[name] = replaced(getattr(config, name), inside, f"{prefix}{name}.")
     return dataclasses.replace(config, **new)
+
+
+def tell(fields: Mapping[str, Any]) -> None:
+    """Prints the new values, for whoever reads the log."""
+    if fields:
+        print(f"fields: {' '.join(words(fields))}", file=sys.stderr)
 
 
 def words(fields: Mapping[str, Any]) -> list[str]:

@@ -119,6 +119,7 @@ def search(
     folder = run_folder.create(config, options.out, networks.RUNS, source)
     run_folder.write_text(folder / _COMMAND, typed + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
+    overrides.tell(fields)
     return _work(_Run(config, targets, folder, typed))
 
 
