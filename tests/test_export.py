@@ -497,7 +497,7 @@ def test_predict_says_what_the_network_does(suffix, exported, pictures, capsys):
     file = exported / "export" / f"searched.{suffix}"
     words = ["predict", str(file), *map(str, paths)]
     assert cli.main([*words, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["pictures"]
     assert [one["image"] for one in found] == list(map(str, paths))
     for one, expected in zip(found, shares, strict=True):
         top = [(int(guess["label"]), guess["probability"]) for guess in one["guesses"]]

@@ -117,12 +117,13 @@ def predict(model: Path, images: tuple[Path, ...], *, top: int = 5) -> Answer:
     process.prepare()
     from nas_jax.export import prediction
 
-    found = {}
+    found: list[dict[str, Any]] = []
     lines = []
     for image, guesses in zip(
         images, prediction.predict(model, images, top), strict=True
     ):
-        found[str(image)] = [guess._asdict() for guess in guesses]
+        seen = [guess._asdict() for guess in guesses]
+        found.append({"image": str(image), "guesses": seen})
         lines.append(str(image))
         lines += [f"  {guess.probability:6.1%}  {guess.label}" for guess in guesses]
-    return Answer(found, "\n".join(lines))
+    return Answer({"pictures": found}, "\n".join(lines))
