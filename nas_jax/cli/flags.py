@@ -13,7 +13,7 @@ import functools
 import inspect
 import itertools
 import shlex
-import textwrap
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -189,17 +189,22 @@ def of_config(
             yield from of_config(each, value, prefix=below, parameter=parameter)
 
 
-@functools.cache
 def _below_fields(kind: Any) -> dict[str, str]:
     """The text below each field of a dataclass, which Python does not keep."""
-    (found,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     return {
         ast.unparse(one.target): " ".join(str(after.value.value).split())
-        for one, after in itertools.pairwise(typing.cast(ast.ClassDef, found).body)
+        for one, after in itertools.pairwise(_bodies(kind.__module__)[kind.__name__])
         if isinstance(one, ast.AnnAssign)
         and isinstance(after, ast.Expr)
         and isinstance(after.value, ast.Constant)
     }
+
+
+@functools.cache
+def _bodies(module: str) -> dict[str, list[ast.stmt]]:
+    """The bodies of a module's classes; inspect would read it once for each."""
+    found = ast.parse(inspect.getsource(sys.modules[module])).body
+    return {one.name: one.body for one in found if isinstance(one, ast.ClassDef)}
 
 
 def _arguments(function: Callable[..., Any]) -> dict[str, str]:
