@@ -23,7 +23,7 @@ from nas_jax.architecture import from_ops
 from nas_jax.architecture_json import to_json
 from nas_jax.batches import Batch
 from nas_jax.cli import flags, networks
-from nas_jax.cli.main import VERBS
+from nas_jax.cli.main import VERBS, command
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
@@ -666,6 +666,20 @@ def test_target_is_a_time_or_a_share_of_the_hand_designed_networks(monkeypatch):
         assert cli.main(["search", "digits_cpu", *words]) == 0
     targets = [(one.search.target_ms, one.search.target_ratio) for one in heard]
     assert targets == [(0.7, None), (None, 0.4)]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "sweep --out x --seeds 0,1 digits_cpu --targets 0.5,2ms",
+        "sweep digits_cpu --seeds 0,1 --out x --targets 0.5,2ms",
+        "sweep --targets=0.5,2ms --seeds=0,1 --out=x digits_cpu",
+    ],
+)
+def test_words_and_flags_come_in_any_order(typed):
+    told = command(typed.split()).arguments
+    assert told["experiments"] == ("digits_cpu",)
+    assert (told["seeds"], told["targets"]) == ((0, 1), ("0.5", "2ms"))
 
 
 def test_new_values_of_fields_are_told(monkeypatch, capsys):

@@ -322,10 +322,20 @@ def _add(group: Any, flag: Flag) -> None:
             head, dot, tail = flag.typed.removeprefix("--").rpartition(".")
             names.append(f"--{head}{dot}no-{tail}")
     else:
-        one = "?" if flag.is_word else None
-        more |= {"nargs": "*" if flag.several else one, "metavar": _metavar(flag)}
+        more |= {"nargs": _words_of(flag), "metavar": _metavar(flag)}
         more["type"] = functools.partial(_value, flag)
     group.add_argument(*names, **more)
+
+
+def _words_of(flag: Flag) -> str | int | None:
+    """How many words it takes.
+
+    A verb's flag takes one, with commas, since an EXPERIMENT may come after it.
+    """
+    if not flag.several:
+        return "?" if flag.is_word else None
+    has_commas = flag.several is tuple and typing.get_args(flag.item)[0] is not Path
+    return 1 if has_commas and not flag.is_word and flag.group != FIELDS else "*"
 
 
 def _metavar(flag: Flag) -> str:

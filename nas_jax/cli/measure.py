@@ -31,7 +31,7 @@ class Options:
     held_out: int = 0
     """whole networks to validate it with"""
     also: tuple[str, ...] = ()
-    """published networks whose parts are measured as well"""
+    """published networks whose parts are measured as well, with commas"""
     max_seconds: float | None = None
     """stop then; the same command goes on"""
     record: Path | None = None
