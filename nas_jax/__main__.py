@@ -3,18 +3,17 @@
 Stop requests are handled from here on, before anything else is imported.
 """
 
-import sys
-
 from nas_jax import stopping
+import sys
 
 
 def main() -> int:
     """Runs the command of `sys.argv`; returns the exit code."""
 
     def command() -> int:
-        from nas_jax import cli
+        from nas_jax.cli.main import main
 
-        return cli.main()
+        return main()
 
     return stopping.process(command)
 

@@ -23,6 +23,7 @@ class LatencyConfig:
     table: str | None = None
     """Path of a stored table; None measures one before the search."""
     runtime: Literal["onnxruntime"] = "onnxruntime"
+    """What runs the networks that the search itself measures."""
     threads: int = 1
     """Of the processor that a call may use."""
     batch: int = 8
@@ -49,11 +50,17 @@ class TrainConfig:
     """Training of a derived network."""
 
     epochs: int = 300
+    """Passes over both training splits."""
     batch: int = 256
+    """Images in a training step."""
     lr: float = 0.05
+    """Learning rate at the beginning; it falls as a cosine."""
     momentum: float = 0.9
+    """Of SGD, Nesterov's."""
     weight_decay: float = 4e-5
+    """Of the weights."""
     label_smoothing: float = 0.1
+    """Share of a label that is spread over all classes."""
     start: Literal["scratch", "supernet"] = "scratch"
     """Where the searched network's weights begin: drawn afresh, or kept from the
     supernet with its batch statistics estimated anew. Others always begin afresh."""
@@ -77,7 +84,9 @@ class Experiment:
     """Everything a run depends on; written to `config.json` of its folder."""
 
     name: str
+    """Of the run folder, and in reports."""
     seed: int = 0
+    """Of everything that is drawn: splits, weights, paths, augmentation."""
     space: SpaceConfig | TreeConfig = field(default_factory=SpaceConfig)
     data: DataConfig = field(default_factory=DataConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)

@@ -90,14 +90,23 @@ class SearchConfig:
     """
 
     warmup_epochs: int = 40
+    """Epochs that train the weights alone."""
     joint_epochs: int = 120
+    """Epochs that train weights and architecture parameters in turn."""
     batch: int = 256
+    """Images in a weight step."""
     warmup_lr: float = 0.05
+    """Learning rate of the weights when the warm-up begins."""
     lr: float = 0.025
+    """Learning rate of the weights when the joint phase begins."""
     momentum: float = 0.9
+    """Of the weights' SGD, Nesterov's."""
     weight_decay: float = 4e-5
+    """Of the weights."""
     label_smoothing: float = 0.1
+    """Share of a label that is spread over all classes."""
     arch_batch: int = 256
+    """Images in an architecture step."""
     arch_every: int = 5
     """Weight steps per architecture step in the joint phase."""
     arch_start_epoch: int = 1
@@ -105,7 +114,9 @@ class SearchConfig:
     watch_every_epochs: int = 1
     """How often the most probable network is tried on `valid`; at the end always."""
     arch_lr: float = 1e-3
+    """Learning rate of the architecture parameters, Adam's."""
     alpha_init_std: float = 1e-3
+    """Deviation of the normal numbers that the alphas begin with."""
     estimator: Literal["two_path", "full", "reinforce", "two", "full_v2", "rl"] = (
         "two_path"
     )
@@ -144,7 +155,9 @@ class SearchConfig:
     prune_every_epochs: int = 0
     """How often that happens in the joint phase; 0 for never."""
     mul_log_alpha: float = 0.2
+    """alpha of the loss alpha * CE * (ln cost / ln target)^beta."""
     mul_log_beta: float = 0.3
+    """beta of the same."""
     cost: Literal["latency", "macs", "params"] = "latency"
     """What the objective counts: milliseconds by table, multiply-adds, parameters."""
     target_ratio: float | None = None

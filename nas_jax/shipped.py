@@ -3,6 +3,7 @@
 They lie beside the package in a checkout and inside it once installed.
 """
 
+import difflib
 import importlib.util
 import sys
 import traceback
@@ -24,6 +25,12 @@ def folder(name: str) -> Path:
     return inside if inside.is_dir() else beside
 
 
+def names(kind: str, pattern: str) -> list[str]:
+    """What the folder of a name holds."""
+    files = folder(kind).glob(pattern)
+    return sorted(file.stem for file in files if not file.stem.startswith("_"))
+
+
 def experiment_file(name: str) -> Path:
     """The file of an experiment, given by path or by the name of a shipped one.
 
@@ -34,14 +41,12 @@ def experiment_file(name: str) -> Path:
     if not path.is_file() and path.parent in (Path(), Path("experiments")):
         path = folder("experiments") / f"{path.stem}.py"
     if not path.is_file():
-        known = sorted(
-            file.stem
-            for file in folder("experiments").glob("*.py")
-            if not file.stem.startswith("_")
-        )
+        known = names("experiments", "*.py")
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
             f"experiment {name!r}: expected a Python file with get_config(), or one of "
-            f"the shipped experiments: {', '.join(known)}"
+            f"the shipped experiments: {', '.join(known)}{meant}"
         )
     return path
 

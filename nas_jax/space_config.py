@@ -30,21 +30,31 @@ class SpaceConfig:
     """
 
     name: str = "imagenet_mobile"
+    """Of the space, in reports and messages."""
     input_size: int = 224
+    """Side of the images in pixels."""
     input_channels: int = 3
+    """Channels of the images: 1 for grey, 3 for colour."""
     classes: int = 1000
+    """How many classes there are."""
     stem_channels: int = 32
+    """Width of the first convolution."""
     stem_stride: int = 2
+    """Stride of the first convolution."""
     first_block_channels: int | None = 16
     """Width of the fixed first block; None leaves the block out."""
     stage_widths: tuple[int, ...] = (24, 40, 80, 96, 192, 320)
+    """Width of the layers of each stage."""
     cells: tuple[int, ...] = (4, 4, 4, 4, 4, 1)
+    """Searchable layers of each stage."""
     strides: tuple[int, ...] = (2, 2, 2, 1, 2, 1)
     """Stride of the first cell of each stage."""
     candidates: tuple[str, ...] = MBCONV_CANDIDATES
     """Candidate operations; `zero` is offered only where the shortcut exists."""
     head_channels: int = 1280
+    """Width of the last convolution, before the classifier."""
     width_mult: float = 1.0
+    """Factor of all widths."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
@@ -108,15 +118,21 @@ class TreeConfig:
     """
 
     name: str = "cifar10_tree"
+    """Of the space, in reports and messages."""
     input_size: int = 32
+    """Side of the images in pixels."""
     input_channels: int = 3
+    """Channels of the images: 1 for grey, 3 for colour."""
     classes: int = 10
+    """How many classes there are."""
     stem_channels: int = 16
+    """Width of the first convolution."""
     cells_per_stage: int = 18
     """B of the paper."""
     last_channels: int = 400
     """F of the paper: the width of the last block."""
     candidates: tuple[str, ...] = TREE_CANDIDATES
+    """Operations open in each cell."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")

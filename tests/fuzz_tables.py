@@ -1,21 +1,19 @@
 """Latency tables in all dialects."""
 
-import contextlib
 import dataclasses
-import io
-from types import SimpleNamespace
+from fuzz_case import reader
+from fuzz_case import texts
+from fuzz_networks import SPACE
+from fuzz_networks import TINY
+from nas_jax import table_import
+from nas_jax import table_risk
+from nas_jax import tables
+from nas_jax import text_file
+from nas_jax.cli import table as table_verbs
+from nas_jax.table_schema import Entry
+from nas_jax.table_schema import PROVENANCE
+from nas_jax.table_schema import VALIDATION
 
-from fuzz_case import reader, texts
-from fuzz_networks import SPACE, TINY
-
-from nas_jax import (
-    table_command,
-    table_import,
-    table_risk,
-    tables,
-    text_file,
-)
-from nas_jax.table_schema import PROVENANCE, VALIDATION, Entry
 
 IMPORTED = {"device": "d", "runtime": "xla", "batch": 1, "dtype": "float32"}
 
@@ -46,12 +44,8 @@ def _tables(folder):
 
 @reader("table, own", "t.json", "json", _tables)
 def _(where):
-    with contextlib.redirect_stdout(io.StringIO()):
-        for action in ("show", "validate"):
-            options = SimpleNamespace(
-                action=action, file=where / "t.json", experiment=None
-            )
-            table_command.run(options, [], [])
+    for verb in (table_verbs.show, table_verbs.validate):
+        verb(where / "t.json")
     table = tables.load(where / "t.json")
     table_import.write_csv(table)
     for z in (0.0, 1.0):

@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 from fuzz_case import reader, texts
 
-from nas_jax import overrides, shipped, space, trade_off
+from nas_jax import shipped, space, trade_off
+from nas_jax.cli import flags, overrides
+from nas_jax.config import Experiment
 from nas_jax.search_config import parse_limit
 
 
@@ -14,6 +16,7 @@ def _words(where):
 
 
 _DIGITS = shipped.load_experiment("digits_cpu")
+_FIELDS = list(flags.of_config(Experiment, None))
 
 
 @reader(
@@ -28,10 +31,8 @@ _DIGITS = shipped.load_experiment("digits_cpu")
     ),
 )
 def _(where):
-    words = _words(where)
-    # tyro prints the help and leaves
-    if not {"--help", "-h"} & set(words):
-        space.build(overrides.apply(_DIGITS, words, "nas_jax search").space)
+    given = flags.read(_FIELDS, _words(where), "nas_jax search")
+    space.build(overrides.apply(_DIGITS, given).space)
 
 
 @reader("targets", "words", "fields", texts("0.3,0.45,0.6", "0.25ms,0.3ms", "1e-1"))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import cli, estimators, objective, optim, search_state, space
+from nas_jax import bench_command, estimators, objective, optim, search_state, space
 from nas_jax.batches import Batch
 from nas_jax.bench import comparison
 from nas_jax.bench import estimators as bench
@@ -178,14 +178,14 @@ def test_command_prints_the_table_and_writes_the_numbers(tmp_path, monkeypatch, 
     }
     monkeypatch.setattr(comparison, "run", lambda: {"rows": [row]})
     file = tmp_path / "bench.json"
-    assert cli.main(["bench", "estimators", "--json", str(file)]) == 0
+    assert bench_command.main(["estimators", "--json", str(file)]) == 0
     header, line, reading = capsys.readouterr().out.splitlines()
     assert " ".join(header.split()) == "estimator scale cosine bias ± error sd time"
     assert " ".join(line.split()) == "full 0.500 0.500 0.500 ± 0.500 0.50 1.25"
     assert reading == comparison.HOW_TO_READ
     assert json.loads(file.read_text()) == {"rows": [row]}
     # a second run would overwrite it
-    assert cli.main(["bench", "estimators", "--json", str(file)]) == 2
+    assert bench_command.main(["estimators", "--json", str(file)]) == 2
     assert "expected a new file" in capsys.readouterr().err
 
 
@@ -206,7 +206,7 @@ def test_setting_can_be_enumerated_and_has_every_estimator():
 def test_pruning_bench_shows_what_falls_and_what_does_not(tmp_path, capsys):
     """Five of seven candidates gone: at most a third of the stored numbers is left."""
     file = tmp_path / "pruning.json"
-    assert cli.main(["bench", "pruning", "--json", str(file)]) == 0
+    assert bench_command.main(["pruning", "--json", str(file)]) == 0
     result = json.loads(file.read_text())
     assert result["candidates"] == {"before": 27, "after": 8}
     rows = {row["quantity"]: row for row in result["rows"]}

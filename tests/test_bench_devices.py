@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nas_jax import cli
+from nas_jax import bench_command
 from nas_jax.bench import devices, devices_search
 
 FOUND = {
@@ -51,7 +51,7 @@ def test_exchanges_are_counted_by_kind():
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(capsys, words, said):
-    assert cli.main(["bench", "devices", *words]) == 2
+    assert bench_command.main(["devices", *words]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -61,7 +61,7 @@ def test_one_device_eight_and_two_processes_say_the_same(tmp_path, capsys, monke
     # the indices that JAX makes for float64 have 64 bits, beside labels of 32
     monkeypatch.setenv("JAX_NUMPY_DTYPE_PROMOTION", "standard")
     file = tmp_path / "devices.json"
-    assert cli.main(["bench", "devices", "--json", str(file)]) == 0
+    assert bench_command.main(["devices", "--json", str(file)]) == 0
     rows = json.loads(file.read_text())["rows"]
     assert [row["devices"] for row in rows] == 2 * [1, 8, 8]
     for row in rows:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from nas_jax import cli, published
+from nas_jax import bench_command, published
 from nas_jax.bench import export
 from nas_jax.bench.settings import ExportConfig
 from nas_jax.measure import onnx_runtime
@@ -35,9 +35,9 @@ def test_both_files_have_the_same_weights_and_operators():
 def test_command_measures_both_and_writes_the_numbers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(export.timing, "SPREAD_S", 0.0)
     file = tmp_path / "export.json"
-    words = ["bench", "export", "--networks", "mobilenet_v2", "--input-size", "32"]
+    words = ["export", "--networks", "mobilenet_v2", "--input-size", "32"]
     words += ["--rounds", "3", "--loop-ms", "0.1", "--json", str(file)]
-    assert cli.main(words) == 0
+    assert bench_command.main(words) == 0
     (row,) = json.loads(file.read_text())["rows"]
     assert row["network"] == "mobilenet_v2"
     theirs = [ms for name, ms in row["ms"].items() if name != "ours"]
@@ -73,5 +73,5 @@ def test_files_that_differ_are_told(monkeypatch):
     ],
 )
 def test_what_cannot_be_compared_is_refused(words, message, capsys):
-    assert cli.main(["bench", "export", *words]) == 2
+    assert bench_command.main(["export", *words]) == 2
     assert message in capsys.readouterr().err

@@ -1,15 +1,15 @@
 """`bench input`: every figure on small sizes, and what the figures are made of."""
 
+from PIL import Image
 import io
 import json
-
-import numpy as np
-import pytest
-from PIL import Image
-
-from nas_jax import cli, provenance
+from nas_jax import bench_command
+from nas_jax import provenance
 from nas_jax.bench import input as bench_input
 from nas_jax.bench.settings import InputConfig
+import numpy as np
+import pytest
+
 
 SMALL = InputConfig(
     photographs=2, input_size=16, batch=4, cifar_batch=4, rounds=2, quarter_steps=1
@@ -49,7 +49,7 @@ def found(tmp_path_factory):
         *("--photographs", "2", "--input-size", "16", "--batch", "4"),
         *("--cifar-batch", "4", "--rounds", "2", "--quarter-steps", "1"),
     ]
-    assert cli.main(["bench", "input", "--json", str(file), *small]) == 0
+    assert bench_command.main(["input", "--json", str(file), *small]) == 0
     return json.loads(file.read_text())
 
 

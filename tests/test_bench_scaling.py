@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nas_jax import allocator, cli, space
+from nas_jax import allocator, bench_command, space
 from nas_jax.bench import programs, scaling, scaling_plot
 from nas_jax.bench.settings import AXES, Point, ScalingConfig
 
@@ -148,8 +148,11 @@ def test_tiny_run_writes_numbers_and_picture(tmp_path, capsys):
     numbers, picture = tmp_path / "scaling.json", tmp_path / "scaling.png"
     sizes = "--base.candidates 2 --base.cells 1 --base.batch 2 --base.input-size 8"
     axes = "--candidates 2 --cells 1 --batch 2,3 --input-size 8 --stage-widths 8"
-    command = f"bench scaling {sizes} {axes} --paths 1 --rounds 2"
-    assert cli.main([*command.split(), f"--json={numbers}", f"--plot={picture}"]) == 0
+    command = f"scaling {sizes} {axes} --paths 1 --rounds 2"
+    assert (
+        bench_command.main([*command.split(), f"--json={numbers}", f"--plot={picture}"])
+        == 0
+    )
     out, err = capsys.readouterr()
     rows = json.loads(numbers.read_text())["rows"]
     named = [(row["axis"], row["value"]) for row in rows]

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from nas_jax import cli
+from nas_jax import bench_command
 from nas_jax.bench import soak
 from nas_jax.bench.settings import SoakConfig
 
@@ -45,8 +45,8 @@ def test_too_few_steps_are_refused():
 @pytest.mark.slow
 def test_search_of_some_hundred_steps_leaks_no_handle(tmp_path, capsys):
     file = tmp_path / "soak.json"
-    words = ["bench", "soak", "--steps", "400", "--checkpoint-every-s", "0.5"]
-    assert cli.main([*words, "--json", str(file)]) == 0
+    words = ["soak", "--steps", "400", "--checkpoint-every-s", "0.5"]
+    assert bench_command.main([*words, "--json", str(file)]) == 0
     result = json.loads(file.read_text())
     assert result["steps"] == 400
     assert len(result["resident_bytes"]) == len(result["open_files_each"]) == 20

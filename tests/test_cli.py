@@ -1,5 +1,6 @@
 """What the command line answers, above all to mistakes: one line, code 2, no trace."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -9,11 +10,9 @@ import pytest
 
 from nas_jax import (
     cli,
-    overrides,
     pipeline,
     problem,
     process,
-    run_command,
     search,
     shipped,
     space,
@@ -23,13 +22,17 @@ from nas_jax import (
 from nas_jax.architecture import from_ops
 from nas_jax.architecture_json import to_json
 from nas_jax.batches import Batch
+from nas_jax.cli import flags, networks
+from nas_jax.cli.main import VERBS, command
+from nas_jax.cli.terminal import Answer
 from nas_jax.config import Experiment, SpaceConfig
 from nas_jax.parts import OpSpec
 
-VERBS = (
-    *("search", "measure", "derive", "train", "evaluate", "describe", "bench"),
-    *("import-torch", "report", "table", "paper"),
-)
+ALL = [
+    f"{name} {below}" if below else name
+    for name, verb in VERBS.items()
+    for below in (verb if isinstance(verb, dict) else ("",))
+]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +44,7 @@ def empty_folder(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search, "run", fail)
-    monkeypatch.setattr(run_command, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(networks, "RUNS", tmp_path / "runs")
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def contents(folder):
 
 # --- mistakes on the command line ----------------------------------------------------
 
-FIELDS = "all fields: nas_jax search digits_cpu --help"
+FIELDS = "see nas_jax search --help"
 
 
 @pytest.mark.parametrize(
@@ -81,11 +84,12 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
     [
         (
             "--search.arch-rl 1e-3",
-            "unknown field --search.arch-rl; did you mean --search.arch-lr or ",
+            "unknown flag --search.arch-rl; did you mean --search.arch-lr or ",
         ),
-        ("--search.arch_rl=1", "unknown field --search.arch-rl; did you mean "),
-        ("--xyzzy 1", f"unknown field --xyzzy; {FIELDS}"),
-        ("word", "expected --field value, got word; "),
+        ("--search.arch_rl=1", "unknown flag --search.arch-rl; did you mean "),
+        ("--lr 1", "unknown flag --lr; did you mean --search.lr or --train.lr?; "),
+        ("--xyzzy 1", f"unknown flag --xyzzy; {FIELDS}"),
+        ("word", "unexpected word 'word'; "),
         (
             "--search.arch-lr fast",
             "--search.arch-lr: expected a number, got 'fast'; ",
@@ -96,19 +100,39 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
         ),
         (
             "--search.target-ms 0.3ms",
-            "--search.target-ms: expected a number without its unit, or None, got '0.3",
+            "--search.target-ms: expected a number, or None, got '0.3ms'; ",
         ),
         (
             "--latency.runtime litert",
-            "--latency.runtime: expected one of 'onnxruntime', got 'litert'; ",
+            "--latency.runtime: expected one of onnxruntime, got 'litert'; ",
         ),
-        ("--search.lr", "--search.lr: expected a value, got none; "),
+        ("--search.lr", "--search.lr: expected one argument; "),
         (
             "--search.objective magic",
-            "--search.objective: expected one of 'constrained', 'add_linear', "
-            "'mul_log', 'mnasnet', 'tunas', 'none', got 'magic'; ",
+            "--search.objective: expected one of constrained, add_linear, "
+            "mul_log, mnasnet, tunas, none, got 'magic'; ",
         ),
-        ("--search.lr -1", "search.lr: expected above 0, got -1.0; "),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_was_expected(refused, words, message):
+    line = refused("search", "digits_cpu", *words.split())
+    assert line.startswith(message)
+    assert line.endswith(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--space.cells-per-stage 3",
+            "space.cells_per_stage: expected a field of the experiment's SpaceConfig, ",
+        ),
+        ("--target 3s", "--target: expected 0.4ms, or 0.5x for that share of the "),
+        (
+            "--target 3ms --search.target-ms 3",
+            "--target, --search.target-ms: expected only one of the two",
+        ),
+        ("--search.lr -1", "search.lr: expected above 0, got -1.0"),
         (
             "--search.estimator full --search.expectation pair",
             "search.expectation: expected 'full' with estimator full, which ",
@@ -126,7 +150,7 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
             "--search.limits macs:0.5x params",
             "search.limits: expected COST:AMOUNT or latency:AMOUNT:TABLE, with COST one"
             " of latency, macs, params and AMOUNT above 0, as in macs:0.6x, got "
-            "'params'; ",
+            "'params'",
         ),
         (
             "--search.objective add_linear --search.limits macs:0.5x",
@@ -138,7 +162,7 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
         ),
         (
             "--data.train-weights 20",
-            "search.batch: expected at most data.train_weights = 20, got 50; ",
+            "search.batch: expected at most data.train_weights = 20, got 50",
         ),
         (
             "--search.target-ms 1 --search.target-ratio 0.5",
@@ -147,17 +171,16 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
     ],
 )
 def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
-    line = refused("search", "digits_cpu", *words.split())
-    assert line.startswith(message)
-    assert line.endswith(FIELDS)
+    assert refused("search", "digits_cpu", *words.split()).startswith(message)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "expected VERB, got none; see nas_jax --help"),
-        ("serach", "VERB: expected search, sweep, measure, "),
-        ("--wrong", "expected VERB, got none; see nas_jax --help"),
+        ("", "VERB: expected one of start, search, sweep, measure, "),
+        ("serach", "VERB: expected one of start, search, sweep, measure, "),
+        ("--wrong", "VERB: expected one of start, search, sweep, measure, "),
+        ("table shwo t.json", "VERB: expected one of show, import, export, validate; "),
         ("search", "expected EXPERIMENT, got none; see nas_jax search --help"),
         ("measure digits_cpu", "expected --out, got none; see nas_jax measure --help"),
         (
@@ -202,9 +225,8 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
         ("describe no.json", "no.json: expected an architecture file, found none"),
         (
             "describe imagenet_mobile --jsn",
-            "unknown arguments: --jsn; see nas_jax describe --help",
+            "unknown flag --jsn; did you mean --json?; see nas_jax describe --help",
         ),
-        ("bench estimator", "bench 'estimator': expected one of estimators, pr"),
         ("report nowhere", "run folder: expected an existing folder, got 'nowhere'"),
         ("derive nowhere", "nowhere: expected a run folder with config.json; "),
         ("evaluate nowhere", "nowhere: expected a run folder with config.json; "),
@@ -633,23 +655,101 @@ def test_paper_experiments_have_the_papers_values():
         assert (one.data.train_weights, held_out) == (1_231_167, 50_000)
 
 
+# --- answers -------------------------------------------------------------------------
+
+
+def test_target_is_a_time_or_a_share_of_the_hand_designed_networks(monkeypatch):
+    heard = []
+    monkeypatch.setattr(problem, "check", heard.append)
+    monkeypatch.setattr(pipeline, "run", lambda *args: {"networks": {}, "target_ms": 1})
+    for words in (["--target", "0.7ms"], ["--target", "0.4x"]):
+        assert cli.main(["search", "digits_cpu", *words]) == 0
+    targets = [(one.search.target_ms, one.search.target_ratio) for one in heard]
+    assert targets == [(0.7, None), (None, 0.4)]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "sweep --out x --seeds 0,1 digits_cpu --targets 0.5,2ms",
+        "sweep digits_cpu --seeds 0,1 --out x --targets 0.5,2ms",
+        "sweep --targets=0.5,2ms --seeds=0,1 --out=x digits_cpu",
+    ],
+)
+def test_words_and_flags_come_in_any_order(typed):
+    told = command(typed.split()).arguments
+    assert told["experiments"] == ("digits_cpu",)
+    assert (told["seeds"], told["targets"]) == ((0, 1), ("0.5", "2ms"))
+
+
+def test_new_values_of_fields_are_told(monkeypatch, capsys):
+    monkeypatch.setattr(problem, "check", lambda experiment: None)
+    monkeypatch.setattr(pipeline, "run", lambda *args: {"networks": {}, "target_ms": 1})
+    words = ["--space.cells", "1,2", "3", "--data.no-flip", "--search.target-ms=0.7"]
+    assert cli.main(["search", "digits_cpu", *words]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    typed = "--space.cells 1 2 3 --data.no-flip --search.target-ms 0.7"
+    assert f"fields: {typed}" in lines
+
+
+def test_list_names_what_comes_with_the_package(capsys):
+    assert cli.main(["list", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert err == "" and set(found) == {"experiments", "spaces", "networks", "tables"}
+    for name in (*found["experiments"], *found["spaces"], *found["networks"]):
+        assert problem.describe(name)["layers"]
+    for name in found["tables"]:
+        assert shipped.table_file(f"latency_tables/{name}.json").is_file()
+
+
+def test_version_is_that_of_the_package(capsys):
+    assert cli.main(["--version"]) == 0
+    assert (
+        capsys.readouterr().out == f"nas_jax {importlib.metadata.version('nas_jax')}\n"
+    )
+
+
+def test_json_is_alone_on_standard_output(monkeypatch, capsys):
+    def noisy(name: str):
+        print("a library talks")
+        return Answer({"name": name}, "text")
+
+    monkeypatch.setitem(VERBS, "describe", noisy)
+    assert cli.main(["describe", "any", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out), err) == ({"name": "any"}, "a library talks\n")
+    assert cli.main(["describe", "any"]) == 0
+    assert capsys.readouterr().out == "text\n"
+
+
+def test_who_reads_no_further_is_no_mistake():
+    command = f"{sys.executable} -m nas_jax describe imagenet_mobile | true; "
+    command += "echo ${PIPESTATUS[0]}"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert run.stderr == "" and run.stdout.strip() in ("0", "141")
+
+
+def test_a_verb_is_a_call_from_python():
+    size = networks.describe("proxyless_gpu")
+    assert size.found["params"] == 7_119_848 and "MACs" in size.text
+
+
 # --- help ----------------------------------------------------------------------------
 
 
 def help_text(capsys, *words):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(words)
-    assert stop.value.code == 0
+    assert cli.main(words) == 0
     out, err = capsys.readouterr()
     assert err == ""
     return out
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ALL)
 def test_every_verb_has_help(verb, flag, capsys):
-    assert f"usage: nas_jax {verb}" in help_text(capsys, verb, flag)
-    assert verb in help_text(capsys, flag)
+    assert f"usage: nas_jax {verb}" in help_text(capsys, *verb.split(), flag)
+    assert verb.split()[0] in help_text(capsys, flag)
 
 
 @pytest.mark.parametrize(
@@ -666,8 +766,7 @@ def test_help_and_wrong_flags_are_answered_without_jax():
     code = (
         "import sys; from nas_jax import cli\n"
         "assert cli.main(['search', 'digits_cpu', '--search.arch-rl', '3']) == 2\n"
-        "try: cli.main(['search', 'digits_cpu', '--help'])\n"
-        "except SystemExit: pass\n"
+        "assert cli.main(['search', 'digits_cpu', '--help']) == 0\n"
         "print('jax' in sys.modules)"
     )
     command = [sys.executable, "-c", code]
@@ -683,7 +782,18 @@ def test_module_runs_as_the_command_does():
 
 
 def test_every_field_of_the_configuration_can_be_set(capsys):
-    text = help_text(capsys, "search", "digits_cpu", "--help")
-    flags = list(overrides._flags(Experiment("any")))
-    assert len(flags) > 40
-    assert [flag for flag in flags if flag not in text] == []
+    text = help_text(capsys, "search", "digits_cpu", "--help-all")
+    names = [flag.typed for flag in flags.of_config(Experiment, Experiment("any"))]
+    assert len(names) > 40
+    assert [name for name in names if name not in text] == []
+
+
+def test_every_field_of_the_configuration_is_described():
+    found = list(flags.of_config(Experiment, None))
+    assert [flag.typed for flag in found if not flag.text] == []
+
+
+def test_help_shows_what_people_use(capsys):
+    text = help_text(capsys, "search", "--help")
+    shown = [word for word in text.split() if word.startswith("--") and "." in word]
+    assert "--search.target-ratio" in shown and 5 <= len(shown) <= 15

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import architecture, cli, network, space, supernet, train
+from nas_jax import architecture, bench_command, network, space, supernet, train
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import (
     comparison,
@@ -246,5 +246,5 @@ def test_a_network_above_the_target_is_refused():
     ],
 )
 def test_wrong_settings_are_refused(words, message, capsys):
-    assert cli.main(["bench", "enumerated", *words.split()]) == 2
+    assert bench_command.main(["enumerated", *words.split()]) == 2
     assert message in capsys.readouterr().err

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from nas_jax import architecture, cli, counts, ledger, shipped, tables
+from nas_jax import architecture, bench_command, counts, ledger, shipped, tables
 from nas_jax.bench.enumerated import (
     comparison,
     networks,
@@ -87,7 +87,7 @@ def test_runs_are_kept_and_not_run_twice(stored, tmp_path, monkeypatch):
 
 def test_recorded_prints_the_stored_runs_and_their_commit(tmp_path, capsys):
     file = tmp_path / "recorded.json"
-    assert cli.main(["bench", "enumerated", "--recorded", "--json", str(file)]) == 0
+    assert bench_command.main(["enumerated", "--recorded", "--json", str(file)]) == 0
     result = json.loads(file.read_text())
     assert set(result["mean_rank_percentile"]) == set(searchers.SEARCHERS)
     assert all(0 <= p <= 100 for p in result["mean_rank_percentile"].values())

@@ -20,6 +20,7 @@ import small_run
 
 from nas_jax import checkpoint, cli, compilation, report, run_folder, run_lock
 from nas_jax.bench import resume
+from nas_jax.cli.main import VERBS
 from nas_jax.measure import onnx_runtime
 from nas_jax.sweep import launchers, runs
 
@@ -283,10 +284,10 @@ def test_device_without_room_names_the_fields_that_lower_it(
     "error", [MemoryError("Unable to allocate 3 GiB"), RuntimeError(NO_ROOM)]
 )
 def test_memory_that_is_exhausted_anywhere_is_one_line(error, monkeypatch, capsys):
-    def fail(*given):
+    def fail(name: str):
         raise error
 
-    monkeypatch.setitem(cli._VERBS, "describe", fail)
+    monkeypatch.setitem(VERBS, "describe", fail)
     line = refused(capsys, "describe", "any")
     assert line.startswith("nas_jax: out of memory: ")
     with pytest.raises(type(error)):

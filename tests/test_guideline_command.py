@@ -194,7 +194,7 @@ def test_list_and_show(db, capsys):
     _, out, _ = typed(capsys, "guidelines", "list", "--db", db)
     assert len(out.splitlines()) == 1 + 16
     _, out, _ = typed(capsys, "guidelines", "list", "--db", db, "--json")
-    digest = json.loads(out)[0]["networks"][0]["record"]
+    digest = json.loads(out)["tasks"][0]["networks"][0]["record"]
     _, out, _ = typed(capsys, "guidelines", "show", digest[:16], "--db", db)
     assert json.loads(out)["digest"] == digest
     code, _, err = typed(capsys, "guidelines", "show", "", "--db", db)
@@ -213,16 +213,17 @@ def test_check_as_json_has_its_keys(db, capsys):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("add",), "guidelines add: expected a run folder, got none"),
+        (("add",), "expected RUN, got none; see nas_jax guidelines add --help"),
         (("add", "nowhere"), "nowhere: expected a run folder"),
         (("import", "none.json"), "none.json: expected a JSON file"),
-        (("make",), "guidelines make: expected --file, got none"),
+        (("make",), "expected --file, got none; see nas_jax guidelines make --help"),
         (("make", "--file", "x", "--out", "nowhere"), "expected an existing folder"),
         (("grow",), "; got 'grow'"),
     ],
 )
 def test_guidelines_refuses_in_one_line(db, capsys, words, line):
-    code, _, err = typed(capsys, "guidelines", *words, "--db", db)
+    where = () if words[0] == "make" else ("--db", db)
+    code, _, err = typed(capsys, "guidelines", *words, *where)
     assert code == 2
     assert line in err
     assert err.count("\n") == 1

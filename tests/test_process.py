@@ -3,13 +3,13 @@
 What acts on a whole process is tried in processes of their own.
 """
 
+from clean_python import python
+from nas_jax import process
+from nas_jax import provenance
 import os
+import pytest
 import subprocess
 
-import pytest
-from clean_python import python
-
-from nas_jax import process, provenance
 
 TINY = """
 import jax, jax.numpy as jnp
@@ -225,7 +225,8 @@ def test_folder_tells_machines_apart(cpu, monkeypatch):
 @pytest.mark.parametrize("asked", ["foo", "cuda"])
 def test_unknown_backend_is_one_line(asked, tmp_path):
     code = (
-        "from nas_jax.cli import main; import sys; sys.exit(main(['bench', 'pruning']))"
+        "from nas_jax.cli.main import main; import sys; "
+        "sys.exit(main(['evaluate', 'run']))"
     )
     with pytest.raises(subprocess.CalledProcessError) as refused:
         python(code, JAX_PLATFORMS=asked, NAS_JAX_CACHE="off")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from made_up_run import make_run
 
-from nas_jax import cli, report, report_command
+from nas_jax import cli, report
+from nas_jax.cli import report as report_verb
 from nas_jax.report import live
 
 REFRESH = '<meta http-equiv="refresh"'
@@ -79,7 +80,7 @@ def test_command_watches_until_the_result_is_there(tmp_path, monkeypatch, capsys
         seen.append((run / "report.html").read_text(encoding="utf-8"))
         (run / "result.json").write_bytes(result)
 
-    monkeypatch.setattr(report_command.time, "sleep", wait)
+    monkeypatch.setattr(report_verb.time, "sleep", wait)
     assert cli.main(["report", str(run), "--watch"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(run / "report.html")]
     (while_running,) = seen

@@ -29,12 +29,12 @@ CASES = {
     ),
     "where nothing can be raised, in a verb": (
         "import gc\n"
-        "from nas_jax import cli\n"
-        "def report(*words):\n"
+        "from nas_jax.cli.main import VERBS, main\n"
+        "def report(run: str):\n"
         "  gc.callbacks.append(lambda *_: signal.raise_signal({number}))\n"
         "  gc.collect(); time.sleep(9)\n"
-        "cli._VERBS['report'] = report\n"
-        "return cli.main(['report', 'run'])"
+        "VERBS['report'] = report\n"
+        "return main(['report', 'run'])"
     ),
     "where a library makes another of it": (
         "try: signal.raise_signal({number}); time.sleep(9)\n"
@@ -64,15 +64,15 @@ def test_process_ends_in_a_line(case, name):
 def test_what_goes_on_is_tidied_up_without_a_word():
     done = run(
         "import threading\n"
-        "from nas_jax import cli\n"
+        "from nas_jax.cli.main import VERBS, main\n"
         "def complain():\n"
         "  threading.main_thread().join(); print('late', file=sys.stderr)\n"
-        "def report(*words):\n"
+        "def report(run: str):\n"
         "  atexit.register(print, 'tidied')\n"
         "  threading.Thread(target=complain).start()\n"
         "  signal.raise_signal(15); time.sleep(9)\n"
-        "cli._VERBS['report'] = report\n"
-        "return cli.main(['report', 'run'])"
+        "VERBS['report'] = report\n"
+        "return main(['report', 'run'])"
     )
     expected = (143, "tidied\n", "nas_jax: stopped\n")
     assert (done.returncode, done.stdout, done.stderr) == expected

@@ -205,7 +205,7 @@ def test_without_submitit_its_extra_is_named(tmp_path, monkeypatch):
     ("words", "message"),
     [
         ("", "expected at least one experiment and one seed, got none"),
-        ("digits_cpu --seeds 0,one", "--seeds: expected whole numbers with commas"),
+        ("digits_cpu --seeds 0,one", "--seeds: expected a whole number, got 'one'"),
         ("digits_cpu --seeds 1,1", "--seeds: expected distinct ones, got [1, 1]"),
         ("digits_cpu --targets 0.5,0.5", "--targets: expected distinct ones"),
         ("digits_cpu digits_cpu", "EXPERIMENT: expected distinct ones"),
@@ -213,7 +213,10 @@ def test_without_submitit_its_extra_is_named(tmp_path, monkeypatch):
         ("digits_cpu --slurm a=1", "--slurm: expected only with --launcher slurm"),
         ("digits_cpu --launcher slurm --slurm a", "--slurm: expected NAME=VALUE"),
         ("digits_cpu --gather", "--gather: expected --out FOLDER alone"),
-        ("digits_cpu --serch.batch 3", "unknown field --serch.batch"),
+        (
+            "digits_cpu --serch.batch 3",
+            "unknown flag --serch.batch; did you mean --search.batch",
+        ),
         ("digits_cpu --targets fast", "--targets: expected ratios or milliseconds"),
         ("digits_cpu --targets 0.001", "is out of reach"),
         ("no_such", "experiment 'no_such': expected a Python file"),

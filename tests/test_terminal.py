@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from nas_jax.terminal import EVERY_S, Terminal
+from nas_jax.cli.terminal import EVERY_S, Terminal
 
 
 @pytest.fixture

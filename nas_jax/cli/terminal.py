@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -11,6 +11,14 @@ from nas_jax.watch import Watch
 
 EVERY_S = 30.0
 """Where there is no terminal, a loop says how far it is as often."""
+
+
+class Answer(NamedTuple):
+    """What a verb found: for JSON, as text, and the exit code of its command."""
+
+    found: dict[str, Any]
+    text: str
+    code: int = 0
 
 
 class Terminal(Watch):
@@ -68,7 +76,6 @@ def comparison_table(networks: dict[str, Any]) -> str:
     )
     rows = [header]
     for name, found in networks.items():
-        timing = found["measured_ms"]
         rows.append(
             (
                 name,
@@ -76,11 +83,16 @@ def comparison_table(networks: dict[str, Any]) -> str:
                 f"{found['params']:,}",
                 f"{found['macs']:,}",
                 _number(found.get("predicted_ms"), 4),
-                f"{timing['median']:.4f} [{timing['q25']:.4f}, {timing['q75']:.4f}]",
+                timing(found["measured_ms"]),
                 _number(found.get("measured_over_predicted"), 2),
             )
         )
     return aligned(rows)
+
+
+def timing(ms: dict[str, float]) -> str:
+    """Median and quartiles."""
+    return f"{ms['median']:.4f} [{ms['q25']:.4f}, {ms['q75']:.4f}]"
 
 
 def description(size: dict[str, Any]) -> str:

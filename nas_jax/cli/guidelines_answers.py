@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nas_jax.cli.terminal import aligned
 from nas_jax.guidelines import judgement
 from nas_jax.guidelines.kinds import Kind
-from nas_jax.terminal import aligned
 
 
 def text(answer: dict[str, Any]) -> str:

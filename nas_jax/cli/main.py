@@ -1,0 +1,154 @@
+"""The command line: which verbs there are, and what is said of their answers.
+
+A mistake of a user ends in one line on standard error and exit code 2; `--debug` shows
+the traceback instead. JAX is imported by the verbs that need it, when they run.
+"""
+
+import contextlib
+import difflib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nas_jax.cli import (
+    export,
+    flags,
+    guidelines,
+    measure,
+    networks,
+    paper,
+    report,
+    search,
+    start,
+    sweep,
+    table,
+)
+
+VERBS: dict[str, Any] = {
+    "start": start.start,
+    "search": search.search,
+    "sweep": sweep.sweep,
+    "measure": measure.measure,
+    "table": table.VERBS,
+    "list": networks.list_names,
+    "describe": networks.describe,
+    "derive": networks.derive,
+    "train": networks.train,
+    "evaluate": networks.evaluate,
+    "import-torch": networks.import_torch,
+    "export": export.export,
+    "predict": export.predict,
+    "report": report.report,
+    "paper": paper.paper,
+    "recommend": guidelines.recommend,
+    "guidelines": guidelines.VERBS,
+    "prepare": networks.prepare,
+}
+_GROUPS = {
+    "table": f"A latency table: {', '.join(table.VERBS)}.",
+    "guidelines": f"What sizes tasks needed: {', '.join(guidelines.VERBS)}.",
+}
+_LONGEST = 2000
+"""Characters of an error; a file may bring longer words."""
+_ABOUT = """usage: nas_jax VERB [words] [flags]
+
+Hardware-aware neural architecture search: ProxylessNAS in JAX.
+`nas_jax VERB --help` says what a verb takes, `nas_jax --version` which version this is.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return run(lambda: command(words), words)
+
+
+def run(command: Callable[[], flags.Command | str], words: Sequence[str]) -> int:
+    """Reads a command, calls its function and prints the answer, or what went wrong."""
+    try:
+        told = command()
+        if isinstance(told, str):
+            print(told, flush=True)
+            return 0
+        # what others print is none of the answer
+        with contextlib.redirect_stdout(sys.stderr):
+            answer = told.function(**told.arguments)
+        text = json.dumps(answer.found) if told.is_json else answer.text
+        print(text, end="\n" if text else "", flush=True)
+        return answer.code
+    except KeyboardInterrupt as stop:
+        notes = getattr(stop, "__notes__", ())
+        print("; ".join(["nas_jax: stopped", *notes]), file=sys.stderr)
+        return getattr(stop, "exit_code", 130)
+    except BrokenPipeError:  # who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError) as error:
+        if "--debug" in words:
+            raise
+        print(f"nas_jax: {terminal_line(str(error))}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        from nas_jax import memory  # and JAX
+
+        if "--debug" in words or not memory.is_exhausted(error):
+            raise
+        print(
+            f"nas_jax: out of memory: {' '.join(str(error).split())[:200]}; lower "
+            "space.input_size or a batch, or free what others hold",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def command(words: Sequence[str]) -> flags.Command | str:
+    """The verb and its arguments by the words of a command, or the help asked for.
+
+    Raises `ValueError` for what is mistyped.
+    """
+    names = [word for word in words if word != "--debug"]
+    if "--version" in names[:1]:
+        import importlib.metadata
+
+        return f"nas_jax {importlib.metadata.version('nas_jax')}"
+    verbs: Mapping[str, Any] = VERBS
+    prog, about = "nas_jax", _ABOUT
+    for depth in (0, 1):
+        if names[depth : depth + 1] in (["--help"], ["-h"], ["--help-all"]):
+            return _listed(verbs, about)
+        name = _known(names[depth] if len(names) > depth else None, verbs, prog)
+        verb, prog = verbs[name], f"{prog} {name}"
+        if not isinstance(verb, dict):
+            return flags.parse(verb, names[depth + 1 :], prog)
+        verbs, about = verb, f"usage: {prog} VERB [words] [flags]\n"
+    raise AssertionError("verbs are one or two words")
+
+
+def _known(name: str | None, verbs: Mapping[str, Any], prog: str) -> str:
+    if name in verbs:
+        return str(name)
+    got, near = "none", difflib.get_close_matches(name or "", verbs, n=1)
+    if name is not None:
+        got = repr(name) + (f"; did you mean {near[0]}?" if near else "")
+    raise ValueError(
+        f"VERB: expected one of {', '.join(verbs)}; got {got}; see {prog} --help"
+    )
+
+
+def _listed(verbs: Mapping[str, Any], about: str) -> str:
+    lines = [about]
+    for name, verb in verbs.items():
+        text = _GROUPS.get(name) or (inspect.getdoc(verb) or "").splitlines()[0]
+        lines.append(f"  {name:<13} {text}")
+    return "\n".join(lines)
+
+
+def terminal_line(text: str) -> str:
+    """One line of bounded length; what would steer a terminal is escaped."""
+    line = " ".join(text.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

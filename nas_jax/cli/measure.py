@@ -1,0 +1,174 @@
+"""The verb `measure`: a latency table of a space, on a runtime, from parts or networks.
+
+Rounds are kept beside the table that is to come, `TABLE.json.rounds`; after an
+interruption the same command goes on from there.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nas_jax import new_file, process
+from nas_jax.cli import overrides, terminal
+from nas_jax.cli.flags import UNCHANGED, Fields
+from nas_jax.cli.terminal import Answer
+from nas_jax.config import Experiment
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and where."""
+
+    out: Path
+    """table to write, JSON"""
+    runtime: Literal["onnxruntime", "litert", "xla", "phone"] = "onnxruntime"
+    """what runs the networks"""
+    networks: int = 0
+    """whole networks to fit the table to"""
+    held_out: int = 0
+    """whole networks to validate it with"""
+    also: tuple[str, ...] = ()
+    """published networks whose parts are measured as well, with commas"""
+    max_seconds: float | None = None
+    """stop then; the same command goes on"""
+    record: Path | None = None
+    """file to write all models' numbers to, JSON"""
+    plot: Path | None = None
+    """picture to draw: predicted against measured"""
+    converter: str | None = None
+    """Python of an environment with litert-converter"""
+    no_cache: bool = False
+    """compile anew"""
+
+    def check(self) -> None:
+        """Raises `ValueError` for flags that do not fit."""
+        new_file.require("--out", self.out)
+        new_file.require("--record", self.record)
+        new_file.require("--plot", self.plot)
+        whole = self.networks, self.held_out
+        if min(whole) < 0 or (self.held_out < 10 and any(whole)):
+            raise ValueError(
+                f"--networks {whole[0]} --held-out {whole[1]}: expected 10 or more "
+                "held out, so that the fit can be judged"
+            )
+        if (self.record or self.plot) and not any(whole):
+            raise ValueError(
+                "--record, --plot: expected --held-out as well, which measures what "
+                "they show"
+            )
+        if self.max_seconds is not None and self.max_seconds <= 0:
+            raise ValueError(
+                f"--max-seconds: expected a number above 0, got {self.max_seconds:g}"
+            )
+        if self.runtime == "phone" and any(whole):
+            raise ValueError(
+                "--runtime phone: expected no --networks and no --held-out"
+            )
+
+
+def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> Answer:
+    """The latency table of an experiment's space, measured on this machine.
+
+    Args:
+      experiment: one of `nas_jax list`, or a .py file
+    """
+    config = overrides.load(experiment, fields)
+    options.check()
+    overrides.tell(fields)
+    process.prepare(cache=not options.no_cache)
+    from nas_jax import published, space, tables
+
+    searched = space.build(config.space)
+    parts = tables.required_parts(searched)
+    for name in options.also:
+        one = published.get(name, searched.stem.input_size)
+        parts += [part for part in one.parts if not tables.is_free(part)]
+    parts = list({part.key: part for part in parts}.values())
+    if options.runtime == "phone":
+        return _phone(config, options, searched, parts)
+    return _here(config, options, searched, parts)
+
+
+def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> Answer:
+    from nas_jax import provenance, tables
+    from nas_jax.measure import networks, operations, runtimes
+    from nas_jax.measure.journal import Journal
+
+    device = runtimes.open_device(options.runtime, config.latency, options.converter)
+    keys = "\n".join(part.key for part in parts)
+    whole = options.networks + options.held_out
+    facts = {
+        "runtime": device.runtime,
+        "runtime_version": device.version,
+        "device": device.name,
+        **dataclasses.asdict(config.latency),
+        "parts": hashlib.sha256(keys.encode()).hexdigest()[:16],
+        "networks": whole,
+        "seed": config.seed,
+    }
+    path = options.out.with_name(options.out.name + ".rounds")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal(path, facts, options.max_seconds)
+    watch = terminal.Terminal()
+    table = operations.measure_table(
+        device, parts, searched.input_shape, config.latency, journal, watch.steps
+    )
+    lines, record = [], None
+    if whole:
+        drawn = networks.draw(table, searched, whole, config.seed)
+        measured = networks.measure(device, drawn, config.latency, journal, watch.steps)
+        table, record = networks.validate(
+            table, drawn, measured, options.held_out, config.seed
+        )
+        record |= {"provenance": table.provenance, **provenance.record()}
+        if options.record is not None:
+            options.record.write_text(json.dumps(record, indent=1) + "\n")
+        if options.plot is not None:
+            from nas_jax.measure import scatter
+
+            scatter.plot(record, options.plot)
+        lines.append(terminal.aligned(networks.table_of(record)))
+    tables.save(table, options.out)
+    journal.remove()
+    return _written(options.out, table, lines)
+
+
+def _written(out: Path, table: Any, lines: list[str]) -> Answer:
+    from nas_jax import tables
+
+    found = {
+        "file": str(out),
+        "entries": len(table.entries),
+        "validation": table.validation,
+        "provenance": dict(table.provenance),
+    }
+    said = (f"{len(table.entries)} entries: {out}",)
+    return Answer(
+        found, "\n".join([*lines, *said, tables.validation_line(table.validation)])
+    )
+
+
+def _phone(config: Experiment, options: Options, searched: Any, parts: Any) -> Answer:
+    """Writes the phone's folder; with its outputs there, the table."""
+    from nas_jax import tables
+    from nas_jax.measure import litert_graph, phone
+    from nas_jax.measure.litert import Models
+
+    folder = options.out.with_suffix(".phone")
+    if folder.exists():
+        table = phone.read(folder)
+        tables.save(table, options.out)
+        return _written(options.out, table, [])
+    converter = litert_graph.Converter(options.converter)
+    models = Models(config.latency.batch, converter)
+    size = searched.stem.input_size
+    phone.prepare(folder, parts, size, config.latency, models)
+    converter.close()
+    text = (
+        f"{len(parts)} models: {folder}; connect the phone, run "
+        f"{folder / 'measure.sh'}, then this command again"
+    )
+    return Answer({"folder": str(folder), "models": len(parts)}, text)

@@ -1,0 +1,162 @@
+"""The verbs for one network, run or data set: described, derived, trained, imported."""
+
+from pathlib import Path
+
+from nas_jax import process, shipped
+from nas_jax.cli import overrides
+from nas_jax.cli.flags import UNCHANGED, Fields
+from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
+
+RUNS = Path("runs")
+"""Where runs go that are not told where."""
+
+
+def list_names() -> Answer:
+    """The experiments, spaces, published networks and tables that come with it."""
+    from nas_jax import published, space
+
+    found = {
+        "experiments": shipped.names("experiments", "*.py"),
+        "spaces": sorted(space.PRESETS),
+        "networks": sorted(published.NAMES),
+        "tables": shipped.names("latency_tables", "*.json"),
+    }
+    lines = [f"{kind}: {', '.join(names)}" for kind, names in found.items()]
+    return Answer(found, "\n".join(lines))
+
+
+def describe(name: str) -> Answer:
+    """The size of a space, a network or an experiment's space, layer by layer.
+
+    Args:
+      name: one of `nas_jax list`, an experiment's .py or an architecture's .json file
+    """
+    from nas_jax import problem
+
+    size = problem.describe(name)
+    return Answer(size, description(size))
+
+
+def prepare(name: str, *, data_path: Path, manual: Path | None = None) -> Answer:
+    """A data set of tensorflow-datasets, prepared once.
+
+    Args:
+      name: as tensorflow-datasets calls it, as imagenet2012
+      data_path: folder of prepared data sets
+      manual: folder with the archives that have to be fetched by hand
+    """
+    from nas_jax.data import preparing
+
+    said = preparing.prepare(name, data_path, manual)
+    return Answer({"name": name, "prepared": str(said)}, str(said))
+
+
+def derive(run: Path) -> Answer:
+    """The network of a run's newest probabilities.
+
+    Args:
+      run: folder of a search
+    """
+    from nas_jax import derivation, run_folder, run_lock
+
+    run_folder.read_experiment(run)  # a run folder, before anything is put there
+    with run_lock.held(run):
+        found, derived = derivation.derive_run(run)
+    ops = [block.op.name for block in found.blocks]
+    written, told = run / "architecture.json", derivation.told(derived)
+    lines = [" ".join(ops), told, f"written: {written}"]
+    return Answer(
+        {"ops": ops, "derivation": told, "file": str(written)}, "\n".join(lines)
+    )
+
+
+def train(
+    architecture: Path,
+    experiment: str | None = None,
+    fields: Fields = UNCHANGED,
+    *,
+    out: Path | None = None,
+    no_cache: bool = False,
+) -> Answer:
+    """An architecture or the derived network of a run, trained from scratch.
+
+    Args:
+      architecture: a run folder, or an architecture's .json file
+      experiment: whose data and schedule; not for a run folder, which has its own
+      out: folder for the trained network (default: runs/...)
+      no_cache: compile anew
+    """
+    from nas_jax import (
+        architecture_json,
+        pipeline,
+        problem,
+        run_folder,
+        run_lock,
+        stopping,
+    )
+
+    if architecture.is_dir():
+        if experiment or out or fields:
+            raise ValueError(
+                f"{architecture} is a run folder and trains with its own "
+                "configuration; give architecture.json and an experiment to change it"
+            )
+        config, folder = run_folder.read_experiment(architecture), architecture
+        network = run_folder.read_architecture(architecture / "architecture.json")
+    elif experiment:
+        config = overrides.load(experiment, fields)
+        network = run_folder.read_architecture(architecture)
+        problem.check_network(config, network)
+        file = shipped.experiment_file(experiment)
+        folder = run_folder.create(config, out, RUNS, file)
+        text = architecture_json.to_json(network)
+        run_folder.write_text(folder / "architecture.json", text)
+    else:
+        raise ValueError(
+            f"train {architecture}: expected a run folder, or an architecture file "
+            "and an experiment"
+        )
+    overrides.tell(fields)
+    process.prepare(cache=not no_cache, pixels=config.pixels)
+    with run_lock.held(folder), stopping.Stop().listening() as stop:
+        saved, accuracy = pipeline.train_network(
+            config, network, folder, Terminal(), stop
+        )
+    found = {"test_accuracy": accuracy, "folder": str(saved)}
+    return Answer(found, f"test accuracy {accuracy:.1%}: {saved}")
+
+
+def evaluate(run: Path, *, no_cache: bool = False) -> Answer:
+    """The trained networks of a run, tested and timed.
+
+    Args:
+      run: folder of a search or a training
+      no_cache: compile anew
+    """
+    process.prepare(cache=not no_cache)
+    from nas_jax import assessment
+
+    results = assessment.evaluate_run(run, Terminal())
+    return Answer(results, comparison_table(results))
+
+
+def import_torch(
+    net_config: str, weights: str, *, out: Path, input_size: int | None = None
+) -> Answer:
+    """A network of the reference implementation with its PyTorch weights, imported.
+
+    Args:
+      net_config: its configuration, JSON
+      weights: its weights, a PyTorch file
+      out: folder to write
+      input_size: side of the images (default: the configuration's resolution, or 224)
+    """
+    from nas_jax import counts, torch_import
+
+    model = torch_import.import_torch(net_config, weights, out, input_size)
+    size = counts.describe(model.architecture)
+    text = (
+        f"{size['name']}: input {size['input_size']}, {size['classes']} classes, "
+        f"{size['macs']:,} MACs, {size['params']:,} params\nwritten: {out}"
+    )
+    return Answer(size | {"folder": str(out)}, text)

@@ -1,0 +1,96 @@
+"""New values for fields of an experiment, as `--search.target-ratio 0.6` gives them."""
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from nas_jax import shipped
+from nas_jax.config import Experiment
+from nas_jax.search_config import TARGETS, parse_target
+
+TARGET_FIELDS = tuple(f"search.{name}" for name in (*TARGETS.values(), "target_ratio"))
+
+
+def load(name: str, fields: Mapping[str, Any]) -> Experiment:
+    """An experiment by name or file, with fields replaced."""
+    return apply(shipped.load_experiment(name), fields)
+
+
+def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
+    """The experiment with the given fields replaced.
+
+    A target given here takes the place of the experiment's, whichever way that was
+    stated.
+
+    >>> apply(Experiment("mine"), {"search.target_ms": 0.2}).search.target_ms
+    0.2
+
+    Raises:
+      ValueError: for an unknown field or a refused value.
+    """
+    if any(name in fields for name in TARGET_FIELDS):
+        fields = {**dict.fromkeys(TARGET_FIELDS), **fields}
+    return replaced(experiment, fields)
+
+
+def replaced(config: Any, fields: Mapping[str, Any], prefix: str = "") -> Any:
+    """Any dataclass of settings with fields replaced, also of those in it."""
+    known = [one.name for one in dataclasses.fields(config)]
+    below: dict[str, dict[str, Any]] = {}
+    new: dict[str, Any] = {}
+    for name, value in fields.items():
+        first, dot, rest = name.partition(".")
+        if first not in known:
+            near = difflib.get_close_matches(first, known, n=1)
+            meant = f"; did you mean {prefix}{near[0]}?" if near else ""
+            raise ValueError(
+                f"{prefix}{name}: expected a field of the experiment's "
+                f"{type(config).__name__}, which has none of that name{meant}"
+            )
+        if dot:
+            below.setdefault(first, {})[rest] = value
+        else:
+            new[name] = value
+    for name, inside in below.items():
+        new[name] = replaced(getattr(config, name), inside, f"{prefix}{name}.")
+    return dataclasses.replace(config, **new)
+
+
+def tell(fields: Mapping[str, Any]) -> None:
+    """Prints the new values, for whoever reads the log."""
+    if fields:
+        print(f"fields: {' '.join(words(fields))}", file=sys.stderr)
+
+
+def words(fields: Mapping[str, Any]) -> list[str]:
+    """Fields as they are typed.
+
+    >>> words({"data.flip": False, "space.cells": (1, 2), "search.lr": 0.1})
+    ['--data.no-flip', '--space.cells', '1', '2', '--search.lr', '0.1']
+    """
+    found = []
+    for name, value in fields.items():
+        head, dot, tail = name.replace("_", "-").rpartition(".")
+        is_off = value is False
+        found.append(f"--{head}{dot}{'no-' if is_off else ''}{tail}")
+        if not isinstance(value, bool):
+            found += map(str, value if isinstance(value, tuple) else (value,))
+    return found
+
+
+def target(text: str) -> dict[str, float]:
+    """The field that `0.4ms`, or `0.5x` of the hand-designed network's cost, sets.
+
+    >>> target("0.4ms"), target("0.5x")
+    ({'search.target_ms': 0.4}, {'search.target_ratio': 0.5})
+    """
+    try:
+        name, amount = parse_target(text.removesuffix("x"))
+    except ValueError:
+        raise ValueError(
+            "--target: expected 0.4ms, or 0.5x for that share of the hand-designed "
+            f"network's cost, got {text!r}"
+        ) from None
+    return {f"search.{name}": amount}

@@ -1,0 +1,122 @@
+"""The verb `paper`: a table of the paper beside what was computed or measured here."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nas_jax import process
+from nas_jax.cli import terminal
+from nas_jax.cli.terminal import Answer
+from nas_jax.config import LatencyConfig
+
+MEASURED = "cross-hardware"
+"""The one table that is measured when it is printed."""
+Name = Literal[
+    "cifar10",
+    "imagenet-mobile",
+    "imagenet-gpu",
+    "cross-hardware",
+    "ablation",
+    "trade-off",
+    "cost",
+    "latency-model",
+]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How cross-hardware is measured."""
+
+    input_size: int | None = None
+    """side of the images (default: 224)"""
+    repeats: int | None = None
+    """rounds (default: 20)"""
+    runtime: Literal["onnxruntime", "litert"] | None = None
+    """of the CPU (default: onnxruntime)"""
+    converter: str | None = None
+    """as for measure"""
+
+
+UNSAID = Measurement()
+
+
+def paper(
+    table: Name,
+    measurement: Measurement = UNSAID,
+    *,
+    format: Literal["text", "markdown", "csv", "latex"] = "text",
+    recorded: bool = False,
+) -> Answer:
+    """A table of the paper beside ours, measured.
+
+    Args:
+      table: cifar10, imagenet-mobile, imagenet-gpu, cross-hardware, ablation,
+        trade-off, cost or latency-model
+      format: how it is printed
+      recorded: of cross-hardware the stored runs; measure nothing
+    """
+    given = [name for name, value in vars(measurement).items() if value is not None]
+    if table != MEASURED:
+        given += ["recorded"] if recorded else []
+        where = f"{MEASURED} alone; {table} measures nothing"
+    else:
+        where = "a measurement; --recorded prints stored ones"
+    if given and (recorded or table != MEASURED):
+        flag = given[0].replace("_", "-")
+        raise ValueError(f"--{flag}: expected only with {where}; leave it out")
+    process.prepare()
+    from nas_jax.paper import formats, tables
+
+    if table == MEASURED:
+        shown, record = _recorded() if recorded else _measured(measurement)
+    else:
+        shown = [tables.TABLES[table]()]
+        record = shown[0]._asdict()
+    lines = []
+    for one in shown:
+        if format == "text":
+            rows = terminal.aligned([one.header, *one.rows])
+            lines += [one.title, rows, *one.notes]
+        else:
+            lines.append(formats.FORMATS[format](one))
+    return Answer(record, "\n".join(lines))
+
+
+def _recorded() -> tuple[list[Any], dict[str, Any]]:
+    """The tables, one per stored measurement, and what is told of them."""
+    from nas_jax.paper import cross_hardware, records
+
+    stored = records.cross_hardware()
+    tables = [cross_hardware.table_of(one["here"], one["commit"]) for one in stored]
+    return tables, {"records": stored}
+
+
+def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
+    """The same of this CPU and, where JAX has one, the GPU."""
+    import jax
+
+    from nas_jax import provenance
+    from nas_jax.measure import runtimes
+    from nas_jax.paper import cross_hardware
+
+    watch = terminal.Terminal()
+    size = given.input_size or 224
+    kinds = {"cpu": str(given.runtime or "onnxruntime")}
+    if jax.default_backend() == "gpu":
+        kinds["gpu"] = "xla"
+    found: dict[str, dict[str, Any]] = {}
+    for kind, runtime in kinds.items():
+        batch = cross_hardware.BATCH[kind]
+        config = LatencyConfig(batch=batch, repeats=given.repeats or 20)
+        converter = given.converter if kind == "cpu" else None
+        device = runtimes.open_device(runtime, config, converter)
+        watch.phase(f"{kind}: {device.name}, {runtime}, batch {config.batch}")
+        found[kind] = {
+            "device": device.name,
+            "runtime": f"{device.runtime} {device.version}",
+            "batch": config.batch,
+            "threads": config.threads,
+            "input_size": size,
+            "ms": cross_hardware.measure(device, config, size, watch.steps),
+        }
+    record = {"paper_ms": cross_hardware.PAPER_MS, "here": found}
+    return [cross_hardware.table_of(found, None)], record | provenance.record()

@@ -1,0 +1,67 @@
+"""The verb `report`: the page of a run, of several, of one that goes on."""
+
+import sys
+import time
+from pathlib import Path
+
+from nas_jax import new_file
+from nas_jax.cli.terminal import Answer
+
+_LOOK_S = 2.0
+"""Between two looks at a run that is watched."""
+
+
+def report(
+    runs: tuple[Path, ...],
+    *,
+    out: Path | None = None,
+    watch: bool = False,
+    tensorboard: Path | None = None,
+) -> Answer:
+    """The page of a run again, of several together, or of one that goes on.
+
+    Args:
+      runs: run folders
+      out: the page to write (of one run: its report.html)
+      watch: write it again until the run is finished
+      tensorboard: write event files to this new folder instead (needs tensorboardX)
+    """
+    new_file.require("--out", out)
+    for flag, given in (("watch", watch), ("tensorboard", tensorboard)):
+        if given and len(runs) > 1:
+            raise ValueError(f"--{flag}: expected one run, got {len(runs)}; name one")
+    if tensorboard is not None and (watch or out):
+        raise ValueError(
+            "--tensorboard: expected neither --watch nor --out beside it; the event "
+            "files go to its own folder"
+        )
+    if len(runs) > 1 and out is None:
+        raise ValueError(
+            f"report: expected --out FILE.html for a page about {len(runs)} runs, got "
+            "none"
+        )
+    from nas_jax import report as pages
+    from nas_jax.report import live, run_files
+    from nas_jax.report import tensorboard as events
+
+    if tensorboard is not None:
+        run, writer = run_files.read(runs[0]), events.writer_class()
+        count = events.write(run, tensorboard, writer)
+        found = {"folder": str(tensorboard), "numbers": count}
+        return Answer(found, f"{tensorboard}: {count} numbers")
+    if len(runs) > 1 and out is not None:
+        page = pages.write_several(runs, out)
+    elif watch:
+
+        def write(refresh_s: int | None) -> Path:
+            return pages.write(runs[0], out, refresh_s)
+
+        for place, page in enumerate(
+            live.follow(runs[0], write, lambda: time.sleep(_LOOK_S))
+        ):
+            if place == 0:
+                said = f"{page}: written until the run is finished; Ctrl-C"
+                print(said, file=sys.stderr)
+    else:
+        page = pages.write(runs[0], out)
+    return Answer({"page": str(page)}, str(page))

@@ -1,0 +1,299 @@
+"""The verb `search`: from a configuration to a report, or on with a stopped run."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nas_jax import config_changes, process, shipped, text_file
+from nas_jax.cli import networks, overrides, terminal
+from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
+from nas_jax.cli.terminal import Answer, Terminal
+from nas_jax.config import Experiment
+from nas_jax.search_config import TARGETS
+from nas_jax.watch import Watch
+
+_COMMAND = "command.txt"
+"""File of a run with what the user typed to begin it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a search is told besides fields."""
+
+    out: Path | None = None
+    """run folder to make (default: runs/...)"""
+    target: str | None = None
+    """0.4ms, or 0.5x for that share of the hand-designed network's cost"""
+    targets: tuple[str, ...] | None = None
+    """several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"""
+    resume: Path | None = None
+    """run to go on with where it stopped; no EXPERIMENT beside it"""
+    plan: bool = False
+    """steps, memory and hours of it; nothing is begun"""
+    from_recommendation: Path | None = None
+    """cut the space to the size that `recommend --json` printed to this file"""
+    no_cache: bool = False
+    """compile anew"""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Several processes, docs/devices.md."""
+
+    distributed: bool = False
+    """this process is one of several; alone, Slurm, a TPU slice or GKE tell"""
+    coordinator: str | None = None
+    """HOST:PORT where process 0 listens"""
+    processes: int | None = None
+    """how many there are"""
+    process_id: int | None = None
+    """which one this is, from 0"""
+
+    def start(self) -> None:
+        """Joins the other processes, if there are; before JAX computes anything.
+
+        Raises `ValueError` for flags that do not fit, and if the others do not come.
+        """
+        told = (self.coordinator, self.processes, self.process_id)
+        if self.distributed:
+            from nas_jax import distributed
+
+            distributed.start(*told)
+        elif any(value is not None for value in told):
+            raise ValueError(
+                "--coordinator, --processes, --process-id: expected with "
+                "--distributed, got alone; add it"
+            )
+
+
+class _Run(NamedTuple):
+    """A search with its folder, ready to begin or to go on."""
+
+    experiment: Experiment
+    targets: Sequence[str]
+    folder: Path
+    command: str
+    changed: dict[str, Any] | None = None
+    """Fields of a run that goes on with other values."""
+
+
+AS_IT_IS, ALONE = Options(), Processes()
+
+
+def search(
+    experiment: str | None = None,
+    fields: Fields = UNCHANGED,
+    options: Options = AS_IT_IS,
+    processes: Processes = ALONE,
+    typed: Typed = CALLED,
+) -> Answer:
+    """Measure, search, retrain, test, export, report: an experiment from end to end.
+
+    Args:
+      experiment: one of `nas_jax list`, or a .py file
+    """
+    fields = _targets(options, fields)
+    if options.resume is not None:
+        return _resume(experiment, fields, options, processes, typed)
+    if experiment is None:
+        raise ValueError("expected EXPERIMENT, got none; see nas_jax search --help")
+    config = _cut(overrides.load(experiment, fields), options.from_recommendation)
+    processes.start()
+    process.prepare(cache=not options.no_cache, pixels=config.pixels)
+    from nas_jax import problem, run_folder, together, trade_off
+
+    targets = list(options.targets or ())
+    together.require_agreement(config, targets)
+    several = options.targets is not None
+    for one in trade_off.experiments(config, targets) if several else [config]:
+        problem.check(one)  # refuse what does not fit before a folder is made
+    if options.plan:
+        return _plan(config, targets)
+    source = shipped.experiment_file(experiment)
+    if not together.writes():
+        together.follow(config, source, None, typed)
+        return Answer({}, "")
+    folder = run_folder.create(config, options.out, networks.RUNS, source)
+    run_folder.write_text(folder / _COMMAND, typed + "\n")
+    print(f"run folder: {folder}", file=sys.stderr)
+    overrides.tell(fields)
+    return _work(_Run(config, targets, folder, typed))
+
+
+def _targets(options: Options, fields: Fields) -> Fields:
+    """The fields, that of `--target` among them; a search has one way to say targets.
+
+    Raises `ValueError` for two ways at once.
+    """
+    ways = {"--targets": options.targets, "--target": options.target}
+    given = [flag for flag, value in ways.items() if value is not None]
+    names = [name for name in overrides.TARGET_FIELDS if name in fields]
+    typed = overrides.words(dict.fromkeys(names, True))
+    if given and len([*given, *typed]) > 1:
+        advice = "; name all targets in --targets" if options.targets else ""
+        raise ValueError(
+            f"{', '.join([*given, *typed][:2])}: expected only one of the two{advice}"
+        )
+    target = {} if options.target is None else overrides.target(options.target)
+    return Fields({**fields, **target})
+
+
+def _cut(experiment: Experiment, recommendation: Path | None) -> Experiment:
+    """The experiment, its space cut to the recommended size if one is given."""
+    if recommendation is None:
+        return experiment
+    from nas_jax.guidelines import cutting
+
+    smaller, largest = cutting.cut(experiment, recommendation)
+    print(f"space cut: networks of at most {largest:,} parameters", file=sys.stderr)
+    return smaller
+
+
+def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
+    if targets:
+        raise ValueError(
+            f"--plan: expected one target, got --targets {','.join(targets)}; each "
+            "takes a search of its own after one warm-up"
+        )
+    from nas_jax import devices, plan, problem
+    from nas_jax.compilation import Compiler
+
+    given = problem.load(experiment, devices.execution_of(experiment))
+    watch = Terminal() if given.execution.writes else Watch()
+    found = plan.of_run(experiment, given, Compiler(watch))
+    if not given.execution.writes:
+        return Answer({}, "")
+    lines = plan.lines(found, given.execution.devices)
+    return Answer({"plan": [one._asdict() for one in found]}, "\n".join(lines))
+
+
+def _resume(
+    experiment: str | None,
+    fields: Fields,
+    options: Options,
+    processes: Processes,
+    typed: Typed,
+) -> Answer:
+    """Goes on with a run, with its configuration but for lower rates of the search."""
+    folder = options.resume
+    assert folder is not None
+    for flag in ("out", "targets", "from_recommendation", "plan"):
+        if getattr(options, flag) not in (None, False):
+            raise ValueError(
+                f"--resume, --{flag.replace('_', '-')}: expected only one of the two; "
+                "a run goes on in its folder, as it was begun"
+            )
+    from nas_jax import (
+        derivation,
+        report,
+        run_folder,
+        search_stage,
+        together,
+        trade_off,
+    )
+
+    saved = run_folder.read_experiment(folder)
+    if experiment is not None:
+        config = overrides.load(experiment, fields)
+    else:
+        config = overrides.apply(saved, fields)
+    origin = f"--resume {folder}"
+    found = config_changes.require_same(saved, config, origin, config_changes.RATES)
+    if (folder / "result.json").is_file():
+        page = folder / "report.html"
+        if not page.is_file():
+            report.write(folder)
+        result = text_file.object_of(folder / "result.json")
+        return Answer(result, f"{folder} is finished: {page}")
+    if not search_stage.has_snapshots(folder):
+        raise ValueError(
+            f"{origin}: expected checkpoints to go on from, found none; "
+            f"{_begin_again(folder)}"
+        )
+    rates = [one for one in found if one.field in config_changes.RATES]
+    if rates and any(folder.glob(f"**/{derivation.FINALISTS}")):
+        raise ValueError(
+            f"{origin}: expected no other {rates[0].field}, a search is finished; "
+            "leave it out"
+        )
+    processes.start()
+    process.prepare(cache=not options.no_cache, pixels=config.pixels)
+    targets = trade_off.targets_of(folder)
+    together.require_agreement(config, targets)
+    if not together.writes():
+        together.follow(config, None, folder, typed)
+        return Answer({}, "")
+    together.meet()  # the others have copied what is there
+    changed = {one.field: {"from": one.saved, "to": one.given} for one in found}
+    return _work(_Run(config, targets, folder, typed, changed))
+
+
+def _begin_again(folder: Path) -> str:
+    """How a run is begun once more, without measuring its table again."""
+    path = folder / _COMMAND
+    typed = text_file.read(path).strip() if path.is_file() else "nas_jax search"
+    again = "start again" + (" with a new --out" if "--out" in typed else "")
+    table = folder / "latency_table.json"
+    if table.is_file() and "--latency.table" not in typed:
+        typed += f" --latency.table {shlex.quote(str(table))}"
+    return f"{again}: {typed}"
+
+
+def _work(run: _Run) -> Answer:
+    """Runs what a folder lacks."""
+    from nas_jax import (
+        distributed,
+        pipeline,
+        run_folder,
+        run_lock,
+        search_stage,
+        stopping,
+        trade_off,
+    )
+
+    experiment, targets, folder, command, changed = run
+    watch = Terminal()
+    go_on = f"nas_jax search --resume {shlex.quote(str(folder))}"
+    try:
+        with (
+            distributed.leaving(),
+            run_lock.held(folder),
+            stopping.Stop().listening() as stop,
+        ):
+            if changed is not None:
+                run_folder.write_experiment(folder, experiment)
+                line = {"command": command, "changed": changed}
+                run_folder.record_resumption(folder, line)
+            if targets:
+                result = trade_off.run(
+                    experiment, targets, folder, command, watch, stop
+                )
+            else:
+                result = pipeline.run(experiment, folder, command, watch, stop)
+    except KeyboardInterrupt as stopped:
+        is_begun = search_stage.has_snapshots(folder)
+        again = f"go on: {go_on}" if is_begun else _begin_again(folder)
+        stopped.add_note(f"what is finished lies in {folder}; {again}")
+        raise
+    except (ValueError, OSError) as error:
+        again = f"; go on from its last checkpoint: {go_on}"
+        where = f"{folder}{again if search_stage.has_snapshots(folder) else ''}"
+        raise ValueError(f"{error} (run folder: {where})") from error
+    return Answer(result, _told(run, result))
+
+
+def _told(run: _Run, result: dict[str, Any]) -> str:
+    from nas_jax import limits, trade_off
+
+    lines = [terminal.comparison_table(result["networks"])]
+    page = run.folder / "report.html"
+    if run.targets:
+        lines += [terminal.aligned(trade_off.table(result)), f"report: {page}"]
+        return "\n".join(lines)
+    cost, calls = run.experiment.search.cost, run.experiment.latency
+    wanted = limits.amount(cost, result[TARGETS[cost]])
+    lines.append(f"ms per call of {calls.batch} images, {calls.threads} thread(s)")
+    return "\n".join([*lines, f"target {wanted}, report: {page}"])

@@ -1,0 +1,107 @@
+"""The verb `sweep`: seeds x targets x experiments, here or as an array of Slurm."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nas_jax import process
+from nas_jax.cli import overrides, terminal
+from nas_jax.cli.flags import UNCHANGED, Fields
+from nas_jax.cli.terminal import Answer
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Where the runs are carried out."""
+
+    jobs: int = 1
+    """runs at a time"""
+    launcher: Literal["local", "slurm"] = "local"
+    """as processes here, or as an array of Slurm"""
+    slurm: dict[str, str] | None = None
+    """for slurm: timeout_min=600 gpus_per_node=1 slurm_partition=..."""
+
+
+HERE = Launch()
+
+
+def sweep(
+    experiments: tuple[str, ...] = (),
+    fields: Fields = UNCHANGED,
+    launch: Launch = HERE,
+    *,
+    out: Path,
+    seeds: tuple[int, ...] = (0,),
+    targets: tuple[str, ...] = (),
+    gather: bool = False,
+) -> Answer:
+    """Many searches and the table of them: seeds, targets, experiments.
+
+    What is finished is not run again; the exit code is 1 if some fail.
+
+    Args:
+      experiments: names of shipped ones, or .py files
+      out: folder of all runs
+      seeds: with commas between
+      targets: ratios or times with commas between: 0.4,0.6 or 0.2ms,0.3ms
+      gather: run nothing; the table as it stands
+    """
+    from nas_jax.sweep import launchers, runs
+
+    if gather:
+        if experiments or fields:
+            raise ValueError("--gather: expected --out FOLDER alone; it runs nothing")
+        return _table(out, runs.read_list(out), 0)
+    if launch.jobs < 1:
+        raise ValueError(f"--jobs: expected a positive integer, got {launch.jobs}")
+    if launch.slurm and launch.launcher != "slurm":
+        raise ValueError("--slurm: expected only with --launcher slurm; leave it out")
+    listed = runs.listed(experiments, seeds, targets, out)
+    _check(listed, fields)
+    common = overrides.words(fields)
+    runs.write_list(out, listed, common)
+    todo = [one for one in listed if not runs.is_finished(one)]
+    print(f"{len(todo)} of {len(listed)} runs to do", file=sys.stderr)
+    if launch.launcher == "slurm":
+        parameters = {
+            name: int(value) if value.isdecimal() else value
+            for name, value in (launch.slurm or {}).items()
+        }
+        jobs = launchers.slurm(todo, common, launch.jobs, out, parameters)
+        text = (
+            f"submitted: {', '.join(jobs)}\n"
+            f"the table, when they are done: nas_jax sweep --gather --out {out}"
+        )
+        return Answer({"submitted": jobs, "folder": str(out)}, text)
+    failed = 0
+    for ended in launchers.local(todo, common, launch.jobs):
+        failed += ended.code != 0
+        how = "finished" if ended.code == 0 else f"failed: {ended.said}"
+        print(f"{ended.run.folder.name}: {how}", file=sys.stderr)
+    return _table(out, listed, failed)
+
+
+def _check(listed: Any, fields: Fields) -> None:
+    """Raises what any of the runs would refuse at its start."""
+    process.prepare()
+    from nas_jax import problem
+
+    # seeds draw other splits of the same data: one of them stands for all
+    first = {(one.experiment, one.target): one for one in reversed(listed)}
+    for one in first.values():
+        target = overrides.target(one.target) if one.target else {}
+        own = {**fields, "seed": one.seed, **target}
+        problem.check(overrides.load(one.experiment, own))
+
+
+def _table(out: Path, listed: Any, failed: int) -> Answer:
+    from nas_jax import run_folder
+    from nas_jax.sweep import table
+
+    rows = table.gathered(listed)
+    file = out / "table.csv"
+    run_folder.write_text(file, table.as_csv(rows))
+    text = f"{terminal.aligned(table.summary(rows))}\nevery run: {file}"
+    found = {"file": str(file), "failed": failed, "runs": rows}
+    return Answer(found, text, 1 if failed else 0)

@@ -1,0 +1,152 @@
+"""The verbs `table show`, `import`, `export` and `validate`: a latency table."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nas_jax import new_file, shipped, text_file
+from nas_jax.cli import terminal
+from nas_jax.cli.terminal import Answer
+from nas_jax.table_schema import PROVENANCE
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The origin of an imported table, kept in its provenance."""
+
+    device: str
+    """what was measured on"""
+    runtime: str
+    """what ran the networks"""
+    batch: int
+    """images in a call"""
+    dtype: str
+    """of the numbers, as float32"""
+    input_size: int
+    """side of the network's images"""
+    runtime_version: str | None = None
+    """if the source says so, as all below"""
+    threads: int | None = None
+    date: str | None = None
+    repeats: int | None = None
+    warm_up_calls: int | None = None
+    clock: str | None = None
+    origin: str | None = None
+    """where the source is from"""
+    licence: str | None = None
+    """under which it may be used"""
+
+
+def show(file: str) -> Answer:
+    """A table's provenance and entries.
+
+    Args:
+      file: a table, JSON
+    """
+    from nas_jax import tables
+
+    table = tables.load(file)
+    lines = [
+        f"{name}: {'not stated' if value is None else value}"
+        for name, value in table.provenance.items()
+    ]
+    lines.append(f"fixed_ms: {table.fixed_ms:.6g}")
+    lines.append(tables.validation_line(table.validation))
+    header = ("part", "mean ms", "sd", "median", "q25", "q75", "count")
+    rows: list[tuple[str, ...]] = [header]
+    for key, entry in table.entries.items():
+        times = (entry.mean_ms, entry.std_ms, entry.median_ms, entry.q25_ms)
+        cells = ["-" if ms is None else f"{ms:.4f}" for ms in (*times, entry.q75_ms)]
+        rows.append((key, *cells, "-" if entry.count is None else str(entry.count)))
+    return Answer(
+        {
+            "provenance": dict(table.provenance),
+            "fixed_ms": table.fixed_ms,
+            "validation": table.validation,
+            "entries": {
+                key: dataclasses.asdict(entry) for key, entry in table.entries.items()
+            },
+        },
+        "\n".join([*lines, terminal.aligned(rows)]),
+    )
+
+
+def import_(
+    file: str,
+    *,
+    from_: Literal["reference", "ofa", "csv"],
+    unit: Literal["s", "ms", "us"],
+    out: Path,
+    origin: Origin,
+) -> Answer:
+    """A table of another project, or a CSV file, as one of ours.
+
+    Args:
+      file: the source
+      from_: whose format it has
+      unit: of the source's times
+      out: table to write, JSON
+    """
+    from nas_jax import table_import, tables
+
+    new_file.require("--out", out)
+    said = dataclasses.asdict(origin)
+    provenance = dict.fromkeys(PROVENANCE) | {
+        name: value
+        for name, value in said.items()
+        if name in PROVENANCE or value is not None
+    }
+    text = text_file.read(file)
+    table = table_import.read(text, from_, unit, provenance, file)
+    tables.save(table, out)
+    foreign = [key for key in table.entries if table_import.is_foreign(key)]
+    lines = [f"{len(table.entries)} entries: {out}"]
+    if foreign:
+        lines.append(
+            f"{len(foreign)} of them have no counterpart here and keep their own "
+            f"names, for example {foreign[0]}"
+        )
+    found = {"file": str(out), "entries": len(table.entries), "foreign": foreign}
+    return Answer(found, "\n".join(lines))
+
+
+def export(file: str, *, out: Path) -> Answer:
+    """A table as CSV.
+
+    Args:
+      file: a table, JSON
+      out: file to write, CSV
+    """
+    from nas_jax import table_import, tables
+
+    table = tables.load(file)
+    new_file.require("--out", out)
+    out.write_text(table_import.write_csv(table), encoding="utf-8")
+    found = {"file": str(out), "rows": len(table.entries)}
+    return Answer(found, f"{len(table.entries)} rows: {out}")
+
+
+def validate(file: str, experiment: str | None = None) -> Answer:
+    """Whether a table is complete, and prices every network of an experiment.
+
+    Args:
+      file: a table, JSON
+      experiment: whose space it has to price
+    """
+    from nas_jax import space, table_units, tables
+
+    table = tables.load(file)
+    table_units.check(table.entries, table.provenance, file)
+    lines = []
+    if experiment is not None:
+        searched = space.build(shipped.load_experiment(experiment).space)
+        tables.costs(table, searched, file)
+        lines.append(f"prices every network of {experiment}")
+    lines.append(f"{len(table.entries)} entries, complete")
+    lines.append(tables.validation_line(table.validation))
+    found = {"entries": len(table.entries), "validation": table.validation}
+    return Answer(found | {"prices": experiment}, "\n".join(lines))
+
+
+VERBS = {"show": show, "import": import_, "export": export, "validate": validate}
