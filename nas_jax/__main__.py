@@ -3,8 +3,9 @@
 Stop requests are handled from here on, before anything else is imported.
 """
 
-from nas_jax import stopping
 import sys
+
+from nas_jax import stopping
 
 
 def main() -> int:

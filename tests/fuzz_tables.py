@@ -1,19 +1,13 @@
 """Latency tables in all dialects."""
 
 import dataclasses
-from fuzz_case import reader
-from fuzz_case import texts
-from fuzz_networks import SPACE
-from fuzz_networks import TINY
-from nas_jax import table_import
-from nas_jax import table_risk
-from nas_jax import tables
-from nas_jax import text_file
-from nas_jax.cli import table as table_verbs
-from nas_jax.table_schema import Entry
-from nas_jax.table_schema import PROVENANCE
-from nas_jax.table_schema import VALIDATION
 
+from fuzz_case import reader, texts
+from fuzz_networks import SPACE, TINY
+
+from nas_jax import table_import, table_risk, tables, text_file
+from nas_jax.cli import table as table_verbs
+from nas_jax.table_schema import PROVENANCE, VALIDATION, Entry
 
 IMPORTED = {"device": "d", "runtime": "xla", "batch": 1, "dtype": "float32"}
 

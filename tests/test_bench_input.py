@@ -1,15 +1,15 @@
 """`bench input`: every figure on small sizes, and what the figures are made of."""
 
-from PIL import Image
 import io
 import json
-from nas_jax import bench_command
-from nas_jax import provenance
-from nas_jax.bench import input as bench_input
-from nas_jax.bench.settings import InputConfig
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from nas_jax import bench_command, provenance
+from nas_jax.bench import input as bench_input
+from nas_jax.bench.settings import InputConfig
 
 SMALL = InputConfig(
     photographs=2, input_size=16, batch=4, cifar_batch=4, rounds=2, quarter_steps=1

@@ -5,12 +5,13 @@ no files, clocks, environment or printing.
 """
 
 import ast
-import nas_jax
-from pathlib import Path
-import pytest
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+import nas_jax
 
 PACKAGE = Path(nas_jax.__file__).resolve().parent
 ROWS = {

@@ -3,13 +3,13 @@
 What acts on a whole process is tried in processes of their own.
 """
 
-from clean_python import python
-from nas_jax import process
-from nas_jax import provenance
 import os
-import pytest
 import subprocess
 
+import pytest
+from clean_python import python
+
+from nas_jax import process, provenance
 
 TINY = """
 import jax, jax.numpy as jnp

@@ -1,17 +1,15 @@
 """Tables measured elsewhere; sources are written here in their dialects."""
 
-from hypothesis import given
-from hypothesis import strategies as st
 import json
 import math
-from nas_jax import cli
-from nas_jax import table_import
-from nas_jax import table_units
-from nas_jax import tables
-from nas_jax.table_schema import Entry
 from pathlib import Path
-import pytest
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_jax import cli, table_import, table_units, tables
+from nas_jax.table_schema import Entry
 
 PHONE = {
     "device": "a phone",
