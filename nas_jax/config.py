@@ -13,7 +13,7 @@ from nas_jax.checks import SEEDS, require, require_numbers, require_types
 from nas_jax.data_config import DataConfig
 from nas_jax.devices_config import DevicesConfig
 from nas_jax.search_config import SearchConfig
-from nas_jax.space_config import SpaceConfig, TreeConfig
+from nas_jax.space_config import OwnSpace, SpaceConfig, TreeConfig
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Experiment:
 
     name: str
     seed: int = 0
-    space: SpaceConfig | TreeConfig = field(default_factory=SpaceConfig)
+    space: SpaceConfig | TreeConfig | OwnSpace = field(default_factory=SpaceConfig)
     data: DataConfig = field(default_factory=DataConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)

@@ -41,13 +41,13 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
     process.prepare(cache=not options.no_cache)
     if options.runtime == "phone":
         return _phone(options, experiment)
-    from nas_jax import provenance, space, tables, terminal
+    from nas_jax import builders, provenance, tables, terminal
     from nas_jax.measure import networks, operations, runtimes
     from nas_jax.measure.journal import Journal
 
-    searched, config = space.build(experiment.space), experiment.latency
+    searched, config = builders.build(experiment.space), experiment.latency
     device = runtimes.open_device(options.runtime, config, options.converter)
-    parts = _parts(searched, options.also)
+    parts = _parts(searched, options)
     whole = options.networks + options.held_out
     facts = {
         "runtime": device.runtime,
@@ -110,12 +110,15 @@ def _check(options: argparse.Namespace) -> None:
         )
 
 
-def _parts(searched: Any, also: Sequence[str]) -> list[Any]:
+def _parts(searched: Any, options: argparse.Namespace) -> list[Any]:
     """The parts of a space and of published networks, none twice."""
-    from nas_jax import published, tables
+    from nas_jax import ops, published, tables
 
+    if options.runtime != "xla":  # all others are given ONNX
+        for op in searched.candidates:
+            ops.require_onnx(op)
     parts = tables.required_parts(searched)
-    for name in also:
+    for name in options.also:
         one = published.get(name, searched.stem.input_size)
         parts += [part for part in one.parts if not tables.is_free(part)]
     return list({part.key: part for part in parts}.values())
@@ -127,7 +130,7 @@ def _digest(keys: Sequence[str]) -> str:
 
 def _phone(options: argparse.Namespace, experiment: Experiment) -> int:
     """Writes the phone's folder; with its outputs there, the table."""
-    from nas_jax import space, tables
+    from nas_jax import builders, tables
     from nas_jax.measure import litert_graph, phone
     from nas_jax.measure.litert import Models
 
@@ -139,10 +142,10 @@ def _phone(options: argparse.Namespace, experiment: Experiment) -> int:
         tables.save(table, options.out)
         print(f"{len(table.entries)} entries: {options.out}")
         return 0
-    searched = space.build(experiment.space)
+    searched = builders.build(experiment.space)
     converter = litert_graph.Converter(options.converter)
     models = Models(experiment.latency.batch, converter)
-    parts = _parts(searched, options.also)
+    parts = _parts(searched, options)
     size = searched.stem.input_size
     phone.prepare(folder, parts, size, experiment.latency, models)
     converter.close()

@@ -40,7 +40,7 @@ def by_stage(
     found = []
     for end, count in zip(np.cumsum(cells), cells, strict=True):
         ops = [space.candidates[k] for k in indices[end - count : end]]
-        kept = [op for op in ops if op.kind == "mbconv"]
+        kept = [op for op in ops if op.expansion]
         kernels = Counter(op.kernel for op in kept)
         found.append(
             {

@@ -89,6 +89,28 @@ class SpaceConfig:
         )
 
 
+@dataclass(frozen=True)
+class OwnSpace:
+    """A space that an experiment's file builds itself, made by `builders.own`.
+
+    It tells the space apart and does not describe it: a run keeps the file.
+    """
+
+    name: str
+    input_size: int
+    input_channels: int
+    classes: int
+    candidates: tuple[str, ...]
+    digest: str
+    """Of all its layers and parts."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "space.")
+        for name in ("input_size", "input_channels", "classes"):
+            value = getattr(self, name)
+            require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
+
+
 TREE_CANDIDATES = (
     "identity",
     "sep_k3",

@@ -116,12 +116,12 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _validate(options: argparse.Namespace) -> None:
-    from nas_jax import space, table_units, tables
+    from nas_jax import builders, table_units, tables
 
     table = tables.load(options.file)
     table_units.check(table.entries, table.provenance, options.file)
     if options.experiment is not None:
-        searched = space.build(shipped.load_experiment(options.experiment).space)
+        searched = builders.build(shipped.load_experiment(options.experiment).space)
         tables.costs(table, searched, options.file)
         print(f"prices every network of {options.experiment}")
     print(f"{len(table.entries)} entries, complete")

@@ -192,7 +192,7 @@ def validation_line(validation: dict[str, Any] | None) -> str:
 
 def is_free(part: Part) -> bool:
     """Whether a part does nothing, so that it has no entry and costs 0."""
-    return isinstance(part, Block) and part.op.kind in ("zero", "identity")
+    return isinstance(part, Block) and part.op.operation.is_free
 
 
 def _cost(

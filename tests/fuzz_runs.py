@@ -9,11 +9,11 @@ import small_run
 from fuzz_case import READERS, reader
 
 from nas_jax import (
+    builders,
     counts,
     derivation,
     ledger,
     run_folder,
-    space,
     tables,
     trade_off,
 )
@@ -25,7 +25,7 @@ from nas_jax.sweep import runs as sweep_runs
 from nas_jax.sweep import table as sweep_table
 from nas_jax.watch import Watch
 
-TWO = space.mobile(made_up_run.DIGITS)
+TWO = builders.mobile(made_up_run.DIGITS)
 
 
 def _run(where):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from fuzz_case import reader, texts
 
-from nas_jax import overrides, shipped, space, trade_off
+from nas_jax import builders, overrides, shipped, trade_off
 from nas_jax.search_config import parse_limit
 
 
@@ -31,7 +31,7 @@ def _(where):
     words = _words(where)
     # tyro prints the help and leaves
     if not {"--help", "-h"} & set(words):
-        space.build(overrides.apply(_DIGITS, words, "nas_jax search").space)
+        builders.build(overrides.apply(_DIGITS, words, "nas_jax search").space)
 
 
 @reader("targets", "words", "fields", texts("0.3,0.45,0.6", "0.25ms,0.3ms", "1e-1"))

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from nas_jax import architecture, architecture_json, counts, tables
+from nas_jax.builders import mobile
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
 from nas_jax.report.folder import NETWORKS
-from nas_jax.space import SearchSpace, mobile
+from nas_jax.space import SearchSpace
 
 DIGITS = SpaceConfig(
     name="digits",

@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import cli, estimators, objective, optim, search_state, space
+from nas_jax import builders, cli, estimators, objective, optim, search_state
 from nas_jax.batches import Batch
 from nas_jax.bench import comparison
 from nas_jax.bench import estimators as bench
 from nas_jax.config import SearchConfig, SpaceConfig
 
 # Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=8,
@@ -190,7 +190,7 @@ def test_command_prints_the_table_and_writes_the_numbers(tmp_path, monkeypatch, 
 
 
 def test_setting_can_be_enumerated_and_has_every_estimator():
-    searched = space.mobile(comparison.SPACE)
+    searched = builders.mobile(comparison.SPACE)
     assert searched.architectures == len(bench.all_paths(searched)) == 48
     named = {config.estimator for config in comparison.CONFIGS.values()}
     assert named == {"two_path", "full", "reinforce"}

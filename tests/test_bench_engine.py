@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_jax import allocator, bench_command, cli, network, space, supernet
+from nas_jax import allocator, bench_command, builders, cli, network, supernet
 from nas_jax.bench import (
     all_candidates,
     engine,
@@ -52,7 +52,7 @@ TINY = EngineConfig(
     space=ONE_LAYER, batch=2, paths=1, rounds=2, large_input_size=8, large_batch=2
 )
 # Layers that offer six and seven candidates.
-PAPER = space.mobile(
+PAPER = builders.mobile(
     dataclasses.replace(
         ONE_LAYER, candidates=MBCONV_CANDIDATES, cells=(3,), strides=(2,)
     )
@@ -103,7 +103,9 @@ def test_paths_are_uniform_over_what_a_layer_offers():
 def test_paths_among_the_first_two_are_the_same_in_a_larger_set():
     small, large = (
         workload.make(
-            space.mobile(dataclasses.replace(ONE_LAYER, candidates=CANDIDATES[:count])),
+            builders.mobile(
+                dataclasses.replace(ONE_LAYER, candidates=CANDIDATES[:count])
+            ),
             *(1, 6, 0),
             among=2,
         )
@@ -121,7 +123,7 @@ def test_paths_among_the_first_two_are_the_same_in_a_larger_set():
 def test_a_layer_of_one_candidate_has_no_pair():
     alone = dataclasses.replace(ONE_LAYER, cells=(2,), strides=(2,))
     with pytest.raises(ValueError, match=r"at least 2 candidates .* 'tiny', got 1"):
-        workload.make(space.mobile(alone), 1, 1, 0)
+        workload.make(builders.mobile(alone), 1, 1, 0)
 
 
 # --- the calls -----------------------------------------------------------------------
@@ -221,7 +223,7 @@ def test_all_candidates_at_one_hot_weights_are_the_plain_network():
     """Independent of it: parameters through `extract`, logits through `network`."""
     candidates = ("mb3_k3", "zero", "mb2_k5")
     own = dataclasses.replace(ONE_LAYER, candidates=candidates, cells=(2,))
-    searched = space.mobile(own)
+    searched = builders.mobile(own)
     work = workload.make(searched, 4, 3, 1)
     state = workload.start(work, 0)
     params, stats = (

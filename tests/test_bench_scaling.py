@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nas_jax import allocator, cli, space
+from nas_jax import allocator, builders, cli
 from nas_jax.bench import programs, scaling, scaling_plot
 from nas_jax.bench.settings import AXES, Point, ScalingConfig
 
@@ -54,7 +54,7 @@ def test_points_vary_one_size_and_keep_the_others():
 
 def test_space_of_a_point_has_its_sizes():
     config = ScalingConfig(stage_widths=(8, 16))
-    found = space.mobile(config.space(Point(12, cells=3, batch=1, input_size=48)))
+    found = builders.mobile(config.space(Point(12, cells=3, batch=1, input_size=48)))
     assert len(found.layers) == 6
     assert len(found.candidates) == 12
     assert found.input_shape == (48, 48, 3)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import architecture, cli, network, space, supernet, train
+from nas_jax import architecture, builders, cli, network, supernet, train
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import (
     comparison,
@@ -20,7 +20,7 @@ from nas_jax.bench.enumerated import (
 from nas_jax.bench.estimators import all_paths
 from nas_jax.config import SpaceConfig, TrainConfig
 
-TINY = space.mobile(
+TINY = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=8,

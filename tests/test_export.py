@@ -22,6 +22,7 @@ from PIL import Image
 
 from nas_jax import (
     architecture_json,
+    builders,
     checkpoint,
     cli,
     config,
@@ -30,7 +31,6 @@ from nas_jax import (
     problem,
     published,
     run_folder,
-    space,
     tables,
     torch_import,
 )
@@ -72,7 +72,7 @@ EXPERIMENT = config.Experiment(
     search=config.SearchConfig(batch=20, arch_batch=20),
     train=config.TrainConfig(batch=40),
 )
-SPACE = space.mobile(EXPERIMENT.space)
+SPACE = builders.mobile(EXPERIMENT.space)
 ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.25)
 
 
@@ -348,7 +348,7 @@ def test_published_networks_have_the_same_logits_on_real_images(name, tmp_path):
 
 
 def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
-    searched = space.tree(
+    searched = builders.tree(
         config.TreeConfig(
             input_size=16, stem_channels=4, cells_per_stage=1, last_channels=24
         )
@@ -369,7 +369,7 @@ def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
 def alone(tmp_path, quick):
     """A folder as import-torch writes it, of a network for colour images."""
     colour = dataclasses.replace(EXPERIMENT.space, input_channels=3, classes=4)
-    found = from_path(space.mobile(colour), [1, 2, 0], "alone")
+    found = from_path(builders.mobile(colour), [1, 2, 0], "alone")
     checkpoint.save_model(tmp_path / "alone", drawn(found))
     return tmp_path / "alone"
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nas_jax import preferences, space
+from nas_jax import builders, preferences
 from nas_jax.config import SpaceConfig
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="two_stages",
         input_size=16,

@@ -11,10 +11,10 @@ from made_up_run import DIGITS, make_run
 from page_reader import Page
 
 from nas_jax import architecture_json, report
+from nas_jax.builders import mobile
 from nas_jax.config import SpaceConfig
 from nas_jax.report import folder
 from nas_jax.report.intervals import wilson
-from nas_jax.space import mobile
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='a'>\"&amp;$\\frac"
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nas_jax import cli, network, onnx_graph, process, space, tables
+from nas_jax import builders, cli, network, onnx_graph, process, tables
 from nas_jax.architecture import from_path
 from nas_jax.config import LatencyConfig, SpaceConfig, TreeConfig
 from nas_jax.measure import litert, litert_graph, onnx_runtime, operations, xla
@@ -17,7 +17,7 @@ from nas_jax.measure.journal import Journal
 from nas_jax.measure.runtimes import open_device
 
 CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=process.cores())
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,
@@ -48,7 +48,7 @@ def test_graphs_in_nhwc_compute_what_onnx_runtime_does():
 def test_tree_cells_in_nhwc_compute_what_onnx_runtime_does():
     """Every operator of tree cells, pooling at the border included."""
     rng = np.random.default_rng(1)
-    searched = space.tree(
+    searched = builders.tree(
         TreeConfig(input_size=8, stem_channels=4, cells_per_stage=1, last_channels=24)
     )
     path = np.arange(len(searched.layers)) % len(searched.candidates)

@@ -15,6 +15,7 @@ import pytest
 from nas_jax import (
     architecture,
     architecture_json,
+    builders,
     counts,
     derive,
     latency,
@@ -223,7 +224,7 @@ def test_path_through_the_supernet_is_the_plain_network():
 
 
 def test_paper_space_builds_by_shapes_alone():
-    paper = space.cifar10_tree()
+    paper = builders.cifar10_tree()
     assert (len(paper.cells), len(paper.layers)) == (54, 648)
     assert paper.architectures == 7**648
     shapes, _ = jax.eval_shape(lambda key: supernet.init(key, paper), jax.random.key(0))
@@ -265,7 +266,7 @@ def test_multiply_adds_of_the_new_parts_by_hand():
 @pytest.mark.slow
 def test_small_tree_searches_end_to_end():
     """B = 1, F = 40 on generated images: search, derivation, training, ONNX."""
-    searched = space.cifar10_tree(1, 40)
+    searched = builders.cifar10_tree(1, 40)
     assert (len(searched.layers), searched.cells[-1].out_channels) == (36, 40)
     rng = np.random.default_rng(0)
     labels = np.arange(32, dtype=np.int32) % 10

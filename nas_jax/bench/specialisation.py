@@ -22,13 +22,13 @@ import numpy as np
 from nas_jax import (
     architecture,
     baselines,
+    builders,
     counts,
     derive,
     preferences,
     provenance,
     search,
     shipped,
-    space,
     tables,
 )
 from nas_jax.bench.quality_settings import SpecialisationConfig
@@ -59,7 +59,7 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
       ValueError: for a table that does not fit the space, or a size that no network
         has.
     """
-    searched = space.mobile(config.space)
+    searched = builders.mobile(config.space)
     size = Limit("macs", *counts.costs(searched, counts.macs), config.macs)
     limits = {name: _limit(config, searched, size, name) for name in config.tables}
     hand_designed = architecture.path_of(searched, baselines.hand_designed(searched))
@@ -87,7 +87,7 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
         max_slack=_UNSPENT,
         limits=("latency:1",),  # that of each device takes its place
     )
-    trained = space.mobile(small)
+    trained = builders.mobile(small)
 
     def epochs(name: str, after: search.Reached | None) -> Iterator[search.Epoch]:
         return search.run(

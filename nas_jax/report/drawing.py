@@ -179,7 +179,7 @@ def _shape(part: Part, y: float, units: float) -> Html:
 
 
 def _is_zero(part: Part) -> bool:
-    return isinstance(part, Block) and part.op.kind == "zero"
+    return isinstance(part, Block) and part.op.is_zero
 
 
 def _bands(parts: Sequence[Part]) -> Html:

@@ -15,11 +15,12 @@ import numpy as np
 from nas_jax import architecture as architectures
 from nas_jax import architecture_json, json_text, table_risk, tables
 from nas_jax.architecture import Architecture
+from nas_jax.builders import build
 from nas_jax.report import finalists, metrics
 from nas_jax.report.finalists import Finalist
 from nas_jax.report.metrics import number, require
 from nas_jax.run_folder import read_space
-from nas_jax.space import SearchSpace, build
+from nas_jax.space import SearchSpace
 from nas_jax.table_risk import Prediction
 from nas_jax.table_schema import LONGEST, SHORTEST, Entry
 from nas_jax.tables import LatencyTable

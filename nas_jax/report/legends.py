@@ -58,8 +58,8 @@ def runs(names: Sequence[str], kinds: Sequence[str]) -> Html:
 def blocks(architectures: Sequence[Architecture]) -> Html:
     """What the colours, heights and lines of the drawings mean."""
     ops = {block.op for found in architectures for block in found.blocks}
-    kernels = sorted({op.kernel for op in ops if op.kind != "zero"})
-    expansions = sorted({op.expansion for op in ops if op.kind != "zero"})
+    kernels = sorted({op.kernel for op in ops if not op.is_zero})
+    expansions = sorted({op.expansion for op in ops if not op.is_zero})
     items = [
         (
             _swatch(box(9, 7, 18, 12, kernel_colour(kernel))),
@@ -74,7 +74,7 @@ def blocks(architectures: Sequence[Architecture]) -> Html:
         )
         for expansion in expansions
     ]
-    if any(op.kind == "zero" for op in ops):
+    if any(op.is_zero for op in ops):
         line = element("path", d="M9 0V14", stroke="var(--muted)", stroke_width=1.5)
         items.append((_swatch(line), "zero: the block is skipped"))
     items.append((_swatch(box(9, 7, 18, 5, "var(--fixed)")), "fixed layer"))
