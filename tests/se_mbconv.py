@@ -37,6 +37,8 @@ class SEMBConv(Sequential):
 
 def get_config():
     experiment = small_run.EXPERIMENT
-    names = (*experiment.space.candidates, "se3_k3")
+    names = ("mb6_k3", "se3_k3", "zero")
     space = dataclasses.replace(experiment.space, candidates=names)
-    return dataclasses.replace(experiment, name="se_mbconv", space=space)
+    return dataclasses.replace(
+        experiment, name="se_mbconv", space=space, random_networks=0
+    )
