@@ -46,7 +46,6 @@ class MBConv(Sequential):
         return [*_hidden(self.block, eps), project]
 
 
-@operations.MBCONV.hidden_slice
 class MBConvSlice(nn.Module):
     """An MBConv without its last BN."""
 
@@ -59,6 +58,9 @@ class MBConvSlice(nn.Module):
             x = layer(x, train)
         shape = (1, 1, x.shape[-1], self.block.out_channels)
         return product(x, Kernel(shape, name="project")())
+
+
+operations.MBCONV.slice = MBConvSlice
 
 
 @operations.SEPARABLE.module
@@ -150,7 +152,7 @@ class Identity(nn.Module):
         return value
 
 
-@operations.ZERO_OPERATION.module
+@operations.NOTHING.module
 class Zero(nn.Module):
     """Output 0: with the shortcut around it, the block is the identity."""
 

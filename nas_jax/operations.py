@@ -11,6 +11,7 @@ of your own comes in by the same two steps:
 Nothing here imports JAX.
 """
 
+import contextlib
 import inspect
 import re
 from collections.abc import Callable
@@ -113,13 +114,6 @@ class Block:
         )
 
 
-# a kernel of three digits is wider than what goes through any network
-_NUMBERS = {
-    "{expansion}": ("<expansion>", "(?P<expansion>[1-9])"),
-    "{kernel}": ("<odd kernel>", "(?P<kernel>[1-9]?[13579])"),
-}
-
-
 @dataclass(eq=False)
 class Operation:
     """What the package knows of one kind of operation."""
@@ -141,18 +135,14 @@ class Operation:
     @property
     def spelling(self) -> str:
         """Its names for a message."""
-        return self._names(0)
+        return self.names.format(expansion="<expansion>", kernel="<odd kernel>")
 
     @property
     def form(self) -> str:
         """Its names as a regular expression."""
-        return self._names(1)
-
-    def _names(self, which: int) -> str:
-        text = self.names
-        for number, forms in _NUMBERS.items():
-            text = text.replace(number, forms[which])
-        return text
+        # a kernel of three digits is wider than what goes through any network
+        kernel = "(?P<kernel>[1-9]?[13579])"
+        return self.names.format(expansion="(?P<expansion>[1-9])", kernel=kernel)
 
     def module(self, implementation: Any) -> Any:
         """Decorates the Linen module that computes the operation.
@@ -184,21 +174,14 @@ class Operation:
         self.implementation, self.source = implementation, source
         return implementation
 
-    def hidden_slice(self, module: Any) -> Any:
-        """Decorates the module of some hidden channels (`supernet.packing`)."""
-        self.slice = module
-        return module
-
 
 def _source(module: Any) -> str:
     """What a module says; a file read twice says the same twice."""
-    functions = [one for one in vars(module).values() if inspect.isroutine(one)]
     texts = [str(module.__annotations__)]
-    for function in functions:
-        try:
+    for function in filter(inspect.isroutine, vars(module).values()):
+        # what dataclass makes has no source
+        with contextlib.suppress(OSError, TypeError):
             texts.append(inspect.getsource(function))
-        except (OSError, TypeError):  # made by dataclass
-            continue
     return "\n".join(texts)
 
 
@@ -274,26 +257,18 @@ def _separable_params(block: Block) -> int:
     return (2 + block.op.kernel**2 + block.out_channels) * block.in_channels
 
 
-def _free(names: str) -> Operation:
-    return register(names, macs=_nothing, params=_nothing, is_free=True)
-
-
-def _pooling(kind: str) -> Operation:
-    names = kind + "_k{kernel}"
-    return register(names, macs=_nothing, params=_nothing, kind=kind)
-
-
-def _separable(kind: str) -> Operation:
-    names = kind + "_k{kernel}"
-    return register(names, macs=_separable_macs, params=_separable_params, kind=kind)
-
+_FREE: dict[str, Any] = {"macs": _nothing, "params": _nothing}
+_SEPARABLE: dict[str, Any] = {"macs": _separable_macs, "params": _separable_params}
 
 ZERO = OpSpec("zero")
 """Its output is 0: with the shortcut around it, the block is the identity."""
-ZERO_OPERATION, IDENTITY = _free("zero"), _free("identity")
+NOTHING = register("zero", **_FREE, is_free=True)
+IDENTITY = register("identity", **_FREE, is_free=True)
 MBCONV = register(
     "mb{expansion}_k{kernel}", macs=_mbconv_macs, params=_mbconv_params, kind="mbconv"
 )
-SEPARABLE, DILATED = _separable("sep"), _separable("dil")
-AVERAGE, MAXIMUM = _pooling("avg"), _pooling("max")
+SEPARABLE = register("sep_k{kernel}", kind="sep", **_SEPARABLE)
+DILATED = register("dil_k{kernel}", kind="dil", **_SEPARABLE)
+AVERAGE = register("avg_k{kernel}", kind="avg", **_FREE)
+MAXIMUM = register("max_k{kernel}", kind="max", **_FREE)
 _BUILT_IN = frozenset(OPERATIONS)

@@ -4,6 +4,7 @@ costs."""
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,7 +102,7 @@ def copies(tree):
 
 
 def assert_trees_equal(ours, expected):
-    jax.tree.map(np.testing.assert_array_equal, ours, expected)
+    chex.assert_trees_all_equal(ours, expected)
 
 
 def momentum(state):

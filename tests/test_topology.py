@@ -6,6 +6,7 @@ the authors' `proxyless_cifar.config`), with loops and without the package.
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -217,7 +218,7 @@ def test_path_through_the_supernet_is_the_plain_network():
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     ours = supernet.extract(searched, params, after, found)[1]
     assert jax.tree.structure(ours) == jax.tree.structure(stats)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, stats)
+    chex.assert_trees_all_close(ours, stats, atol=1e-5, rtol=1e-7)
 
 
 # --- the paper's space ---------------------------------------------------------------
