@@ -20,6 +20,12 @@ MOST_CANDIDATES = 100
 _CLASSES = f"at least 2, at most {LARGEST:,}"
 
 
+def _require_candidates(names: tuple[str, ...]) -> None:
+    fits = len(set(names)) == len(names) and 0 < len(names) <= MOST_CANDIDATES
+    expected = f"distinct names, 1 to {MOST_CANDIDATES}"
+    require(fits, "space.candidates", expected, names)
+
+
 @dataclass(frozen=True)
 class SpaceConfig:
     """A MobileNetV2-like space; the defaults are the paper's ImageNet space.
@@ -80,13 +86,7 @@ class SpaceConfig:
         require(
             set(self.strides) <= {1, 2}, "space.strides", "1 or 2 each", self.strides
         )
-        require(
-            len(set(self.candidates)) == len(self.candidates) > 0
-            and len(self.candidates) <= MOST_CANDIDATES,
-            "space.candidates",
-            f"distinct names, 1 to {MOST_CANDIDATES}",
-            self.candidates,
-        )
+        _require_candidates(self.candidates)
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class OwnSpace:
         for name in ("input_size", "input_channels", "classes"):
             value = getattr(self, name)
             require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
+        _require_candidates(self.candidates)
 
 
 TREE_CANDIDATES = (
@@ -172,10 +173,4 @@ class TreeConfig:
             f"at most {widest_start}, where the first cell begins",
             self.stem_channels,
         )
-        require(
-            len(set(self.candidates)) == len(self.candidates) > 0
-            and len(self.candidates) <= MOST_CANDIDATES,
-            "space.candidates",
-            f"distinct names, 1 to {MOST_CANDIDATES}",
-            self.candidates,
-        )
+        _require_candidates(self.candidates)
