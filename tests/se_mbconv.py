@@ -37,8 +37,9 @@ class SEMBConv(Sequential):
 
 def get_config():
     experiment = small_run.EXPERIMENT
-    names = ("mb6_k3", "se3_k3", "zero")
-    space = dataclasses.replace(experiment.space, candidates=names)
+    space = dataclasses.replace(
+        experiment.space, candidates=("mb6_k3", "se3_k3", "zero"), cells=(1,)
+    )
     return dataclasses.replace(
         experiment, name="se_mbconv", space=space, random_networks=0
     )
