@@ -12,45 +12,27 @@ a search against measured latency finds out.
 
 import dataclasses
 
-import flax.linen as nn
-
-from nas_jax import layers, onnx_parts, ops, shipped
+from nas_jax import operations, shipped
 from nas_jax.config import Experiment, SpaceConfig
-from nas_jax.parts import Block, Stem
-
-EXPANSION = 3
-
-
-def _inner(block: Block) -> int:
-    return EXPANSION * block.in_channels
+from nas_jax.layers import ConvBNAct, Sequential
+from nas_jax.parts import Block
 
 
 def _macs(block: Block) -> int:
-    inner, pixels = _inner(block), block.output_size**2
-    return (9 * block.in_channels + block.out_channels) * inner * pixels
+    weights = 9 * block.in_channels + block.out_channels
+    return weights * block.inner_channels * block.output_size**2
 
 
-def _to_onnx(graph, path, block, value):
-    inner = _inner(block)
-    convolutions = [
-        onnx_parts.Folded("expand", (3, 3, block.in_channels, inner), block.stride),
-        onnx_parts.Folded("project", (1, 1, inner, block.out_channels), relu6=False),
-    ]
-    return onnx_parts.folded_convolutions(graph, path, convolutions, value)
+@operations.register("fused{expansion}_k3", macs=_macs).module
+class FusedMBConv(Sequential):
+    """Dense 3x3 to `expansion` times the width, BN, ReLU6; 1x1 back, BN."""
 
-
-@ops.register("fused3_k3", macs=_macs, to_onnx=_to_onnx)
-class FusedMBConv(nn.Module):
-    """Dense 3x3 to three times the width, BN, ReLU6; 1x1 back, BN."""
-
-    block: Block
-
-    @nn.compact
-    def __call__(self, x, train):
+    def layers(self) -> list[ConvBNAct]:
         block = self.block
-        expand = Stem(block.in_channels, _inner(block), block.stride, block.input_size)
-        x = layers.StemConv(expand, name="expand")(x, train)
-        return layers.Pointwise(block.out_channels, False, name="project")(x, train)
+        return [
+            ConvBNAct(block.inner_channels, 3, block.stride, name="expand"),
+            ConvBNAct(block.out_channels, activation="none", name="project"),
+        ]
 
 
 def get_config() -> Experiment:

@@ -69,7 +69,7 @@ class Architecture:
                     f"architecture {self.name!r}: block {index} has a shortcut, which "
                     f"needs stride 1 and equal widths, got {block.key!r}"
                 )
-            if block.op.kind == "zero" and not block.shortcut:
+            if block.op.is_zero and not block.shortcut:
                 raise ValueError(
                     f"architecture {self.name!r}: block {index} is 'zero' without a "
                     "shortcut, so nothing would pass through it"

@@ -15,7 +15,7 @@ def hand_designed(space: SearchSpace) -> Architecture:
 
     Raises `ValueError` if the space does not offer `mb6_k3` in every layer.
     """
-    op = OpSpec("mbconv", kernel=3, expansion=6)
+    op = OpSpec.parse("mb6_k3")
     if not all(op in layer.candidates for layer in space.layers):
         raise ValueError(
             f"space {space.name!r} does not offer 'mb6_k3' in every layer, so it has "

@@ -7,7 +7,7 @@ import dataclasses
 import typing
 from typing import Any
 
-from nas_jax.config import Experiment, SpaceConfig, TreeConfig
+from nas_jax.config import Experiment, OwnSpace, SpaceConfig, TreeConfig
 
 
 def experiment(document: Any) -> Experiment:
@@ -15,9 +15,9 @@ def experiment(document: Any) -> Experiment:
     return _dataclass([Experiment], document, "")
 
 
-def space(document: Any) -> SpaceConfig | TreeConfig:
+def space(document: Any) -> SpaceConfig | TreeConfig | OwnSpace:
     """The space of an experiment; raises `ValueError` as `experiment`."""
-    return _dataclass([SpaceConfig, TreeConfig], document, "space")
+    return _dataclass([SpaceConfig, TreeConfig, OwnSpace], document, "space")
 
 
 def _dataclass(kinds: list[Any], found: Any, name: str) -> Any:

@@ -14,18 +14,7 @@ import numpy as np
 
 from nas_jax import ops, topology
 from nas_jax.architecture import Architecture, from_ops
-from nas_jax.parts import (
-    OWN_OPERATIONS,
-    Block,
-    Classifier,
-    Head,
-    Norm,
-    NormConv,
-    OpSpec,
-    Part,
-    Stem,
-    Widen,
-)
+from nas_jax.parts import Block, Classifier, Head, NormConv, Part, Stem
 from nas_jax.space import SearchSpace
 
 
@@ -35,64 +24,16 @@ def macs(part: Part) -> int:
     >>> macs(Stem(in_channels=3, out_channels=32, stride=2, input_size=224))
     10838016
     """
-    match part:
-        case Stem():
-            taps = part.kernel**2 * part.in_channels
-            return taps * part.out_channels * part.output_size**2
-        case Block(op=OpSpec(kind="zero" | "identity" | "avg" | "max")):
-            return 0
-        case Block(op=OpSpec(kind="sep" | "dil")):
-            taps = part.op.kernel**2 + part.out_channels
-            return taps * part.in_channels * part.output_size**2
-        case Block(op=OpSpec(kind=own)) if own in OWN_OPERATIONS:
-            return OWN_OPERATIONS[own].macs(part)
-        case Block():
-            inner = part.inner_channels
-            expand = part.in_channels * inner if part.op.expansion > 1 else 0
-            depthwise_and_project = (
-                part.op.kernel**2 * inner + inner * part.out_channels
-            )
-            return (
-                expand * part.input_size**2
-                + depthwise_and_project * part.output_size**2
-            )
-        case Head():
-            return part.in_channels * part.out_channels * part.input_size**2
-        case Classifier():
-            return part.in_channels * part.classes
-        case NormConv():
-            taps = part.kernel**2 * part.in_channels // part.groups
-            return taps * part.out_channels * part.output_size**2
-        case Norm() | Widen():
-            return 0
+    return part.macs
 
 
 def params(part: Part) -> int:
     """Trainable numbers of `part`; a batch normalisation has two per channel."""
-    match part:
-        case Stem():
-            taps = part.kernel**2 * part.in_channels
-            return (taps + 2) * part.out_channels
-        case Block(op=OpSpec(kind="zero" | "identity" | "avg" | "max")) | Widen():
-            return 0
-        case Block(op=OpSpec(kind="sep" | "dil")):
-            return (2 + part.op.kernel**2 + part.out_channels) * part.in_channels
-        case Block(op=OpSpec(kind=own)) if own in OWN_OPERATIONS:
-            return sum(leaf.size for leaf in jax.tree.leaves(ops.shapes(part)[0]))
-        case Block():
-            inner = part.inner_channels
-            expand = (part.in_channels + 2) * inner if part.op.expansion > 1 else 0
-            depthwise = (part.op.kernel**2 + 2) * inner
-            return expand + depthwise + (inner + 2) * part.out_channels
-        case Head():
-            return (part.in_channels + 2) * part.out_channels
-        case Classifier():
-            return (part.in_channels + 1) * part.classes
-        case NormConv():
-            taps = part.kernel**2 * part.in_channels // part.groups
-            return taps * part.out_channels + 2 * part.in_channels
-        case Norm():
-            return 2 * part.channels
+    if not isinstance(part, Block):
+        return part.params
+    if count := part.op.operation.params:
+        return count(part)
+    return sum(leaf.size for leaf in jax.tree.leaves(ops.shapes(part)[0]))
 
 
 def _row(name: str, op: str, part: Part) -> dict[str, Any]:

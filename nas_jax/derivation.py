@@ -11,10 +11,10 @@ import numpy as np
 from nas_jax import (
     architecture,
     architecture_json,
+    builders,
     derive,
     limits,
     run_folder,
-    space,
     tables,
     text_file,
 )
@@ -36,7 +36,7 @@ def finalists(folder: Path) -> list[dict[str, Any]]:
     all alone. As dicts: the path and what `result.json` says about a derivation.
     """
     experiment = run_folder.read_experiment(folder)
-    config, searched = experiment.search, space.build(experiment.space)
+    config, searched = experiment.search, builders.build(experiment.space)
     probs = np.array(run_folder.last_probabilities(folder))
     if probs.shape != searched.mask.shape:
         raise ValueError(
@@ -73,7 +73,7 @@ def best(folder: Path, count: int) -> list[Architecture]:
     Of equal ones the more probable comes first; fewer than `count` if there are not as
     many.
     """
-    searched = space.build(run_folder.read_experiment(folder).space)
+    searched = builders.build(run_folder.read_experiment(folder).space)
     ordered = sorted(_compared(folder), key=lambda one: -one["valid_accuracy"])
     return [
         architecture.from_path(searched, one["path"], f"trial_{place}")
@@ -83,7 +83,7 @@ def best(folder: Path, count: int) -> list[Architecture]:
 
 def add_trial(folder: Path, network: Architecture, loss: float) -> None:
     """Writes beside a finalist its loss on `valid` after a full training."""
-    searched = space.build(run_folder.read_experiment(folder).space)
+    searched = builders.build(run_folder.read_experiment(folder).space)
     path = architecture.path_of(searched, network).tolist()
     found = _compared(folder)
     for one in found:
@@ -100,7 +100,7 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     equal ones the most probable; if none were compared, as when a search was stopped,
     the most probable. Also returns what `result.json` says about it.
     """
-    searched = space.build(run_folder.read_experiment(folder).space)
+    searched = builders.build(run_folder.read_experiment(folder).space)
     compared = _compared(folder)
     found = compared or finalists(folder)[:1]
     losses = [one.get("trained_valid_loss", np.inf) for one in found]

@@ -25,9 +25,9 @@ import jax
 import numpy as np
 import onnx
 
+from nas_jax import network as networks
 from nas_jax import ops
 from nas_jax.architecture import Architecture
-from nas_jax.onnx_parts import add_part
 from nas_jax.onnx_writer import CURE, Graph, Signal, Weights
 from nas_jax.parts import (
     BN_EPS,
@@ -50,11 +50,12 @@ def network(
             f"params: expected {len(blocks)} blocks for architecture "
             f"{architecture.name!r}, got {len(params.get('blocks', ()))}; {CURE}"
         )
-    graph = Graph(params, batch_stats, architecture.bn_eps)
+    graph = Graph((params, batch_stats), networks.shapes(architecture))
 
     def run(slot: str | int, x: Signal) -> Signal:
         path = slot if isinstance(slot, str) else f"blocks/{slot}"
-        return Signal(graph, add_part(graph, path, architecture.slots[slot], x.value))
+        part, eps = architecture.slots[slot], architecture.bn_eps
+        return Signal(graph, ops.to_onnx(part, graph, path, x.value, eps))
 
     architecture.forward(run, Signal(graph, "images"))
     return graph.model(
@@ -71,8 +72,11 @@ def part(
 
     A block with a shortcut includes the addition; `zero` is a copy.
     """
-    graph = Graph({"part": params}, {"part": batch_stats}, bn_eps)
-    x, y = Signal(graph, "x"), Signal(graph, add_part(graph, "part", part, "x"))
+    own, stats = ops.shapes(part)
+    shapes = ({"part": own}, {"part": stats})
+    graph = Graph(({"part": params}, {"part": batch_stats}), shapes)
+    x = Signal(graph, "x")
+    y = Signal(graph, ops.to_onnx(part, graph, "part", x.value, bn_eps))
     if getattr(part, "shortcut", False):
         x + y  # writes the node
     return graph.model(part.key, ("x", input_shape(part)), ("y", output_shape(part)))
@@ -80,7 +84,7 @@ def part(
 
 def identity(shape: Sequence[int]) -> onnx.ModelProto:
     """The graph of one Identity node `x` -> `y`; `shape` is without the batch axis."""
-    return Graph({}, {}, BN_EPS).model("identity", ("x", shape), ("y", shape))
+    return Graph().model("identity", ("x", shape), ("y", shape))
 
 
 def input_shape(part: Part) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ Weights are nested dicts of arrays, found by paths like `blocks/0/expand/kernel`
 carry the path of the weights that made them.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,24 +23,29 @@ CURE = "pass the weights of this architecture"
 
 
 class Graph:
-    """A graph being written."""
+    """A graph being written, from trees of weights and the shapes they have to have."""
 
-    def __init__(self, params: Weights, batch_stats: Weights, bn_eps: float) -> None:
-        self.trees = {"params": params, "batch_stats": batch_stats}
-        self.bn_eps = bn_eps
+    def __init__(
+        self, weights: tuple[Weights, Weights] = ({}, {}), shapes: Any = ({}, {})
+    ) -> None:
+        names = ("params", "batch_stats")
+        self.trees = dict(zip(names, weights, strict=True))
+        self.shapes = dict(zip(names, shapes, strict=True))
         self.nodes: list[onnx.NodeProto] = []
         self.weights: dict[str, onnx.TensorProto] = {}
 
-    def array(self, tree: str, path: str, shape: tuple[int, ...]) -> np.ndarray:
+    def array(self, tree: str, path: str) -> np.ndarray:
         """Float64 weights at a path like `blocks/0/expand/kernel`, checked."""
+        keys = [int(key) if key.isdigit() else key for key in path.split("/")]
+        shape = functools.reduce(lambda at, key: at[key], keys, self.shapes[tree]).shape
         value = self.trees[tree]
-        for key in path.split("/"):
+        for key in keys:
             try:
-                value = value[int(key) if isinstance(value, list | tuple) else key]
+                value = value[key]
             except (KeyError, IndexError, TypeError):
                 raise ValueError(
                     f"{tree}: expected {path!r} of shape {shape}, got nothing at "
-                    f"{key!r}; {CURE}"
+                    f"{str(key)!r}; {CURE}"
                 ) from None
         if np.shape(value) != shape:
             raise ValueError(

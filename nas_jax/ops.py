@@ -1,140 +1,102 @@
 """Parts of a network as pure functions: shapes, initial values, output.
 
 `module(part)` gives the Linen module of a part; `init` and `apply` work on plain
-pytrees. Operations of a user's own come in through `register`.
+pytrees.
 """
 
 import functools
 import inspect
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nas_jax import layers
+from nas_jax import candidates as candidates  # registers the modules
 from nas_jax.base import PRNGKey, PyTree
+from nas_jax.layers import ConvBNAct, NormAct, PoolAndPad, PooledLinear, ShuffledConv
+from nas_jax.onnx_writer import Graph
 from nas_jax.parts import (
     BN_EPS,
-    OWN_OPERATIONS,
     Block,
-    Bottleneck,
     Classifier,
     Head,
+    HiddenSlice,
     Norm,
     NormConv,
-    OwnOperation,
+    OpSpec,
     Part,
     Stem,
     Widen,
-    is_known,
 )
 
 _NAMES = ("kernel", "bias", "scale", "mean", "var")
 
 
-def module(part: Part | Bottleneck, bn_eps: float = BN_EPS) -> nn.Module:
-    """The module of a part; of a block without its shortcut."""
+def module(part: Part | HiddenSlice, bn_eps: float = BN_EPS) -> Any:
+    """The Linen module of a part; of a block without its shortcut."""
     match part:
-        case Bottleneck():
-            return layers.Bottleneck(part.block, bn_eps)
-        case Stem():
-            return layers.StemConv(part, bn_eps)
         case Block():
             return _operation(part, bn_eps)
+        case HiddenSlice(block=block):
+            return block.op.operation.slice(block, bn_eps)
+        case Stem(out_channels=width, kernel=k, stride=stride):
+            activation = "relu6" if part.activate else "none"
+            return ConvBNAct(width, k, stride, activation=activation, bn_eps=bn_eps)
         case Head():
-            return layers.Pointwise(part.out_channels, True, bn_eps)
-        case Classifier():
-            return layers.Linear(part)
+            return ConvBNAct(part.out_channels, bn_eps=bn_eps)
         case Norm():
-            return layers.NormActivation(part.activate, bn_eps)
+            return NormAct("relu" if part.activate else "none", bn_eps)
         case NormConv():
-            return layers.NormConvolution(part, bn_eps)
+            return ShuffledConv(part, bn_eps)
         case Widen():
-            return layers.Widening(part)
+            return PoolAndPad(part)
+        case Classifier():
+            return PooledLinear(part)
 
 
-def _operation(block: Block, bn_eps: float) -> nn.Module:
-    match block.op.kind:
-        case "mbconv":
-            return layers.MBConv(block, bn_eps)
-        case "sep" | "dil":
-            return layers.Separable(block, bn_eps)
-        case "avg" | "max":
-            return layers.Pool(block)
-        case "identity":
-            return layers.Identity()
-        case "zero":
-            return layers.Zero()
-        case own:
-            if bn_eps != BN_EPS:
-                raise ValueError(
-                    f"operation {own!r} is a user's own and has the default epsilon "
-                    f"{BN_EPS} in its batch normalisation, got a network with {bn_eps}"
-                )
-            return OWN_OPERATIONS[own].module(block)
-
-
-def register(
-    name: str,
-    macs: Callable[[Block], int],
-    to_onnx: Callable[..., str] | None = None,
-) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Makes a Linen module a candidate operation under a name of its own.
-
-    The module takes the `Block` it stands in (widths, stride, side) and is called with
-    `(x [B H W C], train)`. Its kernels have to be named "kernel" and its other numbers
-    "bias", "scale", "mean" or "var", as in `layers`, whose modules may be used in it:
-    initial values go by these names. `macs` counts its multiply-adds for one image.
-    `to_onnx(graph, path, block, value)` writes it into an `onnx_writer.Graph` and
-    returns the name of its output; export and measurement in ONNX Runtime need it.
-
-        @ops.register("ghost", macs=lambda block: ...)
-        class Ghost(nn.Module):
-            block: Block
-            @nn.compact
-            def __call__(self, x, train): ...
-
-    Raises:
-      ValueError: if the name is one of the package's own or not a plain word, or
-        already stands for another module in this process (compiled steps know it).
-    """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or (
-        name not in OWN_OPERATIONS and is_known(name)
-    ):
+def _operation(block: Block, bn_eps: float) -> Any:
+    make, kind = block.op.operation.implementation, block.op.kind
+    if make is None:
         raise ValueError(
-            f"operation {name!r}: expected a name of small letters, digits and _ that "
-            "the package does not use itself"
+            f"operation {kind!r}: expected a module, got none; decorate one with "
+            "operations.register(...).module"
         )
-
-    def keep(module: type[nn.Module]) -> type[nn.Module]:
-        known = OWN_OPERATIONS.get(name)
-        if known is not None and _source(known.module) != _source(module):
-            raise ValueError(
-                f"operation {name!r}: expected the module that has this name already, "
-                "got another; choose a new name, or restart the process"
-            )
-        OWN_OPERATIONS[name] = OwnOperation(module, macs, to_onnx)
-        return module
-
-    return keep
+    if "bn_eps" in inspect.signature(make).parameters:
+        return make(block, bn_eps=bn_eps)
+    if bn_eps != BN_EPS and shapes(block)[1]:
+        raise ValueError(
+            f"operation {kind!r}: expected the default epsilon {BN_EPS} of batch "
+            f"normalisation, got a network with {bn_eps}; give its module a field "
+            "bn_eps"
+        )
+    return make(block)
 
 
-def _source(module: Any) -> Any:
-    """What a module says; a file read twice says the same twice."""
-    try:
-        return inspect.getsource(module)
-    except (OSError, TypeError):
-        return module
+def to_onnx(part: Part, graph: Graph, path: str, value: str, bn_eps: float) -> str:
+    """Writes a part, a block without its shortcut; returns the name of its output.
+
+    That is "" for `zero`, whose output is 0, and `value` for `identity`.
+    """
+    if isinstance(part, Block):
+        require_onnx(part.op)
+    return module(part, bn_eps).to_onnx(graph, path, value)
+
+
+def require_onnx(op: OpSpec) -> None:
+    """Raises `ValueError` for an operation that has no form in ONNX."""
+    if not hasattr(op.operation.implementation, "to_onnx"):
+        raise ValueError(
+            f"operation {op.name!r}: expected a way to write it in ONNX, got none; "
+            "give its module a method to_onnx(graph, path, value)"
+        )
 
 
 @functools.cache
-def shapes(part: Part | Bottleneck) -> tuple[PyTree, PyTree]:
+def shapes(part: Part | HiddenSlice) -> tuple[PyTree, PyTree]:
     """Shapes of the parameters and of the batch statistics (empty dicts for zero)."""
     variables = jax.eval_shape(
         lambda x: module(part).init(jax.random.key(0), x, False), _one_image(part)
@@ -142,7 +104,7 @@ def shapes(part: Part | Bottleneck) -> tuple[PyTree, PyTree]:
     return variables.get("params", {}), variables.get("batch_stats", {})
 
 
-def _one_image(part: Part | Bottleneck) -> jax.ShapeDtypeStruct:
+def _one_image(part: Part | HiddenSlice) -> jax.ShapeDtypeStruct:
     shape = (1, part.input_size, part.input_size, part.in_channels)
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
@@ -220,7 +182,7 @@ def apply(
 
 
 def apply_once(
-    part: Part | Bottleneck,
+    part: Part | HiddenSlice,
     params: PyTree,
     batch_stats: PyTree,
     x: Array,
@@ -239,7 +201,7 @@ def apply_once(
 
 
 def apply_again(
-    part: Part | Bottleneck,
+    part: Part | HiddenSlice,
     params: PyTree,
     batch_stats: PyTree,
     moments: PyTree,
@@ -252,7 +214,7 @@ def apply_again(
 
 
 @functools.cache
-def moments_shapes(part: Part | Bottleneck) -> PyTree:
+def moments_shapes(part: Part | HiddenSlice) -> PyTree:
     """Shapes of the moments that `apply_once` returns."""
     once = functools.partial(apply_once, part)
     return jax.eval_shape(once, *shapes(part), _one_image(part))[2]

@@ -8,17 +8,17 @@ import jax.numpy as jnp
 from nas_jax import (
     augment,
     baselines,
+    builders,
     counts,
     devices,
     latency,
     limits,
-    onnx_parts,
+    ops,
     optim,
     prune,
     published,
     run_folder,
     shipped,
-    space,
     tables,
 )
 from nas_jax.architecture import Architecture
@@ -26,7 +26,6 @@ from nas_jax.batches import Augment, Split
 from nas_jax.config import Experiment
 from nas_jax.data import splits
 from nas_jax.execution import PLAIN, Execution
-from nas_jax.parts import OWN_OPERATIONS
 from nas_jax.space import SearchSpace
 
 
@@ -48,7 +47,7 @@ def load(experiment: Experiment, execution: Execution = PLAIN) -> Problem:
 
     Raises `ValueError` if the data cannot be read, or if the two do not fit.
     """
-    searched = space.build(experiment.space)
+    searched = builders.build(experiment.space)
     given, notes, label_names = splits.load(
         experiment.data,
         searched.input_shape,
@@ -90,8 +89,7 @@ def check(experiment: Experiment) -> None:
     devices.execution_of(experiment)
     given, stored = load(experiment), experiment.latency.table
     for op in given.space.candidates:
-        if op.kind in OWN_OPERATIONS:
-            onnx_parts.own_form(op.kind)
+        ops.require_onnx(op)
     prune.require_below_chance(given.space, experiment.search.prune_below)
     baselines.hand_designed(given.space)
     train_images = len(given.splits["train_weights"].labels)
@@ -115,7 +113,7 @@ def cost_model(
 
 def check_network(experiment: Experiment, network: Architecture) -> None:
     """Raises `ValueError` if a network does not take the experiment's images."""
-    expected = space.build(experiment.space)
+    expected = builders.build(experiment.space)
     got = (*network.input_shape, network.classifier.classes)
     wanted = (*expected.input_shape, expected.classifier.classes)
     if got != wanted:
@@ -131,8 +129,8 @@ def describe(name: str) -> dict[str, Any]:
     A preset space, a published network, an architecture file, or an experiment's space.
     Raises `ValueError` naming the first two kinds if `name` is none of these.
     """
-    if name in space.PRESETS:
-        return counts.describe_space(space.PRESETS[name]())
+    if name in builders.PRESETS:
+        return counts.describe_space(builders.PRESETS[name]())
     if name in published.NAMES:
         return counts.describe(published.get(name))
     if name.endswith(".json"):
@@ -143,8 +141,8 @@ def describe(name: str) -> dict[str, Any]:
         if Path(name).is_file():
             raise
         raise ValueError(
-            f"describe {name!r}: expected a space ({', '.join(space.PRESETS)}), a "
+            f"describe {name!r}: expected a space ({', '.join(builders.PRESETS)}), a "
             f"published network ({', '.join(published.NAMES)}), an architecture file "
             "(.json) or an experiment"
         ) from error
-    return counts.describe_space(space.build(experiment.space))
+    return counts.describe_space(builders.build(experiment.space))

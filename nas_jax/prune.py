@@ -23,7 +23,7 @@ def surviving(space: SearchSpace, probs: np.ndarray, below: float) -> np.ndarray
 
     The most probable candidate of a layer always stays.
 
-    >>> from nas_jax.space import imagenet_mobile
+    >>> from nas_jax.builders import imagenet_mobile
     >>> space = imagenet_mobile()
     >>> probs = np.where(space.mask, np.array([5, 1, 1, 1, 1, 1, 0]) / 10, 0)
     >>> surviving(space, probs, 0.2).sum(axis=1).max()

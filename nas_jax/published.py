@@ -13,7 +13,7 @@ implementation: no shortcut in the first block, batch normalisation with eps 1e-
 import dataclasses
 from typing import NamedTuple
 
-from nas_jax import space
+from nas_jax import builders
 from nas_jax.architecture import Architecture, from_ops
 from nas_jax.config import SpaceConfig
 from nas_jax.parts import OpSpec
@@ -153,12 +153,12 @@ def get(name: str, input_size: int | None = None) -> Architecture:
         head_channels=network.head,
     )
     ops = [OpSpec.parse(op) for stage in stages for op in stage]
-    return from_ops(space.mobile(config), ops, name)
+    return from_ops(builders.mobile(config), ops, name)
 
 
 def _proxyless_cifar() -> Architecture:
     letters = "".join(_CIFAR_CELLS.split())
     ops = [OpSpec.parse(_TREE_OPS[letter]) for letter in letters]
-    found = from_ops(space.cifar10_tree(), ops, "proxyless_cifar")
+    found = from_ops(builders.cifar10_tree(), ops, "proxyless_cifar")
     # its configuration names no epsilon: the framework's default then
     return dataclasses.replace(found, bn_eps=1e-5)

@@ -273,7 +273,7 @@ def _identity_document(block: Block) -> dict[str, Any]:
 
 
 def _op_document(block: Block) -> dict[str, Any]:
-    if block.op.kind == "zero":
+    if block.op.is_zero:
         return {"name": "ZeroLayer", "stride": block.stride}
     if block.op.kind != "mbconv":
         raise ValueError(

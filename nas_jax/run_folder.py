@@ -15,10 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import architecture_json, config_json, json_text, shipped, text_file
+from nas_jax import (
+    architecture_json,
+    builders,
+    config_json,
+    json_text,
+    shipped,
+    text_file,
+)
 from nas_jax.architecture import Architecture
-from nas_jax.config import Experiment, SpaceConfig, TreeConfig
-from nas_jax.parts import is_known
+from nas_jax.config import Experiment, OwnSpace, SpaceConfig, TreeConfig
+from nas_jax.operations import is_known
 
 
 def create(
@@ -187,8 +194,8 @@ def read_architecture(path: Path) -> Architecture:
 def read_experiment(folder: Path) -> Experiment:
     """The configuration of a run; `ValueError` if the folder is not one.
 
-    If it names an operation that is not known yet, the run's own `experiment.py` is
-    loaded, which registers it.
+    If it names an operation or a space that is not known yet, the run's own
+    `experiment.py` is loaded, which registers it.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -204,7 +211,9 @@ def read_experiment(folder: Path) -> Experiment:
     return experiment
 
 
-def read_space(folder: Path, document: dict[str, Any]) -> SpaceConfig | TreeConfig:
+def read_space(
+    folder: Path, document: dict[str, Any]
+) -> SpaceConfig | TreeConfig | OwnSpace:
     """The space part of a run's configuration, its own operations registered.
 
     Raises `ValueError` if it is not one.
@@ -214,7 +223,8 @@ def read_space(folder: Path, document: dict[str, Any]) -> SpaceConfig | TreeConf
     return config
 
 
-def _load_operations(folder: Path, config: SpaceConfig | TreeConfig) -> None:
+def _load_operations(folder: Path, config: SpaceConfig | TreeConfig | OwnSpace) -> None:
     source = folder / "experiment.py"
-    if source.is_file() and not all(map(is_known, config.candidates)):
+    is_read = builders.is_built(config) and all(map(is_known, config.candidates))
+    if source.is_file() and not is_read:
         shipped.load_experiment(str(source))

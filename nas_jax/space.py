@@ -6,17 +6,15 @@ widths and candidate order as in the reference implementation
 (`mit-han-lab/proxylessnas`).
 """
 
-import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nas_jax import topology
-from nas_jax.config import SpaceConfig, TreeConfig
 from nas_jax.parts import Block, Classifier, Head, Norm, OpSpec, Part, Stem, strided
 from nas_jax.topology import Cell
 
@@ -34,7 +32,7 @@ class LayerSpec:
     """Whether the input is added to the output where their shapes are equal."""
 
     def __post_init__(self) -> None:
-        if OpSpec("zero") in self.candidates and not self.shortcut:
+        if any(op.is_zero for op in self.candidates) and not self.shortcut:
             raise ValueError(
                 "candidate 'zero' needs a shortcut, stride 1 and equal widths (it is "
                 f"the identity there), got stride {self.stride}, {self.in_channels} -> "
@@ -110,7 +108,7 @@ class SearchSpace:
     @functools.cached_property
     def runs(self) -> tuple[range, ...]:
         """The layers in order, equal ones that follow each other together."""
-        return topology.runs(self.cells, self.layers)
+        return topology.stages(self.cells, self.layers)
 
     def forward(self, fixed: topology.RunFixed, run: topology.RunLayer, x: Any) -> Any:
         """The way of a signal: `fixed(name, x)` and `run(index, x)` run the parts.
@@ -156,139 +154,3 @@ class SearchSpace:
                 f"layer), got {array.tolist()}"
             )
         return array.astype(np.int32)
-
-
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """Nearest multiple of `divisor`, at least one, never more than 10 % below.
-
-    >>> [round_channels(width) for width in (9.6, 17.92, 33, 1433.6)]
-    [16, 24, 32, 1432]
-    """
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
-
-
-def mobile(config: SpaceConfig) -> SearchSpace:
-    """Builds the MobileNetV2-like space that `config` describes.
-
-    `zero` is offered where the shortcut exists (stride 1, equal widths), so it means
-    that the block is the identity. With `width_mult` above 1 the head grows too.
-
-    >>> space = mobile(SpaceConfig())
-    >>> len(space.layers), space.architectures == 6**6 * 7**15
-    (21, True)
-    """
-    candidates = tuple(OpSpec.parse(name) for name in config.candidates)
-    movable = tuple(op for op in candidates if op.kind != "zero")
-    if not movable:
-        raise ValueError(
-            f"space.candidates: expected at least one operation besides 'zero', got "
-            f"{config.candidates}"
-        )
-    scale = config.width_mult
-    stem = Stem(
-        in_channels=config.input_channels,
-        out_channels=round_channels(config.stem_channels * scale),
-        stride=config.stem_stride,
-        input_size=config.input_size,
-    )
-    channels, size = stem.out_channels, stem.output_size
-    first_block = None
-    if config.first_block_channels is not None:
-        first_block = Block(
-            op=OpSpec("mbconv", kernel=3, expansion=1),
-            in_channels=channels,
-            out_channels=round_channels(config.first_block_channels * scale),
-            stride=1,
-            input_size=size,
-            shortcut=False,
-        )
-        channels = first_block.out_channels
-    layers: list[LayerSpec] = []
-    for stage_width, cells, stage_stride in zip(
-        config.stage_widths, config.cells, config.strides, strict=True
-    ):
-        width = round_channels(stage_width * scale)
-        for cell in range(cells):
-            stride = stage_stride if cell == 0 else 1
-            is_skippable = stride == 1 and channels == width
-            layer = LayerSpec(
-                candidates=candidates if is_skippable else movable,
-                in_channels=channels,
-                out_channels=width,
-                stride=stride,
-                input_size=size,
-            )
-            layers.append(layer)
-            channels, size = width, layer.output_size
-    head_channels = config.head_channels
-    if scale > 1:
-        head_channels = round_channels(head_channels * scale)
-    return SearchSpace(
-        name=config.name,
-        candidates=candidates,
-        stem=stem,
-        first_block=first_block,
-        layers=tuple(layers),
-        head=Head(channels, head_channels, size),
-        classifier=Classifier(head_channels, config.classes, size),
-    )
-
-
-def imagenet_mobile(width_mult: float = 1.0) -> SearchSpace:
-    """The paper's ImageNet space (section 4.2): 21 layers, 6^6 * 7^15 networks."""
-    return mobile(dataclasses.replace(SpaceConfig(), width_mult=width_mult))
-
-
-def tree(config: TreeConfig) -> SearchSpace:
-    """Builds the PyramidNet of tree cells that `config` describes (`topology`)."""
-    candidates = tuple(OpSpec.parse(name) for name in config.candidates)
-    stem = Stem(
-        in_channels=config.input_channels,
-        out_channels=config.stem_channels,
-        stride=1,
-        input_size=config.input_size,
-        activate=False,
-    )
-    cells = topology.pyramid(
-        config.cells_per_stage,
-        config.last_channels,
-        stem_channels=config.stem_channels,
-        input_size=config.input_size,
-    )
-    layers = [
-        LayerSpec(
-            candidates, cell.width, cell.width, 1, cell.output_size, residual=False
-        )
-        for cell in cells
-        for _ in range(topology.EDGES)
-    ]
-    channels, size = cells[-1].out_channels, cells[-1].output_size
-    return SearchSpace(
-        name=config.name,
-        candidates=candidates,
-        stem=stem,
-        first_block=None,
-        layers=tuple(layers),
-        head=Norm(channels, size, activate=True),
-        classifier=Classifier(channels, config.classes, size),
-        cells=cells,
-    )
-
-
-def build(config: SpaceConfig | TreeConfig) -> SearchSpace:
-    """The space that a configuration describes."""
-    return tree(config) if isinstance(config, TreeConfig) else mobile(config)
-
-
-def cifar10_tree(cells_per_stage: int = 18, last_channels: int = 400) -> SearchSpace:
-    """The paper's CIFAR-10 space (section 4.1), or a smaller one of its kind."""
-    return tree(
-        TreeConfig(cells_per_stage=cells_per_stage, last_channels=last_channels)
-    )
-
-
-PRESETS: dict[str, Callable[[], SearchSpace]] = {
-    "imagenet_mobile": imagenet_mobile,
-    "cifar10_tree": cifar10_tree,
-}

@@ -1,8 +1,11 @@
 """Search spaces, as frozen dataclasses. No JAX."""
 
 from dataclasses import dataclass
+from nas_jax.checks import LARGEST
+from nas_jax.checks import MOST_LAYERS
+from nas_jax.checks import require
+from nas_jax.checks import require_types
 
-from nas_jax.checks import LARGEST, MOST_LAYERS, require, require_types
 
 MBCONV_CANDIDATES = (
     "mb3_k3",
@@ -18,6 +21,12 @@ MBCONV_CANDIDATES = (
 _SIZE = f"a positive integer, at most {LARGEST:,}"
 MOST_CANDIDATES = 100
 _CLASSES = f"at least 2, at most {LARGEST:,}"
+
+
+def _require_candidates(names: tuple[str, ...]) -> None:
+    fits = len(set(names)) == len(names) and 0 < len(names) <= MOST_CANDIDATES
+    expected = f"distinct names, 1 to {MOST_CANDIDATES}"
+    require(fits, "space.candidates", expected, names)
 
 
 @dataclass(frozen=True)
@@ -90,13 +99,30 @@ class SpaceConfig:
         require(
             set(self.strides) <= {1, 2}, "space.strides", "1 or 2 each", self.strides
         )
-        require(
-            len(set(self.candidates)) == len(self.candidates) > 0
-            and len(self.candidates) <= MOST_CANDIDATES,
-            "space.candidates",
-            f"distinct names, 1 to {MOST_CANDIDATES}",
-            self.candidates,
-        )
+        _require_candidates(self.candidates)
+
+
+@dataclass(frozen=True)
+class OwnSpace:
+    """A space that an experiment's file builds itself, made by `builders.own`.
+
+    It tells the space apart and does not describe it: a run keeps the file.
+    """
+
+    name: str
+    input_size: int
+    input_channels: int
+    classes: int
+    candidates: tuple[str, ...]
+    digest: str
+    """Of all its layers and parts."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "space.")
+        for name in ("input_size", "input_channels", "classes"):
+            value = getattr(self, name)
+            require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
+        _require_candidates(self.candidates)
 
 
 TREE_CANDIDATES = (
@@ -166,10 +192,4 @@ class TreeConfig:
             f"at most {widest_start}, where the first cell begins",
             self.stem_channels,
         )
-        require(
-            len(set(self.candidates)) == len(self.candidates) > 0
-            and len(self.candidates) <= MOST_CANDIDATES,
-            "space.candidates",
-            f"distinct names, 1 to {MOST_CANDIDATES}",
-            self.candidates,
-        )
+        _require_candidates(self.candidates)

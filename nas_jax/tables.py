@@ -1,6 +1,6 @@
 """Latency tables: what every part of a space costs on one device, as a JSON file.
 
-Format: `table_schema`. Keys are `part.key` of `nas_jax.space`; times are milliseconds
+Format: `table_schema`. Keys are `part.key` of `nas_jax.parts`; times are milliseconds
 per inference of a whole batch. A `zero` block is the identity, has no entry and costs
 0. Anything else that is missing is an error, never a default. A network's latency is
 predicted by the plain sum over its parts (ProxylessNAS, section 3.3 and appendix B) and
@@ -192,7 +192,7 @@ def validation_line(validation: dict[str, Any] | None) -> str:
 
 def is_free(part: Part) -> bool:
     """Whether a part does nothing, so that it has no entry and costs 0."""
-    return isinstance(part, Block) and part.op.kind in ("zero", "identity")
+    return isinstance(part, Block) and part.op.operation.is_free
 
 
 def _cost(

@@ -139,13 +139,13 @@ def fixed_parts(cells: Sequence[Cell]) -> dict[str, Part]:
     }
 
 
-def runs(cells: Sequence[Cell], layers: Sequence[Any]) -> tuple[range, ...]:
+def stages(cells: Sequence[Cell], layers: Sequence[Any]) -> tuple[range, ...]:
     """Equal layers that follow each other and have a shortcut, taken together.
 
     A signal keeps its shape through a run, so that one piece of code can be repeated
     over it. In cells every layer stands alone.
 
-    >>> runs((), [])
+    >>> stages((), [])
     ()
     """
     found: list[range] = []

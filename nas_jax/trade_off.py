@@ -16,6 +16,7 @@ import numpy as np
 from nas_jax import (
     assessment,
     baselines,
+    builders,
     derivation,
     devices,
     limits,
@@ -25,7 +26,6 @@ from nas_jax import (
     retraining,
     run_folder,
     search_stage,
-    space,
     table_risk,
     tables,
     text_file,
@@ -161,10 +161,10 @@ def widened(experiment: Experiment) -> dict[str, Architecture]:
     config = experiment.space
     found: dict[str, Architecture] = {}
     if not isinstance(config, SpaceConfig):
-        return {"baseline": baselines.hand_designed(space.build(config))}
+        return {"baseline": baselines.hand_designed(builders.build(config))}
     for width in WIDTHS:
         scaled = dataclasses.replace(config, width_mult=width * config.width_mult)
-        network = baselines.hand_designed(space.build(scaled))
+        network = baselines.hand_designed(builders.build(scaled))
         if network not in found.values():
             found[f"baseline_{round(100 * width)}"] = network
     return {

@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nas_jax import shipped, space, tables
+from nas_jax import builders, shipped, tables
 from nas_jax.config import LatencyConfig
 from nas_jax.measure import networks, onnx_runtime, operations, quality
 from nas_jax.measure.journal import Journal
@@ -23,7 +23,7 @@ experiment = shipped.load_experiment("digits_cpu")
 small = dataclasses.replace(
     experiment.space, cells=(1, 1, 1), candidates=("mb3_k3", "mb6_k3", "mb6_k5")
 )
-searched = space.build(small)
+searched = builders.build(small)
 config = LatencyConfig(batch=64, repeats=8, loop_ms=0.5)
 device = onnx_runtime.device(config)
 parts = tables.required_parts(searched)

@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nas_jax import counts, run_folder, space
+from nas_jax import builders, counts, run_folder
 
 finished = sorted(Path("runs").glob("*/result.json"))
 if not finished:
@@ -22,7 +22,7 @@ if not finished:
     )
 run = finished[0].parent
 experiment = run_folder.read_experiment(run)
-searched = space.build(experiment.space)
+searched = builders.build(experiment.space)
 result = json.loads((run / "result.json").read_text())
 print(run, "seed", result["seed"], "commit", result["commit"], "on", result["device"])
 

@@ -20,9 +20,9 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 @pytest.fixture
 def own_operations():
     """Operations registered in a test are forgotten after it."""
-    from nas_jax.parts import OWN_OPERATIONS
+    from nas_jax.operations import OPERATIONS
 
-    before = dict(OWN_OPERATIONS)
+    before = dict(OPERATIONS)
     yield
-    OWN_OPERATIONS.clear()
-    OWN_OPERATIONS.update(before)
+    OPERATIONS.clear()
+    OPERATIONS.update(before)

@@ -6,13 +6,13 @@ import picture_files
 import small_run
 from fuzz_case import reader
 
-from nas_jax import network, onnx_graph, space
+from nas_jax import builders, network, onnx_graph
 from nas_jax.architecture import from_path
 from nas_jax.checkpoint import Model
 from nas_jax.export import companions, onnx, prediction, preprocessing, stablehlo
 
 _PICTURE = picture_files.encoded(picture_files.pixels(12, 16), "PNG")
-_SPACE = space.mobile(small_run.EXPERIMENT.space)
+_SPACE = builders.mobile(small_run.EXPERIMENT.space)
 
 
 def _written(encode):

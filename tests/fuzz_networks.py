@@ -12,17 +12,17 @@ from fuzz_case import reader, texts
 
 from nas_jax import (
     architecture_json,
+    builders,
     counts,
     published,
     reference_config,
     run_folder,
-    space,
     torch_file,
     torch_import,
 )
 from nas_jax.architecture import homogeneous
 
-SPACE = space.mobile(small_run.EXPERIMENT.space)
+SPACE = builders.mobile(small_run.EXPERIMENT.space)
 TINY = homogeneous(SPACE, SPACE.candidates[0])
 
 

@@ -1,14 +1,16 @@
 """Words of the command line."""
 
 import dataclasses
-
-import numpy as np
-from fuzz_case import reader, texts
-
-from nas_jax import shipped, space, trade_off
-from nas_jax.cli import flags, overrides
+from fuzz_case import reader
+from fuzz_case import texts
+from nas_jax import builders
+from nas_jax import shipped
+from nas_jax import trade_off
+from nas_jax.cli import flags
+from nas_jax.cli import overrides
 from nas_jax.config import Experiment
 from nas_jax.search_config import parse_limit
+import numpy as np
 
 
 def _words(where):

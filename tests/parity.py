@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nas_jax import latency, optim, search_state, space, supernet
+from nas_jax import builders, latency, optim, search_state, supernet
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 
@@ -26,7 +26,7 @@ STORED = np.load(
     COMPLETE if COMPLETE.exists() else HERE / "data" / "parity_supernet_a.npz"
 )
 REFERENCE_COST = 28.59884262084961  # `ref` of both penalties
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="parity",
         input_size=16,

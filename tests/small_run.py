@@ -1,6 +1,6 @@
 """A run of seconds: an experiment in a space as small as can be, and its table."""
 
-from nas_jax import config, space, tables
+from nas_jax import builders, config, tables
 from nas_jax.table_schema import PROVENANCE
 
 EXPERIMENT = config.Experiment(
@@ -48,7 +48,7 @@ ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.
 def write(home):
     """`small.py` and `table.json` in a folder; the first words of a search of them."""
     (home / "small.py").write_text(FILE)
-    parts = tables.required_parts(space.mobile(EXPERIMENT.space))
+    parts = tables.required_parts(builders.mobile(EXPERIMENT.space))
     entries = {
         part.key: tables.Entry(**ENTRY | {"mean_ms": 0.1 + index / 10}, count=2)
         for index, part in enumerate(parts)

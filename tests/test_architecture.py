@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_jax import architecture, architecture_json, space
+from nas_jax import architecture, architecture_json, builders
 from nas_jax.config import SpaceConfig
 from nas_jax.parts import OpSpec
 
-PAPER = space.imagenet_mobile()
-TOY = space.mobile(
+PAPER = builders.imagenet_mobile()
+TOY = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,
@@ -70,7 +70,7 @@ def test_wrong_number_of_operations_is_refused():
         architecture.from_ops(TOY, [OpSpec.parse("mb3_k3")] * 3, "net")
 
 
-@pytest.mark.parametrize("of", [PAPER, space.mobile(SpaceConfig(classes=10))])
+@pytest.mark.parametrize("of", [PAPER, builders.mobile(SpaceConfig(classes=10))])
 def test_network_of_another_space_has_no_path(of):
     with pytest.raises(ValueError, match="'net' is not a network of space"):
         architecture.path_of(of, NETWORK)

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from nas_jax import architecture, baselines, space
+from nas_jax import architecture, baselines, builders
 from nas_jax.config import SpaceConfig
 from nas_jax.latency import CostModel
 
 
 def toy(*candidates):
-    return space.mobile(
+    return builders.mobile(
         SpaceConfig(
             name="toy",
             input_size=8,

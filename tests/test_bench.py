@@ -6,21 +6,26 @@ deviations passes 4.5 standard errors once in 15,000 keys.
 """
 
 import dataclasses
-import json
-
 import jax
 import jax.numpy as jnp
-import numpy as np
-import pytest
-
-from nas_jax import bench_command, estimators, objective, optim, search_state, space
+import json
+from nas_jax import bench_command
+from nas_jax import builders
+from nas_jax import estimators
+from nas_jax import objective
+from nas_jax import optim
+from nas_jax import search_state
 from nas_jax.batches import Batch
 from nas_jax.bench import comparison
 from nas_jax.bench import estimators as bench
-from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig
+from nas_jax.config import SpaceConfig
+import numpy as np
+import pytest
+
 
 # Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=8,
@@ -190,7 +195,7 @@ def test_command_prints_the_table_and_writes_the_numbers(tmp_path, monkeypatch, 
 
 
 def test_setting_can_be_enumerated_and_has_every_estimator():
-    searched = space.mobile(comparison.SPACE)
+    searched = builders.mobile(comparison.SPACE)
     assert searched.architectures == len(bench.all_paths(searched)) == 48
     named = {config.estimator for config in comparison.CONFIGS.values()}
     assert named == {"two_path", "full", "reinforce"}

@@ -1,36 +1,40 @@
 """`bench engine`: what is measured is what is said, and a goal met is a goal met."""
 
 import dataclasses
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 import importlib.util
-import json
-import math
-import os
-import types
-
 import jax
 import jax.numpy as jnp
-import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from nas_jax import allocator, bench_command, network, space, supernet
-from nas_jax.bench import (
-    all_candidates,
-    engine,
-    fresh_process,
-    goals,
-    programs,
-    step_times,
-    torch_peer,
-    turns,
-    workload,
-)
-from nas_jax.bench.settings import CANDIDATES, EngineConfig, Point
+import json
+import math
+from nas_jax import allocator
+from nas_jax import bench_command
+from nas_jax import builders
+from nas_jax import network
+from nas_jax import supernet
+from nas_jax.bench import all_candidates
+from nas_jax.bench import engine
+from nas_jax.bench import fresh_process
+from nas_jax.bench import goals
+from nas_jax.bench import programs
+from nas_jax.bench import step_times
+from nas_jax.bench import torch_peer
+from nas_jax.bench import turns
+from nas_jax.bench import workload
+from nas_jax.bench.settings import CANDIDATES
+from nas_jax.bench.settings import EngineConfig
+from nas_jax.bench.settings import Point
 from nas_jax.config import SpaceConfig
 from nas_jax.measure import timing
 from nas_jax.space_config import MBCONV_CANDIDATES
 from nas_jax.watch import Watch
+import numpy as np
+import os
+import pytest
+import types
+
 
 # One layer, in which zero is the identity.
 ONE_LAYER = SpaceConfig(
@@ -52,7 +56,7 @@ TINY = EngineConfig(
     space=ONE_LAYER, batch=2, paths=1, rounds=2, large_input_size=8, large_batch=2
 )
 # Layers that offer six and seven candidates.
-PAPER = space.mobile(
+PAPER = builders.mobile(
     dataclasses.replace(
         ONE_LAYER, candidates=MBCONV_CANDIDATES, cells=(3,), strides=(2,)
     )
@@ -103,7 +107,9 @@ def test_paths_are_uniform_over_what_a_layer_offers():
 def test_paths_among_the_first_two_are_the_same_in_a_larger_set():
     small, large = (
         workload.make(
-            space.mobile(dataclasses.replace(ONE_LAYER, candidates=CANDIDATES[:count])),
+            builders.mobile(
+                dataclasses.replace(ONE_LAYER, candidates=CANDIDATES[:count])
+            ),
             *(1, 6, 0),
             among=2,
         )
@@ -121,7 +127,7 @@ def test_paths_among_the_first_two_are_the_same_in_a_larger_set():
 def test_a_layer_of_one_candidate_has_no_pair():
     alone = dataclasses.replace(ONE_LAYER, cells=(2,), strides=(2,))
     with pytest.raises(ValueError, match=r"at least 2 candidates .* 'tiny', got 1"):
-        workload.make(space.mobile(alone), 1, 1, 0)
+        workload.make(builders.mobile(alone), 1, 1, 0)
 
 
 # --- the calls -----------------------------------------------------------------------
@@ -221,7 +227,7 @@ def test_all_candidates_at_one_hot_weights_are_the_plain_network():
     """Independent of it: parameters through `extract`, logits through `network`."""
     candidates = ("mb3_k3", "zero", "mb2_k5")
     own = dataclasses.replace(ONE_LAYER, candidates=candidates, cells=(2,))
-    searched = space.mobile(own)
+    searched = builders.mobile(own)
     work = workload.make(searched, 4, 3, 1)
     state = workload.start(work, 0)
     params, stats = (

@@ -1,12 +1,17 @@
 """`bench scaling`: which points it visits, what it tells and what it draws of them."""
 
 import json
-
+from nas_jax import allocator
+from nas_jax import bench_command
+from nas_jax import builders
+from nas_jax.bench import programs
+from nas_jax.bench import scaling
+from nas_jax.bench import scaling_plot
+from nas_jax.bench.settings import AXES
+from nas_jax.bench.settings import Point
+from nas_jax.bench.settings import ScalingConfig
 import pytest
 
-from nas_jax import allocator, bench_command, space
-from nas_jax.bench import programs, scaling, scaling_plot
-from nas_jax.bench.settings import AXES, Point, ScalingConfig
 
 MIB = 2**20
 
@@ -54,7 +59,7 @@ def test_points_vary_one_size_and_keep_the_others():
 
 def test_space_of_a_point_has_its_sizes():
     config = ScalingConfig(stage_widths=(8, 16))
-    found = space.mobile(config.space(Point(12, cells=3, batch=1, input_size=48)))
+    found = builders.mobile(config.space(Point(12, cells=3, batch=1, input_size=48)))
     assert len(found.layers) == 6
     assert len(found.candidates) == 12
     assert found.input_shape == (48, 48, 3)

@@ -2,31 +2,31 @@
 
 import importlib.metadata
 import json
-import subprocess
-import sys
-
-import numpy as np
-import pytest
-
-from nas_jax import (
-    cli,
-    pipeline,
-    problem,
-    process,
-    search,
-    shipped,
-    space,
-    table_schema,
-    tables,
-)
+from nas_jax import builders
+from nas_jax import cli
+from nas_jax import pipeline
+from nas_jax import problem
+from nas_jax import process
+from nas_jax import search
+from nas_jax import shipped
+from nas_jax import table_schema
+from nas_jax import tables
 from nas_jax.architecture import from_ops
 from nas_jax.architecture_json import to_json
 from nas_jax.batches import Batch
-from nas_jax.cli import flags, networks
-from nas_jax.cli.main import VERBS, command
+from nas_jax.cli import flags
+from nas_jax.cli import networks
+from nas_jax.cli.main import VERBS
+from nas_jax.cli.main import command
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.config import Experiment
+from nas_jax.config import SpaceConfig
 from nas_jax.parts import OpSpec
+import numpy as np
+import pytest
+import subprocess
+import sys
+
 
 ALL = [
     f"{name} {below}" if below else name
@@ -309,7 +309,7 @@ def test_data_that_does_not_fit_the_space_is_refused(refused, words, message):
 def document():
     """A table of the digits space: the fixed parts take 0.3 ms, any candidate 0.1."""
     parts = tables.required_parts(
-        space.mobile(shipped.load_experiment("digits_cpu").space)
+        builders.mobile(shipped.load_experiment("digits_cpu").space)
     )
     numbers = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.1)
     values = {str: "made up", int: 1}
@@ -553,7 +553,7 @@ def test_mistyped_path_does_not_run_a_shipped_experiment(refused, name):
 
 
 def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys):
-    searched = space.mobile(shipped.load_experiment("digits_cpu").space)
+    searched = builders.mobile(shipped.load_experiment("digits_cpu").space)
     ops = [OpSpec.parse("mb3_k5")] * len(searched.layers)
     (tmp_path / "net.json").write_text(to_json(from_ops(searched, ops, "net")))
     assert cli.main(["describe", "net.json"]) == 0
@@ -570,7 +570,7 @@ def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys)
 
 
 def test_train_refuses_a_network_of_another_shape(refused, tmp_path):
-    other = space.mobile(SpaceConfig(name="other", input_size=32))
+    other = builders.mobile(SpaceConfig(name="other", input_size=32))
     ops = [OpSpec.parse("mb3_k3")] * len(other.layers)
     (tmp_path / "net.json").write_text(to_json(from_ops(other, ops, "net")))
     assert refused("train", "net.json", "digits_cpu").startswith(
@@ -604,8 +604,8 @@ def test_paper_experiment_is_described_with_its_widths(name, widths, head, capsy
 
 
 def test_experiment_of_the_presets_name_describes_the_same_space(capsys):
-    searched = space.mobile(shipped.load_experiment("imagenet_mobile").space)
-    assert searched == space.imagenet_mobile()
+    searched = builders.mobile(shipped.load_experiment("imagenet_mobile").space)
+    assert searched == builders.imagenet_mobile()
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -633,7 +633,7 @@ def test_paper_experiment_says_at_a_start_that_its_table_is_missing(
     def with_images(experiment):
         images = np.zeros((experiment.data.train_weights, 0))
         split = {"train_weights": Batch(images, np.zeros(len(images)))}
-        return problem.Problem(space.mobile(experiment.space), split, None, ())
+        return problem.Problem(builders.mobile(experiment.space), split, None, ())
 
     monkeypatch.setattr(problem, "load", with_images)
     assert refused("search", name).startswith(

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import baselines, calls, compilation, latency, search, space, train
+from nas_jax import baselines, builders, calls, compilation, latency, search, train
 from nas_jax.batches import Batch
 from nas_jax.calls import Call
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
@@ -130,7 +130,7 @@ def images(count):
     return Batch(np.zeros((count, 8, 8, 1), np.float32), np.zeros(count, np.int32))
 
 
-SMALL = space.mobile(
+SMALL = builders.mobile(
     SpaceConfig(
         input_size=8,
         input_channels=1,

@@ -80,7 +80,7 @@ def test_field_of_another_type_or_size_is_refused(part, field, value):
         ),
         (
             lambda: Experiment("x", space=None),
-            "space: expected SpaceConfig or TreeConfig, got None",
+            "space: expected SpaceConfig or TreeConfig or OwnSpace, got None",
         ),
     ],
 )

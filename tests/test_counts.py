@@ -12,12 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import architecture, counts, latency, network, ops, space, supernet
+from nas_jax import architecture, builders, counts, latency, network, ops, supernet
 from nas_jax.config import SpaceConfig
 from nas_jax.parts import Block, OpSpec
 from nas_jax.space_config import MBCONV_CANDIDATES
 
-PAPER = space.imagenet_mobile()
+PAPER = builders.imagenet_mobile()
 HOMOGENEOUS = {
     "mb3_k3": (257_422_208, 3_191_928),
     "mb6_k3": (472_620_800, 4_684_776),
@@ -26,7 +26,7 @@ HOMOGENEOUS = {
     "mb3_k7": (324_407_168, 3_401_208),
     "mb6_k7": (606_590_720, 5_103_336),
 }
-TOY = space.mobile(
+TOY = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,

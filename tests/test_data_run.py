@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from picture_files import encoded, write_class
 
-from nas_jax import cli, config, space, tables
+from nas_jax import builders, cli, config, tables
 from nas_jax.table_schema import PROVENANCE
 
 EXPERIMENT = config.Experiment(
@@ -63,7 +63,7 @@ def home(tmp_path_factory):
     code = f"def get_config():\n    return {EXPERIMENT!r}\n"
     (home / "own.py").write_text(f"from nas_jax.config import *\n\n{code}")
     times = ("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms")
-    parts = tables.required_parts(space.mobile(EXPERIMENT.space))
+    parts = tables.required_parts(builders.mobile(EXPERIMENT.space))
     entries = {
         part.key: tables.Entry(**dict.fromkeys(times, 0.1 + index / 10), count=2)
         for index, part in enumerate(parts)

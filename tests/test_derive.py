@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from nas_jax import derive, space
+from nas_jax import builders, derive
 from nas_jax.config import SpaceConfig
 
 # Layer 0 changes the width and offers no `zero` (candidate 1); layer 1 offers all.
-TOY = space.mobile(
+TOY = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,

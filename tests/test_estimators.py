@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nas_jax import (
+    builders,
     estimators,
     gates,
     latency,
@@ -20,7 +21,6 @@ from nas_jax import (
     optim,
     reinforce,
     search_state,
-    space,
     steps,
     supernet,
 )
@@ -28,7 +28,7 @@ from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 
 # `zero` stands in the middle and layer 0 does not offer it: rows are not columns.
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=8,

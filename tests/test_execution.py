@@ -14,6 +14,7 @@ from clean_python import python
 
 from nas_jax import (
     architecture,
+    builders,
     config,
     devices,
     divergence,
@@ -23,7 +24,6 @@ from nas_jax import (
     objective,
     optim,
     search_state,
-    space,
     steps,
 )
 from nas_jax.batches import Batch
@@ -31,7 +31,7 @@ from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.devices_config import DevicesConfig
 from nas_jax.execution import PLAIN
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="small",
         input_size=8,
@@ -266,7 +266,7 @@ ON_FOUR = """
 import dataclasses, json, re
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import PartitionSpec
-from nas_jax import averaged, batches, depthwise, estimators, execution, space
+from nas_jax import averaged, batches, depthwise, estimators, execution, builders
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 

@@ -1,53 +1,48 @@
 """Trained networks as files: the same logits, what travels along, what is refused."""
 
+from PIL import Image
 import dataclasses
 import hashlib
 import importlib.util
+import jax
 import json
+from nas_jax import architecture_json
+from nas_jax import builders
+from nas_jax import checkpoint
+from nas_jax import cli
+from nas_jax import config
+from nas_jax import network
+from nas_jax import onnx_graph
+from nas_jax import problem
+from nas_jax import published
+from nas_jax import run_folder
+from nas_jax import tables
+from nas_jax import torch_import
+from nas_jax.architecture import from_path
+from nas_jax.batches import Batch
+from nas_jax.checkpoint import Model
+from nas_jax.export import companions
+from nas_jax.export import formats
+from nas_jax.export import preprocessing
+from nas_jax.export import source
+from nas_jax.export import stablehlo
+from nas_jax.export import writing
+from nas_jax.export.preprocessing import Preprocessing
+from nas_jax.measure import litert_graph
+from nas_jax.table_schema import PROVENANCE
+import numpy as np
+import onnx
+import onnxruntime
 import os
+from pathlib import Path
+import photographs
+import pytest
 import re
 import shutil
 import subprocess
 import sys
 import types
-from pathlib import Path
 
-import jax
-import numpy as np
-import onnx
-import onnxruntime
-import photographs
-import pytest
-from PIL import Image
-
-from nas_jax import (
-    architecture_json,
-    checkpoint,
-    cli,
-    config,
-    network,
-    onnx_graph,
-    problem,
-    published,
-    run_folder,
-    space,
-    tables,
-    torch_import,
-)
-from nas_jax.architecture import from_path
-from nas_jax.batches import Batch
-from nas_jax.checkpoint import Model
-from nas_jax.export import (
-    companions,
-    formats,
-    preprocessing,
-    source,
-    stablehlo,
-    writing,
-)
-from nas_jax.export.preprocessing import Preprocessing
-from nas_jax.measure import litert_graph
-from nas_jax.table_schema import PROVENANCE
 
 REFERENCE = Path(__file__).resolve().parent / "data" / "reference"
 CHECKPOINT = REFERENCE / "proxyless-w0.3-r176_imagenet.json"
@@ -72,7 +67,7 @@ EXPERIMENT = config.Experiment(
     search=config.SearchConfig(batch=20, arch_batch=20),
     train=config.TrainConfig(batch=40),
 )
-SPACE = space.mobile(EXPERIMENT.space)
+SPACE = builders.mobile(EXPERIMENT.space)
 ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.25)
 
 
@@ -348,7 +343,7 @@ def test_published_networks_have_the_same_logits_on_real_images(name, tmp_path):
 
 
 def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
-    searched = space.tree(
+    searched = builders.tree(
         config.TreeConfig(
             input_size=16, stem_channels=4, cells_per_stage=1, last_channels=24
         )
@@ -369,7 +364,7 @@ def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
 def alone(tmp_path, quick):
     """A folder as import-torch writes it, of a network for colour images."""
     colour = dataclasses.replace(EXPERIMENT.space, input_channels=3, classes=4)
-    found = from_path(space.mobile(colour), [1, 2, 0], "alone")
+    found = from_path(builders.mobile(colour), [1, 2, 0], "alone")
     checkpoint.save_model(tmp_path / "alone", drawn(found))
     return tmp_path / "alone"
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nas_jax import gates, latency, optim, space
+from nas_jax import builders, gates, latency, optim
 from nas_jax.config import SearchConfig
 
 L, K = 3, 5
@@ -363,7 +363,7 @@ def test_only_beta1_0_keeps_unsampled_probabilities():
 
 
 def test_entropy_of_the_untouched_imagenet_space():
-    mask = space.imagenet_mobile().mask
+    mask = builders.imagenet_mobile().mask
     probs = gates.probabilities(jnp.zeros(mask.shape), mask)
     value = float(gates.entropy(probs))
     assert value == pytest.approx((15 * math.log(7) + 6 * math.log(6)) / 21, rel=1e-6)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from nas_jax import (
+    builders,
     derive,
     descent,
     estimators,
@@ -20,7 +21,6 @@ from nas_jax import (
     latency,
     optim,
     shipped,
-    space,
     tables,
 )
 from nas_jax.config import SearchConfig, SpaceConfig
@@ -101,7 +101,7 @@ def test_only_a_target_that_networks_exceed_is_to_be_spent():
 
 def toy(layers):
     """A space of so many layers of 7 candidates; 6 in the first."""
-    return space.mobile(
+    return builders.mobile(
         SpaceConfig(
             name="toy",
             input_size=8,
@@ -208,7 +208,7 @@ def test_further_limits_are_kept_and_one_that_binds_nothing_has_no_multiplier():
 
 # --- the paper's space under the phone's table ---------------------------------------
 
-PAPER = space.imagenet_mobile()
+PAPER = builders.imagenet_mobile()
 
 
 def test_phone_at_80_ms():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_jax import shipped, space, tables
+from nas_jax import builders, shipped, tables
 from nas_jax.architecture import from_path, homogeneous
 from nas_jax.measure import networks, scatter
 from nas_jax.measure.fit import counts_of, fit
@@ -15,7 +15,7 @@ from nas_jax.measure.quality import intervals, quality
 from nas_jax.measure.sampling import split, spread_paths
 from nas_jax.parts import OpSpec
 
-PAPER = space.imagenet_mobile()
+PAPER = builders.imagenet_mobile()
 PHONE = tables.load(shipped.folder("latency_tables") / "pixel1_tflite.json")
 COSTS, FIXED_MS = tables.costs(PHONE, PAPER)
 ROWS = np.arange(len(COSTS))

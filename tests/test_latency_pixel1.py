@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import gates, latency, published, shipped, space, tables
+from nas_jax import builders, gates, latency, published, shipped, tables
 from nas_jax.table_import import reference_part
 
 SOURCE = json.loads(
     (Path(__file__).parent / "data" / "pixel1_means.json").read_text(encoding="utf-8")
 )["mean_ms"]
-PAPER = space.imagenet_mobile()
+PAPER = builders.imagenet_mobile()
 TABLE = tables.load(shipped.folder("latency_tables") / "pixel1_tflite.json")
 
 

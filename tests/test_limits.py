@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from nas_jax import counts, limits, space, table_schema, tables
+from nas_jax import builders, counts, limits, table_schema, tables
 from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.parts import Block
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,

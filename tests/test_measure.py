@@ -7,12 +7,12 @@ import pytest
 
 from nas_jax import onnx_graph, tables
 from nas_jax.architecture import from_path
+from nas_jax.builders import mobile
 from nas_jax.config import LatencyConfig, SpaceConfig
 from nas_jax.measure import onnx_runtime, operations, timing
 from nas_jax.measure.device import Device
 from nas_jax.measure.journal import Journal
 from nas_jax.parts import Head
-from nas_jax.space import mobile
 from nas_jax.table_schema import PROVENANCE
 
 CONFIG = LatencyConfig(batch=4, repeats=3, loop_ms=0.2)

@@ -13,12 +13,12 @@ import pytest
 from plain_candidate import output
 
 from nas_jax import (
+    builders,
     latency,
     network,
     optim,
     search_state,
     shipped,
-    space,
     steps,
     train,
 )
@@ -38,7 +38,7 @@ BOUNDS = {"two_path": 1.3, "full": 1.15}
 def digits(candidates=MBCONV_CANDIDATES, **changes):
     config = shipped.load_experiment("digits_cpu").space
     changed = dataclasses.replace(config, candidates=candidates, **changes)
-    return space.mobile(changed), 50
+    return builders.mobile(changed), 50
 
 
 def first_stage(candidates=MBCONV_CANDIDATES):
@@ -48,7 +48,7 @@ def first_stage(candidates=MBCONV_CANDIDATES):
 
 def imagenet(candidates=MBCONV_CANDIDATES):
     """The paper's, at 224x224; the steps are compiled and not run."""
-    return space.mobile(SpaceConfig(candidates=candidates)), 8
+    return builders.mobile(SpaceConfig(candidates=candidates)), 8
 
 
 def batch_shapes(searched, images):

@@ -17,6 +17,7 @@ import small_run
 import whole_search
 
 from nas_jax import (
+    builders,
     derive,
     divergence,
     finite,
@@ -25,7 +26,6 @@ from nas_jax import (
     latency,
     optim,
     search_state,
-    space,
     steps,
 )
 from nas_jax.config import SearchConfig
@@ -110,7 +110,7 @@ def test_step_from_extreme_alphas_is_finite(way):
 
 def changed(**fields):
     base = dataclasses.replace(small_run.EXPERIMENT.space, cells=(1,), head_channels=4)
-    return space.mobile(dataclasses.replace(base, **fields))
+    return builders.mobile(dataclasses.replace(base, **fields))
 
 
 SMALL = {

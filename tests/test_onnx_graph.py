@@ -9,10 +9,10 @@ import pytest
 
 from nas_jax import onnx_graph, train
 from nas_jax.architecture import from_ops
+from nas_jax.builders import mobile
 from nas_jax.config import SpaceConfig
 from nas_jax.measure.onnx_runtime import session
 from nas_jax.parts import Block, Classifier, Head, OpSpec, Stem
-from nas_jax.space import mobile
 
 # float32 against float64, activations of order 1
 TOLERANCE = 2e-5

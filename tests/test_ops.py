@@ -5,6 +5,7 @@ A new operation belongs into `space_config.MBCONV_CANDIDATES`; then these tests 
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,7 +133,7 @@ def test_jit_changes_nothing(name):
 @pytest.mark.parametrize("name", PARTS)
 def test_evaluation_leaves_the_statistics_alone(name):
     batch_stats = case(name)[2]
-    jax.tree.map(np.testing.assert_array_equal, result(name)["kept"], batch_stats)
+    chex.assert_trees_all_equal(result(name)["kept"], batch_stats)
 
 
 # --- numbers against the equations ---------------------------------------------------
@@ -364,7 +365,7 @@ def test_a_second_run_at_the_moments_of_the_first_is_the_same(name):
     y, new_stats, moments = ops.apply_once(block, params, stats, x)
     expected, expected_stats = ops.apply(block, params, stats, x, True)
     np.testing.assert_array_equal(y, expected)
-    jax.tree.map(np.testing.assert_array_equal, new_stats, expected_stats)
+    chex.assert_trees_all_equal(new_stats, expected_stats)
 
     def first(params, x):
         return ops.apply(block, params, stats, x, True)[0]
@@ -375,7 +376,7 @@ def test_a_second_run_at_the_moments_of_the_first_is_the_same(name):
     for run in (first, second):
         np.testing.assert_allclose(run(params, x), y, atol=1e-6)
     ours, plain = (jax.vjp(run, params, x)[1](jnp.cos(y)) for run in (second, first))
-    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=2e-5), ours, plain)
+    chex.assert_trees_all_close(ours, plain, atol=2e-5, rtol=1e-7)
 
 
 def test_a_second_run_does_not_sum_again():

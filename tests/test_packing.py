@@ -1,5 +1,6 @@
 """Rows of numbers and the candidates they stand for."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,7 +73,7 @@ def test_a_row_holds_every_number_once(op, batch_stats):
     np.testing.assert_array_equal(row[size:], 0)
     shapes = ops.shapes(MIXED.block(op))[batch_stats]
     again = packing.unpack(packed, row, shapes, batch_stats=batch_stats)
-    jax.tree.map(np.testing.assert_array_equal, again, tree)
+    chex.assert_trees_all_equal(again, tree)
 
 
 def by_block(spec, op, params, stats, x, dy):

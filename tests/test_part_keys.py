@@ -1,12 +1,12 @@
 import pytest
 
-from nas_jax import counts, part_keys, published, space, tables
+from nas_jax import builders, counts, part_keys, published, tables
 from nas_jax.parts import Classifier, NormConv
 
 
-@pytest.mark.parametrize("preset", space.PRESETS)
+@pytest.mark.parametrize("preset", builders.PRESETS)
 def test_keys_of_a_space_are_read_back(preset):
-    parts = tables.required_parts(space.PRESETS[preset]())
+    parts = tables.required_parts(builders.PRESETS[preset]())
     assert len(parts) >= 70
     assert [part_keys.parse(part.key) for part in parts] == parts
 

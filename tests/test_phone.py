@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from nas_jax import space, tables
+from nas_jax import builders, tables
 from nas_jax.config import LatencyConfig, SpaceConfig
 from nas_jax.measure import phone
 
@@ -29,7 +29,7 @@ INFO: count=9 first=87112 curr=51629 min=51629 max=87112 avg=58147.4 std=11478 p
 INFO: count=1000 first=52162 curr=49785 min=49088 max=686105 avg=63743.2 std=60716 p5=49620 median=51891 p95=68628
 INFO: Inference timings in us: Init: 119515, First inference: 87112, Warmup (avg): 58147.4, Inference (avg): 63743.2
 """  # noqa: E501
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,

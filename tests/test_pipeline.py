@@ -17,6 +17,7 @@ from small_run import EXPERIMENT
 from nas_jax import (
     architecture,
     architecture_json,
+    builders,
     checkpoint,
     cli,
     derivation,
@@ -25,7 +26,6 @@ from nas_jax import (
     report,
     run_folder,
     search,
-    space,
     trade_off,
 )
 from nas_jax.measure import onnx_runtime
@@ -194,7 +194,7 @@ def test_finalists_are_compared_by_what_is_given(finished, tmp_path):
     assert 1 <= rank < 6
     derivation.compare(folder, lambda path: float(path.tolist() == wanted))
     network, found = derivation.derive_run(folder)
-    searched = space.build(run_folder.read_experiment(folder).space)
+    searched = builders.build(run_folder.read_experiment(folder).space)
     assert architecture.path_of(searched, network).tolist() == wanted
     assert (found["rank"], found["valid_accuracy"]) == (rank, 1.0)
     # a search that was stopped compared none
@@ -229,7 +229,7 @@ def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
     log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     loss = -log_probs[np.arange(len(labels)), np.asarray(labels)].mean()
     assert loss == pytest.approx(best["trained_valid_loss"], rel=1e-4)
-    searched = space.build(run_folder.read_experiment(folder).space)
+    searched = builders.build(run_folder.read_experiment(folder).space)
     assert architecture.path_of(searched, model.architecture).tolist() == best["path"]
     assert model.architecture.name == "searched"
     # and `derive` finds it again from the files alone
@@ -401,7 +401,7 @@ def test_architecture_is_the_searched_network_of_the_result(finished, result):
     found = architecture_json.from_json(text)
     assert architecture_json.to_json(found) == text
     assert json.loads(text) == result["networks"]["searched"]["architecture"]
-    architecture.path_of(space.mobile(EXPERIMENT.space), found)  # is of the space
+    architecture.path_of(builders.mobile(EXPERIMENT.space), found)  # is of the space
 
 
 def test_exported_network_gives_the_logits_of_the_loaded_one(finished, result):

@@ -1,13 +1,13 @@
 """Preferences of a device, by stage: counted by hand."""
 
+from nas_jax import builders
+from nas_jax.config import SpaceConfig
+from nas_jax.report import preferences
 import numpy as np
 import pytest
 
-from nas_jax import space
-from nas_jax.config import SpaceConfig
-from nas_jax.report import preferences
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="two_stages",
         input_size=16,

@@ -9,20 +9,20 @@ import pytest
 
 from nas_jax import (
     architecture,
+    builders,
     gates,
     latency,
     optim,
     prune,
     search,
     search_state,
-    space,
     steps,
     supernet,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=8,

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import architecture, network, space, train
+from nas_jax import architecture, builders, network, train
 from nas_jax.batches import Batch
 from nas_jax.config import SpaceConfig
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=6,

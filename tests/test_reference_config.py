@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_jax import architecture, counts, published, reference_config, space
+from nas_jax import architecture, builders, counts, published, reference_config
 from nas_jax.parts import OpSpec
 
 REFERENCE = Path(__file__).parent / "data" / "reference"
@@ -17,7 +17,7 @@ REAL = (REFERENCE / "proxyless-w0.3-r176_imagenet.json").read_text()
 MANIFEST = json.loads((REFERENCE / "checkpoint_manifest_w0.3-r176.json").read_text())
 CHAINS = [name for name in published.NAMES if name != "proxyless_cifar"]
 PROXYLESS = [name for name in CHAINS if name.startswith("proxyless")]
-PAPER = space.imagenet_mobile()
+PAPER = builders.imagenet_mobile()
 
 
 def block_facts(network):

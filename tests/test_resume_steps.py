@@ -9,20 +9,20 @@ import pytest
 
 from nas_jax import (
     architecture,
+    builders,
     calls,
     latency,
     optim,
     prune,
     search,
     search_state,
-    space,
     train,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
 from nas_jax.snapshots import Snapshots
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=4,

@@ -7,15 +7,15 @@ Golden numbers: the appendix of ProxylessNAS and the reference implementation
 import numpy as np
 import pytest
 
-from nas_jax import space
+from nas_jax import builders
 from nas_jax.config import SpaceConfig
 from nas_jax.parts import OpSpec
 from nas_jax.space import LayerSpec
 
-PAPER = space.imagenet_mobile()
+PAPER = builders.imagenet_mobile()
 ZERO = OpSpec("zero")
 MB3_K3 = OpSpec("mbconv", kernel=3, expansion=3)
-TOY = space.mobile(
+TOY = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,
@@ -60,7 +60,7 @@ SCALED = {
     ],
 )
 def test_channels_round_as_in_the_reference(channels, rounded):
-    assert space.round_channels(channels) == rounded
+    assert builders.round_channels(channels) == rounded
 
 
 def test_imagenet_space_has_21_layers_15_of_them_with_zero():
@@ -83,7 +83,7 @@ def test_imagenet_space_counts_all_its_networks():
 @pytest.mark.parametrize("width_mult", SCALED)
 def test_widths_are_those_of_the_reference(width_mult):
     stem, first, widths, head = SCALED[width_mult]
-    scaled = space.imagenet_mobile(width_mult)
+    scaled = builders.imagenet_mobile(width_mult)
     assert scaled.stem.out_channels == stem
     assert scaled.first_block.out_channels == first
     assert scaled.head.out_channels == scaled.classifier.in_channels == head
@@ -93,7 +93,7 @@ def test_widths_are_those_of_the_reference(width_mult):
 
 
 def test_head_does_not_shrink_with_a_width_below_one():
-    assert space.imagenet_mobile(0.5).head.out_channels == 1280
+    assert builders.imagenet_mobile(0.5).head.out_channels == 1280
 
 
 def test_stem_and_first_block_are_those_of_the_paper():
@@ -155,7 +155,7 @@ def test_operation_that_is_no_candidate_is_refused_with_the_list():
 
 def test_space_of_zeros_only_is_refused():
     with pytest.raises(ValueError, match=r"space.candidates.*besides 'zero'"):
-        space.mobile(SpaceConfig(candidates=("zero",)))
+        builders.mobile(SpaceConfig(candidates=("zero",)))
 
 
 @pytest.mark.parametrize("name", ["mb1_k3", "mb6_k7", "zero"])
@@ -209,6 +209,6 @@ def test_space_without_first_block_starts_at_the_stem():
 
 
 def test_equal_configurations_give_equal_spaces_with_equal_hash():
-    again = space.imagenet_mobile()
+    again = builders.imagenet_mobile()
     assert (again, hash(again)) == (PAPER, hash(PAPER))
-    assert space.imagenet_mobile(1.12) != PAPER
+    assert builders.imagenet_mobile(1.12) != PAPER

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nas_jax import counts, space, tables
+from nas_jax import builders, counts, tables
 from nas_jax.bench import specialisation
 from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SpaceConfig
@@ -36,7 +36,7 @@ def devices(tmp_path_factory):
     numbers = {str: "made up", int: 1}
     provenance = {key: numbers[kind] for key, kind in PROVENANCE.items()}
     provenance |= {"method": "operations"}
-    parts = tables.required_parts(space.mobile(SPACE))
+    parts = tables.required_parts(builders.mobile(SPACE))
     for name, by_kernel in KERNEL_MS.items():
         entries = {}
         for part in parts:
@@ -67,7 +67,7 @@ def config(devices, **changes):
 @pytest.mark.slow
 def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
     result = specialisation.run(config(devices), Watch())
-    searched = space.mobile(SPACE)
+    searched = builders.mobile(SPACE)
     names = [op.name for op in searched.candidates]
     for name, own in result["devices"].items():
         assert own["ratios"][name] == pytest.approx(1 - own["slack"])
@@ -86,7 +86,7 @@ def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
 def test_target_is_the_least_latency_of_the_size_and_a_share_more(devices):
     """All 5 * 5 * 5 * 4 networks: two layers cannot be zero."""
     settings = config(devices)
-    searched = space.mobile(SPACE)
+    searched = builders.mobile(SPACE)
     macs, fixed_macs = counts.costs(searched, counts.macs)
     size = Limit("macs", macs, fixed_macs, settings.macs)
     offered = [np.flatnonzero(ok) for ok in searched.mask]

@@ -4,6 +4,7 @@ costs."""
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,7 @@ from oracles import conv2d_nhwc
 from plain_candidate import output
 
 from nas_jax import (
+    builders,
     estimators,
     gates,
     latency,
@@ -24,7 +26,6 @@ from nas_jax import (
     search,
     search_state,
     shipped,
-    space,
     steps,
     supernet,
 )
@@ -50,7 +51,7 @@ SPACE_CONFIG = SpaceConfig(
     candidates=("mb3_k3", "zero", "mb6_k5"),
     head_channels=16,
 )
-SPACE = space.mobile(SPACE_CONFIG)
+SPACE = builders.mobile(SPACE_CONFIG)
 MASK = jnp.asarray(SPACE.mask)
 CONFIG = SearchConfig(
     warmup_epochs=1,
@@ -101,7 +102,7 @@ def copies(tree):
 
 
 def assert_trees_equal(ours, expected):
-    jax.tree.map(np.testing.assert_array_equal, ours, expected)
+    chex.assert_trees_all_equal(ours, expected)
 
 
 def momentum(state):
@@ -221,7 +222,7 @@ def test_labels_are_smoothed_in_weight_steps_only():
 
 def test_alphas_begin_normal_with_the_stated_deviation():
     """N(0, 1e-3) by default, 141 of them in the paper's space."""
-    searched, config = space.imagenet_mobile(), SearchConfig()
+    searched, config = builders.imagenet_mobile(), SearchConfig()
     alphas = np.concatenate(
         [
             np.array(search_state.initial_alphas(key, searched, config))[searched.mask]
@@ -298,7 +299,7 @@ def test_inserted_candidate_comes_out_again_and_disturbs_no_other():
 
 
 def test_extract_refuses_a_network_of_another_space():
-    other = space.mobile(SpaceConfig(name="other", candidates=("mb3_k3",)))
+    other = builders.mobile(SpaceConfig(name="other", candidates=("mb3_k3",)))
     foreign = from_ops(other, [OpSpec.parse("mb3_k3")] * 21, "foreign")
     state = fresh()
     with pytest.raises(
@@ -403,7 +404,7 @@ def temporary_bytes(candidates, **changes):
     """Temporary memory of the compiled weight step of the digits experiment."""
     experiment = shipped.load_experiment("digits_cpu")
     config = experiment.search
-    searched = space.mobile(
+    searched = builders.mobile(
         dataclasses.replace(experiment.space, candidates=candidates, **changes)
     )
     tx = optim.search_weights(config, steps_per_epoch=1)
@@ -475,7 +476,7 @@ def test_search_with_one_seed_gives_the_same_numbers_twice():
     config = dataclasses.replace(
         SPACE_CONFIG, cells=(1,), strides=(1,), candidates=("mb3_k3", "zero")
     )
-    smallest = space.mobile(config)
+    smallest = builders.mobile(config)
     model = latency.CostModel(jnp.array([[2.0, 0.0]]), 1.0)
 
     def run():

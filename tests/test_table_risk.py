@@ -5,8 +5,8 @@ import pytest
 
 from nas_jax import table_risk, tables
 from nas_jax.architecture import from_path
+from nas_jax.builders import mobile
 from nas_jax.config import SpaceConfig
-from nas_jax.space import mobile
 from nas_jax.table_schema import Entry
 
 SPACE = mobile(

@@ -7,8 +7,8 @@ import pytest
 
 from nas_jax import published, shipped, tables
 from nas_jax.architecture import from_path
+from nas_jax.builders import imagenet_mobile, mobile
 from nas_jax.config import SpaceConfig
-from nas_jax.space import imagenet_mobile, mobile
 
 PROVENANCE = {
     "device": "a CPU",

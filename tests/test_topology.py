@@ -6,6 +6,7 @@ the authors' `proxyless_cifar.config`), with loops and without the package.
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from nas_jax import (
     architecture,
     architecture_json,
+    builders,
     counts,
     derive,
     latency,
@@ -216,14 +218,14 @@ def test_path_through_the_supernet_is_the_plain_network():
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     ours = supernet.extract(searched, params, after, found)[1]
     assert jax.tree.structure(ours) == jax.tree.structure(stats)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, stats)
+    chex.assert_trees_all_close(ours, stats, atol=1e-5, rtol=1e-7)
 
 
 # --- the paper's space ---------------------------------------------------------------
 
 
 def test_paper_space_builds_by_shapes_alone():
-    paper = space.cifar10_tree()
+    paper = builders.cifar10_tree()
     assert (len(paper.cells), len(paper.layers)) == (54, 648)
     assert paper.architectures == 7**648
     shapes, _ = jax.eval_shape(lambda key: supernet.init(key, paper), jax.random.key(0))
@@ -265,7 +267,7 @@ def test_multiply_adds_of_the_new_parts_by_hand():
 @pytest.mark.slow
 def test_small_tree_searches_end_to_end():
     """B = 1, F = 40 on generated images: search, derivation, training, ONNX."""
-    searched = space.cifar10_tree(1, 40)
+    searched = builders.cifar10_tree(1, 40)
     assert (len(searched.layers), searched.cells[-1].out_channels) == (36, 40)
     rng = np.random.default_rng(0)
     labels = np.arange(32, dtype=np.int32) % 10

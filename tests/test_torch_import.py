@@ -8,6 +8,7 @@ checkout.
 import json
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -234,8 +235,7 @@ def test_small_network_computes_what_the_reference_would(form, files, tmp_path):
 
 def assert_equal(one, other):
     assert jax.tree.structure(one) == jax.tree.structure(other)
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+    chex.assert_trees_all_equal(one, other)
 
 
 @pytest.mark.parametrize("bare", [False, True])

@@ -13,12 +13,12 @@ import optax
 import pytest
 
 from nas_jax import (
+    builders,
     estimators,
     gates,
     latency,
     optim,
     search_state,
-    space,
     steps,
     supernet,
 )
@@ -27,7 +27,7 @@ from nas_jax.bench import torch_network, torch_peer
 from nas_jax.config import SearchConfig, SpaceConfig, TreeConfig
 
 # `zero` stands in the middle: rows are not columns. Layers 0 and 1 offer it.
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="tiny",
         input_size=8,
@@ -297,9 +297,9 @@ def test_initial_values_are_the_seeds_and_as_wide_as_ours(torch):
 @pytest.mark.parametrize(
     ("searched", "message"),
     [
-        (space.tree(TreeConfig(cells_per_stage=1)), "expected a chain of blocks"),
+        (builders.tree(TreeConfig(cells_per_stage=1)), "expected a chain of blocks"),
         (
-            space.mobile(SpaceConfig(candidates=("mb3_k3", "sep_k3"))),
+            builders.mobile(SpaceConfig(candidates=("mb3_k3", "sep_k3"))),
             "got sep_k3; the PyTorch peer does not have them",
         ),
     ],

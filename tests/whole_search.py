@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import small_run
 
-from nas_jax import architecture, latency, search, space, train
+from nas_jax import architecture, builders, latency, search, train
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
 
-SPACE = space.mobile(
+SPACE = builders.mobile(
     dataclasses.replace(small_run.EXPERIMENT.space, cells=(1,), head_channels=4)
 )
 WAYS = (

@@ -15,12 +15,12 @@ import numpy as np
 
 from nas_jax import (
     baselines,
+    builders,
     network,
     optim,
     provenance,
     rng,
     search_state,
-    space,
     steps,
     train,
 )
@@ -78,7 +78,7 @@ HOW_TO_READ = (
 
 def run(*, draws: int = 4000, seed: int = 0) -> dict[str, Any]:
     """The comparison, ready for JSON: settings, provenance and a row per estimator."""
-    searched = space.mobile(SPACE)
+    searched = builders.mobile(SPACE)
     key = rng.stream(jax.random.key(seed), "bench")
     splits = digits.load(DataConfig(), SPACE.input_size, seed)
     state = trained(key, searched, splits["train_weights"])

@@ -8,7 +8,7 @@ import tempfile
 import time
 from typing import Any
 
-from nas_jax import allocator, compilation, space
+from nas_jax import allocator, builders, compilation
 from nas_jax.bench import fresh_process, programs
 from nas_jax.bench.settings import EngineConfig
 from nas_jax.watch import Watch
@@ -33,7 +33,7 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
     hits = compilation.cache_hits()
     if is_tuned:
         allocator.tune()
-    searched = space.mobile(config.space)
+    searched = builders.mobile(config.space)
     both = [make(searched, config.batch) for make in (programs.weight, programs.arch)]
     return {
         "trace_s": sum(program.trace_s for program in both),

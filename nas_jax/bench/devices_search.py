@@ -15,6 +15,7 @@ from optax.tree_utils import tree_get
 
 from nas_jax import (
     batches,
+    builders,
     derive,
     distributed,
     estimators,
@@ -24,7 +25,6 @@ from nas_jax import (
     optim,
     rng,
     search_state,
-    space,
     steps,
 )
 from nas_jax.base import PyTree
@@ -73,7 +73,7 @@ def follow(config: DevicesBenchConfig, number: str, place: Place) -> dict[str, A
         distributed.start(place.coordinator, place.processes, place.process)
     there = jax.devices()
     running = execution.PLAIN if len(there) == 1 else execution.on(there)
-    searched = space.mobile(SPACE)
+    searched = builders.mobile(SPACE)
     mask = jnp.asarray(searched.mask)
     weights_tx = optim.search_weights(SEARCH, config.steps)
     alphas_tx = optim.search_alphas(SEARCH)

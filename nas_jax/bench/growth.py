@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from nas_jax import space
+from nas_jax import builders
 from nas_jax.bench import programs, turns, workload
 from nas_jax.bench.settings import CANDIDATES, FEW, MANY, EngineConfig
 from nas_jax.bench.workload import Call
@@ -21,7 +21,7 @@ def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
         watch.phase(f"compiling the weight step of {count} candidates")
         own = dataclasses.replace(config.space, candidates=CANDIDATES[:count])
         work = workload.make(
-            space.mobile(own), config.batch, config.paths, config.seed, among=FEW
+            builders.mobile(own), config.batch, config.paths, config.seed, among=FEW
         )
         state = workload.start(work, config.seed)
         calls[str(count)] = workload.weight_step(work, state)

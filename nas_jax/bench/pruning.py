@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import optim, provenance, prune, rng, search_state, space, steps
+from nas_jax import builders, optim, provenance, prune, rng, search_state, steps
 from nas_jax.batches import Batch
 from nas_jax.bench.comparison import repeated
 from nas_jax.config import SearchConfig, SpaceConfig
@@ -49,7 +49,7 @@ HOW_TO_READ = (
 
 def run() -> dict[str, Any]:
     """The measurement, ready for JSON: a row per quantity, and provenance."""
-    before = space.mobile(SPACE)
+    before = builders.mobile(SPACE)
     key = rng.stream(jax.random.key(0), "bench")
     tx, alphas_tx = optim.search_weights(_CONFIG, 1), optim.search_alphas(_CONFIG)
     state = search_state.init(key, before, _CONFIG, tx, alphas_tx)

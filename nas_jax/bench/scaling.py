@@ -8,7 +8,7 @@ one path has to cost.
 import dataclasses
 from typing import Any
 
-from nas_jax import allocator, space
+from nas_jax import allocator, builders
 from nas_jax.bench import machine, programs, scaling_plot, turns, workload
 from nas_jax.bench.settings import FEW, Point, ScalingConfig
 from nas_jax.bench.workload import Call
@@ -77,7 +77,7 @@ def _steps(
     config: ScalingConfig, point: Point
 ) -> dict[str, tuple[Call, programs.Program]]:
     """The steps at one point, and the programs whose memory and compilation count."""
-    searched = space.mobile(config.space(point))
+    searched = builders.mobile(config.space(point))
     work = workload.make(searched, point.batch, config.paths, config.seed, among=FEW)
     state = workload.start(work, config.seed)
     return {

@@ -11,33 +11,32 @@ tables meet here: what comes out tells what a device makes of the space, not how
 its network would classify photographs.
 """
 
+from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
-from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
-
 import jax
-import numpy as np
-
-from nas_jax import (
-    architecture,
-    baselines,
-    counts,
-    derive,
-    provenance,
-    search,
-    shipped,
-    space,
-    tables,
-)
+from nas_jax import architecture
+from nas_jax import baselines
+from nas_jax import builders
+from nas_jax import counts
+from nas_jax import derive
+from nas_jax import provenance
+from nas_jax import search
+from nas_jax import shipped
+from nas_jax import tables
 from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit
-from nas_jax.limits import amount, stacked
+from nas_jax.limits import amount
+from nas_jax.limits import stacked
 from nas_jax.report import preferences
 from nas_jax.space import SearchSpace
 from nas_jax.watch import Watch
+import numpy as np
+from typing import Any
+
 
 _VALID = 260
 """Images on which the finalists are compared."""
@@ -59,7 +58,7 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
       ValueError: for a table that does not fit the space, or a size that no network
         has.
     """
-    searched = space.mobile(config.space)
+    searched = builders.mobile(config.space)
     size = Limit("macs", *counts.costs(searched, counts.macs), config.macs)
     limits = {name: _limit(config, searched, size, name) for name in config.tables}
     hand_designed = architecture.path_of(searched, baselines.hand_designed(searched))
@@ -87,7 +86,7 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
         max_slack=_UNSPENT,
         limits=("latency:1",),  # that of each device takes its place
     )
-    trained = space.mobile(small)
+    trained = builders.mobile(small)
 
     def epochs(name: str, after: search.Reached | None) -> Iterator[search.Epoch]:
         return search.run(

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from nas_jax import network, space
+from nas_jax import builders, network
 from nas_jax.bench import all_candidates, fresh_process, programs, workload
 from nas_jax.bench.settings import EngineConfig
 from nas_jax.watch import Watch
@@ -27,7 +27,7 @@ def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
             step: fresh_process.call(peak_bytes_in_use, config, step) for step in STEPS
         }
     watch.phase("compiling a step of all candidates for its memory")
-    searched = space.mobile(config.space)
+    searched = builders.mobile(config.space)
     everything = all_candidates.program(searched, config.batch).temp_bytes
     return {
         **_over_plain(usual, ""),
@@ -58,7 +58,7 @@ def _over_plain(memory: dict[str, Any], suffix: str) -> dict[str, float]:
 
 def temp_bytes(config: EngineConfig) -> dict[str, int]:
     """What each step needs besides its inputs and outputs, by the compiler."""
-    searched = space.mobile(config.space)
+    searched = builders.mobile(config.space)
     made = {
         "plain": programs.plain(workload.largest(searched), config.batch),
         "weight": programs.weight(searched, config.batch),
@@ -72,7 +72,7 @@ def peak_bytes_in_use(config: EngineConfig, step: str) -> int | None:
 
     To be called in a fresh process: the count is never reset.
     """
-    searched = space.mobile(config.space)
+    searched = builders.mobile(config.space)
     work = workload.make(searched, config.batch, 1, config.seed)
     key = jax.random.key(config.seed)
     if step == "plain":

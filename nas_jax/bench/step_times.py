@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from nas_jax import allocator, space
+from nas_jax import allocator, builders
 from nas_jax.bench import torch_peer, turns, workload
 from nas_jax.bench.settings import EngineConfig
 from nas_jax.bench.workload import Call, Workload
@@ -25,7 +25,7 @@ def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
         if "time" not in config.parts:
             return found
     work = workload.make(
-        space.mobile(config.space), config.batch, config.paths, config.seed
+        builders.mobile(config.space), config.batch, config.paths, config.seed
     )
     watch.phase(f"compiling the steps and {config.paths} plain networks")
     state = workload.start(work, config.seed)

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from nas_jax import counts, space, text_file
+from nas_jax import builders, counts, text_file
 from nas_jax.config import Experiment, SpaceConfig
 
 MULTIPLIERS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.13, 0.1)
@@ -48,7 +48,7 @@ def cut(experiment: Experiment, recommendation: Path) -> tuple[Experiment, int]:
 
 def largest_params(config: SpaceConfig) -> int:
     """Parameters of the largest network of a space."""
-    table, fixed = counts.costs(space.mobile(config), counts.params)
+    table, fixed = counts.costs(builders.mobile(config), counts.params)
     return int(table.max(axis=1).sum() + fixed)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas_jax import space
+from nas_jax import builders
 from nas_jax.architecture import Architecture, from_path
 from nas_jax.config import SpaceConfig
 from nas_jax.space import SearchSpace
@@ -71,7 +71,7 @@ def config(input_size: int, channels: int, classes: int, width: int) -> SpaceCon
 
 def searched(input_size: int, channels: int, classes: int, width: int) -> SearchSpace:
     """The space of a width for images and classes."""
-    return space.mobile(config(input_size, channels, classes, width))
+    return builders.mobile(config(input_size, channels, classes, width))
 
 
 def network(

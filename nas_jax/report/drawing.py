@@ -6,15 +6,22 @@ networks of a space stand beside each other layer by layer. `templates/network.s
 places what is decided here: it scales to a phone and follows the colour scheme.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-
 from nas_jax import tables
 from nas_jax.architecture import Architecture
-from nas_jax.parts import Block, Classifier, Head, NormConv, Part, Stem
-from nas_jax.report.quantities import decimals, digits_for
+from nas_jax.parts import Block
+from nas_jax.parts import Classifier
+from nas_jax.parts import Head
+from nas_jax.parts import NormConv
+from nas_jax.parts import Part
+from nas_jax.parts import Stem
+from nas_jax.report.quantities import decimals
+from nas_jax.report.quantities import digits_for
 from nas_jax.report.styles import kernel_colour
+
 
 PITCH = 27
 WIDEST = 168

@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from nas_jax import fusion, ops
 from nas_jax.base import PyTree
-from nas_jax.parts import Block, Bottleneck, Norm
+from nas_jax.parts import Block, HiddenSlice, Norm
 from nas_jax.space import LayerSpec
 from nas_jax.supernet import packing
 from nas_jax.supernet.packing import ravel, size, unravel
@@ -87,7 +87,7 @@ def _zeros(shapes: PyTree) -> PyTree:
 
 
 @functools.cache
-def _part(part: Block | Norm | Bottleneck, padded: int | None = None) -> Any:
+def _part(part: Block | Norm | HiddenSlice, padded: int | None = None) -> Any:
     """Forward once and again of a part whose numbers lie in rows."""
     shapes, stats_shapes = ops.shapes(part)
     stats_size = size(stats_shapes) if padded is None else padded
@@ -136,7 +136,7 @@ def _whole(block: Block | Norm, stats_size: int) -> Branch:
 
 
 @functools.cache
-def _sliced(tail: Block | Norm, each: Bottleneck, is_repeated: bool) -> Branch:
+def _sliced(tail: Block | Norm, each: HiddenSlice, is_repeated: bool) -> Branch:
     """A sum of slices, then the tail."""
     tail_once, tail_again = _part(tail)
     once, again = _part(each)

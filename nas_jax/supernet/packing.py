@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from nas_jax import ops
 from nas_jax.base import PyTree
-from nas_jax.parts import Block, Bottleneck, Norm, OpSpec
+from nas_jax.parts import Block, HiddenSlice, Norm, OpSpec
 from nas_jax.space import LayerSpec
 
 
@@ -32,29 +32,28 @@ class Packing(NamedTuple):
     """Tail, slice, and how many slices; equal up to the number means equal code."""
 
     tail: Block | Norm
-    slice: Bottleneck | None
+    slice: HiddenSlice | None
     slices: int
 
 
 @functools.cache
 def packing(layer: LayerSpec, op: OpSpec) -> Packing:
     """How a candidate of a layer is put together."""
-    if op.kind != "mbconv":
+    if op.operation.slice is None:
         return Packing(layer.block(op), None, 0)
     narrowest = min(
         other.expansion
         for other in layer.candidates
-        if other.kind == "mbconv"
+        if other.kind == op.kind
         and op.expansion % other.expansion == 0
         # without an expansion the code is another
         and (other.expansion > 1 or op.expansion == 1)
     )
     # as a block of its own: the layer need not have it among its candidates
-    each = dataclasses.replace(
-        layer.block(op), op=OpSpec("mbconv", op.kernel, narrowest)
-    )
+    narrow = dataclasses.replace(op, expansion=narrowest)
+    each = dataclasses.replace(layer.block(op), op=narrow)
     tail = Norm(layer.out_channels, layer.output_size)
-    return Packing(tail, Bottleneck(each), op.expansion // narrowest)
+    return Packing(tail, HiddenSlice(each), op.expansion // narrowest)
 
 
 def size(shapes: PyTree) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas_jax import counts, problem, shipped, space, tables
+from nas_jax import builders, counts, problem, shipped, tables
 from nas_jax.batches import Batch
 from nas_jax.config import SpaceConfig, TrainConfig
 from nas_jax.data import glyphs
@@ -53,7 +53,7 @@ class Task(NamedTuple):
 @functools.cache
 def load() -> Task:
     """Draws the letters and reads the shipped latency table."""
-    searched = space.mobile(SPACE)
+    searched = builders.mobile(SPACE)
     splits = {
         name: glyphs.draw(images, SPACE.input_size, seed, DISTORTION)
         for seed, (name, images) in enumerate(IMAGES.items())
