@@ -6,19 +6,14 @@ they are made, so that a mistake is reported before anything is loaded or compil
 Durations are in epochs, times in milliseconds, widths in channels.
 """
 
-from dataclasses import dataclass
-from dataclasses import field
-from nas_jax.checks import SEEDS
-from nas_jax.checks import require
-from nas_jax.checks import require_numbers
-from nas_jax.checks import require_types
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nas_jax.checks import SEEDS, require, require_numbers, require_types
 from nas_jax.data_config import DataConfig
 from nas_jax.devices_config import DevicesConfig
 from nas_jax.search_config import SearchConfig
-from nas_jax.space_config import OwnSpace
-from nas_jax.space_config import SpaceConfig
-from nas_jax.space_config import TreeConfig
-from typing import Literal
+from nas_jax.space_config import OwnSpace, SpaceConfig, TreeConfig
 
 
 @dataclass(frozen=True)

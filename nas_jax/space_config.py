@@ -1,11 +1,8 @@
 """Search spaces, as frozen dataclasses. No JAX."""
 
 from dataclasses import dataclass
-from nas_jax.checks import LARGEST
-from nas_jax.checks import MOST_LAYERS
-from nas_jax.checks import require
-from nas_jax.checks import require_types
 
+from nas_jax.checks import LARGEST, MOST_LAYERS, require, require_types
 
 MBCONV_CANDIDATES = (
     "mb3_k3",

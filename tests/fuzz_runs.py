@@ -1,27 +1,20 @@
 """Run folders and what lies in them, read by every verb that reads one."""
 
 import dataclasses
-from fuzz_case import READERS
-from fuzz_case import reader
 import json
+import shutil
+
 import made_up_run
-from nas_jax import builders
-from nas_jax import counts
-from nas_jax import derivation
-from nas_jax import ledger
-from nas_jax import run_folder
-from nas_jax import tables
-from nas_jax import trade_off
+import small_run
+from fuzz_case import READERS, reader
+
+from nas_jax import builders, counts, derivation, ledger, run_folder, tables, trade_off
 from nas_jax.export import writing
-from nas_jax.report import page
-from nas_jax.report import run_files
+from nas_jax.report import page, run_files
 from nas_jax.session import Session
 from nas_jax.sweep import runs as sweep_runs
 from nas_jax.sweep import table as sweep_table
 from nas_jax.watch import Watch
-import shutil
-import small_run
-
 
 TWO = builders.mobile(made_up_run.DIGITS)
 

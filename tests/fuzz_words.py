@@ -1,16 +1,14 @@
 """Words of the command line."""
 
 import dataclasses
-from fuzz_case import reader
-from fuzz_case import texts
-from nas_jax import builders
-from nas_jax import shipped
-from nas_jax import trade_off
-from nas_jax.cli import flags
-from nas_jax.cli import overrides
+
+import numpy as np
+from fuzz_case import reader, texts
+
+from nas_jax import builders, shipped, trade_off
+from nas_jax.cli import flags, overrides
 from nas_jax.config import Experiment
 from nas_jax.search_config import parse_limit
-import numpy as np
 
 
 def _words(where):
@@ -34,7 +32,7 @@ _FIELDS = list(flags.of_config(Experiment, None))
 )
 def _(where):
     given = flags.read(_FIELDS, _words(where), "nas_jax search")
-    space.build(overrides.apply(_DIGITS, given).space)
+    builders.build(overrides.apply(_DIGITS, given).space)
 
 
 @reader("targets", "words", "fields", texts("0.3,0.45,0.6", "0.25ms,0.3ms", "1e-1"))

@@ -2,20 +2,16 @@
 
 import dataclasses
 import json
-from nas_jax import architecture
-from nas_jax import architecture_json
-from nas_jax import counts
-from nas_jax import tables
+from pathlib import Path
+
+import numpy as np
+
+from nas_jax import architecture, architecture_json, counts, tables
 from nas_jax.builders import mobile
-from nas_jax.config import Experiment
-from nas_jax.config import SearchConfig
-from nas_jax.config import SpaceConfig
+from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
 from nas_jax.report.run_files import NETWORKS
 from nas_jax.space import SearchSpace
-import numpy as np
-from pathlib import Path
-
 
 DIGITS = SpaceConfig(
     name="digits",

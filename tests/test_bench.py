@@ -6,23 +6,18 @@ deviations passes 4.5 standard errors once in 15,000 keys.
 """
 
 import dataclasses
+import json
+
 import jax
 import jax.numpy as jnp
-import json
-from nas_jax import bench_command
-from nas_jax import builders
-from nas_jax import estimators
-from nas_jax import objective
-from nas_jax import optim
-from nas_jax import search_state
-from nas_jax.batches import Batch
-from nas_jax.bench import comparison
-from nas_jax.bench import estimators as bench
-from nas_jax.config import SearchConfig
-from nas_jax.config import SpaceConfig
 import numpy as np
 import pytest
 
+from nas_jax import bench_command, builders, estimators, objective, optim, search_state
+from nas_jax.batches import Batch
+from nas_jax.bench import comparison
+from nas_jax.bench import estimators as bench
+from nas_jax.config import SearchConfig, SpaceConfig
 
 # Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
 SPACE = builders.mobile(

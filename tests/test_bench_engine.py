@@ -1,40 +1,36 @@
 """`bench engine`: what is measured is what is said, and a goal met is a goal met."""
 
 import dataclasses
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
 import importlib.util
-import jax
-import jax.numpy as jnp
 import json
 import math
-from nas_jax import allocator
-from nas_jax import bench_command
-from nas_jax import builders
-from nas_jax import network
-from nas_jax import supernet
-from nas_jax.bench import all_candidates
-from nas_jax.bench import engine
-from nas_jax.bench import fresh_process
-from nas_jax.bench import goals
-from nas_jax.bench import programs
-from nas_jax.bench import step_times
-from nas_jax.bench import torch_peer
-from nas_jax.bench import turns
-from nas_jax.bench import workload
-from nas_jax.bench.settings import CANDIDATES
-from nas_jax.bench.settings import EngineConfig
-from nas_jax.bench.settings import Point
+import os
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas_jax import allocator, bench_command, builders, network, supernet
+from nas_jax.bench import (
+    all_candidates,
+    engine,
+    fresh_process,
+    goals,
+    programs,
+    step_times,
+    torch_peer,
+    turns,
+    workload,
+)
+from nas_jax.bench.settings import CANDIDATES, EngineConfig, Point
 from nas_jax.config import SpaceConfig
 from nas_jax.measure import timing
 from nas_jax.space_config import MBCONV_CANDIDATES
 from nas_jax.watch import Watch
-import numpy as np
-import os
-import pytest
-import types
-
 
 # One layer, in which zero is the identity.
 ONE_LAYER = SpaceConfig(

@@ -1,17 +1,12 @@
 """`bench scaling`: which points it visits, what it tells and what it draws of them."""
 
 import json
-from nas_jax import allocator
-from nas_jax import bench_command
-from nas_jax import builders
-from nas_jax.bench import programs
-from nas_jax.bench import scaling
-from nas_jax.bench import scaling_plot
-from nas_jax.bench.settings import AXES
-from nas_jax.bench.settings import Point
-from nas_jax.bench.settings import ScalingConfig
+
 import pytest
 
+from nas_jax import allocator, bench_command, builders
+from nas_jax.bench import programs, scaling, scaling_plot
+from nas_jax.bench.settings import AXES, Point, ScalingConfig
 
 MIB = 2**20
 

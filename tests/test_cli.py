@@ -2,31 +2,31 @@
 
 import importlib.metadata
 import json
-from nas_jax import builders
-from nas_jax import cli
-from nas_jax import pipeline
-from nas_jax import problem
-from nas_jax import process
-from nas_jax import search
-from nas_jax import shipped
-from nas_jax import table_schema
-from nas_jax import tables
-from nas_jax.architecture import from_ops
-from nas_jax.architecture_json import to_json
-from nas_jax.batches import Batch
-from nas_jax.cli import flags
-from nas_jax.cli import networks
-from nas_jax.cli.main import VERBS
-from nas_jax.cli.main import command
-from nas_jax.cli.terminal import Answer
-from nas_jax.config import Experiment
-from nas_jax.config import SpaceConfig
-from nas_jax.parts import OpSpec
-import numpy as np
-import pytest
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
+from nas_jax import (
+    builders,
+    cli,
+    pipeline,
+    problem,
+    process,
+    search,
+    shipped,
+    table_schema,
+    tables,
+)
+from nas_jax.architecture import from_ops
+from nas_jax.architecture_json import to_json
+from nas_jax.batches import Batch
+from nas_jax.cli import flags, networks
+from nas_jax.cli.main import VERBS, command
+from nas_jax.cli.terminal import Answer
+from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.parts import OpSpec
 
 ALL = [
     f"{name} {below}" if below else name

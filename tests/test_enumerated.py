@@ -1,27 +1,18 @@
 """The enumerated benchmark: one program trains all; figures are those of the runs."""
 
 import dataclasses
+import json
+
 import jax
 import jax.numpy as jnp
-import json
-from nas_jax import architecture
-from nas_jax import bench_command
-from nas_jax import builders
-from nas_jax import network
-from nas_jax import supernet
-from nas_jax import train
-from nas_jax.batches import Batch
-from nas_jax.bench.enumerated import comparison
-from nas_jax.bench.enumerated import enumeration
-from nas_jax.bench.enumerated import networks
-from nas_jax.bench.enumerated import searchers
-from nas_jax.bench.enumerated import task
-from nas_jax.bench.estimators import all_paths
-from nas_jax.config import SpaceConfig
-from nas_jax.config import TrainConfig
 import numpy as np
 import pytest
 
+from nas_jax import architecture, bench_command, builders, network, supernet, train
+from nas_jax.batches import Batch
+from nas_jax.bench.enumerated import comparison, enumeration, networks, searchers, task
+from nas_jax.bench.estimators import all_paths
+from nas_jax.config import SpaceConfig, TrainConfig
 
 TINY = builders.mobile(
     SpaceConfig(

@@ -1,48 +1,53 @@
 """Trained networks as files: the same logits, what travels along, what is refused."""
 
-from PIL import Image
 import dataclasses
 import hashlib
 import importlib.util
-import jax
 import json
-from nas_jax import architecture_json
-from nas_jax import builders
-from nas_jax import checkpoint
-from nas_jax import cli
-from nas_jax import config
-from nas_jax import network
-from nas_jax import onnx_graph
-from nas_jax import problem
-from nas_jax import published
-from nas_jax import run_folder
-from nas_jax import tables
-from nas_jax import torch_import
-from nas_jax.architecture import from_path
-from nas_jax.batches import Batch
-from nas_jax.checkpoint import Model
-from nas_jax.export import companions
-from nas_jax.export import formats
-from nas_jax.export import preprocessing
-from nas_jax.export import source
-from nas_jax.export import stablehlo
-from nas_jax.export import writing
-from nas_jax.export.preprocessing import Preprocessing
-from nas_jax.measure import litert_graph
-from nas_jax.table_schema import PROVENANCE
-import numpy as np
-import onnx
-import onnxruntime
 import os
-from pathlib import Path
-import photographs
-import pytest
 import re
 import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
+import jax
+import numpy as np
+import onnx
+import onnxruntime
+import photographs
+import pytest
+from PIL import Image
+
+from nas_jax import (
+    architecture_json,
+    builders,
+    checkpoint,
+    cli,
+    config,
+    network,
+    onnx_graph,
+    problem,
+    published,
+    run_folder,
+    tables,
+    torch_import,
+)
+from nas_jax.architecture import from_path
+from nas_jax.batches import Batch
+from nas_jax.checkpoint import Model
+from nas_jax.export import (
+    companions,
+    formats,
+    preprocessing,
+    source,
+    stablehlo,
+    writing,
+)
+from nas_jax.export.preprocessing import Preprocessing
+from nas_jax.measure import litert_graph
+from nas_jax.table_schema import PROVENANCE
 
 REFERENCE = Path(__file__).resolve().parent / "data" / "reference"
 CHECKPOINT = REFERENCE / "proxyless-w0.3-r176_imagenet.json"

@@ -1,11 +1,11 @@
 """Preferences of a device, by stage: counted by hand."""
 
-from nas_jax import builders
-from nas_jax.config import SpaceConfig
-from nas_jax.report import preferences
 import numpy as np
 import pytest
 
+from nas_jax import builders
+from nas_jax.config import SpaceConfig
+from nas_jax.report import preferences
 
 SPACE = builders.mobile(
     SpaceConfig(

@@ -1,21 +1,20 @@
 """The report: what it says, that it stands alone, and that half a run is enough."""
 
 import json
-from made_up_run import DIGITS
-from made_up_run import make_run
-from nas_jax import architecture_json
-from nas_jax import report
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_up_run import DIGITS, make_run
+from page_reader import Page
+
+from nas_jax import architecture_json, report
 from nas_jax.builders import mobile
 from nas_jax.config import SpaceConfig
 from nas_jax.report import run_files
 from nas_jax.report.quantities import wilson
-from page_reader import Page
-from pathlib import Path
-import pytest
-import re
-import subprocess
-import sys
-
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='a'>\"&amp;$\\frac"
 

@@ -1,35 +1,25 @@
 """Runtimes besides ONNX Runtime: the same graphs, timed by the same code."""
 
-from collections import Counter
 import importlib.util
-import jax
-import jax.numpy as jnp
 import math
-from nas_jax import builders
-from nas_jax import cli
-from nas_jax import network
-from nas_jax import onnx_graph
-from nas_jax import provenance
-from nas_jax import tables
-from nas_jax.architecture import from_path
-from nas_jax.config import LatencyConfig
-from nas_jax.config import SpaceConfig
-from nas_jax.config import TreeConfig
-from nas_jax.measure import litert
-from nas_jax.measure import litert_graph
-from nas_jax.measure import onnx_runtime
-from nas_jax.measure import operations
-from nas_jax.measure import xla
-from nas_jax.measure.journal import Journal
-from nas_jax.measure.runtimes import open_device
-import numpy as np
-import pytest
 import re
 import sys
+from collections import Counter
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nas_jax import builders, cli, network, onnx_graph, provenance, tables
+from nas_jax.architecture import from_path
+from nas_jax.config import LatencyConfig, SpaceConfig, TreeConfig
+from nas_jax.measure import litert, litert_graph, onnx_runtime, operations, xla
+from nas_jax.measure.journal import Journal
+from nas_jax.measure.runtimes import open_device
 
 CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=provenance.cores())
-SPACE = space.mobile(
+SPACE = builders.mobile(
     SpaceConfig(
         name="toy",
         input_size=8,

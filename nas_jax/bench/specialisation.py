@@ -11,32 +11,33 @@ tables meet here: what comes out tells what a device makes of the space, not how
 its network would classify photographs.
 """
 
-from collections.abc import Iterator
-from collections.abc import Mapping
 import dataclasses
+from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import Any
+
 import jax
-from nas_jax import architecture
-from nas_jax import baselines
-from nas_jax import builders
-from nas_jax import counts
-from nas_jax import derive
-from nas_jax import provenance
-from nas_jax import search
-from nas_jax import shipped
-from nas_jax import tables
+import numpy as np
+
+from nas_jax import (
+    architecture,
+    baselines,
+    builders,
+    counts,
+    derive,
+    provenance,
+    search,
+    shipped,
+    tables,
+)
 from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit
-from nas_jax.limits import amount
-from nas_jax.limits import stacked
+from nas_jax.limits import amount, stacked
 from nas_jax.report import preferences
 from nas_jax.space import SearchSpace
 from nas_jax.watch import Watch
-import numpy as np
-from typing import Any
-
 
 _VALID = 260
 """Images on which the finalists are compared."""

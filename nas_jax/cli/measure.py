@@ -79,9 +79,12 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     options.check()
     overrides.tell(fields)
     process.prepare(cache=not options.no_cache)
-    from nas_jax import published, space, tables
+    from nas_jax import builders, ops, published, tables
 
-    searched = space.build(config.space)
+    searched = builders.build(config.space)
+    if options.runtime != "xla":  # all others are given ONNX
+        for op in searched.candidates:
+            ops.require_onnx(op)
     parts = tables.required_parts(searched)
     for name in options.also:
         one = published.get(name, searched.stem.input_size)

@@ -13,11 +13,11 @@ RUNS = Path("runs")
 
 def list_names() -> Answer:
     """The experiments, spaces, published networks and tables that come with it."""
-    from nas_jax import published, space
+    from nas_jax import builders, published
 
     found = {
         "experiments": shipped.names("experiments", "*.py"),
-        "spaces": sorted(space.PRESETS),
+        "spaces": sorted(builders.PRESETS),
         "networks": sorted(published.NAMES),
         "tables": shipped.names("latency_tables", "*.json"),
     }

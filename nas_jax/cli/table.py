@@ -134,13 +134,13 @@ def validate(file: str, experiment: str | None = None) -> Answer:
       file: a table, JSON
       experiment: whose space it has to price
     """
-    from nas_jax import space, table_units, tables
+    from nas_jax import builders, table_units, tables
 
     table = tables.load(file)
     table_units.check(table.entries, table.provenance, file)
     lines = []
     if experiment is not None:
-        searched = space.build(shipped.load_experiment(experiment).space)
+        searched = builders.build(shipped.load_experiment(experiment).space)
         tables.costs(table, searched, file)
         lines.append(f"prices every network of {experiment}")
     lines.append(f"{len(table.entries)} entries, complete")

@@ -6,22 +6,15 @@ networks of a space stand beside each other layer by layer. `templates/network.s
 places what is decided here: it scales to a phone and follows the colour scheme.
 """
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+
 from nas_jax import tables
 from nas_jax.architecture import Architecture
-from nas_jax.parts import Block
-from nas_jax.parts import Classifier
-from nas_jax.parts import Head
-from nas_jax.parts import NormConv
-from nas_jax.parts import Part
-from nas_jax.parts import Stem
-from nas_jax.report.quantities import decimals
-from nas_jax.report.quantities import digits_for
+from nas_jax.parts import Block, Classifier, Head, NormConv, Part, Stem
+from nas_jax.report.quantities import decimals, digits_for
 from nas_jax.report.styles import kernel_colour
-
 
 PITCH = 27
 WIDEST = 168
@@ -126,7 +119,7 @@ def op_name(part: Part) -> str:
 def look(part: Part) -> Look:
     """How a part looks, by its kind."""
     match part:
-        case Block() if part.op.kind == "zero":
+        case Block() if part.op.is_zero:
             return Look(part.op.name, colour="")
         case Block():
             op = part.op

@@ -6,16 +6,15 @@ differ in depth, kernel sizes and expansions, and the stages of a network differ
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from nas_jax.architecture import Architecture
 from nas_jax.report import quantities as q
 from nas_jax.report.run_files import RunFiles
-from nas_jax.report.table import Cell
-from nas_jax.report.table import Row
-from nas_jax.report.table import Table
+from nas_jax.report.table import Cell, Row, Table
 from nas_jax.space import SearchSpace
-import numpy as np
-from typing import Any
-
 
 _COLUMNS = ("stage", "blocks kept", "kernels", "mean expansion")
 

@@ -5,32 +5,25 @@ wrong is a `ValueError` that names the file, the place and what was expected. A 
 several targets holds a run for each, in `targets/`.
 """
 
-from dataclasses import dataclass
-from dataclasses import field
 import json
-from nas_jax import architecture as architectures
-from nas_jax import architecture_json
-from nas_jax import json_text
-from nas_jax import table_risk
-from nas_jax import tables
-from nas_jax.architecture import Architecture
-from nas_jax.builders import build
-from nas_jax.report import finalists
-from nas_jax.report import metrics
-from nas_jax.report.finalists import Finalist
-from nas_jax.report.metrics import number
-from nas_jax.report.metrics import require
-from nas_jax.run_folder import read_space
-from nas_jax.space import SearchSpace
-from nas_jax.table_risk import Prediction
-from nas_jax.table_schema import Entry
-from nas_jax.table_schema import LONGEST
-from nas_jax.table_schema import SHORTEST
-from nas_jax.tables import LatencyTable
-import numpy as np
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from nas_jax import architecture as architectures
+from nas_jax import architecture_json, json_text, table_risk, tables
+from nas_jax.architecture import Architecture
+from nas_jax.builders import build
+from nas_jax.report import finalists, metrics
+from nas_jax.report.finalists import Finalist
+from nas_jax.report.metrics import number, require
+from nas_jax.run_folder import read_space
+from nas_jax.space import SearchSpace
+from nas_jax.table_risk import Prediction
+from nas_jax.table_schema import LONGEST, SHORTEST, Entry
+from nas_jax.tables import LatencyTable
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
 FILES = {
