@@ -19,7 +19,7 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from nas_jax import layers, network, ops
+from nas_jax import candidates, layers, network, ops
 from nas_jax.architecture import Architecture
 from nas_jax.base import PyTree
 from nas_jax.batch_norm import BatchNorm
@@ -68,20 +68,23 @@ def _folded(
     if isinstance(module, BatchNorm):
         gain, shift = _affine(module.variables, module.eps)
         return given[0] * gain + shift
-    if isinstance(module, layers.StemConv | layers.Pointwise | layers.Depthwise):
+    if isinstance(module, layers.ConvBNAct):
         own = {kind: tree["bn"] for kind, tree in module.variables.items()}
         gain, shift = _affine(own, module.bn_eps)
         kernel = np.asarray(module.variables["params"]["kernel"]) * gain
-        sizes = getattr(module, "stem", module)  # stride and activation of a stem
-        y = _convolution(given[0], kernel, getattr(sizes, "stride", 1)) + shift
-        return jnp.clip(y, 0.0, 6.0) if getattr(sizes, "activate", True) else y
-    if isinstance(module, layers.Separable):
+        y = _convolution(given[0], kernel, module.stride) + shift
+        if (
+            module.activation == "relu6"
+        ):  # the custom gradient would be a call of its own
+            return jnp.clip(y, 0.0, 6.0)
+        return layers.activation(module.activation).apply(y)
+    if isinstance(module, candidates.SeparableConv):
         own = {kind: tree["bn"] for kind, tree in module.variables.items()}
         gain, shift = _affine(own, module.bn_eps)
-        kernels, block = module.variables["params"], module.block
+        kernels = module.variables["params"]
         x = jax.nn.relu(given[0] * gain + shift)
         each = kernels["depthwise"]["kernel"]
-        x = portable(x, each, block.stride, block.op.dilation)
+        x = portable(x, each, module.block.stride, module.dilation)
         return _convolution(x, kernels["pointwise"]["kernel"])
     return layer(*given, **named)
 
