@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from nas_jax import json_text
+from nas_jax import files
 from nas_jax.architecture import Architecture
 from nas_jax.parts import BN_EPS, Block, Classifier, Head, Norm, OpSpec, Stem
 from nas_jax.topology import Cell
@@ -65,7 +65,7 @@ def from_json(text: str) -> Architecture:
 
     A document without `bn_eps`, as older versions wrote it, means 1e-3.
     """
-    document = json_text.parse(text, "architecture")
+    document = files.parse(text, "architecture")
     stem_document = _field(document, "stem", dict)
     stem = Stem(
         in_channels=_field(document, "input_channels", int),

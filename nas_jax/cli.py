@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from nas_jax import (
     bench_command,
     export_command,
+    files,
     guidelines_command,
     measure_command,
-    new_file,
     paper_command,
     report_command,
     run_command,
@@ -191,8 +191,8 @@ def _search(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 
 
 def _bench(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    new_file.require("--json", options.json)
-    new_file.require("--plot", options.plot)
+    files.require_new("--json", options.json)
+    files.require_new("--plot", options.plot)
     bench_command.run(
         options.name, rest, options.json, options.plot, cache=not options.no_cache
     )

@@ -9,7 +9,8 @@ Durations are in epochs, times in milliseconds, widths in channels.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nas_jax.checks import SEEDS, require, require_numbers, require_types
+from nas_jax.checks import SEEDS, require, require_exact
+from nas_jax.config_json import require_types
 from nas_jax.data_config import DataConfig
 from nas_jax.devices_config import DevicesConfig
 from nas_jax.search_config import SearchConfig
@@ -100,7 +101,7 @@ class Experiment:
             "letters, digits, - and _",
             self.name,
         )
-        require_numbers(self)
+        require_exact(self)
         require(0 <= self.seed < SEEDS, "seed", "0 or more, below 2^32", self.seed)
         for name in ("checkpoint_every_s", "checkpoints_kept"):
             value = getattr(self, name)

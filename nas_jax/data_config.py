@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from nas_jax.checks import require, require_types
+from nas_jax.checks import require
+from nas_jax.config_json import require_types
 
 NAMES = ("digits", "cifar10", "cifar100", "folder")
 """Data sets with a reader of their own."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from nas_jax.checks import require, require_types
+from nas_jax.checks import require
+from nas_jax.config_json import require_types
 
 
 @dataclass(frozen=True)

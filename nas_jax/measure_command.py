@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_jax import new_file, overrides, process, shipped
+from nas_jax import files, overrides, process, shipped
 from nas_jax.config import Experiment
 
 RUNTIMES = ("onnxruntime", "litert", "xla", "phone")
@@ -92,7 +92,7 @@ def _check(options: argparse.Namespace) -> None:
         ("--record", options.record),
         ("--plot", options.plot),
     ):
-        new_file.require(flag, path)
+        files.require_new(flag, path)
     whole = options.networks, options.held_out
     if min(whole) < 0 or (options.held_out < 10 and any(whole)):
         raise ValueError(

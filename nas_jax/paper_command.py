@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_jax import new_file, process
+from nas_jax import files, process
 from nas_jax.config import LatencyConfig
 
 MEASURED = "cross-hardware"
@@ -36,7 +36,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> int:
     """Prints the table; raises `ValueError` for flags that do not fit it."""
-    new_file.require("--json", options.json)
+    files.require_new("--json", options.json)
     _require_fitting(options)
     process.prepare()
     from nas_jax import terminal

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas_jax import new_file
+from nas_jax import files
 
 _LOOK_S = 2.0
 """Between two looks at a run that is watched."""
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
 
 
 def _require_fitting(options: argparse.Namespace) -> None:
-    new_file.require("--out", options.out)
+    files.require_new("--out", options.out)
     count = len(options.runs)
     for flag in ("watch", "tensorboard"):
         if getattr(options, flag) and count > 1:

@@ -9,7 +9,7 @@ import json
 import shlex
 from pathlib import Path
 
-from nas_jax import new_file, overrides, process, shipped
+from nas_jax import files, overrides, process, shipped
 from nas_jax.config import Experiment
 
 RUNS = Path("runs")
@@ -31,7 +31,7 @@ def prepare(options: argparse.Namespace, rest: list[str], words: list[str]) -> i
 def start(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     from nas_jax import first_experiment
 
-    new_file.require("--out", options.out)
+    files.require_new("--out", options.out)
     if options.out.suffix != ".py":
         raise ValueError(f"--out {options.out}: expected the name of a .py file")
     made = first_experiment.of_pictures(Path(options.pictures), options.skip_corrupt)
@@ -96,7 +96,7 @@ def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
         file = shipped.experiment_file(options.experiment)
         folder = run_folder.create(experiment, options.out, RUNS, file)
         text = architecture_json.to_json(network)
-        run_folder.write_text(folder / "architecture.json", text)
+        files.write(folder / "architecture.json", text)
     else:
         raise ValueError(
             f"train {source}: expected a run folder, or an architecture file and an "

@@ -9,12 +9,12 @@ from typing import Any
 
 from nas_jax import (
     config_changes,
+    files,
     guidelines_command,
     launch,
     overrides,
     process,
     shipped,
-    text_file,
 )
 from nas_jax.config import Experiment
 from nas_jax.search_config import TARGETS
@@ -81,7 +81,7 @@ def run(
     if not together.writes():
         return together.follow(experiment, source, None, command)
     folder = run_folder.create(experiment, options.out, runs, source)
-    run_folder.write_text(folder / _COMMAND, command + "\n")
+    files.write(folder / _COMMAND, command + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
     return _work(experiment, targets, folder, command)
 
@@ -141,7 +141,7 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
 def _begin_again(folder: Path) -> str:
     """How a run is begun once more, without measuring its table again."""
     path = folder / _COMMAND
-    typed = text_file.read(path).strip() if path.is_file() else _PROG
+    typed = files.read_text(path).strip() if path.is_file() else _PROG
     again = "start again" + (" with a new --out" if "--out" in typed else "")
     table = folder / "latency_table.json"
     if table.is_file() and "--latency.table" not in typed:

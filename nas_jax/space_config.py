@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from nas_jax.checks import LARGEST, MOST_LAYERS, require, require_types
+from nas_jax.checks import LARGEST, MOST_LAYERS, require
+from nas_jax.config_json import require_types
 
 MBCONV_CANDIDATES = (
     "mb3_k3",

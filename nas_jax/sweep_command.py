@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_jax import overrides, process, shipped
+from nas_jax import files, overrides, process, shipped
 from nas_jax.sweep import launchers, runs
 
 LAUNCHERS = ("local", "slurm")
@@ -106,11 +106,11 @@ def _parameters(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_table(out: Path, listed: Sequence[runs.Run]) -> int:
-    from nas_jax import run_folder, terminal
+    from nas_jax import terminal
     from nas_jax.sweep import table
 
     rows = table.gathered(listed)
-    run_folder.write_text(out / "table.csv", table.as_csv(rows))
+    files.write(out / "table.csv", table.as_csv(rows))
     print(terminal.aligned(table.summary(rows)))
     print(f"every run: {out / 'table.csv'}")
     return 0

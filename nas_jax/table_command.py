@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas_jax import new_file, shipped, text_file
+from nas_jax import files, shipped
 from nas_jax.table_schema import PROVENANCE, STATED
 
 _ORIGIN = ("origin", "licence")
@@ -87,11 +87,11 @@ def _import(options: argparse.Namespace) -> None:
     ):
         if value not in known:
             raise ValueError(f"{flag}: expected one of {', '.join(known)}, got {value}")
-    new_file.require("--out", options.out)
+    files.require_new("--out", options.out)
     provenance = {name: getattr(options, name, None) for name in PROVENANCE}
     given = {name: getattr(options, name) for name in _ORIGIN}
     provenance |= {name: value for name, value in given.items() if value is not None}
-    text = text_file.read(options.file)
+    text = files.read_text(options.file)
     table = table_import.read(
         text, options.dialect, options.unit, provenance, options.file
     )
@@ -110,7 +110,7 @@ def _export(options: argparse.Namespace) -> None:
 
     _needed(options, "out")
     table = tables.load(options.file)
-    new_file.require("--out", options.out)
+    files.require_new("--out", options.out)
     options.out.write_text(table_csv.write(table), encoding="utf-8")
     print(f"{len(table.entries)} rows: {options.out}")
 

@@ -9,12 +9,12 @@ from fuzz_case import reader, texts
 from fuzz_networks import SPACE, TINY
 
 from nas_jax import (
+    files,
     table_command,
     table_csv,
     table_import,
     table_risk,
     tables,
-    text_file,
 )
 from nas_jax.table_schema import PROVENANCE, VALIDATION, Entry
 
@@ -62,7 +62,7 @@ def _(where):
 
 def _dialect(dialect):
     def read(folder):
-        text = text_file.read(folder / "t")
+        text = files.read_text(folder / "t")
         facts = IMPORTED | {"input_size": 8}
         table = table_import.read(text, dialect, "ms", facts, "t")
         out = folder / "out.json"

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import json_text, process, text_file
+from nas_jax import files, process
 from nas_jax.checks import reason
 from nas_jax.data import pictures
 from nas_jax.data.broken import sound
@@ -225,7 +225,7 @@ def _newest(name: str, folder: Path) -> Path:
             f"prepare it: {command(name, folder)}"
         )
     newest = max(versions, key=lambda path: tuple(map(int, path.name.split("."))))
-    about = text_file.object_of(newest / "dataset_info.json")
+    about = files.read_object(newest / "dataset_info.json")
     stored = about.get("fileFormat", "tfrecord")
     if stored != "array_record":
         raise ValueError(
@@ -242,7 +242,7 @@ def _require_known_classes(file: Path) -> None:
     tensorflow-datasets imports the module of every class it reads a name of, and with
     it runs whatever stands there.
     """
-    for name in _class_names(text_file.object_of(file), str(file)):
+    for name in _class_names(files.read_object(file), str(file)):
         if not name.startswith("tensorflow_datasets."):
             raise ValueError(
                 f"{file}: expected features of tensorflow-datasets' own classes, got "
@@ -262,7 +262,7 @@ def _class_names(value: Any, where: str) -> Iterator[str]:
         elif key in ("pythonClassName", "python_class_name", "type"):
             yield inner
         elif key == "json":  # features of features, as text
-            yield from _class_names(json_text.parse(inner, where), where)
+            yield from _class_names(files.parse(inner, where), where)
 
 
 def _keys(name: str, fields: Any) -> tuple[str, str]:

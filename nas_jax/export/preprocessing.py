@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps
 
-from nas_jax import json_text
+from nas_jax import files
 from nas_jax.data import pictures
 
 # 8 bits per channel; others would be cut off at 255 without a word
@@ -92,7 +92,7 @@ def to_json(preprocessing: Preprocessing) -> str:
 def from_json(text: str, origin: str) -> Preprocessing:
     """Reads what `to_json` wrote; `origin` names the file in errors."""
     names = [field.name for field in dataclasses.fields(Preprocessing)]
-    document = json_text.parse(text, origin)
+    document = files.parse(text, origin)
     if not isinstance(document, dict) or sorted(document) != sorted(names):
         got = sorted(document) if isinstance(document, dict) else document
         raise ValueError(f"{origin}: expected an object with {names}, got {got!r:.60}")

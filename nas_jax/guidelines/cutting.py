@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from nas_jax import counts, space, text_file
+from nas_jax import counts, files, space
 from nas_jax.config import Experiment, SpaceConfig
 
 MULTIPLIERS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.13, 0.1)
@@ -54,7 +54,7 @@ def largest_params(config: SpaceConfig) -> int:
 
 def _params_high(file: Path) -> int:
     try:
-        document = text_file.object_of(file)
+        document = files.read_object(file)
         size = document["size"]
         most = None if size is None else size["params_high"]
     except (ValueError, KeyError, TypeError) as error:

@@ -1,11 +1,11 @@
 """`nas_jax guidelines report`: one page of what the records say."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.ticker import NullFormatter
 
+from nas_jax import files
 from nas_jax.guidelines import judgement, kinds, records
 from nas_jax.guidelines.advice import Wish
 from nas_jax.guidelines.kinds import Kind, Point
@@ -27,9 +27,7 @@ def write(target: Path, known: Sequence[Kind]) -> None:
     """
     if not known:
         raise ValueError("guidelines report: expected records, got none")
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(render(known), encoding="utf-8")
-    os.replace(partial, target)
+    files.write(target, render(known))
 
 
 def render(known: Sequence[Kind]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import problem, run_folder, text_file
+from nas_jax import files, problem, run_folder
 from nas_jax.batches import Batch
 from nas_jax.config import Experiment
 from nas_jax.guidelines import difficulty, records
@@ -39,7 +39,7 @@ def of_run(folder: Path) -> list[Record]:
         "descriptors": given.as_dict(),
     }
     try:
-        result = text_file.object_of(path)
+        result = files.read_object(path)
         fields = [
             _fields(name, one, result, experiment, task)
             for name, one in result["networks"].items()

@@ -4,11 +4,10 @@ It works while a run is still going on, and says what is missing. The page fetch
 nothing and runs no script; the same folder always gives the same bytes.
 """
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas_jax import files
 from nas_jax.report import folder, page, several
 from nas_jax.report.picture import Picture, draw
 
@@ -45,16 +44,5 @@ def write_several(run_folders: Sequence[Path], out: Path) -> Path:
 
 def _replace(path: Path, document: str) -> Path:
     """Writes a file in one step: a reader never sees half a page."""
-    # a name of its own: a run and somebody who watches it may both write the page
-    handle, partial = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-    )
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(document)
-        os.chmod(partial, 0o644)  # mkstemp makes private files
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    files.write(path, document.encode(errors="replace"))
     return path
