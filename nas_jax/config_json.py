@@ -17,8 +17,25 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 Extra = Literal["forbid", "ignore"]
-STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
-"""What a dataclass that is read from JSON has as its `__pydantic_config__`."""
+_STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
+
+_WORDS = {
+    "a valid integer": "an integer",
+    "a valid array": "a list",
+    "a valid string": "a text",
+    "a valid": "a",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "above",
+    "less than": "below",
+}
+"""In pydantic's errors, and in ours."""
+
+
+class Strict:
+    """The base of dataclasses that are read from JSON and hold finite numbers only."""
+
+    __pydantic_config__ = _STRICT
 
 
 def from_json(
@@ -29,7 +46,7 @@ def from_json(
     Args:
       kind: the annotation; ranges are those of `annotated_types`.
       document: what `json.loads` gives.
-      prefix: before the names of fields in errors, as "space.".
+      prefix: before the names of fields in errors, as "space." or "table.json: ".
       extra: "ignore" for an object that may have other keys.
 
     Raises:
@@ -44,7 +61,7 @@ def fields(name: str, hints: dict[str, Any]) -> Any:
     """The annotation of an object with these fields, which stays a dict."""
     make: Any = TypedDict  # to mypy its fields are literals
     kind = make(name, hints)
-    kind.__pydantic_config__ = STRICT | {"arbitrary_types_allowed": True}
+    kind.__pydantic_config__ = _STRICT | {"arbitrary_types_allowed": True}
     return kind
 
 
@@ -78,7 +95,9 @@ def _adapter(kind: Any) -> "TypeAdapter[Any]":
 
 @cache
 def _adapter_of_fields(kind: Any) -> "TypeAdapter[Any]":
-    return _adapter(fields(kind.__name__, typing.get_type_hints(kind)))
+    return _adapter(
+        fields(kind.__name__, typing.get_type_hints(kind, include_extras=True))
+    )
 
 
 def _line(error: "ValidationError", prefix: str) -> str:
@@ -93,14 +112,14 @@ def _line(error: "ValidationError", prefix: str) -> str:
     got = f"{first['input']!r:.60}"
     match first["type"]:
         case "value_error":  # of a class's own check, which names the field
-            return str(first["ctx"]["error"])
+            return "".join(prefix.rpartition(": ")[:2]) + str(first["ctx"]["error"])
         case "missing":
             return f"{name}: expected a value, got none"
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f"{name}: expected no such key, got {got}"
     expected = re.sub(r"^\w+ should (be|have) ", "", first["msg"])
-    if expected.startswith(("greater", "less")):
-        expected = f"a value {expected}"
+    for theirs, ours in _WORDS.items():
+        expected = expected.replace(theirs, ours)
     return f"{name}: expected {expected}, got {got}"
 
 

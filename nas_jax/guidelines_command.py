@@ -11,8 +11,7 @@ from nas_jax import guidelines_answers as answers
 from nas_jax.config import Experiment
 from nas_jax.guidelines import advice, judgement, kinds, records, store
 from nas_jax.guidelines.advice import Wish
-from nas_jax.guidelines.descriptors import Descriptors
-from nas_jax.guidelines.records import Record
+from nas_jax.guidelines.records import Descriptors, Record
 
 _STATED = {
     "input_size": (int, "side of the images in pixels"),

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from annotated_types import Interval, MinLen
 from typing_extensions import TypedDict
 
-from nas_jax.config_json import STRICT, fields, from_json
+from nas_jax.config_json import Strict, fields, from_json
 
 FORMAT = "nas_jax latency table"
 VERSION = 2
@@ -37,7 +37,7 @@ Method = Literal["operations", "networks", "imported"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Strict):
     """Time of one part: mean, spread, quartiles over `count` measurements.
 
     None is for what the source of an imported table does not state.
@@ -49,8 +49,6 @@ class Entry:
     q25_ms: Time | None
     q75_ms: Time | None
     count: Count | None
-
-    __pydantic_config__ = STRICT
 
 
 PROVENANCE: dict[str, type] = {
@@ -91,13 +89,11 @@ class Validation(TypedDict):
 
 
 @dataclass(frozen=True)
-class _Table:
+class _Table(Strict):
     provenance: dict[str, Any]
     fixed_ms: Time
     entries: dict[str, Entry]
     validation: dict[str, Any] | None
-
-    __pydantic_config__ = STRICT
 
 
 _BOUNDED = {int: Count, str: Text}

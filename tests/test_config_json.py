@@ -68,15 +68,15 @@ def test_field_of_another_type_or_size_is_refused(part, field, value):
     [
         (
             lambda: config.TrainConfig(epochs="2"),
-            "train.epochs: expected a valid integer, got '2'",
+            "train.epochs: expected an integer, got '2'",
         ),
         (
             lambda: config.TrainConfig(lr=True),
-            "train.lr: expected a valid number, got True",
+            "train.lr: expected a number, got True",
         ),
         (
             lambda: config.DataConfig(path=pathlib.Path("x")),
-            "data.path: expected a valid string, got PosixPath('x')",
+            "data.path: expected a text, got PosixPath('x')",
         ),
         (
             lambda: config.SearchConfig(estimator="full "),
@@ -85,7 +85,7 @@ def test_field_of_another_type_or_size_is_refused(part, field, value):
         ),
         (
             lambda: SpaceConfig(stage_widths=[8, 16]),
-            "space.stage_widths: expected a valid tuple, got [8, 16]",
+            "space.stage_widths: expected a tuple, got [8, 16]",
         ),
         (
             lambda: Experiment("x", space=None),

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from nas_jax.batches import Batch
 from nas_jax.checks import require
-from nas_jax.guidelines.descriptors import Descriptors
+from nas_jax.guidelines.records import Descriptors
 
 IMAGES = 2000
 """Images measured at most: the first ones, in the order given."""

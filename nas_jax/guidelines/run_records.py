@@ -1,5 +1,6 @@
 """A finished run as records: the network found, and those trained beside it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def of_run(folder: Path) -> list[Record]:
     task = {
         "name": f"{data}_{given.input_size}px_{round(given.images_per_class)}",
         "family": data,
-        "descriptors": given.as_dict(),
+        "descriptors": asdict(given),
     }
     try:
         result = files.read_object(path)

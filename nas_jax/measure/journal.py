@@ -15,18 +15,16 @@ from typing import Annotated, Any
 from annotated_types import Interval
 
 from nas_jax import files
-from nas_jax.config_json import STRICT, from_json
+from nas_jax.config_json import Strict, from_json
 from nas_jax.table_schema import LONGEST
 
 Round = dict[str, Annotated[float, Interval(ge=0, le=LONGEST)]]
 
 
 @dataclass(frozen=True)
-class _Line:
+class _Line(Strict):
     group: str
     ms: Round
-
-    __pydantic_config__ = STRICT
 
 
 class Journal:
