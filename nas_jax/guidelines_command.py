@@ -164,10 +164,10 @@ def _task(options: argparse.Namespace) -> Descriptors:
 def _measured(name: str) -> Descriptors:
     # measuring wants images, and those come with JAX: a stated task answers sooner
     from nas_jax import shipped
-    from nas_jax.guidelines import data_file, difficulty, run_records
+    from nas_jax.guidelines import difficulty, run_records
 
     if name.endswith(".npz"):
-        return difficulty.measure(data_file.load(Path(name)))
+        return difficulty.measure(difficulty.load(Path(name)))
     return difficulty.measure(run_records.trained_on(shipped.load_experiment(name)))
 
 

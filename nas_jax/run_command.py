@@ -22,9 +22,9 @@ def experiment_of(name: str, rest: list[str], prog: str) -> Experiment:
 
 
 def prepare(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax.data import preparing
+    from nas_jax.data import prepared
 
-    print(preparing.prepare(options.name, options.data_path, options.manual))
+    print(prepared.prepare(options.name, options.data_path, options.manual))
     return 0
 
 

@@ -310,7 +310,7 @@ def test_largest_params_is_that_of_the_largest_network():
     [
         (1, "expected a size that the space can be cut to, got at most 1"),
         (None, "expected a recommended size, got none: b"),
-        ("x", "expected size.params_high above 0, got 'x'"),
+        ("x", "size.params_high: expected an integer, got 'x'"),
     ],
 )
 def test_a_size_that_cannot_be(tmp_path, most, line):
@@ -329,7 +329,7 @@ def test_search_takes_the_flag(capsys, tmp_path):
     file = tmp_path / "none.json"
     code, _, err = typed(capsys, "search", "digits_cpu", "--from-recommendation", file)
     assert code == 2
-    assert "expected what 'nas_jax recommend --json' prints" in err
+    assert "give what 'nas_jax recommend --json' prints" in err
 
 
 def test_a_stated_task_is_answered_without_jax():
