@@ -1,6 +1,9 @@
 """Search spaces, as frozen dataclasses. No JAX."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
 
 from nas_jax.checks import LARGEST, MOST_LAYERS, require
 from nas_jax.config_json import require_types
@@ -16,9 +19,10 @@ MBCONV_CANDIDATES = (
 )
 
 
-_SIZE = f"a positive integer, at most {LARGEST:,}"
 MOST_CANDIDATES = 100
-_CLASSES = f"at least 2, at most {LARGEST:,}"
+Size = Annotated[int, Interval(ge=1, le=LARGEST)]
+Classes = Annotated[int, Interval(ge=2, le=LARGEST)]
+Stride = Annotated[int, Interval(ge=1, le=2)]
 
 
 @dataclass(frozen=True)
@@ -31,36 +35,24 @@ class SpaceConfig:
     """
 
     name: str = "imagenet_mobile"
-    input_size: int = 224
-    input_channels: int = 3
-    classes: int = 1000
-    stem_channels: int = 32
-    stem_stride: int = 2
-    first_block_channels: int | None = 16
+    input_size: Size = 224
+    input_channels: Size = 3
+    classes: Classes = 1000
+    stem_channels: Size = 32
+    stem_stride: Stride = 2
+    first_block_channels: Size | None = 16
     """Width of the fixed first block; None leaves the block out."""
-    stage_widths: tuple[int, ...] = (24, 40, 80, 96, 192, 320)
-    cells: tuple[int, ...] = (4, 4, 4, 4, 4, 1)
-    strides: tuple[int, ...] = (2, 2, 2, 1, 2, 1)
+    stage_widths: tuple[Size, ...] = (24, 40, 80, 96, 192, 320)
+    cells: tuple[Size, ...] = (4, 4, 4, 4, 4, 1)
+    strides: tuple[Stride, ...] = (2, 2, 2, 1, 2, 1)
     """Stride of the first cell of each stage."""
     candidates: tuple[str, ...] = MBCONV_CANDIDATES
     """Candidate operations; `zero` is offered only where the shortcut exists."""
-    head_channels: int = 1280
-    width_mult: float = 1.0
+    head_channels: Size = 1280
+    width_mult: Annotated[float, Interval(gt=0, le=100)] = 1.0
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        for name in ("input_size", "input_channels", "stem_channels", "head_channels"):
-            value = getattr(self, name)
-            require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
-        first = self.first_block_channels
-        fits = first is None or 1 <= first <= LARGEST
-        require(fits, "space.first_block_channels", f"{_SIZE}, or None", first)
-        require(2 <= self.classes <= LARGEST, "space.classes", _CLASSES, self.classes)
-        require(
-            self.stem_stride in (1, 2), "space.stem_stride", "1 or 2", self.stem_stride
-        )
-        scale = self.width_mult
-        require(0 < scale <= 100, "space.width_mult", "above 0, at most 100", scale)
         stages = (len(self.stage_widths), len(self.cells), len(self.strides))
         require(
             len(set(stages)) == 1 and stages[0] > 0,
@@ -68,26 +60,13 @@ class SpaceConfig:
             "one value per stage in each",
             stages,
         )
-        for name in ("stage_widths", "cells"):
-            values = getattr(self, name)
-            fits = min(values) >= 1 and max(values) <= LARGEST
-            require(fits, f"space.{name}", f"each {_SIZE}", values)
         require(
             sum(self.cells) <= MOST_LAYERS,
             "space.cells",
             f"at most {MOST_LAYERS} layers",
             self.cells,
         )
-        require(
-            set(self.strides) <= {1, 2}, "space.strides", "1 or 2 each", self.strides
-        )
-        require(
-            len(set(self.candidates)) == len(self.candidates) > 0
-            and len(self.candidates) <= MOST_CANDIDATES,
-            "space.candidates",
-            f"distinct names, 1 to {MOST_CANDIDATES}",
-            self.candidates,
-        )
+        _require_distinct(self.candidates)
 
 
 TREE_CANDIDATES = (
@@ -109,29 +88,18 @@ class TreeConfig:
     """
 
     name: str = "cifar10_tree"
-    input_size: int = 32
-    input_channels: int = 3
-    classes: int = 10
-    stem_channels: int = 16
-    cells_per_stage: int = 18
-    """B of the paper."""
-    last_channels: int = 400
+    input_size: Size = 32
+    input_channels: Size = 3
+    classes: Classes = 10
+    stem_channels: Size = 16
+    cells_per_stage: Annotated[int, Interval(ge=1, le=MOST_LAYERS // 36)] = 18
+    """B of the paper; three stages of 12 open operations a cell."""
+    last_channels: Size = 400
     """F of the paper: the width of the last block."""
     candidates: tuple[str, ...] = TREE_CANDIDATES
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        for name in ("input_channels", "stem_channels", "last_channels"):
-            value = getattr(self, name)
-            require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
-        most = MOST_LAYERS // 36  # three stages, 12 open operations a cell
-        require(
-            1 <= self.cells_per_stage <= most,
-            "space.cells_per_stage",
-            f"a positive integer, at most {most}",
-            self.cells_per_stage,
-        )
-        require(2 <= self.classes <= LARGEST, "space.classes", _CLASSES, self.classes)
         require(
             4 <= self.input_size <= LARGEST and self.input_size % 4 == 0,
             "space.input_size",
@@ -151,10 +119,14 @@ class TreeConfig:
             f"at most {widest_start}, where the first cell begins",
             self.stem_channels,
         )
-        require(
-            len(set(self.candidates)) == len(self.candidates) > 0
-            and len(self.candidates) <= MOST_CANDIDATES,
-            "space.candidates",
-            f"distinct names, 1 to {MOST_CANDIDATES}",
-            self.candidates,
-        )
+        _require_distinct(self.candidates)
+
+
+def _require_distinct(candidates: tuple[str, ...]) -> None:
+    require(
+        len(set(candidates)) == len(candidates) > 0
+        and len(candidates) <= MOST_CANDIDATES,
+        "space.candidates",
+        f"distinct names, 1 to {MOST_CANDIDATES}",
+        candidates,
+    )

@@ -543,7 +543,10 @@ def test_command_hands_its_flags_on_and_writes_the_numbers(
         ("bench scaling --candidates 2,13", "candidates: expected 2 to 12, got 13"),
         ("bench scaling --candidates 2 2", "candidates: expected distinct numbers, at"),
         ("bench scaling --base.cells 0", "cells: expected a positive integer, got 0"),
-        ("bench scaling --stage-widths 0", "space.stage_widths: expected each a pos"),
+        (
+            "bench scaling --stage-widths 0",
+            "space.stage_widths.0: expected at least 1",
+        ),
         ("bench pruning --rounds 3", "bench pruning: expected no fields, got --rounds"),
     ],
 )
