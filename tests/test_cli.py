@@ -229,7 +229,7 @@ def test_wrong_command_is_refused_with_what_was_expected(refused, words, message
             "from nas_jax.config import Experiment, TrainConfig\n"
             "def get_config():\n"
             "    return Experiment('mine', train=TrainConfig(batch=64.0))",
-            ", line 3: cannot be read (ValueError: train.batch: expected an integer, got",
+            ", line 3: cannot be read (ValueError: train.batch: expected an integer, ",
         ),
     ],
 )
