@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import new_file, process
+from nas_jax import files, process
 from nas_jax.bench.devices_settings import DevicesBenchConfig
 from nas_jax.bench.quality_settings import (
     EnumeratedConfig,
@@ -88,8 +88,8 @@ class Output:
 
     def check(self, name: str) -> None:
         """Raises `ValueError` for what could not be written afterwards."""
-        new_file.require("--json", self.json)
-        new_file.require("--plot", self.plot)
+        files.require_new("--json", self.json)
+        files.require_new("--plot", self.plot)
         if self.plot is not None:
             if not BENCHES[name].draws:
                 able = ", ".join(one for one, bench in BENCHES.items() if bench.draws)

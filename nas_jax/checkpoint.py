@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from nas_jax import architecture_json, checks, network, text_file, train
+from nas_jax import architecture_json, checks, files, network, train
 from nas_jax.architecture import Architecture
 from nas_jax.base import Images, Logits, PyTree
 
@@ -120,7 +120,7 @@ def load_model(folder: str | Path) -> Model:
         )
     try:
         found = architecture_json.from_json(
-            text_file.read(folder / "architecture.json")
+            files.read_text(folder / "architecture.json")
         )
     except ValueError as error:
         source = folder.parent.parent / "experiment.py"  # of the run it belongs to
@@ -136,7 +136,7 @@ def load_model(folder: str | Path) -> Model:
         {"params": params, "batch_stats": batch_stats},
     )
     try:
-        written = text_file.object_of(folder / "digests.json")
+        written = files.read_object(folder / "digests.json")
         with _checkpointer() as checkpointer:
             weights: Any = checkpointer.restore(folder / "weights", target)
     except Exception as error:  # Orbax raises many kinds; all mean the same to a user

@@ -7,13 +7,19 @@ Durations are in epochs, times in milliseconds, widths in channels.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from nas_jax.checks import SEEDS, require, require_numbers, require_types
+from annotated_types import Ge, Gt, Interval
+
+from nas_jax.checks import SEEDS, require, require_exact
+from nas_jax.config_json import require_types
 from nas_jax.data_config import DataConfig
 from nas_jax.devices_config import DevicesConfig
 from nas_jax.search_config import SearchConfig
 from nas_jax.space_config import OwnSpace, SpaceConfig, TreeConfig
+
+Count = Annotated[int, Ge(1)]
+Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -24,42 +30,36 @@ class LatencyConfig:
     """Path of a stored table; None measures one before the search."""
     runtime: Literal["onnxruntime"] = "onnxruntime"
     """What runs the networks that the search itself measures."""
-    threads: int = 1
+    threads: Count = 1
     """Of the processor that a call may use."""
-    batch: int = 8
+    batch: Count = 8
     """Images in a call; every time and target is of one call."""
-    repeats: int = 20
+    repeats: Annotated[int, Ge(3)] = 20
     """Interleaved rounds per entry."""
-    loop_ms: float = 1.0
+    loop_ms: Annotated[float, Gt(0)] = 1.0
     """Each timed loop lasts at least this long."""
-    z: float = 0.0
+    z: Annotated[float, Interval(ge=0, le=10)] = 0.0
     """The search counts mean + z standard deviations of every entry."""
 
     def __post_init__(self) -> None:
         require_types(self, "latency.")
-        require(0 <= self.z <= 10, "latency.z", "0 to 10", self.z)
-        for name in ("threads", "batch"):
-            value = getattr(self, name)
-            require(value >= 1, f"latency.{name}", "a positive integer", value)
-        require(self.repeats >= 3, "latency.repeats", "at least 3", self.repeats)
-        require(self.loop_ms > 0, "latency.loop_ms", "above 0", self.loop_ms)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Training of a derived network."""
 
-    epochs: int = 300
+    epochs: Count = 300
     """Passes over both training splits."""
-    batch: int = 256
+    batch: Count = 256
     """Images in a training step."""
-    lr: float = 0.05
+    lr: Annotated[float, Gt(0)] = 0.05
     """Learning rate at the beginning; it falls as a cosine."""
-    momentum: float = 0.9
+    momentum: Fraction = 0.9
     """Of SGD, Nesterov's."""
-    weight_decay: float = 4e-5
+    weight_decay: Annotated[float, Ge(0)] = 4e-5
     """Of the weights."""
-    label_smoothing: float = 0.1
+    label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
     start: Literal["scratch", "supernet"] = "scratch"
     """Where the searched network's weights begin: drawn afresh, or kept from the
@@ -67,16 +67,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "train.")
-        for name in ("epochs", "batch"):
-            value = getattr(self, name)
-            require(value >= 1, f"train.{name}", "a positive integer", value)
-        require(self.lr > 0, "train.lr", "above 0", self.lr)
-        require(
-            self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay
-        )
-        for name in ("momentum", "label_smoothing"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"train.{name}", "in [0, 1)", value)
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ class Experiment:
 
     name: str
     """Of the run folder, and in reports."""
-    seed: int = 0
+    seed: Annotated[int, Interval(ge=0, lt=SEEDS)] = 0
     """Of everything that is drawn: splits, weights, paths, augmentation."""
     space: SpaceConfig | TreeConfig | OwnSpace = field(default_factory=SpaceConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -93,12 +83,12 @@ class Experiment:
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     devices: DevicesConfig = field(default_factory=DevicesConfig)
-    random_networks: int = 1
+    random_networks: Annotated[int, Ge(0)] = 1
     """Networks drawn at random at the searched one's latency, trained beside it."""
-    checkpoint_every_s: float = 60.0
+    checkpoint_every_s: Annotated[float, Gt(0)] = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.
     """
-    checkpoints_kept: int = 2
+    checkpoints_kept: Count = 2
     """How many of the newest are kept, and the best of a search beside them."""
 
     def __post_init__(self) -> None:
@@ -109,17 +99,7 @@ class Experiment:
             "letters, digits, - and _",
             self.name,
         )
-        require_numbers(self)
-        require(0 <= self.seed < SEEDS, "seed", "0 or more, below 2^32", self.seed)
-        for name in ("checkpoint_every_s", "checkpoints_kept"):
-            value = getattr(self, name)
-            require(value > 0, name, "above 0", value)
-        require(
-            self.random_networks >= 0,
-            "random_networks",
-            "0 or more",
-            self.random_networks,
-        )
+        require_exact(self)
         require(
             self.devices.paths_per_step == 1 or self.search.expectation == "full",
             "devices.paths_per_step",

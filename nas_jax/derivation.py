@@ -1,6 +1,5 @@
 """From the files of a run to its network, and what the derivation cost."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,10 @@ from nas_jax import (
     architecture_json,
     builders,
     derive,
+    files,
     limits,
     run_folder,
     tables,
-    text_file,
 )
 from nas_jax.architecture import Architecture
 
@@ -110,7 +109,7 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
         rank = int(np.argmax([one.get("valid_accuracy", 0.0) for one in found]))
     network = architecture.from_path(searched, found[rank].pop("path"), SEARCHED)
     text = architecture_json.to_json(network)
-    run_folder.write_text(folder / "architecture.json", text)
+    files.write(folder / "architecture.json", text)
     counted = {"finalists": len(compared), "rank": rank, "trials": trials}
     return network, found[rank] | counted
 
@@ -119,7 +118,7 @@ def _compared(folder: Path) -> list[dict[str, Any]]:
     file = folder / FINALISTS
     if not file.is_file():
         return []
-    found = text_file.document(file)
+    found = files.read_json(file)
     if not (isinstance(found, list) and found):
         raise ValueError(
             f"{file}: expected a list of finalists, at least one, got {found!r:.60}"
@@ -154,7 +153,7 @@ def _check(one: Any, where: str) -> None:
 
 
 def _write(folder: Path, found: list[dict[str, Any]]) -> None:
-    run_folder.write_text(folder / FINALISTS, json.dumps(found, indent=1) + "\n")
+    files.write_json(folder / FINALISTS, found)
 
 
 def told(derivation: dict[str, Any]) -> str:

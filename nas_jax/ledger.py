@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import json_text, text_file
+from nas_jax import files
 
 Row = dict[str, Any]
 
@@ -35,13 +35,8 @@ def read(file: Path) -> Ledger:
             "FILE` one of searches, `nas_jax guidelines make --file FILE` one of tasks"
         )
     try:
-        lines = text_file.read(file).split("\n")
-        # what follows the last line break was not written to its end
-        first, *rest = [
-            json_text.parse_object(line, f"line {place}")
-            for place, line in enumerate(lines[:-1], start=1)
-        ]
-        return Ledger(first["settings"], first["provenance"], rest)
+        first, *rows = files.read_lines(file)
+        return Ledger(first["settings"], first["provenance"], rows)
     except (ValueError, KeyError) as error:
         raise ValueError(
             f"{file}: expected JSON lines with settings and provenance in the first, "
@@ -52,19 +47,16 @@ def read(file: Path) -> Ledger:
 def begin(file: Path, settings: Row, provenance: Row) -> Ledger:
     """A new ledger, or the one that is there.
 
-    A line cut short is removed from the file. Raises `ValueError` if the file has
-    other settings.
+    Raises `ValueError` if the file has other settings.
     """
     if not file.exists():
-        _write(file, [{"settings": settings, "provenance": provenance}])
+        files.append_line(file, {"settings": settings, "provenance": provenance})
     found = read(file)
     if found.settings != as_json(settings):
         raise ValueError(
             f"{file}: expected rows of settings {settings}, got {found.settings}; "
             "choose another file"
         )
-    head = {"settings": found.settings, "provenance": found.provenance}
-    _write(file, [head, *found.rows])
     return found
 
 
@@ -75,18 +67,6 @@ def as_json(settings: Row) -> Row:
 
 def extended(file: Path, rows: Iterator[Row]) -> Iterator[Row]:
     """Appends every row as it comes, and passes it on."""
-    with file.open("a", encoding="utf-8") as out:
-        for row in rows:
-            out.write(_line(row))
-            out.flush()
-            yield row
-
-
-def _write(file: Path, rows: list[Row]) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text("".join(map(_line, rows)), encoding="utf-8")
-    temporary.replace(file)
-
-
-def _line(row: Row) -> str:
-    return json.dumps(row, allow_nan=False, separators=(",", ":")) + "\n"
+    for row in rows:
+        files.append_line(file, row)
+        yield row

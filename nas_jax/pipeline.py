@@ -7,7 +7,6 @@ Each stage reads and writes the run folder, so the later ones can be run again a
 line draws and a notebook may replace.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from nas_jax import (
     checkpoint,
     derivation,
     devices,
+    files,
     limits,
     problem,
     provenance,
@@ -115,7 +115,7 @@ def run(
         "derivation": derived,
         **closing(experiment, folder, session, command),
     }
-    run_folder.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
+    files.write_json(folder / "result.json", result)
     report.write(folder)
     return result
 

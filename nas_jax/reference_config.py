@@ -14,7 +14,7 @@ is the identity, whatever its shortcut says.
 import json
 from typing import Any
 
-from nas_jax import json_text
+from nas_jax import files
 from nas_jax.architecture import Architecture
 from nas_jax.checks import LARGEST
 from nas_jax.parts import BN_EPS, Block, Classifier, Head, OpSpec, Stem
@@ -47,7 +47,7 @@ def from_json(text: str, name: str, input_size: int | None = None) -> Architectu
       ValueError: naming the layer and the key that cannot be read, cannot be
         represented, or does not continue the layer before it.
     """
-    document = json_text.parse(text, "reference config")
+    document = files.parse(text, "reference config")
     if input_size is not None and not 1 <= input_size <= LARGEST:
         raise ValueError(f"input size: expected 1 to {LARGEST}, got {input_size}")
     top = _Layer("reference config", document)

@@ -11,7 +11,6 @@ import jax
 from nas_jax import (
     checkpoint,
     config_changes,
-    config_json,
     finite,
     optim,
     rng,
@@ -23,6 +22,7 @@ from nas_jax.architecture_json import to_json
 from nas_jax.base import PyTree
 from nas_jax.batches import Split
 from nas_jax.config import Experiment
+from nas_jax.config_json import from_json
 from nas_jax.derivation import SEARCHED
 from nas_jax.problem import Problem
 from nas_jax.session import Keeper, Session
@@ -100,7 +100,7 @@ def retrain(
     ):
 
         def like(notes: Notes) -> PyTree:
-            saved = config_json.experiment(notes["config"])
+            saved = from_json(Experiment, notes["config"])
             origin = f"{where}: a checkpoint"
             config_changes.require_same(saved, experiment, origin, config_changes.RATES)
             if notes["network"] != to_json(network):

@@ -7,24 +7,16 @@ and metrics line by line, so a run stopped at any moment is a valid folder.
 """
 
 import dataclasses
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nas_jax import (
-    architecture_json,
-    builders,
-    config_json,
-    json_text,
-    shipped,
-    text_file,
-)
+from nas_jax import architecture_json, builders, files, shipped
 from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment, OwnSpace, SpaceConfig, TreeConfig
+from nas_jax.config_json import from_json
 from nas_jax.operations import is_known
 
 
@@ -57,14 +49,14 @@ def create(
         folder = _next_free(root, f"{experiment.name}-seed{experiment.seed}")
     write_experiment(folder, experiment)
     if source is not None:
-        write_text(folder / "experiment.py", source.read_text(encoding="utf-8"))
+        files.write(folder / "experiment.py", source.read_text(encoding="utf-8"))
     return folder
 
 
 def write_experiment(folder: Path, experiment: Experiment) -> None:
     """Writes `config.json`."""
     config = dataclasses.asdict(experiment)
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    files.write_json(folder / "config.json", config)
 
 
 def _next_free(root: Path, name: str) -> Path:
@@ -79,56 +71,34 @@ def _next_free(root: Path, name: str) -> Path:
             return folder
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file in one step."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file in one step."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     """Adds one line to `metrics.jsonl`."""
-    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    files.append_line(folder / "metrics.jsonl", line)
 
 
 def sync_metrics(folder: Path) -> None:
     """Returns when the disk has the lines that were added, if there are any."""
     path = folder / "metrics.jsonl"
     if path.is_file():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        files.sync(path)
 
 
 def cut_metrics(folder: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
     """Removes lines of `metrics.jsonl`, and one that a stop cut off."""
     path = folder / "metrics.jsonl"
-    text = text_file.read(path) if path.is_file() else ""
-    *whole, _ = text.split("\n")
-    left = "".join(
-        f"{line}\n"
-        for place, line in enumerate(whole, start=1)
-        if is_kept(_metrics(line, f"{path}, line {place}"))
-    )
-    if left != text:
-        write_text(path, left)
+    rows = files.read_lines(path)
+    for place, row in enumerate(rows, start=1):
+        from_json(_Line, row, f"{path}, line {place}, ", extra="ignore")
+    if rows:
+        files.write_lines(path, filter(is_kept, rows))
 
 
-def _metrics(line: str, where: str) -> dict[str, Any]:
-    """A whole line, with what every line has: phase and step."""
-    found = json_text.parse_object(line, where)
-    for name, kind in (("phase", str), ("step", int)):
-        if type(found.get(name)) is not kind:
-            raise ValueError(
-                f"{where}: expected {name!r} of type {kind.__name__}, got "
-                f"{found.get(name)!r:.60}; remove the line"
-            )
-    return found
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """What every line of `metrics.jsonl` has."""
+
+    phase: str
+    step: int
 
 
 def last_probabilities(folder: Path) -> list[list[float]]:
@@ -137,14 +107,9 @@ def last_probabilities(folder: Path) -> list[list[float]]:
     Raises `ValueError` if the run has none yet, or others.
     """
     path = folder / "metrics.jsonl"
-    lines = text_file.read(path).splitlines() if path.is_file() else []
-    for line in reversed(lines):
-        try:
-            document = json_text.parse(line, str(path))
-        except ValueError:  # the last line of a stopped run may be cut
-            continue
-        if isinstance(document, dict) and "search/probs" in document:
-            return _probabilities(document["search/probs"], path)
+    for row in reversed(files.read_lines(path)):
+        if "search/probs" in row:
+            return _probabilities(row["search/probs"], path)
     raise ValueError(
         f"{folder}: expected search/probs in metrics.jsonl, found none; the search has "
         "not finished an epoch yet"
@@ -166,19 +131,12 @@ def _probabilities(found: Any, path: Path) -> list[list[float]]:
 
 def record_resumption(folder: Path, line: dict[str, Any]) -> None:
     """Adds to `resumed.jsonl` that another process goes on with the run, and how."""
-    with (folder / "resumed.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    files.append_line(folder / "resumed.jsonl", line)
 
 
 def resumptions(folder: Path) -> list[dict[str, Any]]:
     """What `record_resumption` wrote, oldest first."""
-    path = folder / "resumed.jsonl"
-    text = text_file.read(path) if path.is_file() else ""
-    *whole, _ = text.split("\n")  # a last line may be cut
-    return [
-        json_text.parse_object(line, f"{path}, line {place}")
-        for place, line in enumerate(whole, start=1)
-    ]
+    return files.read_lines(folder / "resumed.jsonl")
 
 
 def read_architecture(path: Path) -> Architecture:
@@ -186,7 +144,7 @@ def read_architecture(path: Path) -> Architecture:
     if not path.is_file():
         raise ValueError(f"{path}: expected an architecture file, found none")
     try:
-        return architecture_json.from_json(text_file.read(path))
+        return architecture_json.from_json(files.read_text(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -204,7 +162,7 @@ def read_experiment(folder: Path) -> Experiment:
             "'nas_jax search'"
         )
     try:
-        experiment = config_json.experiment(json_text.parse(text_file.read(path), ""))
+        experiment = from_json(Experiment, files.read_json(path))
     except ValueError as error:
         raise ValueError(f"{path}: not a configuration ({error})") from error
     _load_operations(folder, experiment.space)
@@ -218,7 +176,7 @@ def read_space(
 
     Raises `ValueError` if it is not one.
     """
-    config = config_json.space(document)
+    config = from_json(SpaceConfig | TreeConfig | OwnSpace, document, "space.")
     _load_operations(folder, config)
     return config
 

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from nas_jax.checks import require, require_types
+from nas_jax.checks import require
+from nas_jax.config_json import require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 """What the reference implementation calls the estimators."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from nas_jax import (
     config_changes,
-    config_json,
     divergence,
     limits,
     optim,
@@ -24,6 +23,7 @@ from nas_jax import (
 )
 from nas_jax.base import Probs, PyTree
 from nas_jax.config import Experiment
+from nas_jax.config_json import from_json
 from nas_jax.derive import Limit
 from nas_jax.problem import Problem
 from nas_jax.search_config import EXPECTED
@@ -76,7 +76,7 @@ def run(
     ):
 
         def like(notes: Notes) -> PyTree:
-            saved = config_json.experiment(notes["config"])
+            saved = from_json(Experiment, notes["config"])
             origin = f"{snapshots.folder}: a checkpoint"
             config_changes.require_same(saved, experiment, origin, config_changes.RATES)
             return jax.eval_shape(

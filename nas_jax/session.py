@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas_jax import run_folder, text_file
+from nas_jax import files
 from nas_jax.base import PyTree
 from nas_jax.compilation import Compiler
 from nas_jax.snapshots import Notes, Snapshots
@@ -53,11 +53,11 @@ class Session:
 
     def write_seconds(self) -> None:
         text = json.dumps(self.seconds()) + "\n"
-        run_folder.write_text(self._file, text)
+        files.write(self._file, text)
 
 
 def _seconds(file: Path) -> dict[str, float]:
-    found = text_file.object_of(file)
+    found = files.read_object(file)
     for phase, value in found.items():
         if type(value) not in (int, float) or not 0 <= value < math.inf:
             raise ValueError(

@@ -1,8 +1,12 @@
 """Search spaces, as frozen dataclasses. No JAX."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from nas_jax.checks import LARGEST, MOST_LAYERS, require, require_types
+from annotated_types import Interval
+
+from nas_jax.checks import LARGEST, MOST_LAYERS, require
+from nas_jax.config_json import require_types
 
 MBCONV_CANDIDATES = (
     "mb3_k3",
@@ -15,9 +19,10 @@ MBCONV_CANDIDATES = (
 )
 
 
-_SIZE = f"a positive integer, at most {LARGEST:,}"
 MOST_CANDIDATES = 100
-_CLASSES = f"at least 2, at most {LARGEST:,}"
+Size = Annotated[int, Interval(ge=1, le=LARGEST)]
+Classes = Annotated[int, Interval(ge=2, le=LARGEST)]
+Stride = Annotated[int, Interval(ge=1, le=2)]
 
 
 def _require_candidates(names: tuple[str, ...]) -> None:
@@ -37,45 +42,33 @@ class SpaceConfig:
 
     name: str = "imagenet_mobile"
     """Of the space, in reports and messages."""
-    input_size: int = 224
+    input_size: Size = 224
     """Side of the images in pixels."""
-    input_channels: int = 3
+    input_channels: Size = 3
     """Channels of the images: 1 for grey, 3 for colour."""
-    classes: int = 1000
+    classes: Classes = 1000
     """How many classes there are."""
-    stem_channels: int = 32
+    stem_channels: Size = 32
     """Width of the first convolution."""
-    stem_stride: int = 2
+    stem_stride: Stride = 2
     """Stride of the first convolution."""
-    first_block_channels: int | None = 16
+    first_block_channels: Size | None = 16
     """Width of the fixed first block; None leaves the block out."""
-    stage_widths: tuple[int, ...] = (24, 40, 80, 96, 192, 320)
+    stage_widths: tuple[Size, ...] = (24, 40, 80, 96, 192, 320)
     """Width of the layers of each stage."""
-    cells: tuple[int, ...] = (4, 4, 4, 4, 4, 1)
+    cells: tuple[Size, ...] = (4, 4, 4, 4, 4, 1)
     """Searchable layers of each stage."""
-    strides: tuple[int, ...] = (2, 2, 2, 1, 2, 1)
+    strides: tuple[Stride, ...] = (2, 2, 2, 1, 2, 1)
     """Stride of the first cell of each stage."""
     candidates: tuple[str, ...] = MBCONV_CANDIDATES
     """Candidate operations; `zero` is offered only where the shortcut exists."""
-    head_channels: int = 1280
+    head_channels: Size = 1280
     """Width of the last convolution, before the classifier."""
-    width_mult: float = 1.0
+    width_mult: Annotated[float, Interval(gt=0, le=100)] = 1.0
     """Factor of all widths."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        for name in ("input_size", "input_channels", "stem_channels", "head_channels"):
-            value = getattr(self, name)
-            require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
-        first = self.first_block_channels
-        fits = first is None or 1 <= first <= LARGEST
-        require(fits, "space.first_block_channels", f"{_SIZE}, or None", first)
-        require(2 <= self.classes <= LARGEST, "space.classes", _CLASSES, self.classes)
-        require(
-            self.stem_stride in (1, 2), "space.stem_stride", "1 or 2", self.stem_stride
-        )
-        scale = self.width_mult
-        require(0 < scale <= 100, "space.width_mult", "above 0, at most 100", scale)
         stages = (len(self.stage_widths), len(self.cells), len(self.strides))
         require(
             len(set(stages)) == 1 and stages[0] > 0,
@@ -83,18 +76,11 @@ class SpaceConfig:
             "one value per stage in each",
             stages,
         )
-        for name in ("stage_widths", "cells"):
-            values = getattr(self, name)
-            fits = min(values) >= 1 and max(values) <= LARGEST
-            require(fits, f"space.{name}", f"each {_SIZE}", values)
         require(
             sum(self.cells) <= MOST_LAYERS,
             "space.cells",
             f"at most {MOST_LAYERS} layers",
             self.cells,
-        )
-        require(
-            set(self.strides) <= {1, 2}, "space.strides", "1 or 2 each", self.strides
         )
         _require_candidates(self.candidates)
 
@@ -107,18 +93,15 @@ class OwnSpace:
     """
 
     name: str
-    input_size: int
-    input_channels: int
-    classes: int
+    input_size: Size
+    input_channels: Size
+    classes: Size
     candidates: tuple[str, ...]
     digest: str
     """Of all its layers and parts."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        for name in ("input_size", "input_channels", "classes"):
-            value = getattr(self, name)
-            require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
         _require_candidates(self.candidates)
 
 
@@ -142,34 +125,23 @@ class TreeConfig:
 
     name: str = "cifar10_tree"
     """Of the space, in reports and messages."""
-    input_size: int = 32
+    input_size: Size = 32
     """Side of the images in pixels."""
-    input_channels: int = 3
+    input_channels: Size = 3
     """Channels of the images: 1 for grey, 3 for colour."""
-    classes: int = 10
+    classes: Classes = 10
     """How many classes there are."""
-    stem_channels: int = 16
+    stem_channels: Size = 16
     """Width of the first convolution."""
-    cells_per_stage: int = 18
+    cells_per_stage: Annotated[int, Interval(ge=1, le=MOST_LAYERS // 36)] = 18
     """B of the paper."""
-    last_channels: int = 400
+    last_channels: Size = 400
     """F of the paper: the width of the last block."""
     candidates: tuple[str, ...] = TREE_CANDIDATES
     """Operations open in each cell."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        for name in ("input_channels", "stem_channels", "last_channels"):
-            value = getattr(self, name)
-            require(1 <= value <= LARGEST, f"space.{name}", _SIZE, value)
-        most = MOST_LAYERS // 36  # three stages, 12 open operations a cell
-        require(
-            1 <= self.cells_per_stage <= most,
-            "space.cells_per_stage",
-            f"a positive integer, at most {most}",
-            self.cells_per_stage,
-        )
-        require(2 <= self.classes <= LARGEST, "space.classes", _CLASSES, self.classes)
         require(
             4 <= self.input_size <= LARGEST and self.input_size % 4 == 0,
             "space.input_size",

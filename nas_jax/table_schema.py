@@ -11,35 +11,44 @@ source of an imported table does not state is null; a table measured by this pac
 no nulls but its `validation`, which is null until it was held against whole networks.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NotRequired
+
+from annotated_types import Interval, MinLen
+from typing_extensions import TypedDict
+
+from nas_jax.config_json import Strict, fields, from_json
 
 FORMAT = "nas_jax latency table"
 VERSION = 2
 
 MEASURE = "measure it with `nas_jax measure EXPERIMENT --out TABLE.json`"
 _REPAIR = f"correct the table, or {MEASURE}"
-_NAMES = {dict: "an object", str: "a text", int: "an integer", float: "a number"}
 
 SHORTEST, LONGEST = 1e-12, 1e12
 """Of a time in ms above 0: sums, products and ratios of such stay finite."""
-METHODS = ("operations", "networks", "imported")
+Positive = Annotated[float, Interval(ge=SHORTEST, le=LONGEST)]
+Time = Annotated[float, Interval(ge=0, le=LONGEST)]
+Number = Annotated[float, Interval(ge=-LONGEST, le=LONGEST)]
+Count = Annotated[int, Interval(ge=1, le=LONGEST)]
+Text = Annotated[str, MinLen(1)]
+Method = Literal["operations", "networks", "imported"]
 """Every part measured alone; fitted from whole networks; measured elsewhere."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Strict):
     """Time of one part: mean, spread, quartiles over `count` measurements.
 
     None is for what the source of an imported table does not state.
     """
 
-    mean_ms: float
-    std_ms: float | None
-    median_ms: float | None
-    q25_ms: float | None
-    q75_ms: float | None
-    count: int | None
+    mean_ms: Positive
+    std_ms: Time | None
+    median_ms: Time | None
+    q25_ms: Time | None
+    q75_ms: Time | None
+    count: Count | None
 
 
 PROVENANCE: dict[str, type] = {
@@ -62,128 +71,75 @@ side of the network's images, `commit` that of this package."""
 STATED = ("device", "runtime", "batch", "dtype", "input_size", "method")
 """What an imported table must say as well."""
 
-VALIDATION: dict[str, type] = {
-    "networks": int,
-    "kendall_tau": float,
-    "within_5_percent": float,
-    "within_10_percent": float,
-    "rmse_ms": float,
-    "mape": float,
-    "bias_ms": float,
+
+class Validation(TypedDict):
+    """How predictions met whole networks that the table has not seen.
+
+    See `measure.quality`. Shares and `mape` are fractions; it may say more.
+    """
+
+    networks: Count
+    kendall_tau: Number
+    within_5_percent: Number
+    within_10_percent: Number
+    rmse_ms: Number
+    mape: Number
+    bias_ms: Number
+    mean_ms: NotRequired[Positive]
+
+
+@dataclass(frozen=True)
+class _Table(Strict):
+    provenance: dict[str, Any]
+    fixed_ms: Time
+    entries: dict[str, Entry]
+    validation: dict[str, Any] | None
+
+
+_BOUNDED = {int: Count, str: Text}
+_MEASURED: dict[str, Any] = {name: _BOUNDED[kind] for name, kind in PROVENANCE.items()}
+_MEASURED["method"] = Method
+_STATED = {
+    name: kind if name in STATED else kind | None for name, kind in _MEASURED.items()
 }
-"""How predictions met whole networks that the table has not seen (`measure.quality`).
-Shares and `mape` are fractions; it may say more."""
+_Measured, _Stated = fields("provenance", _MEASURED), fields("provenance", _STATED)
 
 
-def check(document: Any, origin: str) -> None:
-    """Raises `ValueError` unless `document` is a complete table; `origin` names it."""
-    found = document if isinstance(document, dict) else {}
+def check(document: Any, origin: str) -> dict[str, Entry]:
+    """The entries of a complete table; `origin` names it.
+
+    Raises `ValueError` naming the first field that is missing, unknown or wrong.
+    """
+    found = dict(document) if isinstance(document, dict) else {}
     for key, expected in (("format", FORMAT), ("version", VERSION)):
-        value = found.get(key)
+        value = found.pop(key, None)
         if type(value) is not type(expected) or value != expected:
             raise ValueError(
                 f"{origin}: expected {key!r} to be {expected!r}, got {value!r:.60}; "
                 f"give a table of this version, or {MEASURE}"
             )
-    imported = _check_provenance(found, origin)
-    fixed_ms = _value(found, "fixed_ms", float, origin)
-    if not 0 <= fixed_ms <= LONGEST:
-        raise ValueError(
-            f"{origin}: expected 'fixed_ms' to be finite and 0 or more, got "
-            f"{fixed_ms!r} (at most {LONGEST:g}); {_REPAIR}"
-        )
-    entries = _value(found, "entries", dict, origin)
-    for key in entries:
-        entry = _value(entries, key, dict, origin)
-        _check_entry(entry, imported, f"{origin}, entry {key!r}")
-    _check_validation(found, origin)
+    try:
+        return _entries(found, f"{origin}: ")
+    except ValueError as error:
+        raise ValueError(f"{error}; {_REPAIR}") from error
 
 
-def _check_provenance(document: dict[str, Any], origin: str) -> bool:
-    """Whether the table was imported."""
-    provenance = _value(document, "provenance", dict, origin)
-    where = f"{origin}, provenance"
-    method = _value(provenance, "method", str, where)
-    if method not in METHODS:
-        raise ValueError(
-            f"{where}: expected 'method' to be one of {', '.join(METHODS)}, got "
-            f"{method!r}; {_REPAIR}"
-        )
-    imported = method == "imported"
-    for key, kind in PROVENANCE.items():
-        if imported and key not in STATED and provenance.get(key, "") is None:
-            continue
-        value = _value(provenance, key, kind, where)
-        if not value or (kind is int and value < 1):
+def _entries(document: dict[str, Any], prefix: str) -> dict[str, Entry]:
+    table = from_json(_Table, document, prefix)
+    is_imported = table.provenance.get("method") == "imported"
+    kind, where = _Stated if is_imported else _Measured, f"{prefix}provenance."
+    from_json(kind, table.provenance, where, extra="ignore")
+    if table.validation is not None:
+        where = f"{prefix}validation."
+        from_json(Validation, table.validation, where, extra="ignore")
+    for key, entry in table.entries.items():
+        where, numbers = f"{prefix}entries.{key}", vars(entry)
+        lacking = [name for name, value in numbers.items() if value is None]
+        if lacking and not is_imported:
+            raise ValueError(f"{where}.{lacking[0]}: expected a number, got None")
+        quartiles = [numbers[name] for name in ("q25_ms", "median_ms", "q75_ms")]
+        if None not in quartiles and quartiles != sorted(quartiles):
             raise ValueError(
-                f"{where}: expected {key!r} to be "
-                f"{'1 or more' if kind is int else 'a text'}, got {value!r}; {_REPAIR}"
+                f"{where}: expected q25_ms <= median_ms <= q75_ms, got {quartiles}"
             )
-    return imported
-
-
-def _check_entry(entry: dict[str, Any], imported: bool, where: str) -> None:
-    names = [field.name for field in fields(Entry)]
-    if unknown := sorted(set(entry) - set(names)):
-        raise ValueError(
-            f"{where}: expected only {', '.join(names)}, got {unknown[0]!r}; {_REPAIR}"
-        )
-    for name in names:
-        if imported and name != "mean_ms" and entry.get(name, "") is None:
-            continue
-        kind = int if name == "count" else float
-        value = _value(entry, name, kind, where)
-        least = {"mean_ms": SHORTEST, "count": 1}.get(name, 0)
-        if not least <= value <= LONGEST:
-            raise ValueError(
-                f"{where}: expected {name!r} to be finite and "
-                f"{_bound(name)}, got {value!r} ({least:g} to {LONGEST:g}); {_REPAIR}"
-            )
-    quartiles = [entry[name] for name in ("q25_ms", "median_ms", "q75_ms")]
-    if None not in quartiles and quartiles != sorted(quartiles):
-        raise ValueError(
-            f"{where}: expected q25_ms <= median_ms <= q75_ms, got {quartiles}; "
-            f"{_REPAIR}"
-        )
-
-
-def _bound(name: str) -> str:
-    if name == "mean_ms":
-        return "above 0"
-    return "1 or more" if name == "count" else "0 or more"
-
-
-def _check_validation(document: dict[str, Any], origin: str) -> None:
-    if document.get("validation", "") is None:
-        return
-    validation = _value(document, "validation", dict, origin)
-    where = f"{origin}, validation"
-    for key, kind in VALIDATION.items():
-        value = _value(validation, key, kind, where)
-        if not abs(value) <= LONGEST:
-            raise ValueError(
-                f"{where}: expected {key!r} to be finite, got {value!r} (at most "
-                f"{LONGEST:g}); {_REPAIR}"
-            )
-    mean = _value(validation, "mean_ms", float, where) if "mean_ms" in validation else 1
-    if not SHORTEST <= mean <= LONGEST:
-        raise ValueError(
-            f"{where}: expected 'mean_ms' to be from {SHORTEST:g} to {LONGEST:g}, got "
-            f"{mean!r}; {_REPAIR}"
-        )
-
-
-def _value(document: dict[str, Any], key: str, kind: type, where: str) -> Any:
-    """The value at `key`, of a type; an integer is a number, a bool is neither."""
-    if key not in document:
-        raise ValueError(
-            f"{where}: expected {key!r} ({_NAMES[kind]}), got none; {_REPAIR}"
-        )
-    value = document[key]
-    kinds = (int, float) if kind is float else kind
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise ValueError(
-            f"{where}: expected {key!r} to be {_NAMES[kind]}, got {value!r:.60}; "
-            f"{_REPAIR}"
-        )
-    return value
+    return table.entries

@@ -9,7 +9,6 @@ predicted by the plain sum over its parts (ProxylessNAS, section 3.3 and appendi
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import json_text, table_schema
+from nas_jax import files, table_schema
 from nas_jax.architecture import Architecture
 from nas_jax.parts import Block, Part
 from nas_jax.space import SearchSpace
@@ -59,19 +58,7 @@ def save(table: LatencyTable, path: str | os.PathLike[str]) -> None:
             "choose another name or remove it"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-    )
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, allow_nan=False)
-            file.write("\n")
-        # mkstemp makes private files; a table is an ordinary one
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    files.write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def load(path: str | os.PathLike[str]) -> LatencyTable:
@@ -86,9 +73,8 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{origin}: expected a readable file, got: {error}") from error
-    document = json_text.parse(text, origin, f"; restore the file, or {MEASURE}")
-    table_schema.check(document, origin)
-    entries = {key: Entry(**entry) for key, entry in document["entries"].items()}
+    document = files.parse(text, origin, f"; restore the file, or {MEASURE}")
+    entries = table_schema.check(document, origin)
     return LatencyTable(
         entries, document["provenance"], document["fixed_ms"], document["validation"]
     )

@@ -19,6 +19,7 @@ from nas_jax import (
     builders,
     derivation,
     devices,
+    files,
     limits,
     pipeline,
     problem,
@@ -28,7 +29,6 @@ from nas_jax import (
     search_stage,
     table_risk,
     tables,
-    text_file,
     trials,
 )
 from nas_jax.architecture import Architecture
@@ -85,7 +85,7 @@ def run(
       Stopped: when `stop` asks for it; what runs is saved first.
     """
     text = json.dumps(list(targets)) + "\n"
-    run_folder.write_text(folder / TARGETS_FILE, text)
+    files.write(folder / TARGETS_FILE, text)
     session = Session(folder, watch, stop)
     aimed = experiments(experiment, targets)
     given = problem.load(experiment, devices.execution_of(experiment))
@@ -136,7 +136,7 @@ def run(
         "targets": found,
         **pipeline.closing(experiment, folder, session, command),
     }
-    run_folder.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
+    files.write_json(folder / "result.json", result)
     report.write(folder)
     return result
 
@@ -144,7 +144,7 @@ def run(
 def targets_of(folder: Path) -> list[str]:
     """The targets that a run was given; none for a run with its experiment's one."""
     path = folder / TARGETS_FILE
-    found = text_file.document(path) if path.is_file() else []
+    found = files.read_json(path) if path.is_file() else []
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise ValueError(f"{path}: expected a list of targets, got {found!r:.60}")
     for text in found:  # each is the name of a folder

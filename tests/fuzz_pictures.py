@@ -13,7 +13,7 @@ from nas_jax.data import cifar, folder, pictures
 from nas_jax.data.source import Item
 from nas_jax.data_config import DataConfig
 from nas_jax.export import companions, preprocessing
-from nas_jax.guidelines import data_file
+from nas_jax.guidelines import difficulty
 
 
 def _arrays(where):
@@ -29,7 +29,7 @@ def _arrays(where):
 
 @reader("images, .npz", "d.npz", "bytes", _arrays)
 def _(where):
-    data_file.load(where / "d.npz")
+    difficulty.load(where / "d.npz")
 
 
 def _members(where):
@@ -42,7 +42,7 @@ def _(where):
     with zipfile.ZipFile(where / "d.npz", "w") as archive:
         archive.write(where / "images.npy", "images.npy")
         archive.writestr("labels.npy", _members(where)[1])
-    data_file.load(where / "d.npz")
+    difficulty.load(where / "d.npz")
 
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "ICO", "PCX")

@@ -5,9 +5,9 @@ import dataclasses
 from fuzz_case import reader, texts
 from fuzz_networks import SPACE, TINY
 
-from nas_jax import table_import, table_risk, tables, text_file
+from nas_jax import files, table_import, table_risk, tables
 from nas_jax.cli import table as table_verbs
-from nas_jax.table_schema import PROVENANCE, VALIDATION, Entry
+from nas_jax.table_schema import PROVENANCE, Entry, Validation
 
 IMPORTED = {"device": "d", "runtime": "xla", "batch": 1, "dtype": "float32"}
 
@@ -21,7 +21,7 @@ def _table():
     names = {str: "made up", int: 1}
     facts = {key: names[kind] for key, kind in PROVENANCE.items()}
     facts["method"] = "operations"
-    said = {key: 1.0 for key in VALIDATION}
+    said = {key: 1.0 for key in Validation.__annotations__}
     said |= {"networks": 3, "mean_ms": 2.0}
     return tables.LatencyTable(entries, facts, 0.05, said)
 
@@ -49,7 +49,7 @@ def _(where):
 
 def _dialect(dialect):
     def read(folder):
-        text = text_file.read(folder / "t")
+        text = files.read_text(folder / "t")
         facts = IMPORTED | {"input_size": 8}
         table = table_import.read(text, dialect, "ms", facts, "t")
         out = folder / "out.json"

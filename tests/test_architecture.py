@@ -181,25 +181,29 @@ def test_written_fields_are_all_listed_here():
 
 @pytest.mark.parametrize("path", FIELDS, ids=lambda path: ".".join(map(str, path)))
 def test_missing_field_is_refused_by_name(path):
-    assert_refused(changed(*path, value=None), f"expected '{path[-1]}' of type")
+    assert_refused(
+        changed(*path, value=None), f"{path[-1]}: expected a value, got none"
+    )
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=lambda path: ".".join(map(str, path)))
 def test_field_of_wrong_type_is_refused_by_name(path):
-    assert_refused(
-        changed(*path, value=1.5), f"expected '{path[-1]}' of type .*got 1.5"
-    )
+    assert_refused(changed(*path, value=1.5), f"{path[-1]}: expected .*got 1.5")
 
 
 @pytest.mark.parametrize("value", [0, -8])
 @pytest.mark.parametrize("path", NUMBERS, ids=lambda path: ".".join(map(str, path)))
 def test_number_below_one_is_refused(path, value):
-    assert_refused(changed(*path, value=value), f"positive '{path[-1]}', got {value}")
+    assert_refused(
+        changed(*path, value=value), f"{path[-1]}: expected at least 1, got {value}"
+    )
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=lambda path: ".".join(map(str, path)))
 def test_true_is_no_width(path):
-    assert_refused(changed(*path, value=True), f"'{path[-1]}' of type int, got True")
+    assert_refused(
+        changed(*path, value=True), f"{path[-1]}: expected an integer, got True"
+    )
 
 
 @pytest.mark.parametrize("eps", [1e-5, 1])
@@ -223,7 +227,9 @@ def test_epsilon_that_is_not_positive_is_refused(eps):
 
 
 def test_epsilon_of_wrong_type_is_refused():
-    assert_refused(changed("bn_eps", value="1e-3"), "expected 'bn_eps' of type float")
+    assert_refused(
+        changed("bn_eps", value="1e-3"), "bn_eps: expected a number, got '1e-3'"
+    )
 
 
 def test_unknown_operation_is_refused():
@@ -252,20 +258,22 @@ def test_text_that_is_not_json_is_refused(text):
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", '"net"', "{}"])
 def test_json_that_is_no_architecture_is_refused(text):
-    assert_refused(text, "architecture: expected 'stem' of type dict, got None")
+    assert_refused(text, "architecture.*: expected an? (object|value), got")
 
 
 @pytest.mark.parametrize("entry", [None, 3, []])
 def test_block_that_is_no_object_is_refused(entry):
     document = json.loads(architecture_json.to_json(NETWORK))
     document["blocks"][0] = entry
-    assert_refused(json.dumps(document), "expected 'op' of type str")
+    assert_refused(json.dumps(document), "blocks.0: expected an object, got")
 
 
 def test_tree_without_cells_is_refused():
     document = json.loads(architecture_json.to_json(NETWORK))
     document |= {"cells": []}
-    assert_refused(json.dumps(document), "expected one of 'cells' at least, got none")
+    assert_refused(
+        json.dumps(document), r"cells: expected at least 1 item .*, got \[\]"
+    )
 
 
 @pytest.mark.parametrize("name", ["", "../outside", "a/b", "a b", ".hidden"])

@@ -545,7 +545,7 @@ def test_command_hands_its_flags_on_and_writes_the_numbers(
         ("scaling --candidates 2,13", "candidates: expected 2 to 12, got 13"),
         ("scaling --candidates 2 2", "candidates: expected distinct numbers, at"),
         ("scaling --base.cells 0", "cells: expected a positive integer, got 0"),
-        ("scaling --stage-widths 0", "space.stage_widths: expected each a pos"),
+        ("scaling --stage-widths 0", "space.stage_widths.0: expected at least 1"),
         ("pruning --rounds 3", "unknown flag --rounds"),
     ],
 )

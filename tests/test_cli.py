@@ -158,7 +158,7 @@ def test_what_cannot_be_read_is_refused_with_what_was_expected(refused, words, m
         ),
         (
             "--space.classes 1",
-            "space.classes: expected at least 2, at most 1,000,000, ",
+            "space.classes: expected at least 2, ",
         ),
         (
             "--data.train-weights 20",
@@ -251,7 +251,7 @@ def test_wrong_command_is_refused_with_what_was_expected(refused, words, message
             "from nas_jax.config import Experiment, TrainConfig\n"
             "def get_config():\n"
             "    return Experiment('mine', train=TrainConfig(batch=64.0))",
-            ", line 3: cannot be read (ValueError: train.batch: expected int, got 64",
+            ", line 3: cannot be read (ValueError: train.batch: expected an integer, ",
         ),
     ],
 )

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 from nas_jax import counts
 from nas_jax.guidelines import advice, filing, kinds, ladder, models
 from nas_jax.guidelines.advice import Wish
-from nas_jax.guidelines.descriptors import Descriptors
+from nas_jax.guidelines.records import Descriptors
 
 TASK = Descriptors(16, 1, 10, 100.0, 1.0, 0.6, 0.8)
 IMAGENET = filing.IMAGENET

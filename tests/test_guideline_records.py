@@ -46,21 +46,45 @@ def test_a_changed_record_is_refused():
         (("format",), "other", "expected a record of format"),
         (("version",), 2, "expected version 1, got 2"),
         (("version",), True, "expected version 1, got True"),
-        (("extra",), 1, "got the unknown 'extra'"),
-        (("task", "extra"), 1, "task: .* got the unknown 'extra'"),
-        (("result", "accuracy"), 1.01, "'accuracy' from 0 to 1, got 1.01"),
-        (("result", "accuracy"), -0.1, "result: expected 'accuracy' to be"),
-        (("result", "accuracy"), "0.9", "result: expected 'accuracy' to be"),
-        (("result", "test_images"), 0, "'test_images' from 1"),
-        (("network", "params"), 0, "'params' from 1"),
-        (("network", "params"), True, "network: expected 'params' to be int"),
+        (("extra",), 1, "extra: expected no such key, got 1"),
+        (("task", "extra"), 1, "task.extra: expected no such key, got 1"),
+        (
+            ("result", "accuracy"),
+            1.01,
+            "result.accuracy: expected at most 1, got 1.01",
+        ),
+        (
+            ("result", "accuracy"),
+            -0.1,
+            "result.accuracy: expected at least 0, got -0.1",
+        ),
+        (
+            ("result", "accuracy"),
+            "0.9",
+            "result.accuracy: expected a number, got",
+        ),
+        (("result", "test_images"), 0, "test_images: expected at least 1, got 0"),
+        (("network", "params"), 0, "params: expected at least 1, got 0"),
+        (
+            ("network", "params"),
+            True,
+            "network.params: expected an integer, got True",
+        ),
         (("network", "architecture", "classes"), 11, "expected a network for the task"),
-        (("task", "descriptors", "classes"), 1, "descriptors: classes: expected"),
-        (("task", "descriptors", "balance"), 0, "descriptors: balance: expected"),
-        (("task", "descriptors", "more"), 0, "descriptors: .*more"),
-        (("latencies",), [{}], "latency 0: expected device"),
-        (("target",), {"cost": "watts", "value": 1, "device": None}, "got 'watts'"),
-        (("origin", "source"), "hearsay", "expected a source among"),
+        (("task", "descriptors", "classes"), 1, "descriptors.classes: expected"),
+        (("task", "descriptors", "balance"), 0, "descriptors.balance: expected"),
+        (
+            ("task", "descriptors", "more"),
+            0,
+            "descriptors.more: expected no such key, got 0",
+        ),
+        (("latencies",), [{}], "latencies.0.device: expected a value, got none"),
+        (
+            ("target",),
+            {"cost": "watts", "value": 1, "device": None},
+            "target.cost: expected .*, got 'watts'",
+        ),
+        (("origin", "source"), "hearsay", "origin.source: expected .*, got 'hearsay'"),
     ],
 )
 def test_impossible_values_are_named(path, value, line):
@@ -71,14 +95,16 @@ def test_impossible_values_are_named(path, value, line):
 def test_a_missing_field_is_named():
     found = record()
     del found["search"]
-    with pytest.raises(ValueError, match="got no 'search'"):
+    with pytest.raises(ValueError, match="here: search: expected a value, got none"):
         records.check(found, "here")
 
 
 def test_numbers_that_are_not_finite_are_refused():
     found = record()
     found["training"]["seconds"] = float("nan")
-    with pytest.raises(ValueError, match="training: expected 'seconds'"):
+    with pytest.raises(
+        ValueError, match=r"training.seconds: expected a finite number, got nan"
+    ):
         records.check(found, "here")
 
 

@@ -69,8 +69,10 @@ def test_a_line_that_was_cut_off_is_dropped(tmp_path):
     Journal(path, FACTS).keep("a", {"x": 1.5})
     whole = path.read_text()
     path.write_text(whole + '{"group": "a", "ms": {"x": 1.')
-    assert Journal(path, FACTS).rounds("a") == [{"x": 1.5}]
-    assert path.read_text() == whole
+    journal = Journal(path, FACTS)
+    assert journal.rounds("a") == [{"x": 1.5}]
+    journal.keep("b", {"y": 2.5})
+    assert path.read_text() == whole + '{"group": "b", "ms": {"y": 2.5}}\n'
 
 
 def test_a_first_line_that_was_cut_off_begins_anew(tmp_path):
@@ -93,7 +95,15 @@ def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "t.rounds"
     Journal(path, FACTS).keep("a", {"x": 1.5})
     path.write_text(path.read_text().replace('"group"', "group"))
-    with pytest.raises(ValueError, match=r"t.rounds', line 2: expected a round as JSO"):
+    with pytest.raises(ValueError, match=r"t.rounds, line 2: expected JSON, .* remove"):
+        Journal(path, FACTS)
+
+
+@pytest.mark.parametrize("ms", ["x", {"x": "1"}, {"x": -1.0}, {"x": float("nan")}])
+def test_a_round_that_is_none_is_named(tmp_path, ms):
+    path = tmp_path / "t.rounds"
+    Journal(path, FACTS).keep("a", ms)
+    with pytest.raises(ValueError, match=r"t.rounds, line 2, ms.*: expected .* got"):
         Journal(path, FACTS)
 
 

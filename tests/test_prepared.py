@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from picture_files import encoded, pixels
 
 from nas_jax import batches, shipped
-from nas_jax.data import prepared, preparing, splits
+from nas_jax.data import prepared, splits
 from nas_jax.data_config import DataConfig
 
 COUNTS = {"train": 24, "validation": 8}
@@ -379,7 +379,7 @@ def tensorflow():
 def test_without_tensorflow_its_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(ValueError, match=r"pip install 'nas_jax\[prepare\]'"):
-        preparing.prepare("imagenet2012", tmp_path, None)
+        prepared.prepare("imagenet2012", tmp_path, None)
 
 
 @pytest.mark.slow

@@ -349,7 +349,7 @@ def test_run_folder_gives_back_the_kind_of_space(config, tmp_path):
         ({"input_size": 30}, r"space\.input_size: expected a multiple of 4 .* got 30"),
         (
             {"cells_per_stage": 0},
-            r"space\.cells_per_stage: expected a positive integer",
+            r"space\.cells_per_stage: expected at least 1",
         ),
         (
             {"last_channels": 12},

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_jax import new_file, process, shipped
+from nas_jax import files, process, shipped
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
-from nas_jax.guidelines.descriptors import Descriptors
+from nas_jax.guidelines.records import Descriptors
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ def _given(options: Task | Wanted) -> dict[str, Any]:
 
 def _measured(name: str) -> Descriptors:
     # measuring wants images, and those come with JAX: a stated task answers sooner
-    from nas_jax.guidelines import data_file, difficulty, run_records
+    from nas_jax.guidelines import difficulty, run_records
 
     if name.endswith(".npz"):
-        return difficulty.measure(data_file.load(Path(name)))
+        return difficulty.measure(difficulty.load(Path(name)))
     return difficulty.measure(run_records.trained_on(shipped.load_experiment(name)))
 
 
@@ -173,7 +173,7 @@ def export(file: Path, store: Store = USERS) -> Answer:
     Args:
       file: to write
     """
-    new_file.require("guidelines export", file)
+    files.require_new("guidelines export", file)
     found = store.module.stored(store.file)
     store.module.write(file, found)
     text = f"{len(found)} records written: {file}"

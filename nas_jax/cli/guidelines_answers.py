@@ -1,6 +1,7 @@
 """Advice, listings and verdicts as text."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from nas_jax.cli.terminal import aligned
@@ -58,7 +59,7 @@ def summary(kind: Kind) -> dict[str, Any]:
     return {
         "family": kind.family,
         "task": kind.name,
-        "descriptors": kind.descriptors.as_dict(),
+        "descriptors": asdict(kind.descriptors),
         "networks": [
             {
                 "record": point.record["digest"],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas_jax import new_file, process
+from nas_jax import files, process
 from nas_jax.cli import overrides, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
@@ -45,9 +45,9 @@ class Options:
 
     def check(self) -> None:
         """Raises `ValueError` for flags that do not fit."""
-        new_file.require("--out", self.out)
-        new_file.require("--record", self.record)
-        new_file.require("--plot", self.plot)
+        files.require_new("--out", self.out)
+        files.require_new("--record", self.record)
+        files.require_new("--plot", self.plot)
         whole = self.networks, self.held_out
         if min(whole) < 0 or (self.held_out < 10 and any(whole)):
             raise ValueError(

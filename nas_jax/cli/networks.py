@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nas_jax import process, shipped
+from nas_jax import files, process, shipped
 from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
@@ -45,9 +45,9 @@ def prepare(name: str, *, data_path: Path, manual: Path | None = None) -> Answer
       data_path: folder of prepared data sets
       manual: folder with the archives that have to be fetched by hand
     """
-    from nas_jax.data import preparing
+    from nas_jax.data import prepared
 
-    said = preparing.prepare(name, data_path, manual)
+    said = prepared.prepare(name, data_path, manual)
     return Answer({"name": name, "prepared": str(said)}, str(said))
 
 
@@ -110,7 +110,7 @@ def train(
         file = shipped.experiment_file(experiment)
         folder = run_folder.create(config, out, RUNS, file)
         text = architecture_json.to_json(network)
-        run_folder.write_text(folder / "architecture.json", text)
+        files.write(folder / "architecture.json", text)
     else:
         raise ValueError(
             f"train {architecture}: expected a run folder, or an architecture file "

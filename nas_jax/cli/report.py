@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from nas_jax import new_file
+from nas_jax import files
 from nas_jax.cli.terminal import Answer
 
 _LOOK_S = 2.0
@@ -26,7 +26,7 @@ def report(
       watch: write it again until the run is finished
       tensorboard: write event files to this new folder instead (needs tensorboardX)
     """
-    new_file.require("--out", out)
+    files.require_new("--out", out)
     for flag, given in (("watch", watch), ("tensorboard", tensorboard)):
         if given and len(runs) > 1:
             raise ValueError(f"--{flag}: expected one run, got {len(runs)}; name one")

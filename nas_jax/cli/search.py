@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import config_changes, process, shipped, text_file
+from nas_jax import config_changes, files, process, shipped
 from nas_jax.cli import networks, overrides, terminal
 from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
 from nas_jax.cli.terminal import Answer, Terminal
@@ -117,7 +117,7 @@ def search(
         together.follow(config, source, None, typed)
         return Answer({}, "")
     folder = run_folder.create(config, options.out, networks.RUNS, source)
-    run_folder.write_text(folder / _COMMAND, typed + "\n")
+    files.write(folder / _COMMAND, typed + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
     overrides.tell(fields)
     return _work(_Run(config, targets, folder, typed))
@@ -206,7 +206,7 @@ def _resume(
         page = folder / "report.html"
         if not page.is_file():
             report.write(folder)
-        result = text_file.object_of(folder / "result.json")
+        result = files.read_object(folder / "result.json")
         return Answer(result, f"{folder} is finished: {page}")
     if not search_stage.has_snapshots(folder):
         raise ValueError(
@@ -234,7 +234,7 @@ def _resume(
 def _begin_again(folder: Path) -> str:
     """How a run is begun once more, without measuring its table again."""
     path = folder / _COMMAND
-    typed = text_file.read(path).strip() if path.is_file() else "nas_jax search"
+    typed = files.read_text(path).strip() if path.is_file() else "nas_jax search"
     again = "start again" + (" with a new --out" if "--out" in typed else "")
     table = folder / "latency_table.json"
     if table.is_file() and "--latency.table" not in typed:

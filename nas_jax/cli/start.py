@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from nas_jax import new_file
+from nas_jax import files
 from nas_jax.cli.flags import CALLED, Typed
 from nas_jax.cli.terminal import Answer
 
@@ -24,7 +24,7 @@ def start(
     """
     from nas_jax import first_experiment
 
-    new_file.require("--out", out)
+    files.require_new("--out", out)
     if out.suffix != ".py":
         raise ValueError(f"--out {out}: expected the name of a .py file")
     made = first_experiment.of_pictures(pictures, skip_corrupt)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas_jax import process
+from nas_jax import files, process
 from nas_jax.cli import overrides, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
@@ -96,12 +96,11 @@ def _check(listed: Any, fields: Fields) -> None:
 
 
 def _table(out: Path, listed: Any, failed: int) -> Answer:
-    from nas_jax import run_folder
     from nas_jax.sweep import table
 
     rows = table.gathered(listed)
     file = out / "table.csv"
-    run_folder.write_text(file, table.as_csv(rows))
+    files.write(file, table.as_csv(rows))
     text = f"{terminal.aligned(table.summary(rows))}\nevery run: {file}"
     found = {"file": str(file), "failed": failed, "runs": rows}
     return Answer(found, text, 1 if failed else 0)

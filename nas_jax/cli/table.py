@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nas_jax import new_file, shipped, text_file
+from nas_jax import files, shipped
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
 from nas_jax.table_schema import PROVENANCE
@@ -90,14 +90,14 @@ def import_(
     """
     from nas_jax import table_import, tables
 
-    new_file.require("--out", out)
+    files.require_new("--out", out)
     said = dataclasses.asdict(origin)
     provenance = dict.fromkeys(PROVENANCE) | {
         name: value
         for name, value in said.items()
         if name in PROVENANCE or value is not None
     }
-    text = text_file.read(file)
+    text = files.read_text(file)
     table = table_import.read(text, from_, unit, provenance, file)
     tables.save(table, out)
     foreign = [key for key in table.entries if table_import.is_foreign(key)]
@@ -121,7 +121,7 @@ def export(file: str, *, out: Path) -> Answer:
     from nas_jax import table_import, tables
 
     table = tables.load(file)
-    new_file.require("--out", out)
+    files.require_new("--out", out)
     out.write_text(table_import.write_csv(table), encoding="utf-8")
     found = {"file": str(out), "rows": len(table.entries)}
     return Answer(found, f"{len(table.entries)} rows: {out}")

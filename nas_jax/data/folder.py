@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas_jax.data.broken import SHOWN, sound
+from nas_jax.data.pictures import SHOWN, sound
 from nas_jax.data.source import DataSet, Item
 from nas_jax.data_config import DataConfig
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import json_text, provenance, text_file
+from nas_jax import files, provenance
 from nas_jax.checks import reason
 from nas_jax.data import pictures
-from nas_jax.data.broken import sound
+from nas_jax.data.pictures import sound
 from nas_jax.data.source import Arrays, DataSet, Item, Source
 from nas_jax.data_config import TFDS, DataConfig
 from nas_jax.memory import is_exhausted
@@ -175,8 +175,8 @@ def _labels(
     Of a large split they are kept in the user's cache, under a name that changes with
     the files.
     """
-    files = sorted(version.glob(f"*-{split}.array_record-*"))
-    stats = [(str(file.resolve()), *_size_and_time(file)) for file in files]
+    shards = sorted(version.glob(f"*-{split}.array_record-*"))
+    stats = [(str(file.resolve()), *_size_and_time(file)) for file in shards]
     digest = hashlib.sha256(json.dumps([key, stats]).encode()).hexdigest()[:16]
     kept = provenance.user_cache() / "nas_jax" / "labels" / f"{digest}.npy"
     if kept.is_file():
@@ -190,9 +190,9 @@ def _labels(
         # where nothing can be written they are read again the next time
         with contextlib.suppress(OSError):
             kept.parent.mkdir(parents=True, exist_ok=True)
-            partial = kept.with_suffix(f".{os.getpid()}.npy")
-            np.save(partial, labels)
-            os.replace(partial, kept)
+            content = io.BytesIO()
+            np.save(content, labels)
+            files.write(kept, content.getvalue())
     return labels
 
 
@@ -225,7 +225,7 @@ def _newest(name: str, folder: Path) -> Path:
             f"prepare it: {command(name, folder)}"
         )
     newest = max(versions, key=lambda path: tuple(map(int, path.name.split("."))))
-    about = text_file.object_of(newest / "dataset_info.json")
+    about = files.read_object(newest / "dataset_info.json")
     stored = about.get("fileFormat", "tfrecord")
     if stored != "array_record":
         raise ValueError(
@@ -242,7 +242,7 @@ def _require_known_classes(file: Path) -> None:
     tensorflow-datasets imports the module of every class it reads a name of, and with
     it runs whatever stands there.
     """
-    for name in _class_names(text_file.object_of(file), str(file)):
+    for name in _class_names(files.read_object(file), str(file)):
         if not name.startswith("tensorflow_datasets."):
             raise ValueError(
                 f"{file}: expected features of tensorflow-datasets' own classes, got "
@@ -262,7 +262,7 @@ def _class_names(value: Any, where: str) -> Iterator[str]:
         elif key in ("pythonClassName", "python_class_name", "type"):
             yield inner
         elif key == "json":  # features of features, as text
-            yield from _class_names(json_text.parse(inner, where), where)
+            yield from _class_names(files.parse(inner, where), where)
 
 
 def _keys(name: str, fields: Any) -> tuple[str, str]:
@@ -284,3 +284,43 @@ def _keys(name: str, fields: Any) -> tuple[str, str]:
             )
         found += keys
     return found[0], found[1]
+
+
+def prepare(name: str, folder: Path, manual: Path | None) -> Path:
+    """Prepares a data set, downloading what may be downloaded; returns its folder.
+
+    The only part that needs TensorFlow. `tfds build` would do the same, but the command
+    line of tensorflow-datasets 4.9.10 imports apache-beam, which it does not bring.
+
+    Args:
+      name: of tensorflow-datasets, as `imagenet2012`.
+      folder: where prepared data sets lie.
+      manual: folder with the archives that their owners let nobody fetch for others.
+
+    Raises:
+      ValueError: without TensorFlow, for an unknown name, and if archives are missing
+        or cannot be read.
+    """
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            "prepare: expected TensorFlow, which is not installed; pip install "
+            "'nas_jax[prepare]', in an environment of its own if you like"
+        ) from None
+    import tensorflow_datasets as tfds
+
+    name = name.removeprefix(TFDS)
+    given: dict[str, Any] = {} if manual is None else {"manual_dir": manual}
+    try:
+        builder = tfds.builder(name, data_dir=folder, file_format="array_record")
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(**given)
+        )
+    except Exception as error:  # every builder raises its own kinds
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"prepare {name}: expected a data set of tensorflow-datasets and its "
+            f"archives, got {type(error).__name__}: {said}"
+        ) from error
+    return Path(builder.data_dir)

@@ -13,7 +13,7 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_jax import run_folder, text_file
+from nas_jax import files
 from nas_jax.config import Experiment
 from nas_jax.data import cifar, digits, pictures
 from nas_jax.export import preprocessing
@@ -46,9 +46,9 @@ def of_data(experiment: Experiment, label_names: tuple[str, ...]) -> Companions:
 def write(folder: Path, companions: Companions) -> None:
     """Writes both files into a folder, replacing those that are there."""
     lines = "".join(f"{label}\n" for label in companions.labels)
-    run_folder.write_text(folder / LABELS, lines)
+    files.write(folder / LABELS, lines)
     text = preprocessing.to_json(companions.preprocessing)
-    run_folder.write_text(folder / PREPROCESSING, text)
+    files.write(folder / PREPROCESSING, text)
 
 
 def read(folder: Path) -> Companions:
@@ -60,7 +60,7 @@ def read(folder: Path) -> Companions:
 
 def write_digest(model: Path, content: bytes) -> None:
     """Writes the SHA-256 of a model's content beside the model."""
-    run_folder.write_text(_digest_of(model), _digest_line(model, content))
+    files.write(_digest_of(model), _digest_line(model, content))
 
 
 def require_digest(model: Path, content: bytes) -> None:
@@ -95,4 +95,4 @@ def _text(path: Path) -> str:
             f"{path}: expected this file beside the model, found none; 'nas_jax "
             "export' writes it, copy it along with the model"
         )
-    return text_file.read(path)
+    return files.read_text(path)

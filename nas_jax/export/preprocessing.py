@@ -10,13 +10,15 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps
 
-from nas_jax import json_text
+from nas_jax import files
+from nas_jax.checks import require
+from nas_jax.config_json import Strict
+from nas_jax.config_json import from_json as typed
 from nas_jax.data import pictures
 
 # 8 bits per channel; others would be cut off at 255 without a word
@@ -26,7 +28,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclasses.dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(Strict):
     """How pictures become the input of a network; sides in pixels.
 
     `mean` and `std` have one number per channel, one for grey, three for red, green,
@@ -39,23 +41,25 @@ class Preprocessing:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size <= self.resize:
-            raise ValueError(
-                "preprocessing: expected 1 <= size <= resize, got size "
-                f"{self.size}, resize {self.resize}"
-            )
-        if len(self.mean) not in _PIL_MODE or len(self.mean) != len(self.std):
-            raise ValueError(
-                "preprocessing: expected mean and std of 1 or 3 channels each, got "
-                f"{len(self.mean)} and {len(self.std)}"
-            )
-        if not all(map(math.isfinite, self.mean)) or not all(
-            0 < std < math.inf for std in self.std
-        ):
-            raise ValueError(
-                "preprocessing: expected finite means and positive std, got mean "
-                f"{self.mean}, std {self.std}"
-            )
+        require(
+            1 <= self.size <= self.resize,
+            "preprocessing",
+            "1 <= size <= resize",
+            (self.size, self.resize),
+        )
+        channels = len(self.mean), len(self.std)
+        require(
+            len(self.mean) in _PIL_MODE and len(self.mean) == len(self.std),
+            "preprocessing",
+            "mean and std of 1 or 3 channels each",
+            channels,
+        )
+        require(
+            all(map(math.isfinite, (*self.mean, *self.std))) and min(self.std) > 0,
+            "preprocessing",
+            "finite means and positive std",
+            (self.mean, self.std),
+        )
 
     def __call__(self, image: Image.Image) -> Float[np.ndarray, "H W C"]:
         """The network's input, float32; the picture is a colour or a grey one."""
@@ -91,29 +95,7 @@ def to_json(preprocessing: Preprocessing) -> str:
 
 def from_json(text: str, origin: str) -> Preprocessing:
     """Reads what `to_json` wrote; `origin` names the file in errors."""
-    names = [field.name for field in dataclasses.fields(Preprocessing)]
-    document = json_text.parse(text, origin)
-    if not isinstance(document, dict) or sorted(document) != sorted(names):
-        got = sorted(document) if isinstance(document, dict) else document
-        raise ValueError(f"{origin}: expected an object with {names}, got {got!r:.60}")
-    sides = [document[name] for name in ("size", "resize")]
-    lists = [document[name] for name in ("mean", "std")]
-    if not all(type(side) is int for side in sides) or not all(map(_numbers, lists)):
-        raise ValueError(
-            f"{origin}: expected whole numbers size and resize, lists of numbers mean "
-            f"and std, got {document!r:.200}"
-        )
-    try:
-        return Preprocessing(*sides, *map(tuple, lists))
-    except ValueError as error:
-        raise ValueError(f"{origin}: {error}") from error
-
-
-def _numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(value, int | float) and not isinstance(value, bool)
-        for value in values
-    )
+    return typed(Preprocessing, files.parse(text, origin), f"{origin}: ")
 
 
 def read_images(

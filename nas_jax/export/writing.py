@@ -17,11 +17,10 @@ import numpy as np
 from nas_jax import (
     architecture_json,
     counts,
+    files,
     onnx_writer,
     provenance,
-    run_folder,
     tables,
-    text_file,
 )
 from nas_jax.export import companions, formats, stablehlo
 from nas_jax.export import source as sources
@@ -92,11 +91,11 @@ def export(
     result = _merged(out / "result.json", source, entries)
     out.mkdir(exist_ok=True)
     for name, content in contents.items():
-        run_folder.write_bytes(out / entries[name]["file"], content)
+        files.write(out / entries[name]["file"], content)
         if FORMATS[name].needs_digest:
             companions.write_digest(out / entries[name]["file"], content)
     companions.write(out, source.companions)
-    run_folder.write_text(out / "result.json", json.dumps(result, indent=1) + "\n")
+    files.write_json(out / "result.json", result)
     return result
 
 
@@ -198,7 +197,7 @@ def networks_of(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found: dict[str, Any] = text_file.object_of(path)["networks"]
+        found: dict[str, Any] = files.read_object(path)["networks"]
         for one in found.values():
             dict(one["formats"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from nas_jax.guidelines import kinds, models, records
-from nas_jax.guidelines.descriptors import Descriptors
 from nas_jax.guidelines.kinds import Kind, Point
+from nas_jax.guidelines.records import Descriptors
 
 NEAR = 2.5
 """Farthest distance (`kinds.distance`) at which a task says something about another."""
@@ -78,7 +78,7 @@ def advise(
         if far <= NEAR and (own := _allowed(kind, wish))
     ]
     answer: dict[str, Any] = {
-        "descriptors": task.as_dict(),
+        "descriptors": dataclasses.asdict(task),
         "wish": dataclasses.asdict(wish),
         "evidence": {
             "kinds": len(near),

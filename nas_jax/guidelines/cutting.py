@@ -1,10 +1,15 @@
 """A search space cut to a recommended size: `search --from-recommendation`."""
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from nas_jax import builders, counts, text_file
+from annotated_types import Ge
+
+from nas_jax import builders, counts, files
 from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.config_json import from_json
 
 MULTIPLIERS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.13, 0.1)
 """Widths tried, as shares of the experiment's; widths are multiples of 8."""
@@ -52,21 +57,30 @@ def largest_params(config: SpaceConfig) -> int:
     return int(table.max(axis=1).sum() + fixed)
 
 
+@dataclass(frozen=True)
+class _Size:
+    params_high: Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Of what 'nas_jax recommend --json' prints, what is needed here."""
+
+    size: _Size | None
+    basis: str = ""
+    reason: str | None = None
+
+
 def _params_high(file: Path) -> int:
     try:
-        document = text_file.object_of(file)
-        size = document["size"]
-        most = None if size is None else size["params_high"]
-    except (ValueError, KeyError, TypeError) as error:
+        answer = from_json(_Answer, files.read_json(file), f"{file}: ", extra="ignore")
+    except ValueError as error:
         raise ValueError(
-            f"{file}: expected what 'nas_jax recommend --json' prints "
-            f"({type(error).__name__}: {error})"
+            f"{error}; give what 'nas_jax recommend --json' prints"
         ) from error
-    if most is None:
+    if answer.size is None:
         raise ValueError(
             f"{file}: expected a recommended size, got none: "
-            f"{document.get('reason', document.get('basis'))}"
+            f"{answer.reason or answer.basis}"
         )
-    if type(most) is not int or most < 1:
-        raise ValueError(f"{file}: expected size.params_high above 0, got {most!r}")
-    return most
+    return answer.size.params_high

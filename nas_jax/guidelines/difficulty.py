@@ -7,12 +7,16 @@ X (X'X + r I)^-1 X' (Allen 1974, PRESS). So no image is held out, and a set of 2
 a class can be measured as well as one of 2,000.
 """
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, Int
 
+from nas_jax import memory
 from nas_jax.batches import Batch
-from nas_jax.checks import require
-from nas_jax.guidelines.descriptors import Descriptors
+from nas_jax.checks import LARGEST, reason, require
+from nas_jax.guidelines.records import Descriptors
 
 IMAGES = 2000
 """Images measured at most: the first ones, in the order given."""
@@ -96,3 +100,50 @@ def _pooled(images: Float[np.ndarray, "N H W C"], side: int) -> np.ndarray:
         sizes = np.diff(edges).reshape([-1 if a == axis else 1 for a in range(4)])
         images = sums / sizes
     return images
+
+
+def load(file: Path) -> Batch:
+    """A NumPy file with `images` `[N H W C]` (or `[N H W]`, grey) and `labels` `[N]`.
+
+    Raises:
+      ValueError: if the file or its arrays are something else.
+    """
+    try:
+        _require_room(file)
+        with np.load(file, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+    except Exception as error:  # a damaged archive raises many kinds
+        raise ValueError(
+            f"{file}: expected an .npz file with images and labels ({reason(error)})"
+        ) from error
+    if not all(isinstance(one, np.ndarray) for one in (images, labels)):
+        raise ValueError(f"{file}: expected arrays images and labels, got other bytes")
+    if images.ndim == 3:
+        images = images[..., None]
+    if (
+        images.ndim != 4
+        or labels.shape != images.shape[:1]
+        or not np.issubdtype(labels.dtype, np.integer)
+        or not len(labels)
+        or labels.min() < 0
+        or labels.max() >= LARGEST
+        or images.dtype.kind not in "biuf"
+        or not images.size
+        or not (np.abs(images.astype(np.float32)) < np.inf).all()
+    ):
+        raise ValueError(
+            f"{file}: expected finite images [N H W C] and labels [N], integers from "
+            f"0; got {images.shape} and {labels.dtype} {labels.shape}"
+        )
+    return Batch(images.astype(np.float32), labels.astype(np.int32))
+
+
+def _require_room(file: Path) -> None:
+    """Refuses what unpacks to more than the memory holds, as float32 beside bytes."""
+    with zipfile.ZipFile(file) as archive:
+        needed = 5 * sum(one.file_size for one in archive.infolist())
+    memory.require_fit(
+        {"its arrays": needed},
+        {"its arrays": "the number of images"},
+        memory.host_bytes(),
+    )

@@ -200,7 +200,7 @@ def described(wanted: list[tasks.Task]) -> Iterator[dict[str, Any]]:
     """A row with the measured descriptors of each task."""
     for task in wanted:
         found = difficulty.measure(tasks.load(task.data)["train"])
-        yield {"task": task.name, "descriptors": found.as_dict()}
+        yield {"task": task.name, "descriptors": dataclasses.asdict(found)}
 
 
 def make(file: Path, watch: Watch) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ import numpy as np
 from nas_jax import architecture_json, counts, ledger, published
 from nas_jax.architecture import Architecture
 from nas_jax.guidelines import evidence, ladder, records, tasks
-from nas_jax.guidelines.descriptors import Descriptors
 from nas_jax.guidelines.ladder import Rung
-from nas_jax.guidelines.records import Record
+from nas_jax.guidelines.records import Descriptors, Record
 
 IMAGENET = Descriptors(
     input_size=224,
@@ -67,7 +67,7 @@ def imagenet() -> list[Record]:
             "task": {
                 "name": "imagenet",
                 "family": "imagenet",
-                "descriptors": IMAGENET.as_dict(),
+                "descriptors": asdict(IMAGENET),
             },
             "network": network(published.get(name)),
             "latencies": latencies,

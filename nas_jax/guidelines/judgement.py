@@ -170,18 +170,14 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
                 "yes" if row["hit"] else "no",
             )
         )
-    total = ("advice", f"{result['tasks']} tasks", "", "", "")
-    for name, one in [(total, result)]:
-        coverage = f"{one['coverage']:.0%} inside"
-        rows.append(
-            (*name, coverage, f"{one['median_saving']:.0%}", f"{one['hit_rate']:.0%}")
-        )
+    inside = f"{result['coverage']:.0%} inside"
+    tasks = f"{result['tasks']} tasks"
+    rows.append(("advice", tasks, "", "", "", inside, *_percents(result)))
     for rule in result["rules"]:
-        rows.append(
-            (
-                *(rule["rule"], "", "", f"{rule['params']:,}", "", ""),
-                f"{rule['median_saving']:.0%}",
-                f"{rule['hit_rate']:.0%}",
-            )
-        )
+        params = f"{rule['params']:,}"
+        rows.append((rule["rule"], "", "", params, "", "", *_percents(rule)))
     return rows
+
+
+def _percents(figures: dict[str, Any]) -> tuple[str, str]:
+    return f"{figures['median_saving']:.0%}", f"{figures['hit_rate']:.0%}"

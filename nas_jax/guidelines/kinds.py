@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nas_jax.guidelines import records
-from nas_jax.guidelines.descriptors import Descriptors
-from nas_jax.guidelines.records import Record
+from nas_jax.guidelines.records import Descriptors, Record
 
 Design = tuple[tuple[str, int], ...]
 """Operation and width of every block: the same network for another task."""

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from nas_jax.guidelines import kinds
-from nas_jax.guidelines.descriptors import Descriptors
 from nas_jax.guidelines.kinds import Kind
+from nas_jax.guidelines.records import Descriptors
 
 _RIDGE = 1.0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
+from nas_jax import files
 from nas_jax.guidelines import judgement, kinds, records
 from nas_jax.guidelines.advice import Wish
 from nas_jax.guidelines.kinds import Kind, Point
@@ -27,7 +28,7 @@ def write(target: Path, known: Sequence[Kind]) -> None:
     """
     if not known:
         raise ValueError("guidelines report: expected records, got none")
-    rendering.write(target, render(known))
+    files.write(target, render(known))
 
 
 def render(known: Sequence[Kind]) -> str:

@@ -19,51 +19,119 @@ all others. Records travel: what looks like a path of somebody's machine is refu
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Interval
 
 from nas_jax import architecture_json
 from nas_jax.architecture import Architecture
-from nas_jax.guidelines.descriptors import Descriptors
+from nas_jax.config_json import Strict, from_json, require_types
 
 Record = dict[str, Any]
 
 FORMAT = "nas_jax guideline"
 VERSION = 1
-SOURCES = ("trained here", "reported by the paper")
-COSTS = ("params", "macs", "latency")
 
 _PATH = re.compile(r"(^|[\s\"'=:,(])(~[^\s/]*/|/[^\s/]|[A-Za-z]:[\\/]|\\\\)|\bfile:")
-_NUMBER = (int, float)
-_TEXT, _MAYBE_TEXT = (str,), (str, type(None))
-_COUNT, _MAYBE_COUNT, _MAYBE_NUMBER = (int,), (int, type(None)), (*_NUMBER, type(None))
+_Count = Annotated[int, Ge(0)]
+_Amount = Annotated[float, Ge(0)]
+_Share = Annotated[float, Interval(ge=0, le=1)]
 
-_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
-    "task": {"name": _TEXT, "family": _TEXT, "descriptors": (dict,)},
-    "network": {"architecture": (dict,), "params": _COUNT, "macs": _COUNT},
-    "result": {"accuracy": _NUMBER, "test_images": _COUNT, "trainings": _MAYBE_COUNT},
-    "target": {"cost": _TEXT, "value": _NUMBER, "device": _MAYBE_TEXT},
-    "search": {"method": _TEXT, "networks": _MAYBE_COUNT, "seconds": _MAYBE_NUMBER},
-    "training": {"steps": _MAYBE_COUNT, "seconds": _MAYBE_NUMBER},
-    "origin": {
-        "source": _TEXT,
-        "seeds": (list,),
-        "versions": (dict,),
-        "device": _MAYBE_TEXT,
-        "commit": _MAYBE_TEXT,
-    },
-}
-_LATENCY: dict[str, tuple[type, ...]] = {
-    "device": _TEXT,
-    "runtime": _MAYBE_TEXT,
-    "batch": _COUNT,
-    "ms": _NUMBER,
-    "source": _TEXT,
-}
-_NULLABLE = ("target", "search")
-_KEYS = ("format", "version", *_FIELDS, "latencies", "digest")
+
+@dataclass(frozen=True)
+class Descriptors(Strict):
+    """A task in numbers; `balance` is the rarest class over the commonest.
+
+    Raises `ValueError` naming the field that is out of range.
+    """
+
+    input_size: Annotated[int, Interval(ge=4, le=4096)]
+    channels: Annotated[int, Interval(ge=1, le=1024)]
+    classes: Annotated[int, Interval(ge=2, le=10**6)]
+    images_per_class: Annotated[float, Interval(ge=1, le=1e9)]
+    balance: Annotated[float, Interval(gt=0, le=1)]
+    linear_accuracy: _Share | None
+    tiny_accuracy: _Share | None
+
+    def __post_init__(self) -> None:
+        require_types(self)
+
+
+@dataclass(frozen=True)
+class _Task(Strict):
+    name: str
+    family: str
+    descriptors: Descriptors
+
+
+@dataclass(frozen=True)
+class _Network(Strict):
+    architecture: dict[str, Any]
+    params: Annotated[int, Interval(ge=1, le=10**12)]
+    macs: Annotated[int, Interval(ge=1, le=10**15)]
+
+
+@dataclass(frozen=True)
+class _Latency(Strict):
+    device: str
+    runtime: str | None
+    batch: Annotated[int, Ge(1)]
+    ms: Annotated[float, Gt(0)]
+    source: str
+
+
+@dataclass(frozen=True)
+class _Result(Strict):
+    accuracy: _Share
+    test_images: Annotated[int, Interval(ge=1, le=10**9)]
+    trainings: _Count | None
+
+
+@dataclass(frozen=True)
+class _Target(Strict):
+    cost: Literal["params", "macs", "latency"]
+    value: _Amount
+    device: str | None
+
+
+@dataclass(frozen=True)
+class _Search(Strict):
+    method: str
+    networks: _Count | None
+    seconds: _Amount | None
+
+
+@dataclass(frozen=True)
+class _Training(Strict):
+    steps: _Count | None
+    seconds: _Amount | None
+
+
+@dataclass(frozen=True)
+class _Origin(Strict):
+    source: Literal["trained here", "reported by the paper"]
+    seeds: list[Any]
+    versions: dict[str, Any]
+    device: str | None
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class _Record(Strict):
+    format: str
+    version: int
+    task: _Task
+    network: _Network
+    latencies: list[_Latency]
+    result: _Result
+    target: _Target | None
+    search: _Search | None
+    training: _Training
+    origin: _Origin
+    digest: str
 
 
 def digest(record: Record) -> str:
@@ -97,16 +165,20 @@ def check(record: Any, where: str) -> None:
             f"{where}: expected version {VERSION}, got {_short(record.get('version'))};"
             " import it with the nas_jax that wrote it"
         )
-    _check_keys(record, _KEYS, where)
+    task = from_json(_Record, record, f"{where}: ").task.descriptors
     for private in filter(_PATH.search, _texts(record)):
         raise ValueError(
             f"{where}: expected no paths of a machine, got {_short(private)}; remove it"
         )
-    for name, fields in _FIELDS.items():
-        if record[name] is None and name in _NULLABLE:
-            continue
-        _check_fields(record[name], fields, f"{where}, {name}")
-    _check_ranges(record, where)
+    built = architecture(record, where)
+    if not built.blocks:
+        raise ValueError(f"{where}: expected a network with blocks, got none")
+    got = (*built.input_shape[1:], built.classifier.classes)
+    if got != (task.input_size, task.channels, task.classes):
+        raise ValueError(
+            f"{where}: expected a network for the task's input size, channels and "
+            f"classes {(task.input_size, task.channels, task.classes)}, got {got}"
+        )
     try:
         expected = digest(record)
     except ValueError:
@@ -115,78 +187,6 @@ def check(record: Any, where: str) -> None:
         raise ValueError(
             f"{where}: expected digest {expected[:12]}..., got "
             f"{_short(record['digest'])}; the record was changed after it was written"
-        )
-
-
-def _check_keys(found: dict, expected: Any, where: str) -> None:
-    missing = [key for key in expected if key not in found]
-    unknown = sorted(set(found) - set(expected))
-    if missing or unknown:
-        problem = f"no {missing[0]!r}" if missing else f"the unknown {unknown[0]!r}"
-        raise ValueError(f"{where}: expected {', '.join(expected)}; got {problem}")
-
-
-def _check_fields(found: Any, fields: dict[str, tuple[type, ...]], where: str) -> None:
-    if not isinstance(found, dict):
-        raise ValueError(f"{where}: expected an object, got {_short(found)}")
-    _check_keys(found, fields, where)
-    for name, kinds in fields.items():
-        value = found[name]
-        fits = isinstance(value, kinds) and not isinstance(value, bool)
-        if isinstance(value, _NUMBER) and not (math.isfinite(value) and value >= 0):
-            fits = False
-        if not fits:
-            names = " or ".join(
-                "null" if kind is type(None) else kind.__name__ for kind in kinds
-            )
-            raise ValueError(
-                f"{where}: expected {name!r} to be {names}, 0 or more; got "
-                f"{_short(value)}"
-            )
-
-
-def _check_ranges(record: Record, where: str) -> None:
-    given = record["task"]["descriptors"]
-    try:
-        known = Descriptors(**given)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}, descriptors: {error}") from error
-    network, result = record["network"], record["result"]
-    for name, value, low, high in (
-        ("params", network["params"], 1, 10**12),
-        ("macs", network["macs"], 1, 10**15),
-        ("accuracy", result["accuracy"], 0, 1),
-        ("test_images", result["test_images"], 1, 10**9),
-    ):
-        if not low <= value <= high:
-            raise ValueError(
-                f"{where}: expected {name!r} from {low} to {high}, got {value}"
-            )
-    built = architecture(record, where)
-    if not built.blocks:
-        raise ValueError(f"{where}: expected a network with blocks, got none")
-    got = (*built.input_shape[1:], built.classifier.classes)
-    if got != (known.input_size, known.channels, known.classes):
-        raise ValueError(
-            f"{where}: expected a network for the task's input size, channels and "
-            f"classes {(known.input_size, known.channels, known.classes)}, got {got}"
-        )
-    if not isinstance(record["latencies"], list):
-        raise ValueError(f"{where}, latencies: expected a list")
-    for number, latency in enumerate(record["latencies"]):
-        _check_fields(latency, _LATENCY, f"{where}, latency {number}")
-        if latency["ms"] == 0 or latency["batch"] == 0:
-            raise ValueError(f"{where}, latency {number}: expected ms, batch above 0")
-    target = record["target"]
-    if target is not None and target["cost"] not in COSTS:
-        raise ValueError(
-            f"{where}, target: expected a cost among {', '.join(COSTS)}, got "
-            f"{target['cost']!r}"
-        )
-    if record["origin"]["source"] not in SOURCES:
-        raise ValueError(
-            f"{where}, origin: expected a source among {', '.join(SOURCES)}, got "
-            f"{record['origin']['source']!r}"
         )
 
 

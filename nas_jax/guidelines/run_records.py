@@ -1,11 +1,12 @@
 """A finished run as records: the network found, and those trained beside it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nas_jax import problem, run_folder, text_file
+from nas_jax import files, problem, run_folder
 from nas_jax.batches import Batch
 from nas_jax.config import Experiment
 from nas_jax.guidelines import difficulty, records
@@ -36,10 +37,10 @@ def of_run(folder: Path) -> list[Record]:
     task = {
         "name": f"{data}_{given.input_size}px_{round(given.images_per_class)}",
         "family": data,
-        "descriptors": given.as_dict(),
+        "descriptors": asdict(given),
     }
     try:
-        result = text_file.object_of(path)
+        result = files.read_object(path)
         fields = [
             _fields(name, one, result, experiment, task)
             for name, one in result["networks"].items()

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from nas_jax import json_text, shipped, text_file
+from nas_jax import files, shipped
 from nas_jax.guidelines import records
 from nas_jax.guidelines.records import Record
 
@@ -101,7 +101,7 @@ def read(file: Path) -> list[Record]:
       ValueError: if it is not such a file.
     """
     try:
-        document = text_file.document(file)
+        document = files.read_json(file)
     except ValueError as error:
         raise ValueError(
             f"{file}: expected a JSON file of records ({error})"
@@ -120,15 +120,13 @@ def write(file: Path, found: Iterable[Record]) -> None:
     """Writes records into a JSON file, one a line, in one step."""
     lines = ",\n".join(map(_line, found))
     head = f'{{"format": {json.dumps(COLLECTION)}, "records": ['
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(f"{head}\n{lines}\n]}}\n", encoding="utf-8")
-    os.replace(partial, file)
+    files.write(file, f"{head}\n{lines}\n]}}\n")
 
 
 def _record(body: Any, number: int) -> Record:
     if not isinstance(body, str):
         raise ValueError(f"record {number} is no text")
-    record = json_text.parse(body, f"record {number}")
+    record = files.parse(body, f"record {number}")
     records.check(record, f"record {number}")
     return record
 

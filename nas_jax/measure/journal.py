@@ -7,15 +7,24 @@ its round measured again.
 """
 
 import json
-import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from nas_jax import json_text, text_file
+from annotated_types import Interval
+
+from nas_jax import files
+from nas_jax.config_json import Strict, from_json
 from nas_jax.table_schema import LONGEST
 
-Round = dict[str, float]
+Round = dict[str, Annotated[float, Interval(ge=0, le=LONGEST)]]
+
+
+@dataclass(frozen=True)
+class _Line(Strict):
+    group: str
+    ms: Round
 
 
 class Journal:
@@ -84,48 +93,28 @@ class Journal:
 
     def _append(self, line: dict[str, Any]) -> None:
         assert self.path is not None
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        files.append_line(self.path, line)
+        files.sync(self.path)
 
     def _open(self, path: Path, facts: dict[str, Any]) -> None:
-        lines = text_file.read(path).split("\n") if path.exists() else []
-        if len(lines) < 2:  # new, or cut off within its first line
-            path.write_text("")
+        try:
+            lines = files.read_lines(path)
+            rounds = [
+                from_json(_Line, line, f"{path}, line {place}, ")
+                for place, line in enumerate(lines[1:], start=2)
+            ]
+        except ValueError as error:
+            raise ValueError(f"{error}; remove the file and measure again") from error
+        if not lines:
             self._append(facts)
             return
-        *whole, cut_off = lines
-        found = [self._line(number, line) for number, line in enumerate(whole, 1)]
-        for name in sorted(facts.keys() | found[0].keys()):
-            if facts.get(name) != found[0].get(name):
+        begun = lines[0]
+        for name in sorted(facts.keys() | begun.keys()):
+            if facts.get(name) != begun.get(name):
                 raise ValueError(
-                    f"{str(path)!r} was begun with {name} = {found[0].get(name)!r}, "
+                    f"{str(path)!r} was begun with {name} = {begun.get(name)!r}, "
                     f"got {facts.get(name)!r}; measure as before, remove the file, or "
                     "choose another --out"
                 )
-        for line in found[1:]:
-            self._rounds.setdefault(line["group"], []).append(line["ms"])
-        if cut_off:
-            path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-
-    def _line(self, number: int, line: str) -> dict[str, Any]:
-        try:
-            found = json_text.parse(line, "")
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or (number > 1 and not _is_round(found)):
-            raise ValueError(
-                f"{str(self.path)!r}, line {number}: expected a round as JSON, got "
-                f"{line[:40]!r}; remove the file and measure again"
-            )
-        return found
-
-
-def _is_round(found: dict[str, Any]) -> bool:
-    if set(found) != {"group", "ms"} or not isinstance(found["group"], str):
-        return False
-    times = found["ms"]
-    return isinstance(times, dict) and all(
-        type(ms) in (int, float) and 0 <= ms <= LONGEST for ms in times.values()
-    )
+        for one in rounds:
+            self._rounds.setdefault(one.group, []).append(one.ms)

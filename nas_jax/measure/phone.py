@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import part_keys, tables, text_file
+from nas_jax import files, part_keys, tables
 from nas_jax.checks import LARGEST
 from nas_jax.config import LatencyConfig
 from nas_jax.measure import operations
@@ -132,19 +132,21 @@ def read(folder: Path) -> tables.LatencyTable:
         for name in (*facts["parts"], _CALL)
         for index in range(repeats)
     ]
-    files = [results / "device.txt", *wanted]
-    if lacking := [path for path in files if not path.is_file()]:
+    outputs = [results / "device.txt", *wanted]
+    if lacking := [path for path in outputs if not path.is_file()]:
         raise ValueError(
-            f"{folder}: expected {len(files)} outputs of the phone, {len(lacking)} are "
-            f"missing, for example {lacking[0].name}; run {folder / 'measure.sh'}, "
+            f"{folder}: expected {len(outputs)} outputs of the phone, {len(lacking)} "
+            f"are missing, for example {lacking[0].name}; run {folder / 'measure.sh'}, "
             "which goes on where it stopped, then this command again"
         )
 
     def rounds(name: str) -> np.ndarray:
         paths = [results / f"{name}.{index}.txt" for index in range(repeats)]
-        return np.array([average_ms(text_file.read(path), str(path)) for path in paths])
+        return np.array(
+            [average_ms(files.read_text(path), str(path)) for path in paths]
+        )
 
-    device = _device(text_file.read(results / "device.txt").strip())
+    device = _device(files.read_text(results / "device.txt").strip())
     times = {key: rounds(name) for name, key in facts["parts"].items()}
     times[copy_name(device, CALL)] = rounds(_CALL)
     entries = {
@@ -164,7 +166,7 @@ def read(folder: Path) -> tables.LatencyTable:
 
 def _facts(file: Path) -> dict[str, Any]:
     """What `prepare` wrote; names of parts become names of files."""
-    found = text_file.object_of(file)
+    found = files.read_object(file)
     parts = found.get("parts")
     counted = [
         found.get(name) for name in ("input_size", "threads", "batch", "repeats")

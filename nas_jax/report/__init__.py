@@ -7,7 +7,8 @@ nothing and runs no script; the same folder always gives the same bytes.
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas_jax.report import page, rendering, run_files, several
+from nas_jax import files
+from nas_jax.report import page, run_files, several
 from nas_jax.report.picture import Picture, draw
 
 __all__ = ["Picture", "draw", "write", "write_several"]
@@ -27,7 +28,10 @@ def write(
       ValueError: naming the file and the place if a file cannot be understood.
     """
     document = page.render(run_files.read(run_folder), refresh_s)
-    return rendering.write(run_folder / "report.html" if out is None else out, document)
+    target = run_folder / "report.html" if out is None else out
+    # a name of a file may be no text
+    files.write(target, document.encode(errors="replace"))
+    return target
 
 
 def write_several(run_folders: Sequence[Path], out: Path) -> Path:
@@ -38,4 +42,5 @@ def write_several(run_folders: Sequence[Path], out: Path) -> Path:
         be understood.
     """
     document = several.render([run_files.read(one) for one in run_folders])
-    return rendering.write(out, document)
+    files.write(out, document.encode(errors="replace"))
+    return out

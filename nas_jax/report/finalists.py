@@ -7,7 +7,7 @@ report shows both where both were done.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from nas_jax import json_text
+from nas_jax import files
 from nas_jax.report import quantities as q
 from nas_jax.report.metrics import number, require
 from nas_jax.report.table import Row, Table
@@ -43,7 +43,7 @@ def parse(content: bytes, shape: tuple[int, ...] | None) -> tuple[Finalist, ...]
     Raises `ValueError` naming the place and what was expected.
     """
     where = "finalists.json"
-    document = json_text.parse(content, where)
+    document = files.parse(content, where)
     require(isinstance(document, list), where, "a list", document)
     return tuple(
         _finalist(entry, f"{where}: number {place}", shape)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import json_text
+from nas_jax import files
 
 SEARCH_PHASES = ("warmup", "joint")
 PHASES = (*SEARCH_PHASES, "train")
@@ -87,7 +87,7 @@ def parse(content: bytes, probs_shape: tuple[int, ...] | None) -> Curves:
     for place, text in lines:
         where = f"metrics.jsonl line {place}"
         try:
-            document = json_text.parse(text, where)
+            document = files.parse(text, where)
         except ValueError:
             if place == lines[-1][0]:
                 notes.append(

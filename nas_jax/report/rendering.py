@@ -1,9 +1,7 @@
 """Pages from templates: one file each, in which text cannot become markup."""
 
 import functools
-import os
 import shlex
-import tempfile
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,23 +15,6 @@ _HERE = Path(__file__).parent
 def render(template: str, **content: object) -> str:
     """A template, filled with this content; every text in it is escaped."""
     return _environment().get_template(template).render(content)
-
-
-def write(path: Path, document: str) -> Path:
-    """Writes a page in one step: a reader never sees half of it."""
-    # a name of its own: a run and somebody who watches it may both write the page
-    handle, partial = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-    )
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(document)
-        os.chmod(partial, 0o644)  # mkstemp makes private files
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
-    return path
 
 
 def stylesheet(*names: str) -> Markup:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import architecture as architectures
-from nas_jax import architecture_json, json_text, table_risk, tables
+from nas_jax import architecture_json, files, table_risk, tables
 from nas_jax.architecture import Architecture
 from nas_jax.builders import build
 from nas_jax.report import finalists, metrics
@@ -163,7 +163,7 @@ def _document(run_folder: Path, name: str) -> dict[str, Any]:
     path = run_folder / name
     if not path.exists():
         return {}
-    return json_text.parse_object(path.read_bytes(), name)
+    return files.parse_object(path.read_bytes(), name)
 
 
 def _object(document: Any, key: str, where: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ run says how far it is: not there, stopped, or finished (`result.json`), so a sw
 was stopped is gone on with by the same command.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import run_folder, run_lock, text_file
+from nas_jax import files, run_lock
 from nas_jax.search_config import parse_target
 
 FILE = "sweep.json"
@@ -114,7 +113,7 @@ def write_list(out: Path, runs: Sequence[Run], common: Sequence[str]) -> None:
         )
     if not out.exists():
         out.mkdir(parents=True)
-        run_folder.write_text(file, json.dumps(document, indent=1) + "\n")
+        files.write_json(file, document)
         return
     found = _read(file)
     if found != document:
@@ -144,7 +143,7 @@ def read_list(out: Path) -> list[Run]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        document = text_file.object_of(file)
+        document = files.read_object(file)
         for name, seed, target in document["runs"]:
             is_run = isinstance(name, str) and type(seed) is int
             if not is_run or not isinstance(target, str | None):

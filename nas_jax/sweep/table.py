@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import text_file
+from nas_jax import files
 from nas_jax.derivation import SEARCHED
 from nas_jax.search_config import TARGETS
 from nas_jax.sweep import runs
@@ -39,7 +39,7 @@ def _row(run: Run) -> Row:
         return row
     file = run.folder / "result.json"
     try:
-        result = text_file.object_of(file)
+        result = files.read_object(file)
         networks = result["networks"]
         found, other = networks[SEARCHED], networks.get(BASELINE)
         derived = result["derivation"]

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from nas_jax import json_text, text_file
+from nas_jax import files
 
 
 @pytest.mark.parametrize(
@@ -25,25 +25,25 @@ from nas_jax import json_text, text_file
 )
 def test_what_no_file_of_ours_has_is_refused(text, message):
     with pytest.raises(ValueError, match=rf"^a\.json: .*{message}.*; mend it$") as info:
-        json_text.parse(text, "a.json", "; mend it")
+        files.parse(text, "a.json", "; mend it")
     assert type(info.value) is ValueError
 
 
 def test_what_is_written_is_read():
     document = {"a": [1, -2.5, None, True], "ü": {"b": "x" * 10_000}, "n": 10**18 - 1}
-    assert json_text.parse(json.dumps(document), "a") == document
-    assert math.isnan(json_text.parse("NaN", "a"))
+    assert files.parse(json.dumps(document), "a") == document
+    assert math.isnan(files.parse("NaN", "a"))
 
 
 @pytest.mark.parametrize("text", ["[1]", "null", '"x"'])
 def test_object_is_asked_for(text):
     with pytest.raises(ValueError, match="a: expected a JSON object, got"):
-        json_text.parse_object(text, "a")
+        files.parse_object(text, "a")
 
 
 def test_files_that_are_no_text_are_named(tmp_path):
     (tmp_path / "bytes").write_bytes(b"\xff\x00")
     for name in ("bytes", "none", "."):
         with pytest.raises(ValueError, match=str(tmp_path)) as info:
-            text_file.read(tmp_path / name)
+            files.read_text(tmp_path / name)
         assert type(info.value) is ValueError
