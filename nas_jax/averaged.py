@@ -7,11 +7,11 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from nas_jax import estimators, latency
-from nas_jax.base import Alphas, Mask, Metrics, PRNGKey, PyTree, Scalar
+from nas_jax.base import DATA_AXIS, Alphas, Mask, Metrics, PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
+from nas_jax.devices import Devices
 from nas_jax.estimators import Estimate, Sampled
-from nas_jax.execution import AXIS, Execution
 from nas_jax.joined import Target
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
@@ -25,7 +25,7 @@ def over_parts(
     state: SearchState,
     sampled: Sampled,
     batch: Batch,
-    execution: Execution,
+    execution: Devices,
 ) -> Estimate:
     """`estimators.estimate` at one sample, the mean over the parts of the batch."""
 
@@ -49,7 +49,7 @@ def over_devices(
     key: PRNGKey,
     mask: Mask,
     batch: Batch,
-    execution: Execution,
+    execution: Devices,
 ) -> Estimate:
     """The mean over devices of estimates, each at a sample of its own.
 
@@ -73,19 +73,19 @@ def over_devices(
         target: Target,
         batch: Batch,
     ) -> tuple[Alphas, Scalar, Metrics]:
-        own = jax.random.fold_in(key, lax.axis_index(AXIS))
+        own = jax.random.fold_in(key, lax.axis_index(DATA_AXIS))
         sampled = estimators.sample(config, own, state.alphas, mask)
         found = over_parts(
             space, config, model, target, state, sampled, batch, execution
         )
-        return lax.pmean(tuple(found), AXIS)
+        return lax.pmean(tuple(found), DATA_AXIS)
 
     whole = PartitionSpec()
     return Estimate(
         *jax.shard_map(
             on_device,
             mesh=execution.mesh,
-            in_specs=(*(whole,) * 4, PartitionSpec(AXIS)),
+            in_specs=(*(whole,) * 4, PartitionSpec(DATA_AXIS)),
             out_specs=whole,
             check_vma=False,  # branches of a switch do not say on what they depend
         )(key, state, model, target, batch)

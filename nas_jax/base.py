@@ -26,3 +26,6 @@ PRNGKey = Key[Array, ""]
 # Nested dicts and lists of arrays; the structure belongs to the module that made it.
 PyTree = Any
 Metrics = dict[str, Any]
+
+DATA_AXIS = "data"
+"""Axis of a mesh of devices along which a batch is cut."""

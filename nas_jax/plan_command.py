@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from nas_jax import devices, plan, problem, terminal
+from nas_jax import plan, terminal
 from nas_jax.compilation import Compiler
 from nas_jax.config import Experiment
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
+from nas_jax.setup import load
 
 
 def run(experiment: Experiment, targets: Sequence[str]) -> int:
@@ -15,9 +16,9 @@ def run(experiment: Experiment, targets: Sequence[str]) -> int:
             f"--plan: expected one target, got --targets {','.join(targets)}; each "
             "takes a search of its own after one warm-up"
         )
-    given = problem.load(experiment, devices.execution_of(experiment))
-    watch = terminal.Terminal() if given.execution.writes else Watch()
-    found = plan.of_run(experiment, given, Compiler(watch))
-    if given.execution.writes:
-        print("\n".join(plan.lines(found, given.execution.devices)))
+    setup = load(experiment)
+    progress = terminal.Terminal() if setup.devices.writes else Progress()
+    found = plan.of_run(setup, Compiler(progress))
+    if setup.devices.writes:
+        print("\n".join(plan.lines(found, setup.devices.count)))
     return 0

@@ -57,14 +57,14 @@ def start(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
 
 
 def derive(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import derivation, run_folder, run_lock
+    from nas_jax import finalists, run_folder, run_lock
 
     folder = Path(options.run)
     run_folder.read_experiment(folder)  # a run folder, before anything is put there
     with run_lock.held(folder):
-        found, derived = derivation.derive_run(folder)
+        found, derived = finalists.derive_run(folder)
     print(" ".join(block.op.name for block in found.blocks))
-    print(derivation.told(derived))
+    print(finalists.line(derived))
     print(f"written: {folder / 'architecture.json'}")
     return 0
 
@@ -73,9 +73,9 @@ def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
     from nas_jax import (
         architecture_json,
         pipeline,
-        problem,
         run_folder,
         run_lock,
+        setup,
         stopping,
         terminal,
     )
@@ -92,7 +92,7 @@ def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
     elif options.experiment:
         experiment = experiment_of(options.experiment, rest, "nas_jax train")
         network = run_folder.read_architecture(source)
-        problem.check_network(experiment, network)
+        setup.check_network(experiment, network)
         file = shipped.experiment_file(options.experiment)
         folder = run_folder.create(experiment, options.out, RUNS, file)
         text = architecture_json.to_json(network)
@@ -103,10 +103,9 @@ def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
             "experiment"
         )
     process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
-    watch = terminal.Terminal()
     with run_lock.held(folder), stopping.Stop().listening() as stop:
         saved, accuracy = pipeline.train_network(
-            experiment, network, folder, watch, stop
+            experiment, network, folder, progress=terminal.Terminal(), stop=stop
         )
     print(f"test accuracy {accuracy:.1%}: {saved}")
     return 0
@@ -114,17 +113,18 @@ def train(options: argparse.Namespace, rest: list[str], words: list[str]) -> int
 
 def evaluate(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
     process.prepare(cache=not options.no_cache)
-    from nas_jax import assessment, terminal
+    from nas_jax import assess, terminal
 
-    results = assessment.evaluate_run(Path(options.run), terminal.Terminal())
+    results = assess.evaluate_run(Path(options.run), terminal.Terminal())
     print(json.dumps(results) if options.json else terminal.comparison_table(results))
     return 0
 
 
 def describe(options: argparse.Namespace, rest: list[str], words: list[str]) -> int:
-    from nas_jax import problem, terminal
+    from nas_jax import describe as sizes
+    from nas_jax import terminal
 
-    size = problem.describe(options.name)
+    size = sizes.describe(options.name)
     print(json.dumps(size) if options.json else terminal.description(size))
     return 0
 

@@ -27,7 +27,7 @@ from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, piece
 from nas_jax.calls import Call, Compile
 from nas_jax.config import SearchConfig
 from nas_jax.data_config import WATCHED
-from nas_jax.execution import PLAIN, Execution
+from nas_jax.devices import PLAIN, Devices
 from nas_jax.search_state import SearchState, init
 from nas_jax.space import SearchSpace
 from nas_jax.steps import (
@@ -58,7 +58,7 @@ class Reached(NamedTuple):
     state: SearchState
     collected: Sequence[Metrics] = ()
     steps: Steps | None = None
-    execution: Execution = PLAIN
+    execution: Devices = PLAIN
 
     def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
         """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
@@ -101,7 +101,7 @@ def keep_nothing(reached: Reached) -> None:
 
 
 def _accuracy(
-    execution: Execution,
+    execution: Devices,
     validate: Callable[..., Scalar],
     state: SearchState,
     path: Path,
@@ -128,7 +128,7 @@ def run(
     compile: Compile = calls.on_first_call,
     after: Reached | None = None,
     keep: Callable[[Reached], None] = keep_nothing,
-    execution: Execution = PLAIN,
+    execution: Devices = PLAIN,
 ) -> Iterator[Epoch]:
     """Runs a search, yielding after every epoch.
 

@@ -67,19 +67,19 @@ def run(
     experiment = guidelines_command.cut(options, _experiment(options.experiment, rest))
     launch.start(options)
     process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
-    from nas_jax import plan_command, problem, run_folder, together, trade_off
+    from nas_jax import multihost, plan_command, run_folder, setup, trade_off
 
     targets: list[str] = []
     if options.targets is not None:
         targets = [text.strip() for text in options.targets.split(",")]
-    together.require_agreement(experiment, targets)
+    multihost.require_agreement(experiment, targets)
     for one in trade_off.experiments(experiment, targets) if targets else [experiment]:
-        problem.check(one)  # refuse what does not fit before a folder is made
+        setup.check(one)  # refuse what does not fit before a folder is made
     if options.plan:
         return plan_command.run(experiment, targets)
     source = shipped.experiment_file(options.experiment)
-    if not together.writes():
-        return together.follow(experiment, source, None, command)
+    if not multihost.writes():
+        return multihost.follow(experiment, source, None, command)
     folder = run_folder.create(experiment, options.out, runs, source)
     run_folder.write_text(folder / _COMMAND, command + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
@@ -99,7 +99,7 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
                 f"--resume, --{flag.replace('_', '-')}: expected only one of the two; "
                 "a run goes on in its folder, as it was begun"
             )
-    from nas_jax import derivation, report, run_folder, search_stage, trade_off
+    from nas_jax import finalists, report, run_folder, search_stage, trade_off
 
     saved = run_folder.read_experiment(folder)
     if rest and not rest[0].startswith("-"):
@@ -120,20 +120,20 @@ def _resume(options: argparse.Namespace, rest: list[str], command: str) -> int:
             f"{_begin_again(folder)}"
         )
     rates = [one for one in found if one.field in config_changes.RATES]
-    if rates and any(folder.glob(f"**/{derivation.FINALISTS}")):
+    if rates and any(folder.glob(f"**/{finalists.FINALISTS}")):
         raise ValueError(
             f"{origin}: expected no other {rates[0].field}, a search is finished; "
             "leave it out"
         )
     launch.start(options)
     process.prepare(cache=not options.no_cache, pixels=experiment.pixels)
-    from nas_jax import together
+    from nas_jax import multihost
 
     targets = trade_off.targets_of(folder)
-    together.require_agreement(experiment, targets)
-    if not together.writes():
-        return together.follow(experiment, None, folder, command)
-    together.meet()  # the others have copied what is there
+    multihost.require_agreement(experiment, targets)
+    if not multihost.writes():
+        return multihost.follow(experiment, None, folder, command)
+    multihost.meet()  # the others have copied what is there
     changed = {one.field: {"from": one.saved, "to": one.given} for one in found}
     return _work(experiment, targets, folder, command, changed)
 
@@ -168,7 +168,7 @@ def _work(
         trade_off,
     )
 
-    watch = terminal.Terminal()
+    progress = terminal.Terminal()
     go_on = f"{_PROG} --resume {shlex.quote(str(folder))}"
     try:
         with (
@@ -182,10 +182,17 @@ def _work(
                 run_folder.record_resumption(folder, line)
             if targets:
                 result = trade_off.run(
-                    experiment, targets, folder, command, watch, stop
+                    experiment,
+                    targets,
+                    folder,
+                    command=command,
+                    progress=progress,
+                    stop=stop,
                 )
             else:
-                result = pipeline.run(experiment, folder, command, watch, stop)
+                result = pipeline.run(
+                    experiment, folder, command=command, progress=progress, stop=stop
+                )
     except KeyboardInterrupt as stopped:
         again = (
             f"go on: {go_on}"
@@ -211,7 +218,8 @@ def _print(
     folder: Path,
     result: dict[str, Any],
 ) -> None:
-    from nas_jax import limits, terminal, trade_off
+    from nas_jax import targets as targets_module
+    from nas_jax import terminal, trade_off
 
     print(terminal.comparison_table(result["networks"]))
     page = folder / "report.html"
@@ -220,7 +228,7 @@ def _print(
         print(f"report: {page}")
         return
     cost = experiment.search.cost
-    wanted = limits.amount(cost, result[TARGETS[cost]])
+    wanted = targets_module.amount(cost, result[TARGETS[cost]])
     calls = experiment.latency
     print(f"ms per call of {calls.batch} images, {calls.threads} thread(s)")
     print(f"target {wanted}, report: {page}")

@@ -1,8 +1,8 @@
 """Schedule, estimator and optimisers of the search, as a frozen dataclass. No JAX."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 from nas_jax.checks import require, require_types
 
@@ -59,17 +59,17 @@ def parse_limit(text: str) -> LimitSpec:
 
 
 def parse_target(text: str) -> tuple[str, float]:
-    """The field that a target sets, and to what: a ratio, or a time.
+    """The field that a target sets, and its value: a ratio, or a time.
 
     Raises `ValueError` for what is neither.
 
-    >>> parse_target("0.45"), parse_target("0.2ms")
-    (('target_ratio', 0.45), ('target_ms', 0.2))
+    >>> parse_target("0.45x"), parse_target("0.45"), parse_target("0.2ms")
+    (('target_ratio', 0.45), ('target_ratio', 0.45), ('target_ms', 0.2))
     """
     # as it is written, it is the name of a folder
-    is_plain = re.fullmatch(r"[0-9.e+-]{1,20}(ms)?", text)
+    is_plain = re.fullmatch(r"[0-9.e+-]{1,20}(ms|x)?", text)
     try:
-        amount = float(text.removesuffix("ms")) if is_plain else 0.0
+        amount = float(text.removesuffix("ms").removesuffix("x")) if is_plain else 0.0
     except ValueError:
         amount = 0.0
     require(
@@ -290,3 +290,10 @@ class SearchConfig:
             "only one of the two (give the other as None)",
             tuple(stated.values()),
         )
+
+
+def with_target(config: SearchConfig, text: str) -> SearchConfig:
+    """The configuration with this target, as in `0.45x` or `0.2ms`, and no other."""
+    name, amount = parse_target(text)
+    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
+    return replace(config, **none | {name: amount})

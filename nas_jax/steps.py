@@ -31,7 +31,7 @@ from nas_jax import (
 from nas_jax.base import Metrics, Path, PyTree, Scalar
 from nas_jax.batches import Augment, Batch
 from nas_jax.config import SearchConfig
-from nas_jax.execution import PLAIN, Execution
+from nas_jax.devices import PLAIN, Devices
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
 
@@ -46,7 +46,7 @@ def path_gradients(
     state: SearchState,
     path: Path,
     batch: Batch,
-    execution: Execution = PLAIN,
+    execution: Devices = PLAIN,
 ) -> tuple[PyTree, PyTree, Metrics]:
     """Gradients and new batch statistics of the candidates on `path` alone.
 
@@ -98,7 +98,7 @@ def update_weights(
     state: SearchState,
     path: Path,
     batch: Batch,
-    execution: Execution = PLAIN,
+    execution: Devices = PLAIN,
 ) -> tuple[SearchState, Metrics]:
     """One SGD step on the weights along `path`.
 
@@ -165,7 +165,7 @@ def update_alphas(
     sampled: estimators.Sampled,
     batch: Batch,
     ascent: lagrangian.Ascent | None = None,
-    execution: Execution = PLAIN,
+    execution: Devices = PLAIN,
 ) -> tuple[SearchState, Metrics]:
     """One step on the alphas, and one of the multipliers by the cost expected then.
 
@@ -184,7 +184,7 @@ def make_weight_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     augment: Augment,
-    execution: Execution = PLAIN,
+    execution: Devices = PLAIN,
 ) -> Step:
     """The jitted weight step: samples a path from the alphas and trains it.
 
@@ -210,7 +210,7 @@ def make_arch_step(
     config: SearchConfig,
     tx: optax.GradientTransformation,
     ascent: lagrangian.Ascent | None = None,
-    execution: Execution = PLAIN,
+    execution: Devices = PLAIN,
 ) -> ArchStep:
     """The jitted architecture step: samples for the estimator and moves the alphas.
 
@@ -243,7 +243,7 @@ def make_arch_step(
 
 
 def make_validate(
-    space: SearchSpace, execution: Execution = PLAIN
+    space: SearchSpace, execution: Devices = PLAIN
 ) -> Callable[[SearchState, Path, Batch], Scalar]:
     """The jitted accuracy of one path with batch statistics; changes nothing."""
 

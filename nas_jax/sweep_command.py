@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_jax import overrides, process, shipped
-from nas_jax.sweep import launchers, runs
+from nas_jax import overrides, process, shipped, sweep
 
 LAUNCHERS = ("local", "slurm")
 
@@ -40,49 +39,49 @@ def run(options: argparse.Namespace, rest: list[str], words: Sequence[str]) -> i
     if options.gather:
         if options.experiments or rest:
             raise ValueError("--gather: expected --out FOLDER alone; it runs nothing")
-        return _print_table(options.out, runs.read_list(options.out))
+        return _print_table(options.out, sweep.read_list(options.out))
     if options.jobs < 1:
         raise ValueError(f"--jobs: expected a positive integer, got {options.jobs}")
     parameters = _parameters(options.slurm)
     if parameters and options.launcher != "slurm":
         raise ValueError("--slurm: expected only with --launcher slurm; leave it out")
     targets = [text.strip() for text in options.targets.split(",") if text.strip()]
-    listed = runs.listed(
+    listed = sweep.listed(
         options.experiments, _seeds(options.seeds), targets, options.out
     )
     _check(listed, rest)
-    runs.write_list(options.out, listed, rest)
-    todo = [one for one in listed if not runs.is_finished(one)]
+    sweep.write_list(options.out, listed, rest)
+    todo = [one for one in listed if not one.is_finished]
     print(f"{len(todo)} of {len(listed)} runs to do", file=sys.stderr)
     if options.launcher == "slurm":
-        submitted = launchers.slurm(todo, rest, options.jobs, options.out, parameters)
+        submitted = sweep.slurm(todo, rest, options.jobs, options.out, parameters)
         print(f"submitted: {', '.join(submitted)}")
         print(
             f"the table, when they are done: nas_jax sweep --gather --out {options.out}"
         )
         return 0
     failed = 0
-    for ended in launchers.local(todo, rest, options.jobs):
+    for ended in sweep.local(todo, rest, options.jobs):
         failed += ended.code != 0
-        how = "finished" if ended.code == 0 else f"failed: {ended.said}"
+        how = "finished" if ended.code == 0 else f"failed: {ended.reason}"
         print(f"{ended.run.folder.name}: {how}", file=sys.stderr)
     _print_table(options.out, listed)
     return 1 if failed else 0
 
 
-def _check(listed: Sequence[runs.Run], common: Sequence[str]) -> None:
+def _check(listed: Sequence[sweep.Run], common: Sequence[str]) -> None:
     """Raises what any of the runs would refuse at its start."""
     process.prepare()
-    from nas_jax import problem
+    from nas_jax import setup
 
     # seeds draw other splits of the same data: one of them stands for all
     first = {(one.experiment, one.target): one for one in reversed(listed)}
     for one in first.values():
-        given = runs.overrides(one, common)
+        given = sweep.overrides(one, common)
         experiment = overrides.apply(
             shipped.load_experiment(one.experiment), given, "nas_jax sweep"
         )
-        problem.check(experiment)
+        setup.check(experiment)
 
 
 def _seeds(text: str) -> list[int]:
@@ -105,12 +104,11 @@ def _parameters(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _print_table(out: Path, listed: Sequence[runs.Run]) -> int:
+def _print_table(out: Path, listed: Sequence[sweep.Run]) -> int:
     from nas_jax import run_folder, terminal
-    from nas_jax.sweep import table
 
-    rows = table.gathered(listed)
-    run_folder.write_text(out / "table.csv", table.as_csv(rows))
-    print(terminal.aligned(table.summary(rows)))
+    rows = sweep.results(listed)
+    run_folder.write_text(out / "table.csv", sweep.as_csv(rows))
+    print(terminal.aligned(sweep.summary(rows)))
     print(f"every run: {out / 'table.csv'}")
     return 0

@@ -11,10 +11,10 @@ from nas_jax import (
     cli,
     overrides,
     pipeline,
-    problem,
     process,
     run_command,
     search,
+    setup,
     shipped,
     space,
     table_schema,
@@ -611,9 +611,9 @@ def test_paper_experiment_says_at_a_start_that_its_table_is_missing(
     def with_images(experiment):
         images = np.zeros((experiment.data.train_weights, 0))
         split = {"train_weights": Batch(images, np.zeros(len(images)))}
-        return problem.Problem(space.mobile(experiment.space), split, None, ())
+        return setup.Setup(experiment, space.mobile(experiment.space), split, None)
 
-    monkeypatch.setattr(problem, "load", with_images)
+    monkeypatch.setattr(setup, "load", with_images)
     assert refused("search", name).startswith(
         f"latency table 'latency_tables/{name}.json': expected a file, got none; give "
     )

@@ -20,7 +20,7 @@ from nas_jax import (
     shipped,
     space,
     steps,
-    train,
+    training_loop,
 )
 from nas_jax.architecture import from_ops
 from nas_jax.batches import Batch
@@ -87,11 +87,11 @@ def plain_bytes(make):
     plain = from_ops(searched, ops, "largest")
     config = TrainConfig()
     tx = optim.train_weights(config, 1)
-    step = train.make_train_step(plain, config, tx, lambda key, images: images)
+    step = training_loop.make_train_step(plain, config, tx, lambda key, images: images)
 
     def init(key):
         params, batch_stats = network.init(key, plain)
-        return train.TrainState(
+        return training_loop.TrainState(
             jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
         )
 

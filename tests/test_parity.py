@@ -29,7 +29,6 @@ from nas_jax import (
     search_state,
     steps,
     supernet,
-    train,
 )
 from nas_jax.architecture import from_path
 from nas_jax.config import SearchConfig
@@ -112,7 +111,7 @@ def eval_logits(state: search_state.SearchState, path: np.ndarray):
     params, stats = supernet.extract(
         SPACE, state.params, state.batch_stats, architecture
     )
-    return train.predict(architecture, params, stats, train_batch(0).images)
+    return network.predict(architecture, params, stats, train_batch(0).images)
 
 
 def test_weight_steps():

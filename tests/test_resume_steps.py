@@ -16,7 +16,7 @@ from nas_jax import (
     search,
     search_state,
     space,
-    train,
+    training_loop,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
@@ -190,11 +190,11 @@ def test_architecture_steps_are_counted_as_they_are_taken(every, start):
 TRAINING = TrainConfig(epochs=2, batch=4)
 
 
-def trained(compiled, after=None, keep=train.keep_nothing):
+def trained(compiled, after=None, keep=training_loop.save_nothing):
     network = architecture.from_path(SPACE, np.array([0]), "net")
-    return train.run(
-        *(jax.random.key(0), network, TRAINING, data(0, 13), noise, None),
-        *(compiled, after, keep),
+    recipe = training_loop.Recipe(TRAINING, data(0, 13), noise)
+    return training_loop.run(
+        jax.random.key(0), network, recipe, compile=compiled, after=after, save=keep
     )
 
 
@@ -203,11 +203,13 @@ def test_training_goes_on_from_any_step_bit_by_bit(compile_once):
 
     def keep(reached):
         collected = jax.tree.map(float, jax.device_get(reached.collected))
-        points.append(train.Reached(jax.tree.map(jnp.copy, reached.state), collected))
+        points.append(
+            training_loop.Reached(jax.tree.map(jnp.copy, reached.state), collected)
+        )
 
     for one in trained(compile_once, keep=keep):
         epochs.append(one.metrics)
-        last = train.Reached(jax.tree.map(jnp.copy, one.state))
+        last = training_loop.Reached(jax.tree.map(jnp.copy, one.state))
         points.append(last)
     assert [int(one.state.step) for one in points] == list(range(1, 7))
     for place, point in enumerate(points[:-1]):

@@ -27,7 +27,7 @@ from nas_jax import (
     space,
     supernet,
     topology,
-    train,
+    training_loop,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import (
@@ -171,7 +171,7 @@ def test_network_and_its_onnx_graph_equal_the_oracle(names, stride):
     found = architecture.from_ops(one_cell(stride=stride), chosen, "tree")
     params, batch_stats, images = drawn(found)
     expected = oracle(found, params, batch_stats, images)
-    ours = train.predict(found, params, batch_stats, images)
+    ours = network.predict(found, params, batch_stats, images)
     np.testing.assert_allclose(ours, expected, atol=2e-5, rtol=2e-5)
     model = onnx_graph.network(found, params, batch_stats)
     exported = onnx_runtime.run(model, images)
@@ -293,10 +293,12 @@ def test_small_tree_searches_end_to_end():
     assert len(found.blocks) == 36
     training = TrainConfig(epochs=2, batch=16, lr=0.05)
     key, keep = jax.random.key(0), lambda key, images: images
-    *_, trained = train.run(key, found, training, data, keep)
+    *_, trained = training_loop.run(
+        key, found, training_loop.Recipe(training, data, keep)
+    )
     state = trained.state
     model = onnx_graph.network(found, state.params, state.batch_stats)
-    logits = train.predict(found, state.params, state.batch_stats, data.images)
+    logits = network.predict(found, state.params, state.batch_stats, data.images)
     exported = onnx_runtime.run(model, data.images)
     np.testing.assert_allclose(exported, logits, atol=1e-4)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import small_run
 
-from nas_jax import architecture, latency, search, space, train
+from nas_jax import architecture, latency, search, space, training_loop
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
 
@@ -57,7 +57,9 @@ def searched(space=SPACE, after=None, **fields):
 def trained(config):
     """The last epoch of a training of a network of the space."""
     network = architecture.from_path(SPACE, np.array([0]), "any")
-    *_, last = train.run(jax.random.key(1), network, config, data(3), keep)
+    *_, last = training_loop.run(
+        jax.random.key(1), network, training_loop.Recipe(config, data(3), keep)
+    )
     return last
 
 

@@ -22,7 +22,7 @@ from nas_jax import (
     search_state,
     space,
     steps,
-    train,
+    training_loop,
 )
 from nas_jax.base import PRNGKey
 from nas_jax.batches import Batch, batch_at, permutations
@@ -160,10 +160,10 @@ def _plain_step(
     plain, config = baselines.hand_designed(searched), TrainConfig()
     tx = optim.train_weights(config, 1)
     params, batch_stats = network.init(key, plain)
-    start = train.TrainState(
+    start = training_loop.TrainState(
         jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
     )
-    step = train.make_train_step(plain, config, tx, lambda key, images: images)
+    step = training_loop.make_train_step(plain, config, tx, lambda key, images: images)
     return repeated(step, start, batch)
 
 

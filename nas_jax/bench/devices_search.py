@@ -16,9 +16,9 @@ from optax.tree_utils import tree_get
 from nas_jax import (
     batches,
     derive,
+    devices,
     distributed,
     estimators,
-    execution,
     gates,
     latency,
     optim,
@@ -72,7 +72,7 @@ def follow(config: DevicesBenchConfig, number: str, place: Place) -> dict[str, A
     if place.processes > 1:
         distributed.start(place.coordinator, place.processes, place.process)
     there = jax.devices()
-    running = execution.PLAIN if len(there) == 1 else execution.on(there)
+    running = devices.PLAIN if len(there) == 1 else devices.on(there)
     searched = space.mobile(SPACE)
     mask = jnp.asarray(searched.mask)
     weights_tx = optim.search_weights(SEARCH, config.steps)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.compilation_cache import compilation_cache
 
-from nas_jax import network, optim, search_state, steps, train
+from nas_jax import network, optim, search_state, steps, training_loop
 from nas_jax.architecture import Architecture
 from nas_jax.base import PRNGKey
 from nas_jax.batches import Batch
@@ -103,11 +103,11 @@ def arch(searched: SearchSpace, images: int) -> Program:
 @functools.cache
 def plain(architecture: Architecture, images: int) -> Program:
     """The training step of one network: (state, batch) -> (state, metrics)."""
-    step = train.make_train_step(
+    step = training_loop.make_train_step(
         architecture, TrainConfig(), WEIGHTS_TX, lambda key, images: images
     )
 
-    def init(key: PRNGKey) -> train.TrainState:
+    def init(key: PRNGKey) -> training_loop.TrainState:
         return plain_state(key, *network.init(key, architecture))
 
     state = jax.eval_shape(init, jax.random.key(0))
@@ -119,10 +119,14 @@ def init(key: PRNGKey, searched: SearchSpace) -> SearchState:
     return search_state.init(key, searched, CONFIG, WEIGHTS_TX, ALPHAS_TX)
 
 
-def plain_state(key: PRNGKey, params: Any, batch_stats: Any) -> train.TrainState:
+def plain_state(
+    key: PRNGKey, params: Any, batch_stats: Any
+) -> training_loop.TrainState:
     """A fresh state for `plain`."""
     start = jnp.zeros((), jnp.int32)
-    return train.TrainState(start, key, params, batch_stats, WEIGHTS_TX.init(params))
+    return training_loop.TrainState(
+        start, key, params, batch_stats, WEIGHTS_TX.init(params)
+    )
 
 
 def batch_shapes(searched: SearchSpace | Architecture, images: int) -> Batch:

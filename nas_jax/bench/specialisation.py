@@ -35,9 +35,9 @@ from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit
-from nas_jax.limits import amount, stacked
+from nas_jax.progress import Progress
 from nas_jax.space import SearchSpace
-from nas_jax.watch import Watch
+from nas_jax.targets import Targets, amount
 
 _VALID = 260
 """Images on which the finalists are compared."""
@@ -52,7 +52,7 @@ HOW_TO_READ = (
 )
 
 
-def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
+def run(config: SpecialisationConfig, watch: Progress) -> dict[str, Any]:
     """Latency of each device's network on each device, ready for JSON.
 
     Raises:
@@ -90,11 +90,13 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
     trained = space.mobile(small)
 
     def epochs(name: str, after: search.Reached | None) -> Iterator[search.Epoch]:
+        aim = Targets((size, limits[name]))
         return search.run(
             jax.random.key(config.seed),
             trained,
             own,
-            *stacked([size, limits[name]]),
+            aim.costs,
+            aim.values,
             weights,
             alphas,
             valid,

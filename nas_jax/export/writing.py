@@ -29,7 +29,7 @@ from nas_jax.export.formats import FORMATS
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Given, Source
 from nas_jax.measure import timing
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 _FACTS: dict[str, dict[str, Any]] = {
     "onnx": {"opset": onnx_writer.OPSET},
@@ -44,7 +44,7 @@ def export(
     network: str | None = None,
     given: Given | None = None,
     converter: str | None = None,
-    watch: Watch | None = None,
+    watch: Progress | None = None,
 ) -> dict[str, Any]:
     """Writes a trained network into `folder/export` and returns what result.json says.
 
@@ -67,7 +67,7 @@ def export(
         format cannot hold; for a file whose logits are not JAX's. Nothing is written
         then.
     """
-    watch = watch or Watch()
+    watch = watch or Progress()
     encoders = formats.encoders(list(names), converter)
     source = sources.read(folder, network, given or Given())
     expected = _in_pieces(source)
@@ -152,7 +152,7 @@ def difference(name: str, found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _times(
-    source: Source, runners: dict[str, Runner], watch: Watch
+    source: Source, runners: dict[str, Runner], watch: Progress
 ) -> dict[str, dict[str, Any]]:
     """Milliseconds of one inference in each runtime, and how it was called."""
     config = source.config

@@ -26,8 +26,8 @@ from nas_jax.batches import Batch
 from nas_jax.config import TrainConfig
 from nas_jax.guidelines import difficulty, ladder, tasks
 from nas_jax.guidelines.ladder import Rung
+from nas_jax.progress import Progress
 from nas_jax.space import SearchSpace
-from nas_jax.watch import Watch
 
 STEPS = 300
 TRAIN = TrainConfig(epochs=1, batch=32, lr=0.2, label_smoothing=0.0)
@@ -203,7 +203,7 @@ def described(wanted: list[tasks.Task]) -> Iterator[dict[str, Any]]:
         yield {"task": task.name, "descriptors": found.as_dict()}
 
 
-def make(file: Path, watch: Watch) -> dict[str, Any]:
+def make(file: Path, watch: Progress) -> dict[str, Any]:
     """Computes what the file lacks; returns how much there was and is.
 
     Raises:

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import problem, run_folder, text_file
+from nas_jax import run_folder, text_file
 from nas_jax.batches import Batch
 from nas_jax.config import Experiment
+from nas_jax.devices import PLAIN
 from nas_jax.guidelines import difficulty, records
 from nas_jax.guidelines.records import Record
 from nas_jax.search_config import TARGETS
+from nas_jax.setup import load
 
 _SEARCHED = "searched"
 
@@ -58,7 +60,7 @@ def trained_on(experiment: Experiment) -> Batch:
     All labels; the images of the first of them, as evaluated. Pictures of a folder come
     class by class, so data sets are shuffled, but for the digits, which are.
     """
-    splits = problem.load(experiment).splits
+    splits = load(experiment, PLAIN).splits
     weights, alphas = splits["train_weights"], splits["train_alphas"]
     whole = weights.evaluated().joined(alphas.evaluated())
     order = np.arange(len(whole.labels))

@@ -21,8 +21,8 @@ from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import networks, ranking, task
 from nas_jax.bench.quality_settings import EnumerationConfig
 from nas_jax.config import TrainConfig
+from nas_jax.progress import Progress
 from nas_jax.space import SearchSpace
-from nas_jax.watch import Watch
 
 HOW_TO_READ = (
     "p10, median, p90: mean test accuracy over the seeds, percentiles over the "
@@ -49,7 +49,7 @@ def make_train_path(
 
     Takes a path Int `[L]`, keys `[S]` and the splits `train`, `valid`, `test`. Initial
     weights and the order of the images are functions of the key. The recipe is that of
-    `train.run`, without augmentation.
+    `training_loop.run`, without augmentation.
     """
 
     def train_path(path: Path, keys: PRNGKey, splits: dict[str, Batch]) -> Accuracies:
@@ -158,7 +158,7 @@ def train_all(
         yield {**row, "valid": valid, "test": test}
 
 
-def run(config: EnumerationConfig, watch: Watch) -> dict[str, Any]:
+def run(config: EnumerationConfig, watch: Progress) -> dict[str, Any]:
     """Trains what the file lacks, then sums up all that is in it."""
     given = task.load()
     settings = networks.settings(config.seeds)

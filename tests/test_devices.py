@@ -17,7 +17,6 @@ from nas_jax import (
     config,
     devices,
     divergence,
-    execution,
     latency,
     network,
     objective,
@@ -28,8 +27,8 @@ from nas_jax import (
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.devices import PLAIN
 from nas_jax.devices_config import DevicesConfig
-from nas_jax.execution import PLAIN
 
 SPACE = space.mobile(
     SpaceConfig(
@@ -203,9 +202,7 @@ def test_float32_is_left_as_it_came():
 @pytest.fixture
 def four(monkeypatch):
     monkeypatch.setattr(devices.jax, "devices", lambda: list(range(4)))
-    monkeypatch.setattr(
-        devices.execution, "on", lambda chosen: execution.Execution(tuple(chosen))
-    )
+    monkeypatch.setattr(devices, "on", lambda chosen: devices.Devices(tuple(chosen)))
 
 
 def asked(**fields):
@@ -214,15 +211,15 @@ def asked(**fields):
 
 def test_every_field_arrives(four):
     own = {"accumulate": 3, "compute_dtype": "bfloat16", "paths_per_step": 4}
-    found = devices.execution_of(asked(**own))
+    found = devices.of(asked(**own))
     assert {name: getattr(found, name) for name in own} == own
 
 
 def test_all_devices_by_default(four):
-    found = devices.execution_of(asked())
+    found = devices.of(asked())
     assert found.mesh == (0, 1, 2, 3)
-    assert devices.execution_of(asked(data=2)).mesh == (0, 1)
-    assert devices.execution_of(asked(data=1)) == PLAIN
+    assert devices.of(asked(data=2)).mesh == (0, 1)
+    assert devices.of(asked(data=1)) == PLAIN
 
 
 @pytest.mark.parametrize(
@@ -240,7 +237,7 @@ def test_all_devices_by_default(four):
 )
 def test_what_devices_cannot_do_is_refused_in_one_line(four, fields, said):
     with pytest.raises(ValueError, match=said) as refused:
-        devices.execution_of(asked(**fields))
+        devices.of(asked(**fields))
     assert "\n" not in str(refused.value)
 
 
@@ -266,12 +263,12 @@ ON_FOUR = """
 import dataclasses, json, re
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import PartitionSpec
-from nas_jax import averaged, batches, depthwise, estimators, execution, space
+from nas_jax import averaged, batches, depthwise, devices, estimators, space
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 
 out = {}
-four = execution.on(jax.devices()[::-1])
+four = devices.on(jax.devices()[::-1])
 out["order"] = [device.id for device in four.mesh.devices]
 numbers = np.random.default_rng(0)
 batch = Batch(
