@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import baselines, counts, derive, latency, objective, shipped, tables
+from nas_jax import baselines, counts, derive, objective, shipped, tables
 from nas_jax.architecture import path_of
 from nas_jax.config import SearchConfig
+from nas_jax.cost import CostModel, stack
 from nas_jax.derive import Limit
 from nas_jax.search_config import TARGETS, parse_limit
 from nas_jax.space import SearchSpace
@@ -92,15 +93,15 @@ def amount(cost: str, value: float) -> str:
     return f"{value:,.0f} {'MACs' if cost == 'macs' else 'parameters'}"
 
 
-def stacked(limits: Sequence[Limit]) -> tuple[latency.CostModel, Any]:
-    """Costs and targets as `search.run` takes them."""
+def stacked(limits: Sequence[Limit]) -> tuple[CostModel, Any]:
+    """Costs and targets as a `SearchProblem` has them."""
     models = [
-        latency.CostModel(jnp.asarray(limit.costs, jnp.float32), limit.fixed)
+        CostModel(jnp.asarray(limit.costs, jnp.float32), limit.fixed)
         for limit in limits
     ]
     if len(limits) == 1:
         return models[0], limits[0].target
-    return latency.stack(models), np.array([limit.target for limit in limits])
+    return stack(models), np.array([limit.target for limit in limits])
 
 
 class _Counted(NamedTuple):

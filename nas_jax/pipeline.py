@@ -24,7 +24,7 @@ from nas_jax import (
     report,
     retraining,
     run_folder,
-    search,
+    search_loop,
     search_stage,
     shipped,
     supernet,
@@ -154,7 +154,7 @@ def searched(
     kept_to: Sequence[Limit],
     folder: Path,
     session: Session,
-    after: search.Reached | None = None,
+    after: search_loop.Reached | None = None,
 ) -> tuple[Architecture, dict[str, Any]]:
     """The network that the search of a folder finds, and what its derivation cost.
 
@@ -207,7 +207,10 @@ def aims(
 
 
 def kept(
-    experiment: Experiment, given: Problem, last: search.Reached, found: Architecture
+    experiment: Experiment,
+    given: Problem,
+    last: search_loop.Reached,
+    found: Architecture,
 ) -> checkpoint.Model:
     """The derived network with the supernet's weights, statistics estimated anew."""
     state = given.execution.local(last.state)

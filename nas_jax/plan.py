@@ -12,11 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import baselines, latency, memory, optim, rng, search, train
+from nas_jax import baselines, cost, memory, optim, rng, search_loop, train
 from nas_jax.calls import Call, Compile
 from nas_jax.config import Experiment
 from nas_jax.data_config import WATCHED
 from nas_jax.problem import Problem
+from nas_jax.schedule import is_watched
+from nas_jax.search_loop import SearchData
+from nas_jax.search_state import SearchProblem
 from nas_jax.watch import Watch
 
 TIMED = 5
@@ -51,7 +54,7 @@ def schedule(experiment: Experiment, given: Problem) -> dict[str, int]:
     splits = {name: len(split.labels) for name, split in given.splits.items()}
     per_epoch = optim.steps_per_epoch(splits["train_weights"], config.batch)
     epochs = config.warmup_epochs + config.joint_epochs
-    watched = sum(search.is_watched(config, epoch) for epoch in range(epochs))
+    watched = sum(is_watched(config, epoch) for epoch in range(epochs))
     with_alphas = max(0, config.joint_epochs - config.arch_start_epoch)
     trained = splits["train_weights"] + splits["train_alphas"]
     networks = 2 + config.trials + experiment.random_networks  # hand-designed, cheapest
@@ -87,23 +90,18 @@ def of_run(
     costs = 1 + len(config.limits)
     # in the types of a true one, so that the search finds the programs in the cache
     full = jnp.full(given.space.mask.shape, 2.0, jnp.float32)
-    one = latency.CostModel(full, 0.0)
-    model = latency.stack([one] * costs) if config.limits else one
+    one = cost.CostModel(full, 0.0)
+    model = cost.stack([one] * costs) if config.limits else one
     target: float | np.ndarray = np.full(costs, 2.0) if config.limits else 2.0
     key = jax.random.key(experiment.seed)
     weights, alphas = (given.splits[f"train_{name}"] for name in ("weights", "alphas"))
-    searching = search.run(
+    searching = search_loop.run(
         rng.stream(key, "search"),
-        given.space,
-        config,
-        model,
-        target,
-        weights,
-        alphas,
-        given.splits["valid"],
-        given.augment,
-        look,
-        execution=given.execution,
+        SearchProblem(given.space, config, model, target),
+        SearchData(
+            *(weights, alphas, given.splits["valid"]), given.augment, given.execution
+        ),
+        compile=look,
     )
     training = train.run(
         rng.stream(key, "train"),

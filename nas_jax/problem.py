@@ -10,13 +10,14 @@ from nas_jax import (
     baselines,
     counts,
     devices,
-    latency,
+    estimators,
     limits,
     onnx_parts,
     optim,
     prune,
     published,
     run_folder,
+    schedule,
     shipped,
     space,
     tables,
@@ -24,6 +25,7 @@ from nas_jax import (
 from nas_jax.architecture import Architecture
 from nas_jax.batches import Augment, Split
 from nas_jax.config import Experiment
+from nas_jax.cost import CostModel
 from nas_jax.data import splits
 from nas_jax.execution import PLAIN, Execution
 from nas_jax.parts import OWN_OPERATIONS
@@ -87,6 +89,7 @@ def check(experiment: Experiment) -> None:
     A stored table is checked, and target and limits against it; the run itself checks
     a table that is still to be measured.
     """
+    estimators.of(experiment.search)
     devices.execution_of(experiment)
     given, stored = load(experiment), experiment.latency.table
     for op in given.space.candidates:
@@ -96,7 +99,7 @@ def check(experiment: Experiment) -> None:
     baselines.hand_designed(given.space)
     train_images = len(given.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(train_images, experiment.search.batch)
-    optim.require_arch_steps(experiment.search, per_epoch)
+    schedule.require_arch_steps(experiment.search, per_epoch)
     table, origin = None, "the table still to be measured"
     if stored is not None:
         table, origin = tables.load(shipped.table_file(stored)), stored
@@ -107,10 +110,10 @@ def check(experiment: Experiment) -> None:
 
 def cost_model(
     table: tables.LatencyTable, searched: SearchSpace, origin: str, z: float
-) -> latency.CostModel:
+) -> CostModel:
     """The table as arrays, mean + z standard deviations."""
     costs, fixed_ms = tables.costs(table, searched, origin, z=z)
-    return latency.CostModel(jnp.asarray(costs, jnp.float32), fixed_ms)
+    return CostModel(jnp.asarray(costs, jnp.float32), fixed_ms)
 
 
 def check_network(experiment: Experiment, network: Architecture) -> None:

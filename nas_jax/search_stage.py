@@ -19,7 +19,8 @@ from nas_jax import (
     prune,
     rng,
     run_folder,
-    search,
+    schedule,
+    search_loop,
     search_state,
 )
 from nas_jax.base import Probs, PyTree
@@ -27,6 +28,8 @@ from nas_jax.config import Experiment
 from nas_jax.derive import Limit
 from nas_jax.problem import Problem
 from nas_jax.search_config import EXPECTED
+from nas_jax.search_loop import SearchData
+from nas_jax.search_state import SearchProblem
 from nas_jax.session import Keeper, Session
 from nas_jax.snapshots import Notes, Snapshots
 from nas_jax.space import SearchSpace
@@ -51,9 +54,9 @@ def run(
     kept_to: Sequence[Limit],
     folder: Path,
     session: Session,
-    after: search.Reached | None = None,
+    after: search_loop.Reached | None = None,
     epochs: int | None = None,
-) -> search.Reached:
+) -> search_loop.Reached:
     """Runs the search, one metrics line per epoch; returns where it ended.
 
     From the newest snapshot of the folder on, if there is one, else from its beginning
@@ -61,8 +64,8 @@ def run(
     state is saved always.
 
     Raises:
-      ValueError: as `search.run`, for snapshots of another configuration, and if the
-        device has no room left.
+      ValueError: as `search_loop.run`, for snapshots of another configuration, and if
+        the device has no room left.
       Stopped: when asked, after a snapshot.
     """
     config, key = experiment.search, jax.random.key(experiment.seed)
@@ -84,8 +87,8 @@ def run(
                     key,
                     _space(given, notes),
                     config,
-                    optim.search_weights(config, per_epoch),
-                    optim.search_alphas(config),
+                    schedule.search_weights(config, per_epoch),
+                    schedule.search_alphas(config),
                 )
             )
 
@@ -94,7 +97,7 @@ def run(
         if found is not None:
             notes = found.notes
             collected, accuracy = notes["collected"], notes["accuracy"]
-            after = search.Reached(
+            after = search_loop.Reached(
                 _space(given, notes),
                 found.state,
                 collected,
@@ -108,7 +111,7 @@ def run(
         )
         keeper = Keeper(snapshots, experiment.checkpoint_every_s, session)
 
-        def save(reached: search.Reached) -> None:
+        def save(reached: search_loop.Reached) -> None:
             collected = jax.device_get(reached.collected)
             state = given.execution.local(reached.state)
             divergence.require_finite_state(reached.space, state, collected, per_epoch)
@@ -122,25 +125,21 @@ def run(
             run_folder.sync_metrics(folder)
             keeper.save(int(state.step), state, notes, accuracy)
 
-        def keep(reached: search.Reached) -> None:
+        def keep(reached: search_loop.Reached) -> None:
             if keeper.is_due():
                 save(reached)
 
-        cost, target = limits.stacked(kept_to)
-        running = search.run(
+        splits = given.splits
+        running = search_loop.run(
             key,
-            given.space,
-            config,
-            cost,
-            target,
-            given.splits["train_weights"],
-            given.splits["train_alphas"],
-            given.splits["valid"],
-            given.augment,
-            plan.before(session.compiler, experiment, given, session.watch),
-            after,
-            keep,
-            given.execution,
+            SearchProblem(given.space, config, *limits.stacked(kept_to)),
+            SearchData(
+                *(splits["train_weights"], splits["train_alphas"], splits["valid"]),
+                *(given.augment, given.execution),
+            ),
+            compile=plan.before(session.compiler, experiment, given, session.watch),
+            after=after,
+            save=keep,
         )
         total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
         left = total - begun // per_epoch

@@ -26,7 +26,7 @@ from nas_jax import (
     derive,
     preferences,
     provenance,
-    search,
+    search_loop,
     shipped,
     space,
     tables,
@@ -36,6 +36,7 @@ from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit
 from nas_jax.limits import amount, stacked
+from nas_jax.search_state import SearchProblem
 from nas_jax.space import SearchSpace
 from nas_jax.watch import Watch
 
@@ -89,16 +90,13 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
     )
     trained = space.mobile(small)
 
-    def epochs(name: str, after: search.Reached | None) -> Iterator[search.Epoch]:
-        return search.run(
+    def epochs(
+        name: str, after: search_loop.Reached | None
+    ) -> Iterator[search_loop.Epoch]:
+        return search_loop.run(
             jax.random.key(config.seed),
-            trained,
-            own,
-            *stacked([size, limits[name]]),
-            weights,
-            alphas,
-            valid,
-            lambda key, images: images,
+            SearchProblem(trained, own, *stacked([size, limits[name]])),
+            search_loop.SearchData(weights, alphas, valid, lambda key, images: images),
             after=after,
         )
 
