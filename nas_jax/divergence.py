@@ -1,4 +1,4 @@
-"""Divergence of a search: its first step that is not finite, on which path, and where."""
+"""Divergence of a search: the first step that is not finite, its path and place."""
 
 import dataclasses
 from collections.abc import Sequence

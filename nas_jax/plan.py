@@ -92,7 +92,7 @@ def of_run(
     full = jnp.full(given.space.mask.shape, 2.0, jnp.float32)
     one = cost.CostModel(full, 0.0)
     model = cost.stack([one] * costs) if config.limits else one
-    target: float | np.ndarray = np.full(costs, 2.0) if config.limits else 2.0
+    target: Any = np.full(costs, 2.0) if config.limits else 2.0
     key = jax.random.key(experiment.seed)
     weights, alphas = (given.splits[f"train_{name}"] for name in ("weights", "alphas"))
     searching = search_loop.run(

@@ -137,8 +137,8 @@ class Epoch(NamedTuple):
         return self.reached.state
 
 
-def save_nothing(reached: Reached) -> None:
-    """What `run` calls between two steps if nobody saves."""
+def do_nothing(reached: Reached) -> None:
+    """What `run` calls between two steps by default."""
 
 
 def run(
@@ -148,7 +148,7 @@ def run(
     *,
     compile: Compile = calls.on_first_call,
     after: Reached | None = None,
-    save: Callable[[Reached], None] = save_nothing,
+    between_steps: Callable[[Reached], None] = do_nothing,
 ) -> Iterator[Epoch]:
     """Runs a search, yielding after every epoch.
 
@@ -168,7 +168,7 @@ def run(
       compile: makes the steps ready, before the first and after a pruning.
       after: where this search stood, to resume from; its state is left alone. During
         warm-up costs and targets may still change.
-      save: called between two steps within an epoch. The state is alive until it
+      between_steps: called within an epoch, to save. The state is alive until it
         returns: what is to stay is copied.
 
     Raises:
@@ -207,7 +207,9 @@ def run(
                 collected.append(metrics)
                 arch_steps += 1
             if step < end - 1:
-                save(Reached(problem.space, state, collected, steps, execution))
+                between_steps(
+                    Reached(problem.space, state, collected, steps, execution)
+                )
         reached = Reached(problem.space, state, steps=steps, execution=execution)
         collected = jax.device_get(collected)
         divergence.require_finite(problem.space, state, collected, per_epoch)

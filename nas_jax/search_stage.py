@@ -139,7 +139,7 @@ def run(
             ),
             compile=plan.before(session.compiler, experiment, given, session.watch),
             after=after,
-            save=keep,
+            between_steps=keep,
         )
         total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
         left = total - begun // per_epoch

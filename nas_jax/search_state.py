@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -33,7 +32,7 @@ class SearchProblem:
     space: SearchSpace = dataclasses.field(metadata={"static": True})
     config: SearchConfig = dataclasses.field(metadata={"static": True})
     costs: CostModel
-    targets: Float[Array | np.ndarray, "*D"] | float
+    targets: Float[Array, "*D"] | float
 
     @property
     def mask(self) -> Mask:

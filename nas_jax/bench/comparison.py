@@ -38,6 +38,7 @@ from nas_jax.measure import timing
 from nas_jax.search_config import ESTIMATOR_ALIASES
 from nas_jax.search_state import SearchProblem, SearchState
 from nas_jax.space import SearchSpace
+from nas_jax.watch import Watch
 
 SPACE = SpaceConfig(
     name="bench",
@@ -101,9 +102,7 @@ def configs(file: str = "") -> dict[str, SearchConfig]:
     return {**CONFIGS, theirs.estimator: own}
 
 
-def run(
-    config: EstimatorsConfig = EstimatorsConfig(), watch: object = None
-) -> dict[str, Any]:
+def run(config: EstimatorsConfig, watch: Watch) -> dict[str, Any]:
     """The comparison, ready for JSON: settings, provenance and a row per estimator."""
     draws, seed, compared = config.draws, config.seed, configs(config.with_file)
     searched = space.mobile(SPACE)
