@@ -18,6 +18,7 @@ from nas_jax.bench.quality_settings import (
 )
 from nas_jax.bench.settings import (
     EngineConfig,
+    EstimatorsConfig,
     ExportConfig,
     InputConfig,
     ResumeConfig,
@@ -27,6 +28,7 @@ from nas_jax.bench.settings import (
 
 Config = (
     EngineConfig
+    | EstimatorsConfig
     | ScalingConfig
     | EnumerationConfig
     | EnumeratedConfig
@@ -51,7 +53,7 @@ class Bench(NamedTuple):
 
 
 BENCHES = {
-    "estimators": Bench("comparison"),
+    "estimators": Bench("comparison", EstimatorsConfig()),
     "pruning": Bench("pruning"),
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),

@@ -21,7 +21,7 @@ from nas_jax import (
     report,
     retrain,
     run_folder,
-    search,
+    search_loop,
     search_stage,
     shipped,
     supernet,
@@ -149,7 +149,7 @@ def search_and_derive(
     run: Run,
     aim: Targets,
     *,
-    after: search.Reached | None = None,
+    after: search_loop.Reached | None = None,
     saved: Path | None = None,
 ) -> Searched:
     """The network of a folder's search, from its beginning or `after` a warm-up.
@@ -179,7 +179,7 @@ def search_and_derive(
 
 
 def with_supernet_weights(
-    run: Run, last: search.Reached, network: Architecture
+    run: Run, last: search_loop.Reached, network: Architecture
 ) -> checkpoint.Model:
     """A network with the supernet's weights, statistics re-estimated."""
     state = run.setup.devices.local(last.state)

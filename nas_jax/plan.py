@@ -6,18 +6,18 @@ search depends on it.
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import baselines, latency, memory, optim, rng, search, training_loop
-from nas_jax.base import PRNGKey
+from nas_jax import baselines, cost, memory, optim, rng, search_loop, training_loop
 from nas_jax.calls import Call, Compile
 from nas_jax.data_config import WATCHED
 from nas_jax.progress import Progress
+from nas_jax.schedule import is_watched
+from nas_jax.search_state import SearchProblem
 from nas_jax.setup import Setup
 
 TIMED = 5
@@ -49,7 +49,7 @@ def schedule(setup: Setup) -> dict[str, int]:
     splits = {name: len(split.labels) for name, split in setup.splits.items()}
     per_epoch = optim.steps_per_epoch(splits["train_weights"], config.batch)
     epochs = config.warmup_epochs + config.joint_epochs
-    watched = sum(search.is_watched(config, epoch) for epoch in range(epochs))
+    watched = sum(is_watched(config, epoch) for epoch in range(epochs))
     with_alphas = max(0, config.joint_epochs - config.arch_start_epoch)
     trained = splits["train_weights"] + splits["train_alphas"]
     networks = 2 + config.trials + experiment.random_networks  # hand-designed, cheapest
@@ -76,41 +76,22 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
         rng.stream(key, "train"), baselines.hand_designed(setup.space), setup.recipe
     )
     found: list[Forecast] = []
-    for calls in (search_programs(rng.stream(key, "search"), setup), training):
+    searching = search_loop.programs(
+        rng.stream(key, "search"), _any_problem(setup), setup.search_data
+    )
+    for calls in (searching, training):
         found += forecasts(calls, compile(calls), counts)
     return tuple(found)
 
 
-def search_programs(key: PRNGKey, setup: Setup) -> dict[str, Call]:
-    """The programs of a search, with made-up costs of the true shapes and types."""
-    costs = 1 + len(setup.experiment.search.limits)
-    one = latency.CostModel(jnp.full(setup.space.mask.shape, 2.0, jnp.float32), 0.0)
-    several = latency.stack([one] * costs)
-    seen: dict[str, Call] = {}
-
-    class Seen(Exception):
-        pass
-
-    def look(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
-        seen.update(calls)
-        raise Seen
-
-    running = search.run(
-        key,
-        setup.space,
-        setup.experiment.search,
-        several if costs > 1 else one,
-        np.full(costs, 2.0) if costs > 1 else 2.0,
-        setup.splits["train_weights"],
-        setup.splits["train_alphas"],
-        setup.splits["valid"],
-        setup.augment,
-        compile=look,
-        execution=setup.devices,
-    )
-    with suppress(Seen):
-        next(running)
-    return seen
+def _any_problem(setup: Setup) -> SearchProblem:
+    """The problem of a search with made-up costs, of the true shapes and types."""
+    config, count = setup.experiment.search, 1 + len(setup.experiment.search.limits)
+    one = cost.CostModel(jnp.full(setup.space.mask.shape, 2.0, jnp.float32), 0.0)
+    if count == 1:
+        return SearchProblem(setup.space, config, one, 2.0)
+    costs, targets = cost.stack([one] * count), np.full(count, 2.0)
+    return SearchProblem(setup.space, config, costs, cast(Any, targets))
 
 
 def forecasts(

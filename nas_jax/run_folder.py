@@ -19,6 +19,7 @@ from nas_jax import architecture_json, config_json, json_text, shipped, text_fil
 from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment, SpaceConfig, TreeConfig
 from nas_jax.parts import is_known
+from nas_jax.search_config import ESTIMATOR_ALIASES, ESTIMATORS
 
 
 def create(
@@ -32,7 +33,7 @@ def create(
         `<experiment>-seed<k>-<NNN>` below `root`.
       root: where unnamed runs go.
       source: the experiment's file, kept beside the configuration: it may define
-        operations that the run cannot be read without.
+        operations or an estimator that the run cannot be read without.
 
     Raises:
       ValueError: if `out` exists.
@@ -187,8 +188,8 @@ def read_architecture(path: Path) -> Architecture:
 def read_experiment(folder: Path) -> Experiment:
     """The configuration of a run; `ValueError` if the folder is not one.
 
-    If it names an operation that is not known yet, the run's own `experiment.py` is
-    loaded, which registers it.
+    If it names an operation or an estimator that is not known yet, the run's own
+    `experiment.py` is loaded, which registers it.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -200,7 +201,7 @@ def read_experiment(folder: Path) -> Experiment:
         experiment = config_json.experiment(json_text.parse(text_file.read(path), ""))
     except ValueError as error:
         raise ValueError(f"{path}: not a configuration ({error})") from error
-    _load_operations(folder, experiment.space)
+    _load_own(folder, experiment.space, experiment.search.estimator)
     return experiment
 
 
@@ -210,11 +211,16 @@ def read_space(folder: Path, document: dict[str, Any]) -> SpaceConfig | TreeConf
     Raises `ValueError` if it is not one.
     """
     config = config_json.space(document)
-    _load_operations(folder, config)
+    _load_own(folder, config)
     return config
 
 
-def _load_operations(folder: Path, config: SpaceConfig | TreeConfig) -> None:
+def _load_own(
+    folder: Path, config: SpaceConfig | TreeConfig, estimator: str = "two_path"
+) -> None:
+    """Loads the run's `experiment.py` if it has to register what is not known yet."""
     source = folder / "experiment.py"
-    if source.is_file() and not all(map(is_known, config.candidates)):
+    estimators = {*ESTIMATOR_ALIASES.values(), *ESTIMATORS}
+    is_known_here = all(map(is_known, config.candidates)) and estimator in estimators
+    if source.is_file() and not is_known_here:
         shipped.load_experiment(str(source))

@@ -15,7 +15,8 @@ from nas_jax import (
     prune,
     rng,
     run_folder,
-    search,
+    schedule,
+    search_loop,
     search_state,
     stage,
     targets,
@@ -23,6 +24,8 @@ from nas_jax import (
 from nas_jax.base import PRNGKey, Probs, PyTree
 from nas_jax.calls import Compile
 from nas_jax.search_config import EXPECTED
+from nas_jax.search_loop import Epoch, Reached
+from nas_jax.search_state import SearchProblem
 from nas_jax.session import Run
 from nas_jax.setup import Setup
 from nas_jax.snapshots import Notes
@@ -49,24 +52,17 @@ def epochs(
     *,
     key: PRNGKey,
     compile: Compile = calls.on_first_call,
-    after: search.Reached | None = None,
-    save: Callable[[search.Reached], None] = search.keep_nothing,
-) -> Iterator[search.Epoch]:
-    """The epochs of a search, as `search.run` yields them; nothing is written."""
-    return search.run(
+    after: Reached | None = None,
+    between_steps: Callable[[Reached], None] = search_loop.do_nothing,
+) -> Iterator[Epoch]:
+    """The epochs of a search, as `search_loop.run` yields them; nothing is written."""
+    return search_loop.run(
         key,
-        setup.space,
-        setup.experiment.search,
-        aim.costs,
-        aim.values,
-        setup.splits["train_weights"],
-        setup.splits["train_alphas"],
-        setup.splits["valid"],
-        setup.augment,
+        SearchProblem(setup.space, setup.experiment.search, aim.costs, aim.values),
+        setup.search_data,
         compile=compile,
         after=after,
-        keep=save,
-        execution=setup.devices,
+        between_steps=between_steps,
     )
 
 
@@ -74,9 +70,9 @@ def run(
     work: Run,
     aim: Targets,
     *,
-    after: search.Reached | None = None,
+    after: Reached | None = None,
     until: int | None = None,
-) -> search.Reached:
+) -> Reached:
     """Runs the search, one metrics line per epoch; returns where it ended.
 
     From the newest snapshot of the folder on, if there is one, else from its beginning
@@ -84,7 +80,7 @@ def run(
     Its last state is always saved.
 
     Raises:
-      ValueError: as `search.run` and `stage.opened`, and for snapshots of another
+      ValueError: as `search_loop.run` and `stage.opened`, and for snapshots of another
         configuration.
       Stopped: when requested, after a snapshot.
     """
@@ -96,8 +92,8 @@ def run(
     with stage.opened(work, snapshots_in(work.folder)) as record:
 
         def like(notes: Notes) -> PyTree:
-            weights_tx = optim.search_weights(config, per_epoch)
-            alphas_tx, space = optim.search_alphas(config), _space(setup, notes)
+            weights_tx = schedule.search_weights(config, per_epoch)
+            alphas_tx, space = schedule.search_alphas(config), _space(setup, notes)
             return jax.eval_shape(
                 lambda: search_state.init(key, space, config, weights_tx, alphas_tx)
             )
@@ -106,7 +102,7 @@ def run(
         if newest is not None:
             notes = newest.notes
             accuracy = notes["accuracy"]
-            after = search.Reached(
+            after = Reached(
                 _space(setup, notes),
                 newest.state,
                 notes["collected"],
@@ -118,7 +114,7 @@ def run(
             lambda line: line["phase"] not in PHASES or line["step"] <= begun,
         )
 
-        def save(reached: search.Reached) -> None:
+        def save(reached: Reached) -> None:
             collected = jax.device_get(reached.collected)
             state = setup.devices.local(reached.state)
             divergence.require_finite_state(reached.space, state, collected, per_epoch)
@@ -129,7 +125,7 @@ def run(
             }
             record.save(int(state.step), state, notes, accuracy)
 
-        def save_if_due(reached: search.Reached) -> None:
+        def save_if_due(reached: Reached) -> None:
             if record.is_due():
                 save(reached)
 
@@ -139,7 +135,7 @@ def run(
             key=key,
             compile=plan.before(work.session.compiler, setup, work.progress),
             after=after,
-            save=save_if_due,
+            between_steps=save_if_due,
         )
         total = config.warmup_epochs + config.joint_epochs if until is None else until
         left = total - begun // per_epoch

@@ -6,9 +6,11 @@ from nas_jax import (
     augment,
     baselines,
     devices,
+    estimators,
     onnx_parts,
     optim,
     prune,
+    schedule,
     shipped,
     space,
     tables,
@@ -20,6 +22,7 @@ from nas_jax.config import Experiment
 from nas_jax.data import splits
 from nas_jax.devices import Devices
 from nas_jax.parts import OWN_OPERATIONS
+from nas_jax.search_loop import SearchData
 from nas_jax.space import SearchSpace
 from nas_jax.targets import Targets
 from nas_jax.training_loop import Recipe
@@ -38,6 +41,17 @@ class Setup:
     notes: tuple[str, ...] = ()
     """Remarks on the data for the user, one line each."""
     devices: Devices = devices.PLAIN
+
+    @property
+    def search_data(self) -> SearchData:
+        """What a search reads, and its devices."""
+        return SearchData(
+            self.splits["train_weights"],
+            self.splits["train_alphas"],
+            self.splits["valid"],
+            self.augment,
+            self.devices,
+        )
 
     @property
     def recipe(self) -> Recipe:
@@ -95,11 +109,12 @@ def check(experiment: Experiment) -> None:
     for op in setup.space.candidates:
         if op.kind in OWN_OPERATIONS:
             onnx_parts.own_form(op.kind)
+    estimators.of(experiment.search)
     prune.require_below_chance(setup.space, experiment.search.prune_below)
     baselines.hand_designed(setup.space)
     train_images = len(setup.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(train_images, experiment.search.batch)
-    optim.require_arch_steps(experiment.search, per_epoch)
+    schedule.require_arch_steps(experiment.search, per_epoch)
     if stored is None:
         targets.check(experiment.search, setup.space, z=experiment.latency.z)
     else:

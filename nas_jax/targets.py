@@ -6,16 +6,16 @@ or parameters.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import baselines, counts, derive, latency, objective, shipped, tables
+from nas_jax import baselines, counts, derive, objective, shipped, tables
 from nas_jax.architecture import path_of
 from nas_jax.config import SearchConfig
+from nas_jax.cost import CostModel, stack
 from nas_jax.derive import Limit
-from nas_jax.latency import CostModel
 from nas_jax.search_config import TARGETS, parse_limit
 from nas_jax.space import SearchSpace
 from nas_jax.tables import LatencyTable
@@ -51,11 +51,11 @@ class Targets:
     def costs(self) -> CostModel:
         """The model of the one cost, or of all D."""
         models = [Costs(limit.costs, limit.fixed).model for limit in self.limits]
-        return models[0] if len(models) == 1 else latency.stack(models)
+        return models[0] if len(models) == 1 else stack(models)
 
     @property
-    def values(self) -> float | np.ndarray:
-        """What each cost of `costs` may come to."""
+    def values(self) -> Any:
+        """The bound of the one cost, or of each of D, in Float64."""
         values = [limit.target for limit in self.limits]
         return values[0] if len(values) == 1 else np.array(values)
 

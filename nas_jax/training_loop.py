@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from nas_jax import calls, finite, network, objective, optim, rng
+from nas_jax import calls, finite, losses, network, optim, rng
 from nas_jax.architecture import Architecture
 from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
 from nas_jax.batch_norm import BN_MOMENTUM
@@ -114,14 +114,14 @@ def make_train_step(
                     architecture, params, stats, part.images, train=True
                 )
                 smoothing = config.label_smoothing
-                loss = objective.cross_entropy(logits, part.labels, smoothing)
+                loss = losses.cross_entropy(logits, part.labels, smoothing)
                 return loss, (logits, new_stats)
 
             grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
             (loss, (logits, new_stats)), grads = grads_fn(state.params)
             metrics = {
                 "train/loss": loss,
-                "train/accuracy": objective.accuracy(logits, part.labels),
+                "train/accuracy": losses.accuracy(logits, part.labels),
             }
             return new_stats, (grads, metrics)
 
@@ -292,7 +292,7 @@ def accuracy(model: Model, split: Split, batch: int = EVALUATED) -> float:
 def loss(model: Model, split: Split, batch: int = EVALUATED) -> float:
     """Mean cross-entropy over all images, with the running statistics."""
     total = sum(
-        len(labels) * float(objective.cross_entropy(jnp.asarray(logits), labels))
+        len(labels) * float(losses.cross_entropy(jnp.asarray(logits), labels))
         for logits, labels in _answers(model, split, batch)
     )
     return total / len(split.labels)

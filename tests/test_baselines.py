@@ -5,9 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from nas_jax import architecture, baselines, space
+from nas_jax import (
+    architecture,
+    baselines,
+    space,
+)
 from nas_jax.config import SpaceConfig
-from nas_jax.latency import CostModel
+from nas_jax.cost import CostModel
 
 
 def toy(*candidates):

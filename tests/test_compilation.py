@@ -4,7 +4,15 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import baselines, calls, compilation, latency, search, space, training_loop
+from nas_jax import (
+    baselines,
+    calls,
+    compilation,
+    cost,
+    search_loop,
+    space,
+    training_loop,
+)
 from nas_jax.batches import Batch
 from nas_jax.calls import Call
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
@@ -151,10 +159,12 @@ def test_search_hands_over_its_steps_with_the_batches_they_will_get(asked):
     config = SearchConfig(
         warmup_epochs=1, joint_epochs=1, arch_start_epoch=0, batch=4, arch_batch=6
     )
-    model = latency.CostModel(jax.numpy.ones(SMALL.mask.shape), 1.0)
+    model = cost.CostModel(jax.numpy.ones(SMALL.mask.shape), 1.0)
     splits = images(20), images(24), images(5)
     key = jax.random.key(0)
-    given = asked(search.run, key, SMALL, config, model, 5.0, *splits, lambda key, x: x)
+    problem = SearchProblem(SMALL, config, model, 5.0)
+    data = search_loop.SearchData(*splits, lambda key, x: x)
+    given = asked(search_loop.run, key, problem, data)
     assert {
         name: (len(batch.labels), call.knob)
         for name, call in given.items()

@@ -13,17 +13,18 @@ import pytest
 from clean_python import python
 
 from nas_jax import (
+    arch_step,
     architecture,
     config,
+    cost,
     devices,
     divergence,
-    latency,
+    losses,
     network,
-    objective,
-    optim,
+    schedule,
     search_state,
     space,
-    steps,
+    weight_step,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
@@ -95,7 +96,7 @@ def test_gradients_of_parts_average_to_that_of_the_batch():
     def gradient(carry, part):
         def loss(weights):
             logits = part.images.reshape(len(part.labels), -1) @ weights
-            return objective.cross_entropy(logits, part.labels)
+            return losses.cross_entropy(logits, part.labels)
 
         return carry, jax.grad(loss)(weights)
 
@@ -125,18 +126,21 @@ def half(**fields):
 @pytest.mark.parametrize("estimator", ["two_path", "full", "reinforce"])
 def test_nothing_in_the_state_leaves_float32(estimator):
     own = SearchConfig(estimator=estimator, batch=4, arch_batch=4)
-    weights_tx = optim.search_weights(own, 10)
-    alphas_tx = optim.search_alphas(own)
+    weights_tx = schedule.search_weights(own, 10)
+    alphas_tx = schedule.search_alphas(own)
     state = jax.eval_shape(
         lambda key: search_state.init(key, SPACE, own, weights_tx, alphas_tx),
         jax.random.key(0),
     )
     running, batch = half(accumulate=2), data(4)
-    ascent = optim.multipliers(own, 10)
-    model = latency.CostModel(jnp.ones(SPACE.mask.shape), 0.0)
-    weight = steps.make_weight_step(SPACE, own, weights_tx, keep, running)
-    arch = steps.make_arch_step(SPACE, own, alphas_tx, ascent, running)
-    calls = [(weight, (batch,)), (arch, (batch, model, jnp.float32(1)))]
+    ascent = schedule.multipliers(own, 10)
+    model = cost.CostModel(jnp.ones(SPACE.mask.shape), 0.0)
+    weight = weight_step.make_weight_step(
+        SPACE, own, tx=weights_tx, augment=keep, execution=running
+    )
+    arch = arch_step.make_arch_step(alphas_tx, ascent=ascent, execution=running)
+    problem = search_state.SearchProblem(SPACE, own, model, jnp.float32(1))
+    calls = [(weight, (batch,)), (arch, (batch, problem))]
     for step, rest in calls:
         after, metrics = jax.eval_shape(step, state, *rest)
         assert after == state  # shapes and types of every leaf
@@ -156,7 +160,7 @@ def test_bfloat16_is_near_float32():
     def run(images):
         def loss(params):
             logits, new_stats = network.apply(found, params, stats, images, train=True)
-            ce = objective.cross_entropy(logits, batch.labels)
+            ce = losses.cross_entropy(logits, batch.labels)
             return ce, (logits, new_stats)
 
         return jax.value_and_grad(loss, has_aux=True)(params)
@@ -263,9 +267,11 @@ ON_FOUR = """
 import dataclasses, json, re
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import PartitionSpec
-from nas_jax import averaged, batches, depthwise, devices, estimators, space
+from nas_jax import arch_step, batches, depthwise, devices, estimators, gates
 from nas_jax.batches import Batch
-from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig
+from nas_jax.cost import CostModel
+from nas_jax.search_state import SearchProblem
 
 out = {}
 four = devices.on(jax.devices()[::-1])
@@ -316,6 +322,11 @@ out["exchanges"] = sorted(set(found))
 # a sample per device: the estimate is replaced by one that only tells what it was given
 mask = jnp.ones((5, 3), bool)
 config = SearchConfig(estimator="full")
+
+class Space:
+    mask = np.ones((5, 3), bool)
+
+problem = SearchProblem(Space(), config, CostModel(jnp.zeros((5, 3)), 0.0), 1.0)
 alphas = jnp.asarray(numbers.normal(size=(5, 3)), jnp.float32)
 
 @jax.tree_util.register_dataclass
@@ -324,20 +335,17 @@ class State:
     alphas: jax.Array
     baseline: jax.Array
 
-def told(space, config, model, target, state, sampled, batch):
+def told(problem, state, sampled, batch):
     gradient = jax.nn.one_hot(sampled, 3)
     seen = {"mean": batch.images.mean()}
     return estimators.Estimate(gradient, state.baseline + 1, seen)
 
-estimators.estimate = told
+arch_step.estimate = told
 own = dataclasses.replace(four, paths_per_step=4)
 def step(state, batch):
-    return averaged.over_devices(
-        None, config, jnp.zeros(()), jnp.zeros(()), state, key, mask, batch, own
-    )
+    return arch_step.mean_over_devices(problem, state, key, batch, own)
 
 found = own.jit(step)(four.whole(State(alphas, jnp.float32(2))), placed)
-from nas_jax import gates
 each = [
     jax.nn.one_hot(gates.sample_path(jax.random.fold_in(key, i), alphas, mask), 3)
     for i in range(4)

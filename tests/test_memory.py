@@ -13,13 +13,14 @@ import pytest
 from plain_candidate import output
 
 from nas_jax import (
-    latency,
+    arch_step,
+    cost,
     network,
     optim,
+    schedule,
     search_state,
     shipped,
     space,
-    steps,
     training_loop,
 )
 from nas_jax.architecture import from_ops
@@ -66,18 +67,19 @@ def temporary_bytes(step, *arguments):
 def arch_step_bytes(make, estimator, candidates=MBCONV_CANDIDATES):
     searched, images = make(candidates)
     config = SearchConfig(estimator=estimator, expectation="full")
-    tx = optim.search_alphas(config)
-    model = latency.CostModel(jnp.ones(searched.mask.shape), 1.0)
-    ascent = optim.multipliers(config, steps_per_epoch=5)
-    step = steps.make_arch_step(searched, config, tx, ascent)
+    tx = schedule.search_alphas(config)
+    model = cost.CostModel(jnp.ones(searched.mask.shape), 1.0)
+    ascent = schedule.multipliers(config, steps_per_epoch=5)
+    step = arch_step.make_arch_step(tx, ascent=ascent)
     state = jax.eval_shape(
         lambda key: search_state.init(
-            key, searched, config, optim.search_weights(config, 1), tx
+            key, searched, config, schedule.search_weights(config, 1), tx
         ),
         jax.random.key(0),
     )
     batch = batch_shapes(searched, images)
-    return temporary_bytes(step, state, batch, model, 5.0)
+    problem = search_state.SearchProblem(searched, config, model, 5.0)
+    return temporary_bytes(step, state, batch, problem)
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from nas_jax import (
     pipeline,
     report,
     run_folder,
-    search,
+    search_loop,
     setup,
     space,
     trade_off,
@@ -526,13 +526,13 @@ def test_save_does_not_overwrite_a_network(copy):
 @pytest.fixture
 def stopped_early(monkeypatch):
     """Ctrl-C after the first epoch of a search."""
-    whole = search.run
+    whole = search_loop.run
 
-    def run(*args):
-        yield next(whole(*args))
+    def run(*args, **kwargs):
+        yield next(whole(*args, **kwargs))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "run", run)
+    monkeypatch.setattr(search_loop, "run", run)
 
 
 def test_stopped_search_leaves_a_folder_that_works(

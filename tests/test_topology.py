@@ -15,15 +15,15 @@ import pytest
 from nas_jax import (
     architecture,
     architecture_json,
+    cost,
     counts,
     derive,
-    latency,
     network,
     onnx_graph,
     ops,
     report,
     run_folder,
-    search,
+    search_loop,
     space,
     supernet,
     topology,
@@ -39,6 +39,7 @@ from nas_jax.config import (
 )
 from nas_jax.measure import onnx_runtime
 from nas_jax.parts import Block, Classifier, Norm, NormConv, OpSpec, Stem, Widen
+from nas_jax.search_state import SearchProblem
 
 NAMES = ("identity", "sep_k3", "sep_k5", "sep_k7", "dil_k3", "avg_k3", "max_k3")
 OPS = tuple(OpSpec.parse(name) for name in NAMES)
@@ -283,10 +284,13 @@ def test_small_tree_searches_end_to_end():
         objective="none",
     )
     costs, fixed = counts.costs(searched, counts.macs)
-    model = latency.CostModel(jnp.asarray(costs, jnp.float32), fixed)
+    model = cost.CostModel(jnp.asarray(costs, jnp.float32), fixed)
     start = np.full(searched.mask.shape, 1 / 7)
-    arguments = (jax.random.key(0), searched, config, model, 1.0, data, data, data)
-    *_, last = search.run(*arguments, lambda key, images: images)
+    *_, last = search_loop.run(
+        jax.random.key(0),
+        SearchProblem(searched, config, model, 1.0),
+        search_loop.SearchData(data, data, data, lambda key, images: images),
+    )
     probs = np.asarray(last.probs)
     assert np.abs(probs - start).max() > 0.01
     found = derive.derive(searched, probs, costs)

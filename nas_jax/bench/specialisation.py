@@ -26,7 +26,7 @@ from nas_jax import (
     derive,
     preferences,
     provenance,
-    search,
+    search_loop,
     shipped,
     space,
     tables,
@@ -36,6 +36,7 @@ from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit
 from nas_jax.progress import Progress
+from nas_jax.search_state import SearchProblem
 from nas_jax.space import SearchSpace
 from nas_jax.targets import Targets, amount
 
@@ -89,18 +90,14 @@ def run(config: SpecialisationConfig, watch: Progress) -> dict[str, Any]:
     )
     trained = space.mobile(small)
 
-    def epochs(name: str, after: search.Reached | None) -> Iterator[search.Epoch]:
+    def epochs(
+        name: str, after: search_loop.Reached | None
+    ) -> Iterator[search_loop.Epoch]:
         aim = Targets((size, limits[name]))
-        return search.run(
+        return search_loop.run(
             jax.random.key(config.seed),
-            trained,
-            own,
-            aim.costs,
-            aim.values,
-            weights,
-            alphas,
-            valid,
-            lambda key, images: images,
+            SearchProblem(trained, own, aim.costs, aim.values),
+            search_loop.SearchData(weights, alphas, valid, lambda key, images: images),
             after=after,
         )
 

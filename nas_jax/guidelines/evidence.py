@@ -19,7 +19,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from nas_jax import ledger, objective, optim, provenance, rng, supernet
+from nas_jax import ledger, losses, optim, provenance, rng, supernet
 from nas_jax.base import Images, Labels, Logits, PRNGKey, PyTree, Scalar
 from nas_jax.base import Path as NetworkPath
 from nas_jax.batches import Batch
@@ -96,7 +96,7 @@ def make_train(searched: SearchSpace) -> Train:
         def accuracy(split: Batch) -> Scalar:
             def of_batch(one: Batch) -> Scalar:
                 logits, _ = logits_of(params, stats, rows, classes, one.images)
-                return objective.accuracy(logits, one.labels)
+                return losses.accuracy(logits, one.labels)
 
             pieces = [
                 x.reshape(-1, EVALUATION_BATCH, *x.shape[1:])

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from nas_jax import ledger, objective, optim, provenance, rng, supernet
+from nas_jax import ledger, losses, optim, provenance, rng, supernet
 from nas_jax.base import Path, PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import networks, ranking, task
@@ -98,7 +98,7 @@ def trained(
                 searched, params, stats, rows, data.images[chosen]
             )
             labels = data.labels[chosen]
-            loss = objective.cross_entropy(logits, labels, config.label_smoothing)
+            loss = losses.cross_entropy(logits, labels, config.label_smoothing)
             return loss, moved
 
         grads, stats = jax.grad(loss_fn, has_aux=True)(params)
@@ -131,7 +131,7 @@ def accuracy(
 
     def of_batch(one: Batch) -> Scalar:
         logits, _ = supernet.apply(searched, params, stats, rows, one.images)
-        return objective.accuracy(logits, one.labels)
+        return losses.accuracy(logits, one.labels)
 
     full = len(data.labels) // batch
     pieces = [x[: full * batch].reshape(full, batch, *x.shape[1:]) for x in data]

@@ -12,8 +12,8 @@ import numpy as np
 from nas_jax import counts, shipped, space, tables, targets
 from nas_jax.batches import Batch
 from nas_jax.config import SpaceConfig, TrainConfig
+from nas_jax.cost import CostModel
 from nas_jax.data import glyphs
-from nas_jax.latency import CostModel
 from nas_jax.space import SearchSpace
 
 SPACE = SpaceConfig(
