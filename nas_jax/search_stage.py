@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from nas_jax import (
+    architecture,
     calls,
+    derive,
     divergence,
     optim,
     plan,
@@ -21,8 +24,10 @@ from nas_jax import (
     stage,
     targets,
 )
+from nas_jax.architecture import Architecture
 from nas_jax.base import PRNGKey, Probs, PyTree
 from nas_jax.calls import Compile
+from nas_jax.config import SearchConfig
 from nas_jax.search_config import EXPECTED
 from nas_jax.search_loop import Epoch, Reached
 from nas_jax.search_state import SearchProblem
@@ -64,6 +69,34 @@ def epochs(
         after=after,
         between_steps=between_steps,
     )
+
+
+class Derived(NamedTuple):
+    """A network of a search, and what its limits cost in probability."""
+
+    architecture: Architecture
+    cost: derive.Derived
+
+
+def derived(
+    space: SearchSpace,
+    probs: Probs,
+    aim: Targets,
+    *,
+    max_slack: float = SearchConfig.max_slack,
+    count: int = SearchConfig.finalists,
+) -> list[Derived]:
+    """The most probable networks within the limits that spend the target, best first.
+
+    They leave at most the share `max_slack` of it, where such networks exist.
+    """
+    ranked = derive.ranked_within(
+        space, np.asarray(probs), aim.limits, max_slack, count
+    )
+    return [
+        Derived(architecture.from_path(space, one.path, f"searched_{place}"), one)
+        for place, one in enumerate(ranked, start=1)
+    ]
 
 
 def run(

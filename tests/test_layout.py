@@ -90,7 +90,7 @@ ROWS = {
             "plan",
         ),
         *("finalists", "session", "stage", "search_stage", "retrain", "describe"),
-        *("assess", "pipeline", "trade_off"),
+        *("assess", "pipeline", "trade_off", "result"),
         *("export", "guidelines", "sweep", "bench", "paper"),
         "first_experiment",
     ),
