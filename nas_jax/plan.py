@@ -17,6 +17,7 @@ from nas_jax.calls import Call, Compile
 from nas_jax.data_config import WATCHED
 from nas_jax.progress import Progress
 from nas_jax.schedule import is_watched
+from nas_jax.search_config import without_target
 from nas_jax.search_state import SearchProblem
 from nas_jax.setup import Setup
 
@@ -86,7 +87,8 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
 
 def _any_problem(setup: Setup) -> SearchProblem:
     """The problem of a search with made-up costs, of the true shapes and types."""
-    config, count = setup.experiment.search, 1 + len(setup.experiment.search.limits)
+    config = without_target(setup.experiment.search)
+    count = 1 + len(config.limits)
     one = cost.CostModel(jnp.full(setup.space.mask.shape, 2.0, jnp.float32), 0.0)
     if count == 1:
         return SearchProblem(setup.space, config, one, 2.0)

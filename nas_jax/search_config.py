@@ -280,5 +280,10 @@ class SearchConfig:
 def with_target(config: SearchConfig, text: str) -> SearchConfig:
     """The configuration with this target, as in `0.45x` or `0.2ms`, and no other."""
     name, amount = parse_target(text)
+    return replace(without_target(config), **{name: amount})
+
+
+def without_target(config: SearchConfig) -> SearchConfig:
+    """The configuration with no target, equal for searches that differ in it alone."""
     none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
-    return replace(config, **none | {name: amount})
+    return replace(config, **none)

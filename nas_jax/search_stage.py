@@ -28,7 +28,7 @@ from nas_jax.architecture import Architecture
 from nas_jax.base import PRNGKey, Probs, PyTree
 from nas_jax.calls import Compile
 from nas_jax.config import SearchConfig
-from nas_jax.search_config import EXPECTED
+from nas_jax.search_config import EXPECTED, without_target
 from nas_jax.search_loop import Epoch, Reached
 from nas_jax.search_state import SearchProblem
 from nas_jax.session import Run
@@ -61,9 +61,11 @@ def epochs(
     between_steps: Callable[[Reached], None] = search_loop.do_nothing,
 ) -> Iterator[Epoch]:
     """The epochs of a search, as `search_loop.run` yields them; nothing is written."""
+    # a target is an array: searches that share a warm-up share its programs
+    config = without_target(setup.experiment.search)
     return search_loop.run(
         key,
-        SearchProblem(setup.space, setup.experiment.search, aim.costs, aim.values),
+        SearchProblem(setup.space, config, aim.costs, aim.values),
         setup.search_data,
         compile=compile,
         after=after,
