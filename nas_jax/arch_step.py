@@ -159,14 +159,15 @@ def update_alphas(
 ) -> tuple[SearchState, Metrics]:
     """One step on the alphas, and one of the multipliers by the cost expected then.
 
-    The metrics count the numbers of the gradient that are not finite.
+    The metrics count the numbers of the gradient that are not finite, at finite alphas.
     """
     gradients = found.alpha_gradients
+    wrong = jnp.sum(~jnp.isfinite(gradients), dtype=jnp.float32)
+    wrong = jnp.where(jnp.isfinite(state.alphas).all(), wrong, 0.0)
     state = apply_gradients(problem, state, sampled, gradients, tx=tx)
     state = dataclasses.replace(state, baseline=found.baseline)
     if problem.config.objective == "constrained":
         state = ascend(problem, state, ascent)
-    wrong = jnp.sum(~jnp.isfinite(gradients), dtype=jnp.float32)
     return state, found.metrics | {divergence.WRONG_GRADIENTS: wrong}
 
 
