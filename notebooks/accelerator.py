@@ -18,15 +18,17 @@ from nas_jax import (
     problem,
     process,
     rng,
+    schedule,
     shipped,
-    steps,
     tables,
 )
+from nas_jax.arch_step import make_arch_step
 from nas_jax.batches import batch_at, permutations
 from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig
 from nas_jax.measure import operations, xla
 from nas_jax.measure.journal import Journal
-from nas_jax.search_state import init
+from nas_jax.search_state import SearchProblem, init
+from nas_jax.weight_step import make_weight_step
 
 settings = process.prepare(cache=False)
 print("JAX", jax.__version__, "on", settings.platform, jax.devices())
@@ -67,15 +69,16 @@ cost, target = limits.stacked(kept_to)
 key = rng.stream(jax.random.key(0), "search")
 data = given.splits["train_weights"]
 per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
-weights_tx = optim.search_weights(config, per_epoch)
-alphas_tx = optim.search_alphas(config)
+weights_tx = schedule.search_weights(config, per_epoch)
+alphas_tx = schedule.search_alphas(config)
 state = init(key, given.space, config, weights_tx, alphas_tx)
 batch = batch_at(data, permutations(key, "order", len(data.labels)), config.batch, 0)
-weight_step = steps.make_weight_step(given.space, config, weights_tx, given.augment)
-arch_step = steps.make_arch_step(
-    given.space, config, alphas_tx, optim.multipliers(config, per_epoch)
+weight_step = make_weight_step(
+    given.space, config, tx=weights_tx, augment=given.augment
 )
-more = {"weight step": (), "architecture step": (cost, target)}
+arch_step = make_arch_step(alphas_tx, ascent=schedule.multipliers(config, per_epoch))
+problem_now = SearchProblem(given.space, config, cost, target)
+more = {"weight step": (), "architecture step": (problem_now,)}
 for name, step in (("weight step", weight_step), ("architecture step", arch_step)):
     start = time.perf_counter()
     compiled = step.lower(state, batch, *more[name]).compile()

@@ -11,8 +11,18 @@ import dataclasses
 import jax
 import numpy as np
 
-from nas_jax import architecture, counts, derive, limits, problem, rng, search, shipped
+from nas_jax import (
+    architecture,
+    counts,
+    derive,
+    limits,
+    problem,
+    rng,
+    search_loop,
+    shipped,
+)
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.search_state import SearchProblem
 
 experiment = shipped.load_experiment("own_operation")  # registers fused3_k3
 small = SpaceConfig(
@@ -64,16 +74,13 @@ for index, layer in enumerate(given.space.layers):
 config = experiment.search
 kept_to, _ = limits.resolve(config, given.space, None, "no table")
 cost, target = limits.stacked(kept_to)
-for epoch in search.run(
+splits = given.splits
+for epoch in search_loop.run(
     rng.stream(jax.random.key(0), "search"),
-    given.space,
-    config,
-    cost,
-    target,
-    given.splits["train_weights"],
-    given.splits["train_alphas"],
-    given.splits["valid"],
-    given.augment,
+    SearchProblem(given.space, config, cost, target),
+    search_loop.SearchData(
+        splits["train_weights"], splits["train_alphas"], splits["valid"], given.augment
+    ),
 ):
     print(
         epoch.phase,

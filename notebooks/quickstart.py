@@ -21,11 +21,12 @@ from nas_jax import (
     limits,
     problem,
     rng,
-    search,
+    search_loop,
     shipped,
     tables,
     train,
 )
+from nas_jax.search_state import SearchProblem
 
 experiment = shipped.load_experiment("digits_cpu")
 config = dataclasses.replace(experiment.search, warmup_epochs=200, joint_epochs=100)
@@ -49,8 +50,8 @@ print(f"target {target:.4f} ms on {table.provenance['device']}")
 # %% [markdown]
 # ## The search
 #
-# `search.run` is a generator over epochs; whoever consumes it plots, logs, saves. In a
-# notebook the figure below is drawn anew every 20 epochs.
+# `search_loop.run` is a generator over epochs; whoever consumes it plots, logs, saves.
+# In a notebook the figure below is drawn anew every 20 epochs.
 
 
 # %%
@@ -83,16 +84,12 @@ def show(figure):
 
 
 history = []
-for epoch in search.run(
+for epoch in search_loop.run(
     rng.stream(jax.random.key(experiment.seed), "search"),
-    space,
-    config,
-    model,
-    target,
-    splits["train_weights"],
-    splits["train_alphas"],
-    splits["valid"],
-    given.augment,
+    SearchProblem(space, config, model, target),
+    search_loop.SearchData(
+        splits["train_weights"], splits["train_alphas"], splits["valid"], given.augment
+    ),
 ):
     history.append(epoch.metrics)
     if epoch.epoch % 20 == 19:
