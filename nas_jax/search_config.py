@@ -8,6 +8,8 @@ from nas_jax.checks import require, require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 """What the reference implementation calls the estimators."""
+NAME = r"[a-z][a-z0-9_]*"
+"""Names of estimators."""
 ESTIMATORS: dict[str, Any] = {}
 """By name, what `estimators.register` was given; ours are registered there as well."""
 
@@ -173,6 +175,12 @@ class SearchConfig:
         require_types(self, "search.")
         name = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", name)
+        require(
+            re.fullmatch(NAME, name) is not None,
+            "search.estimator",
+            "a name of small letters, digits and _",
+            name,
+        )
         for name in (
             *("batch", "arch_batch", "arch_every", "joint_epochs"),
             *("finalists", "trials", "watch_every_epochs"),

@@ -110,7 +110,7 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
         ),
         ("--search.lr -1", "search.lr: expected above 0, got -1.0; "),
         (
-            "--search.estimator full --search.expectation pair",
+            "--search.estimator full --search.expectation pair --search.objective none",
             "search.expectation: expected 'full' with estimator full, which ",
         ),
         (
