@@ -26,6 +26,7 @@ from nas_jax.bench import comparison
 from nas_jax.bench import estimators as bench
 from nas_jax.bench.settings import EstimatorsConfig
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.watch import Watch
 
 # Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
 SPACE = space.mobile(

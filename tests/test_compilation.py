@@ -16,6 +16,7 @@ from nas_jax import (
 from nas_jax.batches import Batch
 from nas_jax.calls import Call
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
+from nas_jax.search_state import SearchProblem
 from nas_jax.watch import Watch
 
 
