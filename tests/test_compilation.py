@@ -129,7 +129,7 @@ def asked():
             raise Stop
 
         with pytest.raises(Stop):
-            next(run(*arguments, compile))
+            next(run(*arguments, compile=compile))
         return heard[0]
 
     return until
