@@ -33,33 +33,33 @@ def make_arch_step(
     tx: optax.GradientTransformation,
     *,
     ascent: constraint.Ascent | None = None,
-    execution: Devices = PLAIN,
+    devices: Devices = PLAIN,
 ) -> ArchStep:
     """The jitted step: `(state, batch, problem) -> (state, metrics)`.
 
     It is compiled once for all paths, costs and targets. With
-    `execution.paths_per_step` every device samples for itself.
+    `devices.paths_per_step` every device samples for itself.
 
     Args:
       tx: moves the alphas, as `schedule.search_alphas`.
       ascent: moves the multipliers; the objective `constrained` alone needs it.
-      execution: the devices.
+      devices: the devices.
     """
 
     def arch_step(
         state: SearchState, batch: Batch, problem: SearchProblem
     ) -> tuple[SearchState, Metrics]:
         key = rng.stream(state.key, "pair", state.step)
-        batch = Batch(execution.cast(batch.images), batch.labels)
-        if execution.paths_per_step > 1:
+        batch = Batch(devices.cast(batch.images), batch.labels)
+        if devices.paths_per_step > 1:
             sampled = None
-            found = mean_over_devices(problem, state, key, batch, execution)
+            found = mean_over_devices(problem, state, key, batch, devices)
         else:
             sampled = sample(problem, state, key)
-            found = mean_over_parts(problem, state, sampled, batch, execution)
+            found = mean_over_parts(problem, state, sampled, batch, devices)
         return update_alphas(problem, state, sampled, found, tx=tx, ascent=ascent)
 
-    return execution.jit(arch_step, donate_argnums=0)
+    return devices.jit(arch_step, donate_argnums=0)
 
 
 def sample(problem: SearchProblem, state: SearchState, key: PRNGKey) -> Sampled:
@@ -91,7 +91,7 @@ def mean_over_parts(
     state: SearchState,
     sampled: Sampled,
     batch: Batch,
-    execution: Devices = PLAIN,
+    devices: Devices = PLAIN,
 ) -> Estimate:
     """`estimate` at one sample, the mean over the parts of the batch."""
 
@@ -100,9 +100,7 @@ def mean_over_parts(
         found = estimate(problem, own, sampled, part)
         return found.baseline, (found.alpha_gradients, found.metrics)
 
-    baseline, (gradients, metrics) = execution.accumulated(
-        of_part, state.baseline, batch
-    )
+    baseline, (gradients, metrics) = devices.accumulated(of_part, state.baseline, batch)
     return Estimate(gradients, baseline, metrics)
 
 
@@ -111,7 +109,7 @@ def mean_over_devices(
     state: SearchState,
     key: PRNGKey,
     batch: Batch,
-    execution: Devices,
+    devices: Devices,
 ) -> Estimate:
     """The mean over devices of estimates, each at a sample of its own.
 
@@ -133,14 +131,14 @@ def mean_over_devices(
     ) -> tuple[Alphas, Scalar, Metrics]:
         own = jax.random.fold_in(key, lax.axis_index(DATA_AXIS))
         sampled = sample(problem, state, own)
-        found = mean_over_parts(problem, state, sampled, batch, execution)
+        found = mean_over_parts(problem, state, sampled, batch, devices)
         return lax.pmean(tuple(found), DATA_AXIS)
 
     whole = PartitionSpec()
     return Estimate(
         *jax.shard_map(
             on_device,
-            mesh=execution.mesh,
+            mesh=devices.mesh,
             in_specs=(whole, whole, whole, PartitionSpec(DATA_AXIS)),
             out_specs=whole,
             check_vma=False,  # branches of a switch do not say on what they depend
@@ -159,14 +157,15 @@ def update_alphas(
 ) -> tuple[SearchState, Metrics]:
     """One step on the alphas, and one of the multipliers by the cost expected then.
 
-    The metrics count the numbers of the gradient that are not finite.
+    The metrics count the numbers of the gradient that are not finite, at finite alphas.
     """
     gradients = found.alpha_gradients
+    wrong = jnp.sum(~jnp.isfinite(gradients), dtype=jnp.float32)
+    wrong = jnp.where(jnp.isfinite(state.alphas).all(), wrong, 0.0)
     state = apply_gradients(problem, state, sampled, gradients, tx=tx)
     state = dataclasses.replace(state, baseline=found.baseline)
     if problem.config.objective == "constrained":
         state = ascend(problem, state, ascent)
-    wrong = jnp.sum(~jnp.isfinite(gradients), dtype=jnp.float32)
     return state, found.metrics | {divergence.WRONG_GRADIENTS: wrong}
 
 

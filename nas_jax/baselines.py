@@ -1,5 +1,7 @@
 """Networks of the same space to hold a searched one against."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -36,7 +38,6 @@ def random_of_latency(
     space: SearchSpace,
     model: CostModel,
     latency_ms: float,
-    name: str = "random",
     tolerance: float = 0.03,
     draws: int = 20_000,
 ) -> Architecture:
@@ -53,7 +54,7 @@ def random_of_latency(
     gaps = np.abs(cost.of_paths(model, paths) / latency_ms - 1)
     inside = np.flatnonzero(gaps <= tolerance)
     chosen = inside[0] if len(inside) else gaps.argmin()
-    return architecture.from_path(space, paths[chosen], name)
+    return architecture.from_path(space, paths[chosen], "random")
 
 
 def comparison(
@@ -72,7 +73,10 @@ def comparison(
     latency_ms = float(cost.of_path(model, path))
     numbers = np.random.default_rng(seed)
     drawn = [
-        random_of_latency(numbers, space, model, latency_ms, name=f"random_{index + 1}")
+        dataclasses.replace(
+            random_of_latency(numbers, space, model, latency_ms),
+            name=f"random_{index + 1}",
+        )
         for index in range(random)
     ]
     networks = [found, hand_designed(space), cheapest(space, model), *drawn]

@@ -37,7 +37,9 @@ def require_finite(
         if not np.isfinite(loss := float(one.get("search/loss", 0))):
             what = f"loss {loss}{_along(space, one)}{_first(space, state.params)}"
             raise _diverged(step, per_epoch, what)
-        if wrong := int(one.get(WRONG_GRADIENTS, 0)):
+        wrong = int(one.get(WRONG_GRADIENTS, 0))
+        # where what was seen is not finite either, the weights are to blame
+        if wrong and np.isfinite(list(numbers(one).values())).all():
             what = f"{wrong} non-finite numbers in the gradient of the alphas"
             cure = ", or correct the estimator if it is your own"
             raise _diverged(step, per_epoch, what, cure)

@@ -45,7 +45,7 @@ from nas_jax.base import (
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
 from nas_jax.objective import ThroughGates
-from nas_jax.search_config import ESTIMATORS
+from nas_jax.search_config import ESTIMATORS, NAME
 from nas_jax.search_state import SearchProblem, SearchState
 from nas_jax.space import SearchSpace
 
@@ -100,7 +100,7 @@ def register(estimator: Estimator) -> Estimator:
         this process (compiled steps know it); a file read twice says the same twice.
     """
     name = estimator.name
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+    if not re.fullmatch(NAME, name):
         raise ValueError(
             f"estimator {name!r:.60}: expected a name of small letters, digits and _"
         )
@@ -115,12 +115,12 @@ def register(estimator: Estimator) -> Estimator:
 
 
 def _sources(estimator: Estimator) -> list[Any]:
-    """What an estimator says: its values, and the text of its functions."""
+    """What an estimator says: the text of its functions, and its values."""
 
     def source(value: Any) -> Any:
         try:
-            return inspect.getsource(value) if callable(value) else value
-        except (OSError, TypeError):
+            return inspect.getsource(value)
+        except (OSError, TypeError):  # no function, or one without a file
             return value
 
     return [source(value) for value in estimator]
@@ -217,13 +217,6 @@ def two_path_gradients(
     return gate_grads, straight_through + cost_grads, metrics
 
 
-def _two_path(
-    problem: SearchProblem, state: SearchState, pair: PathPair, batch: Batch
-) -> Estimate:
-    _, alpha_gradients, metrics = two_path_gradients(problem, state, pair, batch)
-    return Estimate(alpha_gradients, state.baseline, metrics)
-
-
 def _rescale(config: SearchConfig, old: Alphas, new: Alphas, pair: PathPair) -> Alphas:
     """The paper's: with the pair expectation the others keep their probability.
 
@@ -263,13 +256,6 @@ def full_gradients(
     gate_grads, cost_grads, metrics = gate_gradients(problem, state, path, batch)
     probs = gates.probabilities(state.alphas, problem.mask)
     return gate_grads, gates.alpha_gradient(probs, gate_grads) + cost_grads, metrics
-
-
-def _full(
-    problem: SearchProblem, state: SearchState, path: Path, batch: Batch
-) -> Estimate:
-    _, alpha_gradients, metrics = full_gradients(problem, state, path, batch)
-    return Estimate(alpha_gradients, state.baseline, metrics)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -379,28 +365,32 @@ def rewarded(
     return reinforce.score_gradient(probs, paths, advantages), baseline
 
 
-def _sample_pair(
-    key: PRNGKey, alphas: Alphas, mask: Mask, config: SearchConfig
-) -> PathPair:
-    return gates.sample_pair(key, alphas, mask)
+def _straight_through(gradients: Callable[..., tuple[Array, Alphas, Metrics]]) -> Any:
+    def estimate(
+        problem: SearchProblem, state: SearchState, sampled: Sampled, batch: Batch
+    ) -> Estimate:
+        _, alpha_gradients, metrics = gradients(problem, state, sampled, batch)
+        return Estimate(alpha_gradients, state.baseline, metrics)
 
-
-def _sample_path(
-    key: PRNGKey, alphas: Alphas, mask: Mask, config: SearchConfig
-) -> Path:
-    return gates.sample_path(key, alphas, mask)
+    return estimate
 
 
 register(
     Estimator(
         "two_path",
-        _sample_pair,
-        _two_path,
+        lambda key, alphas, mask, config: gates.sample_pair(key, alphas, mask),
+        _straight_through(two_path_gradients),
         expectations=("full", "pair"),
         rescale=_rescale,
     )
 )
-register(Estimator("full", _sample_path, _full))
+register(
+    Estimator(
+        "full",
+        lambda key, alphas, mask, config: gates.sample_path(key, alphas, mask),
+        _straight_through(full_gradients),
+    )
+)
 register(
     Estimator("reinforce", _sample_networks, reinforce_gradients, objectives=REWARDS)
 )

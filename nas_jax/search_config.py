@@ -8,6 +8,8 @@ from nas_jax.checks import require, require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 """What the reference implementation calls the estimators."""
+NAME = r"[a-z][a-z0-9_]*"
+"""Names of estimators."""
 ESTIMATORS: dict[str, Any] = {}
 """By name, what `estimators.register` was given; ours are registered there as well."""
 
@@ -173,6 +175,12 @@ class SearchConfig:
         require_types(self, "search.")
         name = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", name)
+        require(
+            re.fullmatch(NAME, name) is not None,
+            "search.estimator",
+            "a name of small letters, digits and _",
+            name,
+        )
         for name in (
             *("batch", "arch_batch", "arch_every", "joint_epochs"),
             *("finalists", "trials", "watch_every_epochs"),
@@ -280,7 +288,8 @@ class SearchConfig:
 def with_target(config: SearchConfig, text: str) -> SearchConfig:
     """The configuration with this target, as in `0.45x` or `0.2ms`, and no other."""
     name, amount = parse_target(text)
-    return replace(without_target(config), **{name: amount})
+    field: dict[str, Any] = {name: amount}
+    return replace(without_target(config), **field)
 
 
 def without_target(config: SearchConfig) -> SearchConfig:

@@ -54,7 +54,7 @@ class SearchData(NamedTuple):
     train_alphas: Split
     valid: Split
     augment: Augment
-    execution: Devices = PLAIN
+    devices: Devices = PLAIN
 
     def weight_batches(self, key: PRNGKey, size: int) -> Callable[[int], Batch]:
         """The batch of weight step number i; epochs are passes over the split."""
@@ -69,9 +69,9 @@ class SearchData(NamedTuple):
     ) -> Callable[[int], Batch]:
         order, shard = (
             permutations(key, stream, len(split.labels)),
-            self.execution.shard,
+            self.devices.shard,
         )
-        return lambda step: self.execution.shared(
+        return lambda step: self.devices.shared(
             batch_at(split, order, size, step, shard)
         )
 
@@ -95,7 +95,7 @@ class Reached(NamedTuple):
     state: SearchState
     collected: Sequence[Metrics] = ()
     steps: Steps | None = None
-    execution: Devices = PLAIN
+    devices: Devices = PLAIN
 
     def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
         """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
@@ -105,14 +105,14 @@ class Reached(NamedTuple):
         validate = (
             self.steps.validate
             if self.steps
-            else make_validate(self.space, self.execution)
+            else make_validate(self.space, self.devices)
         )
 
         def of_path(path: np.ndarray) -> float:
-            chosen = self.execution.whole(jnp.asarray(path))
+            chosen = self.devices.whole(jnp.asarray(path))
             found = [
-                validate(self.state, chosen, self.execution.shared(one))
-                for one in pieces(valid, WATCHED, self.execution.shard)
+                validate(self.state, chosen, self.devices.shared(one))
+                for one in pieces(valid, WATCHED, self.devices.shard)
             ]
             return float(np.mean(found))
 
@@ -175,17 +175,17 @@ def run(
       ValueError: at once for settings that do not fit each other; after the epoch in
         which loss, gradients or alphas are no longer finite, with the first such step.
     """
-    config, execution = problem.config, data.execution
+    config, devices = problem.config, data.devices
     per_epoch = optim.steps_per_epoch(len(data.train_weights.labels), config.batch)
     require_runnable(problem, per_epoch)
-    targets, problem = problem.targets, _placed(problem, execution)
+    targets, problem = problem.targets, _placed(problem, devices)
     weight_batch = data.weight_batches(key, config.batch)
     arch_batch = data.arch_batches(key, config.arch_batch)
     if after is None:
         after = Reached(problem.space, _init(key, problem, per_epoch))
     problem, steps = dataclasses.replace(problem, space=after.space), after.steps
     # copied: the steps donate theirs
-    state = execution.whole(jax.tree.map(jnp.copy, after.state))
+    state = devices.whole(jax.tree.map(jnp.copy, after.state))
     collected, begun = list(after.collected), int(state.step)
     arch_steps = schedule.arch_steps_before(config, per_epoch, begun)
     for epoch in range(begun // per_epoch, config.warmup_epochs + config.joint_epochs):
@@ -207,10 +207,8 @@ def run(
                 collected.append(metrics)
                 arch_steps += 1
             if step < end - 1:
-                between_steps(
-                    Reached(problem.space, state, collected, steps, execution)
-                )
-        reached = Reached(problem.space, state, steps=steps, execution=execution)
+                between_steps(Reached(problem.space, state, collected, steps, devices))
+        reached = Reached(problem.space, state, steps=steps, devices=devices)
         collected = jax.device_get(collected)
         divergence.require_finite(problem.space, state, collected, per_epoch)
         probs = gates.probabilities(state.alphas, problem.mask)
@@ -250,28 +248,28 @@ def programs(
 
     Without `state` those of a search that begins.
     """
-    config, execution, size = problem.config, data.execution, "space.input_size"
+    config, devices, size = problem.config, data.devices, "space.input_size"
     per_epoch = optim.steps_per_epoch(len(data.train_weights.labels), config.batch)
-    problem = _placed(problem, execution)
+    problem = _placed(problem, devices)
     if state is None:
-        state = execution.whole(_init(key, problem, per_epoch))
+        state = devices.whole(_init(key, problem, per_epoch))
     weight_step = make_weight_step(
         problem.space,
         config,
         tx=schedule.search_weights(config, per_epoch),
         augment=data.augment,
-        execution=execution,
+        devices=devices,
     )
     arch_step = make_arch_step(
         schedule.search_alphas(config),
         ascent=schedule.multipliers(config, per_epoch),
-        execution=execution,
+        devices=devices,
     )
     weight_batch = data.weight_batches(key, config.batch)(0)
     arch_batch = data.arch_batches(key, config.arch_batch)(0)
-    valid_batch = execution.shared(next(pieces(data.valid, WATCHED, execution.shard)))
+    valid_batch = devices.shared(next(pieces(data.valid, WATCHED, devices.shard)))
     path = jnp.argmax(state.alphas, axis=1)
-    validate = make_validate(problem.space, execution)
+    validate = make_validate(problem.space, devices)
     found = (
         Call(weight_step, (state, weight_batch), f"search.batch or {size}"),
         Call(arch_step, (state, arch_batch, problem), f"search.arch_batch or {size}"),
@@ -280,23 +278,23 @@ def programs(
     return dict(zip(PROGRAMS, found, strict=True))
 
 
-def make_validate(space: SearchSpace, execution: Devices = PLAIN) -> Validate:
+def make_validate(space: SearchSpace, devices: Devices = PLAIN) -> Validate:
     """The jitted accuracy of one path with batch statistics; changes nothing."""
 
     def validate(state: SearchState, path: Path, batch: Batch) -> Scalar:
-        ready = Batch(execution.cast(batch.images), batch.labels)
+        ready = Batch(devices.cast(batch.images), batch.labels)
         logits = estimators.path_logits(space, state, path, ready)
         return losses.accuracy(logits, batch.labels)
 
-    return execution.jit(validate)
+    return devices.jit(validate)
 
 
-def _placed(problem: SearchProblem, execution: Devices) -> SearchProblem:
+def _placed(problem: SearchProblem, devices: Devices) -> SearchProblem:
     """The problem with its arrays on every device."""
     return dataclasses.replace(
         problem,
-        costs=execution.whole(problem.costs),
-        targets=execution.whole(jnp.asarray(problem.targets, jnp.float32)),
+        costs=devices.whole(problem.costs),
+        targets=devices.whole(jnp.asarray(problem.targets, jnp.float32)),
     )
 
 

@@ -141,7 +141,7 @@ def run(
                 _space(setup, notes),
                 newest.state,
                 notes["collected"],
-                execution=setup.devices,
+                devices=setup.devices,
             )
         begun = 0 if after is None else int(after.state.step)
         run_folder.cut_metrics(

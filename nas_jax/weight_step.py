@@ -29,7 +29,7 @@ def make_weight_step(
     *,
     tx: optax.GradientTransformation,
     augment: Augment,
-    execution: Devices = PLAIN,
+    devices: Devices = PLAIN,
 ) -> WeightStep:
     """The jitted step, compiled once for all paths; the path is among the metrics.
 
@@ -38,7 +38,7 @@ def make_weight_step(
       config: gives the label smoothing.
       tx: moves the weights, as `schedule.search_weights`.
       augment: applied to the images of every batch.
-      execution: the devices.
+      devices: the devices.
     """
     mask = jnp.asarray(space.mask)
 
@@ -46,14 +46,14 @@ def make_weight_step(
         path_key = rng.stream(state.key, "path", state.step)
         path = gates.sample_path(path_key, state.alphas, mask)
         images = augment(rng.stream(state.key, "augment", state.step), batch.images)
-        ready = Batch(execution.cast(images), batch.labels)
+        ready = Batch(devices.cast(images), batch.labels)
         grads, new_stats, metrics = path_gradients(
-            space, config, state, path, ready, execution
+            space, config, state, path, ready, devices
         )
         state = apply_path_gradients(space, tx, state, path, grads, new_stats)
         return state, metrics | {divergence.PATH: path}
 
-    return execution.jit(weight_step, donate_argnums=0)
+    return devices.jit(weight_step, donate_argnums=0)
 
 
 def path_gradients(
@@ -62,12 +62,12 @@ def path_gradients(
     state: SearchState,
     path: Path,
     batch: Batch,
-    execution: Devices = PLAIN,
+    devices: Devices = PLAIN,
 ) -> tuple[PyTree, PyTree, Metrics]:
     """Gradients and new batch statistics of the candidates on `path` `[L]` alone.
 
     Both trees are as `supernet.gather` takes them from the tables. With
-    `execution.accumulate` gradients and metrics are means over the parts of the batch.
+    `devices.accumulate` gradients and metrics are means over the parts of the batch.
     """
     rows = supernet.rows_of(space, path)
     stats = supernet.gather(state.batch_stats, rows)
@@ -87,7 +87,7 @@ def path_gradients(
         }
         return new_stats, (grads, metrics)
 
-    new_stats, (grads, metrics) = execution.accumulated(of_part, stats, batch)
+    new_stats, (grads, metrics) = devices.accumulated(of_part, stats, batch)
     return grads, new_stats, metrics
 
 

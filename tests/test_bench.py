@@ -26,6 +26,7 @@ from nas_jax.bench import comparison
 from nas_jax.bench import estimators as bench
 from nas_jax.bench.settings import EstimatorsConfig
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.progress import Progress
 
 # Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
 SPACE = space.mobile(
@@ -166,7 +167,7 @@ def test_leave_one_out_has_less_noise_than_no_baseline():
 
 @pytest.mark.slow
 def test_estimators_compared():
-    result = comparison.run(EstimatorsConfig(draws=200), Watch())
+    result = comparison.run(EstimatorsConfig(draws=200), Progress())
     rows = {row["estimator"]: row for row in result["rows"]}
     assert list(rows) == list(comparison.CONFIGS)
     assert result["networks"] == 48

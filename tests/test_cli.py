@@ -13,7 +13,7 @@ from nas_jax import (
     pipeline,
     process,
     run_command,
-    search,
+    search_loop,
     setup,
     shipped,
     space,
@@ -40,7 +40,7 @@ def empty_folder(tmp_path, monkeypatch):
         raise AssertionError("the search began")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(search, "run", fail)
+    monkeypatch.setattr(search_loop, "run", fail)
     monkeypatch.setattr(run_command, "RUNS", tmp_path / "runs")
 
 
@@ -110,15 +110,6 @@ FIELDS = "all fields: nas_jax search digits_cpu --help"
         ),
         ("--search.lr -1", "search.lr: expected above 0, got -1.0; "),
         (
-            "--search.estimator full --search.expectation pair",
-            "search.expectation: expected 'full' with estimator full, which ",
-        ),
-        (
-            "--search.estimator rl --search.objective add_linear",
-            "search.objective: expected one of constrained, mnasnet, tunas, none with "
-            "estimator ",
-        ),
-        (
             "--search.expectation pair",
             "search.expectation: expected 'full' with objective constrained, which ",
         ),
@@ -150,6 +141,24 @@ def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
     line = refused("search", "digits_cpu", *words.split())
     assert line.startswith(message)
     assert line.endswith(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--search.estimator full --search.expectation pair --search.objective none",
+            "search.expectation: expected 'full' with estimator full, which ",
+        ),
+        (
+            "--search.estimator rl --search.objective add_linear",
+            "search.objective: expected one of constrained, mnasnet, tunas, none with "
+            "estimator ",
+        ),
+    ],
+)
+def test_what_an_estimator_cannot_follow_is_refused(refused, words, message):
+    assert refused("search", "digits_cpu", *words.split()).startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from nas_jax.batches import Batch
 from nas_jax.calls import Call
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
 from nas_jax.progress import Progress
+from nas_jax.search_state import SearchProblem
 
 
 class Heard(Progress):

@@ -136,9 +136,9 @@ def test_nothing_in_the_state_leaves_float32(estimator):
     ascent = schedule.multipliers(own, 10)
     model = cost.CostModel(jnp.ones(SPACE.mask.shape), 0.0)
     weight = weight_step.make_weight_step(
-        SPACE, own, tx=weights_tx, augment=keep, execution=running
+        SPACE, own, tx=weights_tx, augment=keep, devices=running
     )
-    arch = arch_step.make_arch_step(alphas_tx, ascent=ascent, execution=running)
+    arch = arch_step.make_arch_step(alphas_tx, ascent=ascent, devices=running)
     problem = search_state.SearchProblem(SPACE, own, model, jnp.float32(1))
     calls = [(weight, (batch,)), (arch, (batch, problem))]
     for step, rest in calls:

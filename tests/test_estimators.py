@@ -6,6 +6,7 @@ Their bias and variance against the exact gradient: test_bench.py.
 import dataclasses
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -308,10 +309,8 @@ def test_step_moves_the_alphas_and_nothing_else_and_is_compiled_once(estimator):
         assert (float(state.baseline) == baseline) == (
             estimator == "full" and not np.isnan(baseline)
         )
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        copies((state.params, state.batch_stats, state.weight_opt, state.step)),
-        kept,
+    chex.assert_trees_all_equal(
+        (state.params, state.batch_stats, state.weight_opt, state.step), kept
     )
     assert step._cache_size() == 1
 

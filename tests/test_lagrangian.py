@@ -18,6 +18,8 @@ from nas_jax import (
     cost,
     derive,
     estimators,
+    gates,
+    objective,
     schedule,
     shipped,
     space,

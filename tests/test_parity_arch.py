@@ -33,6 +33,7 @@ from nas_jax import (
     cost,
     estimators,
     gates,
+    objective,
     schedule,
 )
 from nas_jax.base import PathPair
