@@ -1,11 +1,12 @@
-"""Shared array aliases and the letters used for their axes.
+"""Shared array types and the letters used for their axes.
 
 B batch · H W C image height, width, channels · L searchable layers · K candidate
-operations. This module holds aliases only and imports nothing of the package.
+operations · D costs. Imports nothing of the package.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -20,9 +21,24 @@ Mask = Bool[Array, "L K"]
 Costs = Float[Array, "*D L K"]
 Path = Int[Array, "L"]
 
+
+class PathPair(NamedTuple):
+    """Two candidates per layer; only the active one carries the signal forward."""
+
+    active: Path
+    inactive: Path
+
+    @property
+    def indices(self) -> Int[Array, "L 2"]:
+        return jnp.stack(self, axis=1)
+
+
 Scalar = Float[Array, ""]
 PRNGKey = Key[Array, ""]
 
 # Nested dicts and lists of arrays; the structure belongs to the module that made it.
 PyTree = Any
 Metrics = dict[str, Any]
+
+DATA_AXIS = "data"
+"""Axis of a mesh of devices along which a batch is cut."""

@@ -1,11 +1,13 @@
 """Networks of the same space to hold a searched one against."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import architecture, latency
+from nas_jax import architecture, cost
 from nas_jax.architecture import Architecture
-from nas_jax.latency import CostModel
+from nas_jax.cost import CostModel
 from nas_jax.parts import OpSpec
 from nas_jax.space import SearchSpace
 
@@ -36,7 +38,6 @@ def random_of_latency(
     space: SearchSpace,
     model: CostModel,
     latency_ms: float,
-    name: str = "random",
     tolerance: float = 0.03,
     draws: int = 20_000,
 ) -> Architecture:
@@ -50,10 +51,10 @@ def random_of_latency(
         rng.choice(np.flatnonzero(offered), size=draws) for offered in space.mask
     ]
     paths = np.stack(columns, axis=1)
-    gaps = np.abs(latency.of_paths(model, paths) / latency_ms - 1)
+    gaps = np.abs(cost.of_paths(model, paths) / latency_ms - 1)
     inside = np.flatnonzero(gaps <= tolerance)
     chosen = inside[0] if len(inside) else gaps.argmin()
-    return architecture.from_path(space, paths[chosen], name)
+    return architecture.from_path(space, paths[chosen], "random")
 
 
 def comparison(
@@ -69,10 +70,13 @@ def comparison(
       seed: of the drawing.
     """
     path = jnp.asarray(architecture.path_of(space, found))
-    latency_ms = float(latency.of_path(model, path))
+    latency_ms = float(cost.of_path(model, path))
     numbers = np.random.default_rng(seed)
     drawn = [
-        random_of_latency(numbers, space, model, latency_ms, name=f"random_{index + 1}")
+        dataclasses.replace(
+            random_of_latency(numbers, space, model, latency_ms),
+            name=f"random_{index + 1}",
+        )
         for index in range(random)
     ]
     networks = [found, hand_designed(space), cheapest(space, model), *drawn]

@@ -21,6 +21,7 @@ from nas_jax.bench.quality_settings import (
 )
 from nas_jax.bench.settings import (
     EngineConfig,
+    EstimatorsConfig,
     ExportConfig,
     InputConfig,
     ResumeConfig,
@@ -33,6 +34,7 @@ from nas_jax.cli.terminal import Answer
 
 Config = (
     EngineConfig
+    | EstimatorsConfig
     | ScalingConfig
     | EnumerationConfig
     | EnumeratedConfig
@@ -57,7 +59,7 @@ class Bench(NamedTuple):
 
 
 BENCHES = {
-    "estimators": Bench("comparison"),
+    "estimators": Bench("comparison", EstimatorsConfig()),
     "pruning": Bench("pruning"),
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from nas_jax import architecture_json, checks, files, network, train
+from nas_jax import architecture_json, checks, files, network
 from nas_jax.architecture import Architecture
 from nas_jax.base import Images, Logits, PyTree
 
@@ -40,7 +40,7 @@ class Model:
                 f"images: expected shape [batch, {', '.join(map(str, expected))}] "
                 f"(height, width, channels), got {list(images.shape)}"
             )
-        return train.predict(self.architecture, self.params, self.batch_stats, images)
+        return network.predict(self.architecture, self.params, self.batch_stats, images)
 
 
 def digests(tree: PyTree) -> dict[str, str]:

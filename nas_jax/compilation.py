@@ -13,7 +13,7 @@ import jax
 
 from nas_jax import allocator, memory, process
 from nas_jax.calls import Call
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 _HIT = "/jax/compilation_cache/cache_hits"
 
@@ -37,7 +37,7 @@ class Compiler:
       ValueError: if one would not fit in memory, before any runs.
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Progress) -> None:
         self.seconds = 0.0
         self._watch = watch
         self._needed: dict[str, int | None] = {}

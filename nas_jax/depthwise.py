@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from nas_jax import execution, fusion
+from nas_jax import fusion
 
 
 def depthwise(
@@ -137,7 +137,7 @@ def _backward(
 ) -> tuple[Array, Array]:
     x, kernel = residuals
     # its chain over images would be cut across devices
-    of_kernel = execution.summed_over_devices(
+    of_kernel = fusion.summed_over_devices(
         lambda x, dy: _kernel_gradient(x, kernel.shape[0], dy, stride, dilation)
     )
     return _input_gradient(x.shape, kernel, dy, stride, dilation), of_kernel(x, dy)

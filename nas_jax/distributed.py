@@ -115,10 +115,10 @@ def require_same(settings: Mapping[str, Any]) -> None:
     for process, text in enumerate(others, start=1):
         got = json.loads(text)
         differing += [
-            f"process {process}: {name} {_told(got, name)}, expected "
-            f"{_told(expected, name)}"
+            f"process {process}: {name} {_value(got, name)}, expected "
+            f"{_value(expected, name)}"
             for name in sorted(expected.keys() | got.keys())
-            if _told(expected, name) != _told(got, name)
+            if _value(expected, name) != _value(got, name)
         ]
     if differing:
         more = f", and {len(differing) - 5} more" if len(differing) > 5 else ""
@@ -128,7 +128,7 @@ def require_same(settings: Mapping[str, Any]) -> None:
         )
 
 
-def _told(flat: Mapping[str, Any], name: str) -> str:
+def _value(flat: Mapping[str, Any], name: str) -> str:
     return json.dumps(flat[name]) if name in flat else "absent"
 
 

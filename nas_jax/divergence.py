@@ -1,4 +1,4 @@
-"""Whether a search has diverged: its first step that did, on which path, and where."""
+"""Divergence of a search: the first step that is not finite, its path and place."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from nas_jax.space import SearchSpace
 
 PATH = "search/path"
 """What a weight step reports beside numbers: the candidates `[L]` it trained."""
+WRONG_GRADIENTS = "search/wrong_gradients"
+"""How many numbers of its gradient an architecture step found not finite."""
 
 
 def require_finite(
@@ -22,27 +24,31 @@ def require_finite(
     collected: Sequence[Metrics],
     per_epoch: int,
 ) -> None:
-    """Refuses losses and probabilities that are no numbers.
+    """Refuses losses, gradients of the alphas and probabilities that are not finite.
 
     `collected` are the metrics of the newest steps, the last that of `state`.
 
     Raises:
       ValueError: with the first such step, its path, and what to lower.
     """
-    weight_steps = [one for one in collected if "search/loss" in one]
-    step = int(state.step) - len(weight_steps)
-    for one in weight_steps:
-        loss = float(one["search/loss"])
-        if not np.isfinite(loss):
+    step = int(state.step) - sum("search/loss" in one for one in collected) - 1
+    for one in collected:
+        step += "search/loss" in one
+        if not np.isfinite(loss := float(one.get("search/loss", 0))):
             what = f"loss {loss}{_along(space, one)}{_first(space, state.params)}"
             raise _diverged(step, per_epoch, what)
-        step += 1
+        wrong = int(one.get(WRONG_GRADIENTS, 0))
+        # where what was seen is not finite either, the weights are to blame
+        if wrong and np.isfinite(list(numbers(one).values())).all():
+            what = f"{wrong} non-finite numbers in the gradient of the alphas"
+            cure = ", or correct the estimator if it is your own"
+            raise _diverged(step, per_epoch, what, cure)
     probs = np.asarray(gates.probabilities(state.alphas, jnp.asarray(space.mask)))
-    wrong = ~np.isfinite(probs)
-    if wrong.any():
-        where = _layer(space, int(wrong.any(axis=1).argmax()))
-        what = f"{wrong.sum()} non-finite probabilities, first in {where}"
-        raise _diverged(step - 1, per_epoch, what)
+    if not np.isfinite(probs).all():
+        is_wrong = ~np.isfinite(probs)
+        where = _layer(space, int(is_wrong.any(axis=1).argmax()))
+        what = f"{is_wrong.sum()} non-finite probabilities, first in {where}"
+        raise _diverged(step, per_epoch, what)
 
 
 def require_finite_state(
@@ -72,8 +78,9 @@ def require_finite_state(
 
 
 def numbers(metrics: Metrics) -> dict[str, float]:
-    """What a step reports, without its path: what is averaged, and kept in a file."""
-    return {name: float(value) for name, value in metrics.items() if name != PATH}
+    """The metrics of a step that are averaged, and saved with a snapshot."""
+    left_out = (PATH, WRONG_GRADIENTS)
+    return {name: float(x) for name, x in metrics.items() if name not in left_out}
 
 
 def _along(space: SearchSpace, metrics: Metrics) -> str:
@@ -101,9 +108,9 @@ def _layer(space: SearchSpace, at: int) -> str:
     return f"layer {at + 1} of {len(space.layers)}"
 
 
-def _diverged(step: int, per_epoch: int, what: str) -> ValueError:
+def _diverged(step: int, per_epoch: int, what: str, cure: str = "") -> ValueError:
     return ValueError(
         f"the search diverged in epoch {step // per_epoch}, weight step {step}: "
         f"expected finite numbers, got {what}; lower search.lr, search.warmup_lr or "
-        "search.arch_lr"
+        f"search.arch_lr{cure}"
     )

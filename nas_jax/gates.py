@@ -12,24 +12,11 @@ Pure functions of arrays; no networks here. Shapes: L layers, K candidates, and 
 the pair of the two-path update, ordered (active, inactive).
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from nas_jax.base import Alphas, Mask, Path, PRNGKey, Probs, Scalar
-
-
-class PathPair(NamedTuple):
-    """Two candidates per layer; only the active one carries the signal forward."""
-
-    active: Int[Array, "L"]
-    inactive: Int[Array, "L"]
-
-    @property
-    def indices(self) -> Int[Array, "L 2"]:
-        return jnp.stack(self, axis=1)
+from nas_jax.base import Alphas, Mask, Path, PathPair, PRNGKey, Probs, Scalar
 
 
 def probabilities(alphas: Alphas, mask: Mask) -> Probs:

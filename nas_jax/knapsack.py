@@ -73,18 +73,18 @@ def solve(
     Returns:
       None if there is no choice within the limits.
     """
-    multipliers = _multipliers(values, costs, fixed, limits)
-    best = None
+    given = Knapsack(values, costs, fixed, limits)
+    multipliers, best = _multipliers(given), None
     first, is_single = min(_FIRST_FRONT, front), len(limits) == 1
     for size in (first, front) if is_single else (first,):
         known = -np.inf if best is None else best.value
-        found = _sweep(values, costs, fixed, limits, multipliers, known, size)
+        found = _sweep(given, multipliers, known, size)
         best = _better(best, found)
         if found is not None and found.gap == 0:
             return best
     if is_single:
         return best
-    return _better(best, next(_programmed(values, costs, fixed, limits), None))
+    return _better(best, next(_programmed(given), None))
 
 
 def ranked(
@@ -103,7 +103,7 @@ def ranked(
     Arguments as `solve` takes them.
     """
     if len(limits) > 1:
-        programmed = _programmed(values, costs, fixed, limits)
+        programmed = _programmed(Knapsack(values, costs, fixed, limits))
         yield from itertools.islice(programmed, count)
         return
     parts: list[tuple[float, int, Choice, np.ndarray]] = []
@@ -131,17 +131,24 @@ def ranked(
             )
 
 
-def _programmed(
-    values: np.ndarray, costs: np.ndarray, fixed: np.ndarray, limits: np.ndarray
-) -> Iterator[Choice]:
+class Knapsack(NamedTuple):
+    """The arguments of `solve`."""
+
+    values: Float[np.ndarray, "L K"]
+    costs: Float[np.ndarray, "D L K"]
+    fixed: Float[np.ndarray, "D"]
+    limits: Float[np.ndarray, "D"]
+
+
+def _programmed(given: Knapsack) -> Iterator[Choice]:
     """What the integer program finds; it knows the best up to the rounding of sums."""
-    for picks, bound in integer_program.ranked(values, costs, fixed, limits):
+    for picks, bound in integer_program.ranked(*given):
         value = 0.0
         for layer, pick in enumerate(picks):
-            value += float(values[layer, pick])
+            value += float(given.values[layer, pick])
         gap = bound - value
         is_best = gap <= _ROUNDING * (1 + abs(bound))
-        spent = integer_program.spent(costs, fixed, picks)
+        spent = integer_program.spent(given.costs, given.fixed, picks)
         yield Choice(picks, value, spent, 0.0 if is_best else gap)
 
 
@@ -154,13 +161,12 @@ def _better(one: Choice | None, other: Choice | None) -> Choice | None:
     return best._replace(gap=max(most - best.value, 0.0))
 
 
-def _multipliers(
-    values: np.ndarray, costs: np.ndarray, fixed: np.ndarray, limits: np.ndarray
-) -> Float[np.ndarray, "M D"]:
+def _multipliers(given: Knapsack) -> Float[np.ndarray, "M D"]:
     """Prices of the budgets to bound with: those of the linear relaxation, and near it.
 
     Any lambda >= 0 gives a true bound, so a failed relaxation costs time, not truth.
     """
+    values, costs, fixed, limits = given
     layers, items = np.nonzero(np.isfinite(values))
     scales = np.maximum(np.abs(costs).max(axis=(1, 2)), np.finfo(float).tiny)
     relaxed = linprog(
@@ -177,15 +183,10 @@ def _multipliers(
 
 
 def _sweep(
-    values: np.ndarray,
-    costs: np.ndarray,
-    fixed: np.ndarray,
-    limits: np.ndarray,
-    multipliers: np.ndarray,
-    known: float,
-    size: int,
+    given: Knapsack, multipliers: np.ndarray, known: float, size: int
 ) -> Choice | None:
     """One pass over the layers with at most `size` partial choices."""
+    values, costs, fixed, limits = given
     offered = np.isfinite(values)
     cheapest = _rest(np.where(offered, costs, np.inf).min(axis=2).T)
     # [L + 1 M]: the most that the layers still to come are worth at these prices
@@ -207,18 +208,18 @@ def _sweep(
         left = np.maximum(limits - cost, 0.0)
         bound = value + (worth[layer + 1] + left @ multipliers.T).min(axis=1)
         bound += _ROUNDING * (1 + np.abs(bound))
-        kept = np.flatnonzero(fits & (bound >= known))
-        if not len(kept):
+        front = np.flatnonzero(fits & (bound >= known))
+        if not len(front):
             return None
         # the most valuable first, of these the cheapest, of these the first
-        order = np.lexsort((*cost[kept].T[::-1], -value[kept]))
-        kept = kept[order][_undominated(cost[kept[order]])]
-        if len(kept) > size:
-            by_bound = np.argsort(-bound[kept], kind="stable")
-            lost = max(lost, float(bound[kept[by_bound[size]]]))
-            kept = kept[np.sort(by_bound[:size])]
-        history.append((parents[kept], picks[kept]))
-        value, cost = value[kept], cost[kept]
+        order = np.lexsort((*cost[front].T[::-1], -value[front]))
+        front = front[order][_undominated(cost[front[order]])]
+        if len(front) > size:
+            by_bound = np.argsort(-bound[front], kind="stable")
+            lost = max(lost, float(bound[front[by_bound[size]]]))
+            front = front[np.sort(by_bound[:size])]
+        history.append((parents[front], picks[front]))
+        value, cost = value[front], cost[front]
     return Choice(
         np.array(list(_trace(history)))[::-1],
         float(value[0]),
@@ -241,12 +242,12 @@ def _undominated(cost: Float[np.ndarray, "N D"]) -> np.ndarray:
     if cost.shape[1] == 1:
         cheapest = np.minimum.accumulate(cost[:, 0])
         return np.concatenate([[True], cost[1:, 0] < cheapest[:-1]])
-    kept = np.ones(len(cost), bool)
+    found = np.ones(len(cost), bool)
     if len(cost) <= _PAIRWISE:
         for row in range(len(cost)):
-            if kept[row]:
-                kept[row + 1 :] &= (cost[row + 1 :] < cost[row]).any(axis=1)
-    return kept
+            if found[row]:
+                found[row + 1 :] &= (cost[row + 1 :] < cost[row]).any(axis=1)
+    return found
 
 
 def _trace(history: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[int]:

@@ -75,3 +75,11 @@ def apply(
 
     logits = architecture.forward(run, jnp.asarray(images))
     return logits, assemble(updated)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict(
+    architecture: Architecture, params: PyTree, batch_stats: PyTree, images: Images
+) -> Logits:
+    """Logits `[B classes]` with the running statistics."""
+    return apply(architecture, params, batch_stats, images, train=False)[0]

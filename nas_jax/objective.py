@@ -1,30 +1,107 @@
-"""Losses and rewards: what a network does well, joined with what it costs.
-
-The default objective is `lagrangian`'s constraint; these are the paper's and others'.
+"""The objective: what a network does well, joined with what it costs.
 
 CE is the loss of classification, E an expected cost (latency, multiply-adds, ...), C
-the cost of one network and T the target of both, in the same unit.
+the cost of one network and T the target of both, in the same unit. By
+`config.objective` a straight-through estimator descends the loss
+
+    constrained   CE + the augmented Lagrangian of `constraint`
+    add_linear    CE + lambda (E - T) / T                  ProxylessNAS, eq. 5
+    mul_log       alpha CE (ln E / ln T)^beta              the reference's default
+    none          CE
+
+and `reinforce` ascends the reward of a network of accuracy acc
+
+    mnasnet       acc (T / C)^w                            Tan et al. 2019
+    tunas         acc - beta abs(C / T - 1)                Bender et al. 2020
+    constrained, none   acc
+
 Worked values at CE 2, E 100, T 80: `add_linear` with weight 0.1 gives 2.025, `mul_log`
 with alpha 0.2, beta 0.3 gives 0.406004823. At accuracy 0.70, C 100, T 80:
 `mnasnet_reward` with exponent 0.1 gives 0.684552938.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from nas_jax.base import Labels, Logits, Scalar
-
-
-def cross_entropy(logits: Logits, labels: Labels, smoothing: float = 0.0) -> Scalar:
-    """Mean cross-entropy against (1 - smoothing) onehot + smoothing / classes."""
-    log_probs = jax.nn.log_softmax(logits)
-    picked = jnp.take_along_axis(log_probs, labels[:, None], axis=1)[:, 0]
-    return -jnp.mean((1 - smoothing) * picked + smoothing * log_probs.mean(axis=1))
+from nas_jax import constraint
+from nas_jax.base import Alphas, Metrics, Scalar
+from nas_jax.search_state import SearchProblem, SearchState
 
 
-def accuracy(logits: Logits, labels: Labels) -> Scalar:
-    """Share of images whose largest logit is the label's."""
-    return jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
+class ThroughGates(NamedTuple):
+    """Cross-entropy of a forward pass, its gradient by the gates, and the accuracy."""
+
+    ce: Scalar
+    gate_gradients: Array
+    accuracy: Scalar
+
+
+def gradients(
+    problem: SearchProblem,
+    state: SearchState,
+    seen: ThroughGates,
+    cost: Callable[[Alphas], Float[Array, "*D"]],
+) -> tuple[Array, Alphas, Metrics]:
+    """Gradients of the loss L(CE, E): of the gates, and of the alphas through E.
+
+    dL/dg = dL/dCE dCE/dg; the straight-through gradient of the alphas is still to come.
+    `cost` gives E of the alphas.
+    """
+
+    def loss_fn(ce: Scalar, alphas: Alphas) -> Scalar:
+        return loss(problem, state, ce, cost(alphas))
+
+    value, (weight, cost_grads) = jax.value_and_grad(loss_fn, argnums=(0, 1))(
+        seen.ce, state.alphas
+    )
+    metrics = {
+        "search/arch_loss": value,
+        "search/arch_ce": seen.ce,
+        "search/arch_accuracy": seen.accuracy,
+    }
+    return weight * seen.gate_gradients, cost_grads, metrics
+
+
+def loss(
+    problem: SearchProblem, state: SearchState, ce: Scalar, cost: Float[Array, "*D"]
+) -> Scalar:
+    """Cross-entropy joined with the expected cost."""
+    config, targets = problem.config, problem.targets
+    if config.objective == "constrained":
+        return ce + penalty(problem, state, cost)
+    if config.objective == "add_linear":
+        return add_linear(ce, cost, targets, config.penalty)
+    if config.objective == "mul_log":
+        return mul_log(ce, cost, targets, config.mul_log_alpha, config.mul_log_beta)
+    return ce
+
+
+def penalty(
+    problem: SearchProblem, state: SearchState, cost: Float[Array, "*D"]
+) -> Scalar:
+    """The augmented Lagrangian's part of the loss, at the state's multipliers."""
+    return constraint.penalty(
+        constraint.excess(cost, problem.targets),
+        state.multipliers,
+        state.penalty_weight,
+        constraint.is_spent(problem.costs, problem.mask, problem.targets),
+    )
+
+
+def reward(
+    problem: SearchProblem, accuracy: Float[Array, "M"], cost: Float[Array, "M"]
+) -> Float[Array, "M"]:
+    """Accuracy joined with the cost of each of M networks."""
+    config, target = problem.config, problem.targets
+    if config.objective == "mnasnet":
+        return mnasnet_reward(accuracy, cost, target, config.mnasnet_exponent)
+    if config.objective == "tunas":
+        return tunas_reward(accuracy, cost, target, config.tunas_beta)
+    return accuracy
 
 
 def add_linear(

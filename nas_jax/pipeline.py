@@ -1,241 +1,253 @@
-"""The push of the button: every stage of a run, from a configuration to a report.
+"""Every stage of a run, from a configuration to a report.
 
     measure -> search -> derive -> retrain -> test -> export -> time -> report
 
 Each stage reads and writes the run folder, so the later ones can be run again alone
-(`derive`, `train`, `evaluate`). Progress goes through `watch.Watch`, which the command
-line draws and a notebook may replace.
+(`derive`, `train`, `evaluate`). `run` is the chain of stages for one target,
+`trade_off.run` that for several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nas_jax import (
-    assessment,
+    assess,
     baselines,
     checkpoint,
-    derivation,
-    devices,
     files,
-    limits,
-    problem,
+    finalists,
     provenance,
     report,
-    retraining,
+    retrain,
     run_folder,
-    search,
+    search_loop,
     search_stage,
     shipped,
     supernet,
     table_risk,
     tables,
-    train,
-    trials,
+    targets,
+    training_loop,
 )
 from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment, LatencyConfig
-from nas_jax.derivation import SEARCHED
-from nas_jax.derive import Limit
+from nas_jax.finalists import SEARCHED
 from nas_jax.measure import onnx_runtime, operations
 from nas_jax.measure.journal import Journal
-from nas_jax.problem import Problem
+from nas_jax.progress import Progress
 from nas_jax.search_config import TARGETS
-from nas_jax.session import Session
+from nas_jax.session import Run, Session
+from nas_jax.setup import load, resolve_targets
 from nas_jax.space import SearchSpace
 from nas_jax.stopping import Stop
-from nas_jax.watch import Watch
+from nas_jax.tables import LatencyTable
+from nas_jax.targets import Targets
 
 
-def measure(
-    searched: SearchSpace, config: LatencyConfig, watch: Watch
-) -> tables.LatencyTable:
-    """The stored table that `config` names, or a new one measured here."""
-    if config.table is not None:
-        return tables.load(shipped.table_file(config.table))
-    return operations.measure_table(
-        onnx_runtime.device(config),
-        tables.required_parts(searched),
-        searched.input_shape,
-        config,
-        Journal(None, {}),
-        progress=watch.steps,
-    )
+class Searched(NamedTuple):
+    """The outcome of a search: its network, and the cost of the derivation."""
+
+    network: Architecture
+    aim: Targets
+    derivation: dict[str, Any]
 
 
 def run(
     experiment: Experiment,
     folder: Path,
+    *,
     command: str,
-    watch: Watch,
+    progress: Progress,
     stop: Stop | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Runs everything into a folder made by `run_folder.create`; returns the result.
 
-    What the folder holds already, of a process that was stopped, is not done again; the
-    result is the same, but for what is timed. Of several processes only the one that
-    writes goes on after the retraining.
+    Work that the folder holds already, of a process that was stopped, is not repeated;
+    the result is the same, but for what is timed. Of several processes only the one
+    that writes continues after the retraining; the others return {}.
 
     Raises:
       ValueError: if data, table or target do not fit; the folder then holds what was
         finished, a measured table among it.
-      Stopped: when `stop` asks for it; what runs is saved first.
+      Stopped: when `stop` requests it; the running stage is saved first.
     """
-    session = Session(folder, watch, stop)
-    given = problem.load(experiment, devices.execution_of(experiment))
-    for note in given.notes:
-        watch.line(note)
-    table = stored_table(experiment, given.space, folder, session)
-    origin, z = origin_of(experiment), experiment.latency.z
-    model = problem.cost_model(table, given.space, origin, z)
-    kept_to = aims(experiment, given.space, table, folder, watch)
-    cost, target = experiment.search.cost, kept_to[0].target
-    with session.timed("search"):
-        watch.phase(f"search, target {limits.amount(cost, target)}")
-        found, derived = searched(experiment, given, kept_to, folder, session)
+    work = Run(load(experiment), folder, Session(folder, progress, stop))
+    for note in work.setup.notes:
+        progress.line(note)
+    table = stored_table(work)
+    aim = targets_of(work, table)
+    cost = experiment.search.cost
+    with work.session.timed("search"):
+        progress.phase(f"search, target {targets.amount(cost, aim.target)}")
+        searched = search_and_derive(work, aim)
+    assert aim.latency is not None  # by the table
     networks = baselines.comparison(
-        given.space, model, found, experiment.random_networks, experiment.seed
+        work.setup.space,
+        aim.latency.model,
+        searched.network,
+        experiment.random_networks,
+        experiment.seed,
     )
-    if derived["trials"]:
-        trials.keep(folder, derived["trial"], folder, SEARCHED)
-    with session.timed("retrain"):
-        models = retraining.retrain_all(experiment, given, networks, folder, session)
-    if not given.execution.writes:
+    models = retrained(work, networks)
+    if not work.setup.devices.writes:
         return {}
-    with session.timed("evaluate"):
-        watch.phase("test, export, timing")
-        results = assessment.assess(experiment, given, models, table, folder, watch)
-    if cost == "latency":
-        risk = table_risk.within(table, found, target)
-        results[SEARCHED]["risk"] = None if risk is None else risk._asdict()
-        watch.line(table_risk.line(risk))
-    result = {
-        "networks": results,
-        TARGETS[cost]: target,
-        "derivation": derived,
-        **closing(experiment, folder, session, command),
-    }
-    files.write_json(folder / "result.json", result)
-    report.write(folder)
-    return result
+    with work.session.timed("evaluate"):
+        progress.phase("test, export, timing")
+        results = assess.assess(work, models, table)
+    add_risk(work, table, {SEARCHED: searched}, results)
+    answer = {TARGETS[cost]: aim.target, "derivation": searched.derivation}
+    return finish(work, {"networks": results, **answer}, command)
 
 
-def closing(
-    experiment: Experiment, folder: Path, session: Session, command: str
-) -> dict[str, Any]:
-    """What `result.json` says of the run itself."""
-    return {
-        "seed": experiment.seed,
-        **provenance.record(),
-        "seconds_per_phase": session.seconds(),
-        "command": command,
-        "resumed": run_folder.resumptions(folder),
-    }
-
-
-def stored_table(
-    experiment: Experiment, searched: SearchSpace, folder: Path, session: Session
-) -> tables.LatencyTable:
+def stored_table(run: Run) -> LatencyTable:
     """The table of the folder; measured, or read where it is stored, if it has none."""
-    path = folder / "latency_table.json"
-    with session.timed("measure"):
-        session.watch.phase("latency table")
+    path = run.folder / "latency_table.json"
+    with run.session.timed("measure"):
+        run.progress.phase("latency table")
         if path.is_file():
             return tables.load(path)
-        table = measure(searched, experiment.latency, session.watch)
-        session.watch.line(tables.validation_line(table.validation))
+        table = measure(run.setup.space, run.experiment.latency, run.progress)
+        run.progress.line(tables.validation_line(table.validation))
         tables.save(table, path)
     return table
 
 
-def searched(
-    experiment: Experiment,
-    given: Problem,
-    kept_to: Sequence[Limit],
-    folder: Path,
-    session: Session,
-    after: search.Reached | None = None,
-) -> tuple[Architecture, dict[str, Any]]:
-    """The network that the search of a folder finds, and what its derivation cost.
-
-    Searches and compares the finalists unless the folder has them compared; what trials
-    remain are made.
-    """
-    keeps = experiment.train.start == "supernet"
-    is_compared = (folder / derivation.FINALISTS).is_file()
-    is_kept = not keeps or (folder / retraining.KEPT).exists()
-    if not (is_compared and is_kept):
-        last = search_stage.run(experiment, given, kept_to, folder, session, after)
-        if not is_compared:
-            derivation.compare(folder, last.accuracy(given.splits["valid"]))
-    if experiment.search.trials > 1:
-        trials.run(experiment, given, folder, session)
-    found, derived = derivation.derive_run(folder)
-    session.watch.line(derivation.told(derived))
-    if not is_kept:
-        model = kept(experiment, given, last, found)
-        checkpoint.save_model(folder / retraining.KEPT, model)
-    return found, derived
+def measure(
+    space: SearchSpace, config: LatencyConfig, progress: Progress
+) -> LatencyTable:
+    """The stored table that `config` names, or a new one measured here."""
+    if config.table is not None:
+        return tables.load(shipped.table_file(config.table))
+    return operations.measure_table(
+        onnx_runtime.device(config),
+        tables.required_parts(space),
+        space.input_shape,
+        config,
+        Journal(None, {}),
+        progress=progress.steps,
+    )
 
 
-def origin_of(experiment: Experiment) -> str:
-    """Names the latency table in errors."""
-    return experiment.latency.table or "the measured table"
-
-
-def aims(
-    experiment: Experiment,
-    searched: SearchSpace,
-    table: tables.LatencyTable,
-    folder: Path,
-    watch: Watch,
-) -> list[Limit]:
+def targets_of(run: Run, table: LatencyTable) -> Targets:
     """Target and limits, by the table of a run; `ValueError` if out of reach."""
-    config, z, origin = experiment.search, experiment.latency.z, origin_of(experiment)
     try:
-        found, warning = limits.resolve(config, searched, table, origin, z)
+        aim = resolve_targets(run.setup, table)
     except ValueError as error:
-        if experiment.latency.table is not None:
+        if run.experiment.latency.table is not None:
             raise
         raise ValueError(
             f"{error}; measured already: --latency.table "
-            f"{folder / 'latency_table.json'}"
+            f"{run.folder / 'latency_table.json'}"
         ) from error
-    if warning:
-        watch.phase(f"warning: {warning}")
-    return found
+    if aim.warning:
+        run.progress.phase(f"warning: {aim.warning}")
+    return aim
 
 
-def kept(
-    experiment: Experiment, given: Problem, last: search.Reached, found: Architecture
+def search_and_derive(
+    run: Run,
+    aim: Targets,
+    *,
+    after: search_loop.Reached | None = None,
+    saved: Path | None = None,
+) -> Searched:
+    """The network of a folder's search, from its beginning or `after` a warm-up.
+
+    Searches and compares the finalists unless the folder has them compared; missing
+    trials are trained, and the best is put in `saved`, a trained network like others.
+    """
+    experiment, folder = run.experiment, run.folder
+    weights = folder / retrain.SUPERNET_WEIGHTS
+    is_compared = (folder / finalists.FINALISTS).is_file()
+    is_complete = experiment.train.start != "supernet" or weights.exists()
+    if not (is_compared and is_complete):
+        last = search_stage.run(run, aim, after=after)
+        if not is_compared:
+            accuracy = last.accuracy(run.setup.splits["valid"])
+            finalists.compare(folder, accuracy, aim)
+    if experiment.search.trials > 1:
+        retrain.run_trials(run)
+    network, derivation = finalists.derive_run(folder)
+    run.progress.line(finalists.line(derivation))
+    if not is_complete:
+        checkpoint.save_model(weights, with_supernet_weights(run, last, network))
+    if derivation["trials"]:
+        trial = folder / retrain.TRIALS / derivation["trial"]
+        retrain.adopt_trial(trial, saved or folder / retrain.TRAINED / SEARCHED)
+    return Searched(network, aim, derivation)
+
+
+def with_supernet_weights(
+    run: Run, last: search_loop.Reached, network: Architecture
 ) -> checkpoint.Model:
-    """The derived network with the supernet's weights, statistics estimated anew."""
-    state = given.execution.local(last.state)
-    params, _ = supernet.extract(last.space, state.params, state.batch_stats, found)
-    data = retraining.train_images(given).evaluated()
-    batch_stats = train.reestimate(found, params, data, experiment.train.batch)
-    return checkpoint.Model(found, params, batch_stats)
+    """A network with the supernet's weights, statistics re-estimated."""
+    state = run.setup.devices.local(last.state)
+    params, _ = supernet.extract(last.space, state.params, state.batch_stats, network)
+    recipe = run.setup.recipe
+    batch_stats = training_loop.reestimate(
+        network, params, recipe.data.evaluated(), recipe.config.batch
+    )
+    return checkpoint.Model(network, params, batch_stats)
+
+
+def retrained(
+    run: Run, networks: Mapping[str, Architecture]
+) -> dict[str, checkpoint.Model]:
+    """The networks trained from scratch, or loaded where the folder has them."""
+    with run.session.timed("retrain"):
+        return retrain.retrain_all(run, networks)
+
+
+def add_risk(
+    run: Run,
+    table: LatencyTable,
+    searches: Mapping[str, Searched],
+    results: dict[str, Any],
+) -> None:
+    """Adds to the results how likely each searched network keeps its target in ms."""
+    if run.experiment.search.cost != "latency":
+        return
+    for name, searched in searches.items():
+        risk = table_risk.within(table, searched.network, searched.aim.target)
+        results[name]["risk"] = None if risk is None else risk._asdict()
+        run.progress.line(f"{name}: {table_risk.line(risk)}")
+
+
+def finish(run: Run, result: dict[str, Any], command: str) -> dict[str, Any]:
+    """Writes `result.json`, the run's own facts added, and the report."""
+    result |= {
+        "seed": run.experiment.seed,
+        **provenance.record(),
+        "seconds_per_phase": run.session.seconds(),
+        "command": command,
+        "resumed": run_folder.resumptions(run.folder),
+    }
+    files.write_json(run.folder / "result.json", result)
+    report.write(run.folder)
+    return result
 
 
 def train_network(
     experiment: Experiment,
     network: Architecture,
     folder: Path,
-    watch: Watch,
+    *,
+    progress: Progress,
     stop: Stop | None = None,
 ) -> tuple[Path, float]:
     """Trains and saves one network; returns its folder and its test accuracy.
 
     From its snapshot on, if the folder has one.
     """
-    given = problem.load(experiment, devices.execution_of(experiment))
-    saved = folder / "checkpoints" / network.name
+    setup = load(experiment)
+    saved = folder / retrain.TRAINED / network.name
     if saved.exists():
         raise ValueError(
             f"{saved} exists: this network is trained already; 'nas_jax evaluate "
             f"{folder}' tests it"
         )
-    watch.phase(f"training: {network.name}")
-    session = Session(folder, watch, stop)
-    model = retraining.retrain(experiment, given, network, folder, session)
-    return saved, assessment.test_accuracy(model, given.splits["test"])
+    progress.phase(f"training: {network.name}")
+    work = Run(setup, folder, Session(folder, progress, stop))
+    model = retrain.retrain(work, network)
+    return saved, training_loop.accuracy(model, setup.splits["test"])

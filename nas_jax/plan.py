@@ -1,28 +1,30 @@
-"""What a run will take on the devices at hand, from a few of its steps, really run.
+"""Forecast of a run on the devices at hand, from a few of its steps, really run.
 
-The steps are compiled and timed on a copy of their first arguments, so nothing that a
-search does afterwards depends on it.
+The steps are compiled and timed on a copy of their first arguments, so nothing in a
+search depends on it.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import baselines, latency, memory, optim, rng, search, train
+from nas_jax import baselines, cost, memory, optim, rng, search_loop, training_loop
 from nas_jax.calls import Call, Compile
-from nas_jax.config import Experiment
 from nas_jax.data_config import WATCHED
-from nas_jax.problem import Problem
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
+from nas_jax.schedule import is_watched
+from nas_jax.search_config import without_target
+from nas_jax.search_state import SearchProblem
+from nas_jax.setup import Setup
 
 TIMED = 5
 """Calls of each program that are timed, after one that is not."""
 LONG_MINUTES = 5.0
-"""A search that will take longer says so before it begins."""
+"""A search that will take longer is forecast before it begins."""
 
 
 class Forecast(NamedTuple):
@@ -41,17 +43,14 @@ class Forecast(NamedTuple):
         return self.calls * self.ms / 3.6e6
 
 
-class Told(Exception):
-    """Leaves a process once its programs are known."""
-
-
-def schedule(experiment: Experiment, given: Problem) -> dict[str, int]:
+def schedule(setup: Setup) -> dict[str, int]:
     """How often a run calls each program; trainings are those of all networks."""
+    experiment = setup.experiment
     config, training = experiment.search, experiment.train
-    splits = {name: len(split.labels) for name, split in given.splits.items()}
+    splits = {name: len(split.labels) for name, split in setup.splits.items()}
     per_epoch = optim.steps_per_epoch(splits["train_weights"], config.batch)
     epochs = config.warmup_epochs + config.joint_epochs
-    watched = sum(search.is_watched(config, epoch) for epoch in range(epochs))
+    watched = sum(is_watched(config, epoch) for epoch in range(epochs))
     with_alphas = max(0, config.joint_epochs - config.arch_start_epoch)
     trained = splits["train_weights"] + splits["train_alphas"]
     networks = 2 + config.trials + experiment.random_networks  # hand-designed, cheapest
@@ -64,9 +63,7 @@ def schedule(experiment: Experiment, given: Problem) -> dict[str, int]:
     }
 
 
-def of_run(
-    experiment: Experiment, given: Problem, compile: Compile
-) -> tuple[Forecast, ...]:
+def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
     """Forecasts of a whole run: the search, and the trainings after it.
 
     The hand-designed network stands for those that will be trained. No costs are
@@ -75,52 +72,28 @@ def of_run(
     Raises:
       ValueError: as the search itself, and if a program would not fit in memory.
     """
-    config = experiment.search
+    key, counts = jax.random.key(setup.experiment.seed), schedule(setup)
+    training = training_loop.programs(
+        rng.stream(key, "train"), baselines.hand_designed(setup.space), setup.recipe
+    )
     found: list[Forecast] = []
-    counts = schedule(experiment, given)
-
-    def look(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
-        ready = compile(calls)
-        found.extend(forecasts(calls, ready, counts))
-        raise Told
-
-    costs = 1 + len(config.limits)
-    # in the types of a true one, so that the search finds the programs in the cache
-    full = jnp.full(given.space.mask.shape, 2.0, jnp.float32)
-    one = latency.CostModel(full, 0.0)
-    model = latency.stack([one] * costs) if config.limits else one
-    target: float | np.ndarray = np.full(costs, 2.0) if config.limits else 2.0
-    key = jax.random.key(experiment.seed)
-    weights, alphas = (given.splits[f"train_{name}"] for name in ("weights", "alphas"))
-    searching = search.run(
-        rng.stream(key, "search"),
-        given.space,
-        config,
-        model,
-        target,
-        weights,
-        alphas,
-        given.splits["valid"],
-        given.augment,
-        look,
-        execution=given.execution,
+    searching = search_loop.programs(
+        rng.stream(key, "search"), _any_problem(setup), setup.search_data
     )
-    training = train.run(
-        rng.stream(key, "train"),
-        baselines.hand_designed(given.space),
-        experiment.train,
-        weights.joined(alphas),
-        given.augment,
-        compile=look,
-        execution=given.execution,
-    )
-    running: Iterator[Any]
-    for running in (searching, training):
-        try:
-            next(running)
-        except Told:
-            continue
+    for calls in (searching, training):
+        found += forecasts(calls, compile(calls), counts)
     return tuple(found)
+
+
+def _any_problem(setup: Setup) -> SearchProblem:
+    """The problem of a search with made-up costs, of the true shapes and types."""
+    config = without_target(setup.experiment.search)
+    count = 1 + len(config.limits)
+    one = cost.CostModel(jnp.full(setup.space.mask.shape, 2.0, jnp.float32), 0.0)
+    if count == 1:
+        return SearchProblem(setup.space, config, one, 2.0)
+    costs, targets = cost.stack([one] * count), np.full(count, 2.0)
+    return SearchProblem(setup.space, config, costs, cast(Any, targets))
 
 
 def forecasts(
@@ -149,7 +122,7 @@ def forecasts(
 def _milliseconds(step: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
     """Median time of a call; a step that returns a state is given it again."""
     state, *rest = arguments
-    state = jax.tree.map(jnp.copy, state)  # donated, and the caller needs his
+    state = jax.tree.map(jnp.copy, state)  # donated, and the caller needs its own
     times = []
     for _ in range(1 + TIMED):
         start = time.perf_counter()
@@ -160,8 +133,8 @@ def _milliseconds(step: Callable[..., Any], arguments: tuple[Any, ...]) -> float
 
 
 def lines(found: tuple[Forecast, ...], devices: int) -> list[str]:
-    """What forecasts say, one line each and one for the sum."""
-    told = [
+    """Forecasts as text, one line each and one for the sum."""
+    texts = [
         f"{one.calls:,} x {one.name} of {one.images:,} images: {one.ms:.3g} ms, "
         f"{1000 * one.images / one.ms:,.0f} images/s; "
         f"{one.argument_bytes / 1e6:,.3g} MB of state and images, "
@@ -172,25 +145,22 @@ def lines(found: tuple[Forecast, ...], devices: int) -> list[str]:
     spoken = f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.2g} min"
     plural = "s" if devices > 1 else ""
     rest = "; measuring, compiling and exporting come on top"
-    return [*told, f"in all {spoken} of steps on {devices} device{plural}{rest}"]
+    return [*texts, f"in all {spoken} of steps on {devices} device{plural}{rest}"]
 
 
-def before(
-    compile: Compile, experiment: Experiment, given: Problem, watch: Watch
-) -> Compile:
-    """`compile`, and a forecast of the search, if it is a long one, the first time."""
-    counts = schedule(experiment, given)
-    is_told = False
+def before(compile: Compile, setup: Setup, progress: Progress) -> Compile:
+    """`compile`, which the first time also reports the forecast of a long search."""
+    is_first = True
 
     def compiled(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
-        nonlocal is_told
+        nonlocal is_first
         ready = compile(calls)
-        if not is_told:
-            is_told = True
-            found = tuple(forecasts(calls, ready, counts))
+        if is_first:
+            is_first = False
+            found = tuple(forecasts(calls, ready, schedule(setup)))
             if sum(one.hours for one in found) * 60 > LONG_MINUTES:
-                for line in lines(found, given.execution.devices):
-                    watch.line(line)
+                for line in lines(found, setup.devices.count):
+                    progress.line(line)
         return ready
 
     return compiled

@@ -15,7 +15,7 @@ from nas_jax import gates, supernet
 from nas_jax.base import Alphas, PyTree
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace
-from nas_jax.steps import in_params_trees
+from nas_jax.weight_step import in_params_trees
 
 
 def surviving(space: SearchSpace, probs: np.ndarray, below: float) -> np.ndarray:

@@ -18,6 +18,7 @@ from nas_jax.architecture import Architecture
 from nas_jax.config import Experiment, OwnSpace, SpaceConfig, TreeConfig
 from nas_jax.config_json import from_json
 from nas_jax.operations import is_known
+from nas_jax.search_config import ESTIMATOR_ALIASES, ESTIMATORS
 
 
 def create(
@@ -31,7 +32,7 @@ def create(
         `<experiment>-seed<k>-<NNN>` below `root`.
       root: where unnamed runs go.
       source: the experiment's file, kept beside the configuration: it may define
-        operations that the run cannot be read without.
+        operations or an estimator that the run cannot be read without.
 
     Raises:
       ValueError: if `out` exists.
@@ -152,8 +153,8 @@ def read_architecture(path: Path) -> Architecture:
 def read_experiment(folder: Path) -> Experiment:
     """The configuration of a run; `ValueError` if the folder is not one.
 
-    If it names an operation or a space that is not known yet, the run's own
-    `experiment.py` is loaded, which registers it.
+    If it names an operation, a space or an estimator that is not known yet, the run's
+    own `experiment.py` is loaded, which registers it.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -165,7 +166,7 @@ def read_experiment(folder: Path) -> Experiment:
         experiment = from_json(Experiment, files.read_json(path))
     except ValueError as error:
         raise ValueError(f"{path}: not a configuration ({error})") from error
-    _load_operations(folder, experiment.space)
+    _load_own(folder, experiment.space, experiment.search.estimator)
     return experiment
 
 
@@ -177,12 +178,21 @@ def read_space(
     Raises `ValueError` if it is not one.
     """
     config = from_json(SpaceConfig | TreeConfig | OwnSpace, document, "space.")
-    _load_operations(folder, config)
+    _load_own(folder, config)
     return config
 
 
-def _load_operations(folder: Path, config: SpaceConfig | TreeConfig | OwnSpace) -> None:
+def _load_own(
+    folder: Path,
+    config: SpaceConfig | TreeConfig | OwnSpace,
+    estimator: str = "two_path",
+) -> None:
+    """Loads the run's `experiment.py` if it has to register what is not known yet."""
     source = folder / "experiment.py"
-    is_read = builders.is_built(config) and all(map(is_known, config.candidates))
-    if source.is_file() and not is_read:
+    is_known_here = (
+        builders.is_built(config)
+        and all(map(is_known, config.candidates))
+        and estimator in {*ESTIMATOR_ALIASES.values(), *ESTIMATORS}
+    )
+    if source.is_file() and not is_known_here:
         shipped.load_experiment(str(source))

@@ -1,20 +1,18 @@
 """Schedule, estimator and optimisers of the search, as a frozen dataclass. No JAX."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 from nas_jax.checks import require
 from nas_jax.config_json import require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 """What the reference implementation calls the estimators."""
-OBJECTIVES = {
-    "two_path": ("constrained", "add_linear", "mul_log", "none"),
-    "full": ("constrained", "add_linear", "mul_log", "none"),
-    "reinforce": ("constrained", "mnasnet", "tunas", "none"),
-}
-"""The losses or rewards that each estimator can follow."""
+NAME = r"[a-z][a-z0-9_]*"
+"""Names of estimators."""
+ESTIMATORS: dict[str, Any] = {}
+"""By name, what `estimators.register` was given; ours are registered there as well."""
 
 TARGETS = {"latency": "target_ms", "macs": "target_macs", "params": "target_params"}
 """Field that states the target of each cost, in its unit."""
@@ -60,17 +58,17 @@ def parse_limit(text: str) -> LimitSpec:
 
 
 def parse_target(text: str) -> tuple[str, float]:
-    """The field that a target sets, and to what: a ratio, or a time.
+    """The field that a target sets, and its value: a ratio, or a time.
 
     Raises `ValueError` for what is neither.
 
-    >>> parse_target("0.45"), parse_target("0.2ms")
-    (('target_ratio', 0.45), ('target_ms', 0.2))
+    >>> parse_target("0.45x"), parse_target("0.45"), parse_target("0.2ms")
+    (('target_ratio', 0.45), ('target_ratio', 0.45), ('target_ms', 0.2))
     """
     # as it is written, it is the name of a folder
-    is_plain = re.fullmatch(r"[0-9.e+-]{1,20}(ms)?", text)
+    is_plain = re.fullmatch(r"[0-9.e+-]{1,20}(ms|x)?", text)
     try:
-        amount = float(text.removesuffix("ms")) if is_plain else 0.0
+        amount = float(text.removesuffix("ms").removesuffix("x")) if is_plain else 0.0
     except ValueError:
         amount = 0.0
     require(
@@ -117,12 +115,12 @@ class SearchConfig:
     arch_lr: float = 1e-3
     """Learning rate of the architecture parameters, Adam's."""
     alpha_init_std: float = 1e-3
-    """Deviation of the normal numbers that the alphas begin with."""
-    estimator: Literal["two_path", "full", "reinforce", "two", "full_v2", "rl"] = (
-        "two_path"
-    )
-    """Gradient of the alphas: straight through two or all candidates of a layer, or by
-    reward. The last three are the reference's names of the first three."""
+    estimator: str = "two_path"
+    """Gradient of the alphas: two_path or full, straight through two or all candidates
+    of a layer; reinforce, by reward; or one registered by the experiment's file. The
+    reference's names two, full_v2 and rl mean the first three."""
+    estimator_options: tuple[str, ...] = ()
+    """NAME=NUMBER for what an estimator of your own lets be set."""
     objective: Literal[
         "constrained", "add_linear", "mul_log", "mnasnet", "tunas", "none"
     ] = "constrained"
@@ -188,8 +186,14 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "search.")
-        estimator = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
-        object.__setattr__(self, "estimator", estimator)
+        name = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
+        object.__setattr__(self, "estimator", name)
+        require(
+            re.fullmatch(NAME, name) is not None,
+            "search.estimator",
+            "a name of small letters, digits and _",
+            name,
+        )
         for name in (
             *("batch", "arch_batch", "arch_every", "joint_epochs"),
             *("finalists", "trials", "watch_every_epochs"),
@@ -209,12 +213,6 @@ class SearchConfig:
             self.reinforce_samples,
         )
         require(
-            self.objective in OBJECTIVES[estimator],
-            "search.objective",
-            f"one of {', '.join(OBJECTIVES[estimator])} with estimator {estimator}",
-            self.objective,
-        )
-        require(
             self.objective == "constrained" or not self.limits,
             "search.objective",
             "constrained with search.limits",
@@ -227,12 +225,6 @@ class SearchConfig:
             "search.penalty_growth",
             "1 or more",
             self.penalty_growth,
-        )
-        require(
-            estimator == "two_path" or self.expectation == "full",
-            "search.expectation",
-            f"'full' with estimator {estimator}, which samples no pairs",
-            self.expectation,
         )
         require(
             self.objective != "constrained" or self.expectation == "full",
@@ -304,3 +296,16 @@ class SearchConfig:
             "only one of the two (give the other as None)",
             tuple(stated.values()),
         )
+
+
+def with_target(config: SearchConfig, text: str) -> SearchConfig:
+    """The configuration with this target, as in `0.45x` or `0.2ms`, and no other."""
+    name, amount = parse_target(text)
+    field: dict[str, Any] = {name: amount}
+    return replace(without_target(config), **field)
+
+
+def without_target(config: SearchConfig) -> SearchConfig:
+    """The configuration with no target, equal for searches that differ in it alone."""
+    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
+    return replace(config, **none)

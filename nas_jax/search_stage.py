@@ -1,179 +1,206 @@
 """The search of a run: metrics line by line, snapshots, and on from the newest."""
 
-import dataclasses
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from nas_jax import (
-    config_changes,
+    architecture,
+    calls,
+    derive,
     divergence,
-    limits,
     optim,
     plan,
     prune,
     rng,
     run_folder,
-    search,
+    schedule,
+    search_loop,
     search_state,
+    stage,
+    targets,
 )
-from nas_jax.base import Probs, PyTree
-from nas_jax.config import Experiment
-from nas_jax.config_json import from_json
-from nas_jax.derive import Limit
-from nas_jax.problem import Problem
-from nas_jax.search_config import EXPECTED
-from nas_jax.session import Keeper, Session
-from nas_jax.snapshots import Notes, Snapshots
+from nas_jax.architecture import Architecture
+from nas_jax.base import PRNGKey, Probs, PyTree
+from nas_jax.calls import Compile
+from nas_jax.config import SearchConfig
+from nas_jax.search_config import EXPECTED, without_target
+from nas_jax.search_loop import Epoch, Reached
+from nas_jax.search_state import SearchProblem
+from nas_jax.session import Run
+from nas_jax.setup import Setup
+from nas_jax.snapshots import Notes
 from nas_jax.space import SearchSpace
+from nas_jax.targets import Targets
 
 PHASES = ("warmup", "joint")
 
 
 def snapshots_in(folder: Path) -> Path:
-    """Where the search of a run has its snapshots."""
+    """The folder of a run's search snapshots."""
     return folder / "snapshots" / "search"
 
 
 def has_snapshots(folder: Path) -> bool:
-    """Whether a search of a run, or of one of its targets, can go on from one."""
+    """Whether a search of a run, or of one of its targets, can continue from one."""
     found = folder.glob("**/snapshots/search/*")
     return any(path.name.isdecimal() for path in found)
 
 
+def epochs(
+    setup: Setup,
+    aim: Targets,
+    *,
+    key: PRNGKey,
+    compile: Compile = calls.on_first_call,
+    after: Reached | None = None,
+    between_steps: Callable[[Reached], None] = search_loop.do_nothing,
+) -> Iterator[Epoch]:
+    """The epochs of a search, as `search_loop.run` yields them; nothing is written."""
+    # a target is an array: searches that share a warm-up share its programs
+    config = without_target(setup.experiment.search)
+    return search_loop.run(
+        key,
+        SearchProblem(setup.space, config, aim.costs, aim.values),
+        setup.search_data,
+        compile=compile,
+        after=after,
+        between_steps=between_steps,
+    )
+
+
+class Derived(NamedTuple):
+    """A network of a search, and what its limits cost in probability."""
+
+    architecture: Architecture
+    cost: derive.Derived
+
+
+def derived(
+    space: SearchSpace,
+    probs: Probs,
+    aim: Targets,
+    *,
+    max_slack: float = SearchConfig.max_slack,
+    count: int = SearchConfig.finalists,
+) -> list[Derived]:
+    """The most probable networks within the limits that spend the target, best first.
+
+    They leave at most the share `max_slack` of it, where such networks exist.
+    """
+    ranked = derive.ranked_within(
+        space, np.asarray(probs), aim.limits, max_slack, count
+    )
+    return [
+        Derived(architecture.from_path(space, one.path, f"searched_{place}"), one)
+        for place, one in enumerate(ranked, start=1)
+    ]
+
+
 def run(
-    experiment: Experiment,
-    given: Problem,
-    kept_to: Sequence[Limit],
-    folder: Path,
-    session: Session,
-    after: search.Reached | None = None,
-    epochs: int | None = None,
-) -> search.Reached:
+    work: Run,
+    aim: Targets,
+    *,
+    after: Reached | None = None,
+    until: int | None = None,
+) -> Reached:
     """Runs the search, one metrics line per epoch; returns where it ended.
 
     From the newest snapshot of the folder on, if there is one, else from its beginning
-    or `after` the warm-up of another search. It may end early, after `epochs`. Its last
-    state is saved always.
+    or `after` the warm-up of another search. It may end early, after `until` epochs.
+    Its last state is always saved.
 
     Raises:
-      ValueError: as `search.run`, for snapshots of another configuration, and if the
-        device has no room left.
-      Stopped: when asked, after a snapshot.
+      ValueError: as `search_loop.run` and `stage.opened`, and for snapshots of another
+        configuration.
+      Stopped: when requested, after a snapshot.
     """
-    config, key = experiment.search, jax.random.key(experiment.seed)
-    key = rng.stream(key, "search")
-    images = len(given.splits["train_weights"].labels)
+    setup, config = work.setup, work.experiment.search
+    key = rng.stream(jax.random.key(work.experiment.seed), "search")
+    images = len(setup.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(images, config.batch)
-    with (
-        session.stop.held(),
-        session.compiler.within_memory(),
-        Snapshots(snapshots_in(folder), experiment.checkpoints_kept) as snapshots,
-    ):
+    accuracy = None
+    with stage.opened(work, snapshots_in(work.folder)) as record:
 
         def like(notes: Notes) -> PyTree:
-            saved = from_json(Experiment, notes["config"])
-            origin = f"{snapshots.folder}: a checkpoint"
-            config_changes.require_same(saved, experiment, origin, config_changes.RATES)
+            weights_tx = schedule.search_weights(config, per_epoch)
+            alphas_tx, space = schedule.search_alphas(config), _space(setup, notes)
             return jax.eval_shape(
-                lambda: search_state.init(
-                    key,
-                    _space(given, notes),
-                    config,
-                    optim.search_weights(config, per_epoch),
-                    optim.search_alphas(config),
-                )
+                lambda: search_state.init(key, space, config, weights_tx, alphas_tx)
             )
 
-        found = snapshots.newest(like, session.watch.line)
-        start, accuracy = time.perf_counter(), None
-        if found is not None:
-            notes = found.notes
-            collected, accuracy = notes["collected"], notes["accuracy"]
-            after = search.Reached(
-                _space(given, notes),
-                found.state,
-                collected,
-                execution=given.execution,
+        newest = record.newest(like)
+        if newest is not None:
+            notes = newest.notes
+            accuracy = notes["accuracy"]
+            after = Reached(
+                _space(setup, notes),
+                newest.state,
+                notes["collected"],
+                devices=setup.devices,
             )
-            start -= notes["seconds"]
-            session.watch.line(f"goes on from the checkpoint of step {found.step}")
         begun = 0 if after is None else int(after.state.step)
         run_folder.cut_metrics(
-            folder, lambda line: line["phase"] not in PHASES or line["step"] <= begun
+            work.folder,
+            lambda line: line["phase"] not in PHASES or line["step"] <= begun,
         )
-        keeper = Keeper(snapshots, experiment.checkpoint_every_s, session)
 
-        def save(reached: search.Reached) -> None:
+        def save(reached: Reached) -> None:
             collected = jax.device_get(reached.collected)
-            state = given.execution.local(reached.state)
+            state = setup.devices.local(reached.state)
             divergence.require_finite_state(reached.space, state, collected, per_epoch)
             notes = {
-                "config": dataclasses.asdict(experiment),
                 "mask": reached.space.mask.tolist(),
-                "collected": [divergence.numbers(one) for one in collected],
+                "collected": [divergence.numbers(metrics) for metrics in collected],
                 "accuracy": accuracy,
-                "seconds": time.perf_counter() - start,
             }
-            run_folder.sync_metrics(folder)
-            keeper.save(int(state.step), state, notes, accuracy)
+            record.save(int(state.step), state, notes, accuracy)
 
-        def keep(reached: search.Reached) -> None:
-            if keeper.is_due():
+        def save_if_due(reached: Reached) -> None:
+            if record.is_due():
                 save(reached)
 
-        cost, target = limits.stacked(kept_to)
-        running = search.run(
-            key,
-            given.space,
-            config,
-            cost,
-            target,
-            given.splits["train_weights"],
-            given.splits["train_alphas"],
-            given.splits["valid"],
-            given.augment,
-            plan.before(session.compiler, experiment, given, session.watch),
-            after,
-            keep,
-            given.execution,
+        running = epochs(
+            setup,
+            aim,
+            key=key,
+            compile=plan.before(work.session.compiler, setup, work.progress),
+            after=after,
+            between_steps=save_if_due,
         )
-        total = config.warmup_epochs + config.joint_epochs if epochs is None else epochs
+        total = config.warmup_epochs + config.joint_epochs if until is None else until
         left = total - begun // per_epoch
-        steps = session.watch.steps(islice(running, left), total=left, desc="search")
-        wanted = limits.amount(config.cost, kept_to[0].target)
-        for one in steps:
-            after = one.reached
-            accuracy = one.metrics.get("search/valid_accuracy", accuracy)
-            line = {
-                "step": int(one.state.step),
-                "phase": one.phase,
-                "epoch": one.epoch,
-                "seconds": round(time.perf_counter() - start, 3),
-                **one.metrics,
-                "search/probs": _written(one.probs),
-            }
-            run_folder.append_metrics(folder, line)
-            expected = one.metrics[f"search/{EXPECTED[config.cost]}"]
-            session.watch.note(
-                phase=one.phase,
-                accuracy="-" if accuracy is None else f"{accuracy:.1%}",
-                cost=f"{limits.amount(config.cost, expected)} of {wanted}",
-                entropy=f"{one.metrics['search/entropy']:.2f}",
+        target = targets.amount(config.cost, aim.target)
+        for epoch in work.progress.steps(
+            islice(running, left), total=left, desc="search"
+        ):
+            after, metrics = epoch.reached, epoch.metrics
+            accuracy = metrics.get("search/valid_accuracy", accuracy)
+            step = int(epoch.state.step)
+            record.log(
+                {"step": step, "phase": epoch.phase, "epoch": epoch.epoch},
+                metrics | {"search/probs": _written(epoch.probs)},
             )
-            keep(one.reached)
+            expected = metrics[f"search/{EXPECTED[config.cost]}"]
+            work.progress.note(
+                phase=epoch.phase,
+                accuracy="-" if accuracy is None else f"{accuracy:.1%}",
+                cost=f"{targets.amount(config.cost, expected)} of {target}",
+                entropy=f"{metrics['search/entropy']:.2f}",
+            )
+            save_if_due(epoch.reached)
         assert after is not None  # a search has an epoch at least
         save(after)
     return after
 
 
-def _space(given: Problem, notes: Notes) -> SearchSpace:
-    """What pruning had left of the space."""
-    return prune.restrict(given.space, np.array(notes["mask"], bool))
+def _space(setup: Setup, notes: Notes) -> SearchSpace:
+    """The space that pruning had left."""
+    return prune.restrict(setup.space, np.array(notes["mask"], bool))
 
 
 def _written(probs: Probs) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""What a search carries from step to step, and how it begins."""
+"""What a search solves, what it carries from step to step, and how it begins."""
 
 import dataclasses
 
@@ -8,9 +8,36 @@ import optax
 from jaxtyping import Array, Float
 
 from nas_jax import rng, supernet
-from nas_jax.base import Alphas, PRNGKey, PyTree, Scalar
+from nas_jax.base import Alphas, Mask, PRNGKey, PyTree, Scalar
 from nas_jax.config import SearchConfig
+from nas_jax.cost import CostModel
 from nas_jax.space import SearchSpace
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SearchProblem:
+    """What a search solves: the least loss in a space, at a cost.
+
+    Space and settings are static in a jitted step. Costs and targets are arrays: one
+    program serves every table, also the one that the next run measures.
+
+    Attributes:
+      space: L layers of K candidates.
+      config: schedule, estimator, objective.
+      costs: of all candidates, `[L K]`, or `[D L K]` of D costs.
+      targets: of the expected costs in the same units, a scalar, or `[D]`.
+    """
+
+    space: SearchSpace = dataclasses.field(metadata={"static": True})
+    config: SearchConfig = dataclasses.field(metadata={"static": True})
+    costs: CostModel
+    targets: Float[Array, "*D"] | float
+
+    @property
+    def mask(self) -> Mask:
+        """The candidates that each layer offers."""
+        return jnp.asarray(self.space.mask)
 
 
 @jax.tree_util.register_dataclass
@@ -19,7 +46,7 @@ class SearchState:
     """Everything a search carries from step to step.
 
     `step` counts weight steps; `multipliers` (one, or `[D]` with further limits) and
-    `penalty_weight` are those of `lagrangian`; `baseline` is the moving baseline of
+    `penalty_weight` are those of `constraint`; `baseline` is the moving baseline of
     `reinforce`, -inf before its first update. All that is no count is Float32, also
     where a user has JAX compute in 64 bits.
     """

@@ -1,7 +1,7 @@
-"""What a process brings to a run: who hears of it, the compiler, a stop, a clock.
+"""The work of one process on a run: progress, the compiler, a stop request, a clock.
 
-A run may take several processes, one after the other. Seconds add up over them in
-`seconds.json` of the run folder, to what was spent on what was kept.
+A run may take several processes, one after the other. Their seconds add up in
+`seconds.json` of the run folder, for all that was not lost at a stop.
 """
 
 import json
@@ -9,22 +9,25 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from nas_jax import files
-from nas_jax.base import PyTree
 from nas_jax.compilation import Compiler
-from nas_jax.snapshots import Notes, Snapshots
+from nas_jax.config import Experiment
+from nas_jax.progress import Progress
+from nas_jax.setup import Setup
 from nas_jax.stopping import Stop
-from nas_jax.watch import Watch
 
 
 class Session:
     """The work of one process on a run folder."""
 
-    def __init__(self, folder: Path, watch: Watch, stop: Stop | None = None) -> None:
-        self.watch = watch
-        self.compiler = Compiler(watch)
+    def __init__(
+        self, folder: Path, progress: Progress, stop: Stop | None = None
+    ) -> None:
+        self.progress = progress
+        self.compiler = Compiler(progress)
         self.stop = Stop() if stop is None else stop
         self._file = folder / "seconds.json"
         self._earlier = {"compile": 0.0}
@@ -47,8 +50,8 @@ class Session:
             return self._earlier
         compiling = self.compiler.seconds - self._compiled
         spent = time.perf_counter() - self._start - compiling
-        own = {"compile": compiling, self._phase: spent}
-        added = {name: self._earlier.get(name, 0.0) + own[name] for name in own}
+        now = {"compile": compiling, self._phase: spent}
+        added = {name: self._earlier.get(name, 0.0) + now[name] for name in now}
         return self._earlier | {name: round(value, 2) for name, value in added.items()}
 
     def write_seconds(self) -> None:
@@ -56,39 +59,29 @@ class Session:
         files.write(self._file, text)
 
 
+@dataclass(frozen=True)
+class Run:
+    """An experiment at work: its setup, its folder, the session of this process."""
+
+    setup: Setup
+    folder: Path
+    session: Session
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.setup.experiment
+
+    @property
+    def progress(self) -> Progress:
+        return self.session.progress
+
+
 def _seconds(file: Path) -> dict[str, float]:
-    found = files.read_object(file)
-    for phase, value in found.items():
+    document = files.read_object(file)
+    for phase, value in document.items():
         if type(value) not in (int, float) or not 0 <= value < math.inf:
             raise ValueError(
                 f"{file}: expected seconds of {phase!r:.60}, got {value!r:.60}; remove "
                 "the file, and they count from 0"
             )
-    return {"compile": 0.0} | found
-
-
-class Keeper:
-    """Saves what runs now and then, and at once if it is to stop."""
-
-    def __init__(self, snapshots: Snapshots, every_s: float, session: Session) -> None:
-        self._snapshots, self._every_s, self._session = snapshots, every_s, session
-        self._due: float | None = None
-
-    def is_due(self) -> bool:
-        """Whether to call `save` now; time counts from the first call."""
-        if self._due is None:
-            self._due = time.monotonic() + self._every_s
-        is_time = time.monotonic() >= self._due and not self._snapshots.is_writing
-        return is_time or self._session.stop.is_asked
-
-    def save(
-        self, step: int, state: PyTree, notes: Notes, accuracy: float | None = None
-    ) -> None:
-        """Begins to write a snapshot; raises `Stopped` once it is there, if asked."""
-        self._snapshots.save(step, state, notes, accuracy)
-        self._session.write_seconds()
-        self._due = time.monotonic() + self._every_s
-        if self._session.stop.is_asked:
-            self._snapshots.finish()
-            self._session.watch.line(f"checkpoint of step {step} saved")
-            self._session.stop.obey()
+    return {"compile": 0.0} | document

@@ -5,38 +5,35 @@ a search of its own from there, in `targets/<name>`, and its network is trained 
 The curve to beat is that of the hand-designed network at several widths.
 """
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas_jax import (
-    assessment,
+    assess,
     baselines,
     builders,
-    derivation,
-    devices,
     files,
-    limits,
     pipeline,
-    problem,
-    report,
-    retraining,
+    retrain,
     run_folder,
     search_stage,
-    table_risk,
     tables,
-    trials,
+    targets,
 )
 from nas_jax.architecture import Architecture
-from nas_jax.config import Experiment, SearchConfig, SpaceConfig
-from nas_jax.search_config import TARGETS, parse_target
-from nas_jax.session import Session
+from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.finalists import SEARCHED
+from nas_jax.progress import Progress
+from nas_jax.search_config import TARGETS, parse_target, with_target
+from nas_jax.session import Run, Session
+from nas_jax.setup import load
 from nas_jax.stopping import Stop
-from nas_jax.watch import Watch
+from nas_jax.tables import LatencyTable
 
 TARGETS_FILE = "targets.json"
 """File of a run with its targets, as they were given."""
@@ -44,7 +41,7 @@ WIDTHS = (1.0, 0.5, 0.75, 1.5)
 """Of the hand-designed network; where two are the same network, the first stays."""
 
 
-def experiments(experiment: Experiment, targets: Sequence[str]) -> list[Experiment]:
+def experiments(experiment: Experiment, given: Sequence[str]) -> list[Experiment]:
     """The experiment once for every target: a ratio, or a time as in `0.25ms`.
 
     Raises:
@@ -56,89 +53,79 @@ def experiments(experiment: Experiment, targets: Sequence[str]) -> list[Experime
             "--targets: expected train.start scratch, got "
             f"{experiment.train.start!r}; all networks of a curve begin afresh"
         )
-    aimed = [_aimed(experiment, text) for text in targets]
-    if len(set(aimed)) < len(aimed) or not aimed:
-        raise ValueError(f"--targets: expected distinct targets, got {list(targets)}")
-    return [dataclasses.replace(experiment, search=search) for search in aimed]
-
-
-def _aimed(experiment: Experiment, text: str) -> SearchConfig:
-    name, amount = parse_target(text)
-    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
-    return dataclasses.replace(experiment.search, **none | {name: amount})
+    configs = [with_target(experiment.search, text) for text in given]
+    if len(set(configs)) < len(configs) or not configs:
+        raise ValueError(f"--targets: expected distinct targets, got {list(given)}")
+    return [replace(experiment, search=config) for config in configs]
 
 
 def run(
     experiment: Experiment,
-    targets: Sequence[str],
+    given: Sequence[str],
     folder: Path,
+    *,
     command: str,
-    watch: Watch,
+    progress: Progress,
     stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Runs everything into a folder made by `run_folder.create`; returns the result.
 
-    What the folder holds already is not done again, as in `pipeline.run`.
+    Work that the folder holds already is not repeated, as in `pipeline.run`.
 
     Raises:
       ValueError: if a target is out of reach, before anything is compiled.
-      Stopped: when `stop` asks for it; what runs is saved first.
+      Stopped: when `stop` requests it; the running stage is saved first.
     """
-    text = json.dumps(list(targets)) + "\n"
-    files.write(folder / TARGETS_FILE, text)
-    session = Session(folder, watch, stop)
-    aimed = experiments(experiment, targets)
-    given = problem.load(experiment, devices.execution_of(experiment))
-    table = pipeline.stored_table(experiment, given.space, folder, session)
-    kept_to = [pipeline.aims(one, given.space, table, folder, watch) for one in aimed]
-    networks: dict[str, Architecture] = {}
-    found: dict[str, Any] = {}
+    files.write(folder / TARGETS_FILE, json.dumps(list(given)) + "\n")
+    session, setup = Session(folder, progress, stop), load(experiment)
+    work = Run(setup, folder, session)
+    table = pipeline.stored_table(work)
+    runs = [
+        Run(replace(setup, experiment=one), folder / "targets" / text, session)
+        for text, one in zip(given, experiments(experiment, given), strict=True)
+    ]
+    aims = [pipeline.targets_of(replace(one, folder=folder), table) for one in runs]
+    cost, searches = experiment.search.cost, {}
     with session.timed("search"):
         warm = None
         if epochs := experiment.search.warmup_epochs:
-            watch.phase("warm-up, shared by all targets")
-            warm = search_stage.run(
-                aimed[0], given, kept_to[0], folder, session, epochs=epochs
-            )
-        for place, (text, one, limit) in enumerate(
-            zip(targets, aimed, kept_to, strict=True), start=1
-        ):
-            name = f"{derivation.SEARCHED}_{place}"
-            amount = limits.amount(one.search.cost, limit[0].target)
-            watch.phase(f"search {place} of {len(targets)}, target {amount}")
-            own = folder / "targets" / text
-            own.mkdir(parents=True, exist_ok=True)
-            run_folder.write_experiment(own, one)
-            own_table = own / "latency_table.json"
-            if not own_table.is_file():  # a run that goes on has it
-                tables.save(table, own_table)
-            network, derived = pipeline.searched(one, given, limit, own, session, warm)
-            networks[name] = dataclasses.replace(network, name=name)
-            if derived["trials"]:
-                trials.keep(own, derived["trial"], folder, name)
-            target = {TARGETS[one.search.cost]: limit[0].target}
-            found[name] = {"target": text, **target, "derivation": derived}
-    networks |= widened(experiment)
-    with session.timed("retrain"):
-        models = retraining.retrain_all(experiment, given, networks, folder, session)
+            progress.phase("warm-up, shared by all targets")
+            first = replace(runs[0], folder=folder)
+            warm = search_stage.run(first, aims[0], until=epochs)
+        for place, (one, aim) in enumerate(zip(runs, aims, strict=True), start=1):
+            amount = targets.amount(cost, aim.target)
+            progress.phase(f"search {place} of {len(runs)}, target {amount}")
+            _make_folder(one, table)
+            name = f"{SEARCHED}_{place}"
+            saved = folder / retrain.TRAINED / name
+            searched = pipeline.search_and_derive(one, aim, after=warm, saved=saved)
+            network = replace(searched.network, name=name)
+            searches[name] = searched._replace(network=network)
+    networks = {name: searched.network for name, searched in searches.items()}
+    models = pipeline.retrained(work, networks | widened(experiment))
     with session.timed("evaluate"):
-        watch.phase("test, export, timing")
-        results = assessment.assess(experiment, given, models, None, folder, watch)
-    for name in found:  # the table knows no other widths
-        results[name]["predicted_ms"] = tables.predict_ms(table, networks[name])
-        found[name]["speed_up"] = speed_up(results, name)
-        if experiment.search.cost == "latency":
-            risk = table_risk.within(table, networks[name], found[name]["target_ms"])
-            results[name]["risk"] = None if risk is None else risk._asdict()
-            watch.line(f"{name}: {table_risk.line(risk)}")
-    result = {
-        "networks": results,
-        "targets": found,
-        **pipeline.closing(experiment, folder, session, command),
-    }
-    files.write_json(folder / "result.json", result)
-    report.write(folder)
-    return result
+        progress.phase("test, export, timing")
+        results = assess.assess(work, models, None)
+    answers = {}
+    for text, (name, searched) in zip(given, searches.items(), strict=True):
+        # the table knows no other widths
+        results[name]["predicted_ms"] = tables.predict_ms(table, searched.network)
+        answers[name] = {
+            "target": text,
+            TARGETS[cost]: searched.aim.target,
+            "derivation": searched.derivation,
+            "speed_up": speed_up(results, name),
+        }
+    pipeline.add_risk(work, table, searches, results)
+    return pipeline.finish(work, {"networks": results, "targets": answers}, command)
+
+
+def _make_folder(run: Run, table: LatencyTable) -> None:
+    """The folder of one target; a run that continues has its table already."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run_folder.write_experiment(run.folder, run.experiment)
+    if not (run.folder / "latency_table.json").is_file():
+        tables.save(table, run.folder / "latency_table.json")
 
 
 def targets_of(folder: Path) -> list[str]:
@@ -163,13 +150,11 @@ def widened(experiment: Experiment) -> dict[str, Architecture]:
     if not isinstance(config, SpaceConfig):
         return {"baseline": baselines.hand_designed(builders.build(config))}
     for width in WIDTHS:
-        scaled = dataclasses.replace(config, width_mult=width * config.width_mult)
+        scaled = replace(config, width_mult=width * config.width_mult)
         network = baselines.hand_designed(builders.build(scaled))
         if network not in found.values():
             found[f"baseline_{round(100 * width)}"] = network
-    return {
-        name: dataclasses.replace(network, name=name) for name, network in found.items()
-    }
+    return {name: replace(network, name=name) for name, network in found.items()}
 
 
 def speed_up(results: Mapping[str, Any], name: str) -> float | None:

@@ -12,22 +12,20 @@ import time
 import jax
 
 from nas_jax import (
-    limits,
     memory,
-    optim,
-    problem,
     process,
     provenance,
     rng,
+    search_loop,
+    setup,
     shipped,
-    steps,
     tables,
+    targets,
 )
-from nas_jax.batches import batch_at, permutations
 from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig
 from nas_jax.measure import operations, xla
 from nas_jax.measure.journal import Journal
-from nas_jax.search_state import init
+from nas_jax.search_state import SearchProblem
 
 settings = process.prepare(cache=False)
 print("JAX", jax.__version__, "on", settings.platform, jax.devices())
@@ -55,9 +53,8 @@ experiment = dataclasses.replace(
         warmup_epochs=1, joint_epochs=2, batch=50, cost="macs", target_ratio=0.6
     ),
 )
-given, config = problem.load(experiment), experiment.search
-kept_to, _ = limits.resolve(config, given.space, None, "no table")
-cost, target = limits.stacked(kept_to)
+given = setup.load(experiment)
+aim = targets.resolve(experiment.search, given.space)
 
 # %% [markdown]
 # ## One step of each kind
@@ -66,25 +63,19 @@ cost, target = limits.stacked(kept_to)
 
 # %%
 key = rng.stream(jax.random.key(0), "search")
-data = given.splits["train_weights"]
-per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
-weights_tx = optim.search_weights(config, per_epoch)
-alphas_tx = optim.search_alphas(config)
-state = init(key, given.space, config, weights_tx, alphas_tx)
-batch = batch_at(data, permutations(key, "order", len(data.labels)), config.batch, 0)
-weight_step = steps.make_weight_step(given.space, config, weights_tx, given.augment)
-arch_step = steps.make_arch_step(
-    given.space, config, alphas_tx, optim.multipliers(config, per_epoch)
-)
-more = {"weight step": (), "architecture step": (cost, target)}
-for name, step in (("weight step", weight_step), ("architecture step", arch_step)):
+problem = SearchProblem(given.space, experiment.search, aim.costs, aim.values)
+programs = search_loop.programs(key, problem, given.search_data)
+state = programs["weight step"].arguments[0]
+for name in ("weight step", "architecture step"):
+    program = programs[name]
+    rest = program.arguments[1:]
     start = time.perf_counter()
-    compiled = step.lower(state, batch, *more[name]).compile()
+    compiled = program.function.lower(state, *rest).compile()
     seconds = time.perf_counter() - start
-    state, _ = compiled(state, batch, *more[name])
+    state, _ = compiled(state, *rest)
     start = time.perf_counter()
     for _ in range(10):
-        state, metrics = compiled(state, batch, *more[name])
+        state, metrics = compiled(state, *rest)
     jax.block_until_ready(state)
     ms = 100 * (time.perf_counter() - start)
     needed = memory.needed_bytes(compiled)

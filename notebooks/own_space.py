@@ -9,9 +9,8 @@
 import dataclasses
 
 import jax
-import numpy as np
 
-from nas_jax import architecture, counts, derive, limits, problem, rng, search, shipped
+from nas_jax import counts, rng, search_stage, setup, shipped, targets
 from nas_jax.config import SearchConfig, SpaceConfig
 
 experiment = shipped.load_experiment("own_operation")  # registers fused3_k3
@@ -44,7 +43,7 @@ experiment = dataclasses.replace(
         target_ratio=0.6,
     ),
 )
-given = problem.load(experiment)
+given = setup.load(experiment)
 size = counts.describe_space(given.space)
 macs = f"{size['macs_min']:,} to {size['macs_max']:,} MACs"
 print(f"{size['architectures']} networks, {macs}")
@@ -61,30 +60,19 @@ for index, layer in enumerate(given.space.layers):
 # ## Search for 0.6 of the hand-designed network's multiply-adds
 
 # %%
-config = experiment.search
-kept_to, _ = limits.resolve(config, given.space, None, "no table")
-cost, target = limits.stacked(kept_to)
-for epoch in search.run(
-    rng.stream(jax.random.key(0), "search"),
-    given.space,
-    config,
-    cost,
-    target,
-    given.splits["train_weights"],
-    given.splits["train_alphas"],
-    given.splits["valid"],
-    given.augment,
-):
+aim = targets.resolve(experiment.search, given.space)
+key = rng.stream(jax.random.key(0), "search")
+for epoch in search_stage.epochs(given, aim, key=key):
     print(
         epoch.phase,
         f"accuracy {epoch.metrics['search/valid_accuracy']:.1%}",
-        f"expected {epoch.metrics['search/expected_macs']:,.0f} of {target:,.0f} MACs",
+        f"expected {epoch.metrics['search/expected_macs']:,.0f} MACs",
+        f"of {aim.target:,.0f}",
     )
 
 # %%
-probs = np.asarray(epoch.probs)
-best = derive.most_probable_within(given.space, probs, kept_to, max_slack=0.05)
-network = architecture.from_path(given.space, best.path, "searched")
+best = search_stage.derived(given.space, epoch.probs, aim, max_slack=0.05)[0]
+network = best.architecture
 macs = counts.describe(network)["macs"]
 print([block.op.name for block in network.blocks], f"{macs:,} MACs")
-assert macs <= target
+assert macs <= aim.target

@@ -12,25 +12,22 @@ import sys
 
 import jax
 import matplotlib.pyplot as plt
-import numpy as np
 
 from nas_jax import (
-    architecture,
     baselines,
-    derive,
-    limits,
-    problem,
     rng,
-    search,
+    search_stage,
+    setup,
     shipped,
     tables,
-    train,
+    training_loop,
 )
 
 experiment = shipped.load_experiment("digits_cpu")
 config = dataclasses.replace(experiment.search, warmup_epochs=200, joint_epochs=100)
-given = problem.load(experiment)
-space, splits = given.space, given.splits
+experiment = dataclasses.replace(experiment, search=config)
+ready = setup.load(experiment)
+space, splits = ready.space, ready.splits
 print({name: len(split.labels) for name, split in splits.items()})
 print([op.name for op in space.candidates], "in", len(space.layers), "layers")
 
@@ -41,28 +38,27 @@ print([op.name for op in space.candidates], "in", len(space.layers), "layers")
 
 # %%
 table = tables.load(shipped.table_file("latency_tables/digits_cpu_onnxruntime.json"))
-kept_to, _ = limits.resolve(config, space, table, "the stored table")
-model, target = limits.stacked(kept_to)
-print(f"target {target:.4f} ms on {table.provenance['device']}")
+targets = setup.resolve_targets(ready, table)
+print(f"target {targets.target:.4f} ms on {table.provenance['device']}")
 
 
 # %% [markdown]
 # ## The search
 #
-# `search.run` is a generator over epochs; whoever consumes it plots, logs, saves. In a
-# notebook the figure below is drawn anew every 20 epochs.
+# `search_stage.epochs` is a generator: its consumer plots, logs, saves. In a notebook
+# the figure below is drawn again every 20 epochs.
 
 
 # %%
 def draw(history, probs):
     """Accuracy and expected latency over epochs; the newest path probabilities."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.2))
-    name = "search/valid_accuracy"  # not told every epoch
+    name = "search/valid_accuracy"  # not of every epoch
     watched = [(place, one[name]) for place, one in enumerate(history) if name in one]
     left.plot(*zip(*watched, strict=True))
     left.set(title="validation accuracy", xlabel="epoch", ylim=(0, 1))
     middle.plot([one["search/expected_latency_ms"] for one in history])
-    middle.axhline(target, linestyle=":", color="black")
+    middle.axhline(targets.target, linestyle=":", color="black")
     middle.set(title="expected latency, ms", xlabel="epoch")
     right.imshow(probs, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     right.set(title="path probabilities", ylabel="layer")
@@ -83,17 +79,8 @@ def show(figure):
 
 
 history = []
-for epoch in search.run(
-    rng.stream(jax.random.key(experiment.seed), "search"),
-    space,
-    config,
-    model,
-    target,
-    splits["train_weights"],
-    splits["train_alphas"],
-    splits["valid"],
-    given.augment,
-):
+key = rng.stream(jax.random.key(experiment.seed), "search")
+for epoch in search_stage.epochs(ready, targets, key=key):
     history.append(epoch.metrics)
     if epoch.epoch % 20 == 19:
         show(draw(history, epoch.probs))
@@ -106,15 +93,12 @@ show(draw(history, epoch.probs))
 # the supernet classifies best with.
 
 # %%
-finalists = derive.ranked_within(
-    space, np.asarray(epoch.probs), kept_to, config.max_slack, config.finalists
-)
+finalists = search_stage.derived(space, epoch.probs, targets)
 accuracy = epoch.reached.accuracy(splits["valid"])
-best = max(finalists, key=lambda one: accuracy(one.path))
-searched = architecture.from_path(space, best.path, "searched")
-print(
-    [block.op.name for block in searched.blocks], f"{best.slack['latency']:.2%} unspent"
-)
+best = max(finalists, key=lambda finalist: accuracy(finalist.cost.path))
+searched = dataclasses.replace(best.architecture, name="searched")
+unspent = best.cost.slack["latency"]
+print([block.op.name for block in searched.blocks], f"{unspent:.2%} unspent")
 
 # %% [markdown]
 # ## Trained from scratch, beside the hand-designed network
@@ -122,27 +106,26 @@ print(
 # Both see the same images in the same order. The test images are looked at once.
 
 # %%
-both = splits["train_weights"].joined(splits["train_alphas"])
-recipe = dataclasses.replace(experiment.train, epochs=60)
+schedule = dataclasses.replace(experiment.train, epochs=60)
+recipe = dataclasses.replace(ready.recipe, config=schedule)
 results = {}
 for network in (searched, baselines.hand_designed(space)):
     key = rng.stream(jax.random.key(experiment.seed), "train")
-    for one in train.run(key, network, recipe, both, given.augment):
-        if one.epoch % 20 == 19:
-            print(network.name, one.epoch + 1, f"{one.metrics['train/loss']:.3f}")
-    correct = train.evaluate(
-        network, one.state.params, one.state.batch_stats, splits["test"]
-    )
+    for epoch in training_loop.run(key, network, recipe):
+        if epoch.epoch % 20 == 19:
+            print(network.name, epoch.epoch + 1, f"{epoch.metrics['train/loss']:.3f}")
+    model = training_loop.trained(network, epoch.state, recipe.devices)
+    correct = training_loop.accuracy(model, splits["test"])
     ms = tables.predict_ms(table, network)
     results[network.name] = (ms, correct)
     print(f"{network.name}: {correct:.1%} right, {ms:.3f} ms by table")
 
 # %%
-assert results["searched"][0] <= target
+assert results["searched"][0] <= targets.target
 figure, axes = plt.subplots(figsize=(5, 3.5))
 for name, (ms, correct) in results.items():
     axes.plot(ms, correct, "o", label=name)
-axes.axvline(target, linestyle=":", color="black", label="target")
+axes.axvline(targets.target, linestyle=":", color="black", label="target")
 axes.set(xlabel="latency by table, ms", ylabel="test accuracy")
 axes.legend()
 show(figure)

@@ -8,13 +8,20 @@ import made_up_run
 import small_run
 from fuzz_case import READERS, reader
 
-from nas_jax import builders, counts, derivation, ledger, run_folder, tables, trade_off
+from nas_jax import (
+    builders,
+    counts,
+    finalists,
+    ledger,
+    run_folder,
+    sweep,
+    tables,
+    trade_off,
+)
 from nas_jax.export import writing
+from nas_jax.progress import Progress
 from nas_jax.report import page, run_files
 from nas_jax.session import Session
-from nas_jax.sweep import runs as sweep_runs
-from nas_jax.sweep import table as sweep_table
-from nas_jax.watch import Watch
 
 TWO = builders.mobile(made_up_run.DIGITS)
 
@@ -67,10 +74,10 @@ def _(where):
     run = where / "run"
     run_files.read(run)
     before = (run / "finalists.json").read_bytes()
-    best = derivation.best(run, 2)
-    derivation.add_trial(run, best[0], 0.5)
-    _, derived = derivation.derive_run(run)
-    derivation.told(derived)
+    best = finalists.best(run, 2)
+    finalists.add_trial(run, best[0], 0.5)
+    _, derived = finalists.derive_run(run)
+    finalists.line(derived)
     (run / "trials" / derived.get("trial", "trial_1")).mkdir(
         parents=True, exist_ok=True
     )
@@ -92,14 +99,14 @@ def _(where):
 def _(where):
     run_files.read(where / "run")
     writing.networks_of(where / "run" / "result.json")
-    one = sweep_runs.Run("digits", 0, None, where / "run")
-    rows = sweep_table.gathered([one])
-    sweep_table.as_csv(rows)
-    sweep_table.summary(rows)
+    one = sweep.Run("digits", 0, None, where / "run")
+    rows = sweep.results([one])
+    sweep.as_csv(rows)
+    sweep.summary(rows)
 
 
 def _derivation(where):
-    derivation.finalists(where / "run")
+    finalists.of_run(where / "run")
 
 
 for _file, _form in (("metrics.jsonl", "json lines"), ("latency_table.json", "json")):
@@ -151,7 +158,7 @@ def _seconds(where):
 
 @reader("run, seconds.json", "run/seconds.json", "json", _seconds)
 def _(where):
-    session = Session(where / "run", Watch())
+    session = Session(where / "run", Progress())
     with session.timed("search"):
         json.dumps(session.seconds(), allow_nan=False)
     (where / "run" / "seconds.json").write_bytes(_seconds(where)[0])
@@ -168,17 +175,17 @@ def _(where):
 
 
 def _sweep(where):
-    listed = sweep_runs.listed(["digits_cpu"], [0, 1], ["0.5", "0.2ms"], where / "s")
+    listed = sweep.listed(["digits_cpu"], [0, 1], ["0.5", "0.2ms"], where / "s")
     shutil.rmtree(where / "s", ignore_errors=True)
-    sweep_runs.write_list(where / "s", listed, ["--seed", "1"])
+    sweep.write_list(where / "s", listed, ["--seed", "1"])
     return [(where / "s" / "sweep.json").read_bytes()]
 
 
 @reader("sweep", "s/sweep.json", "json", _sweep)
 def _(where):
-    for one in sweep_runs.read_list(where / "s"):
+    for one in sweep.read_list(where / "s"):
         assert one.folder.resolve().is_relative_to((where / "s").resolve())
-        sweep_runs.overrides(one, [])
+        sweep.overrides(one, [])
 
 
 def _ledger(where):

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nas_jax import builders, latency, optim, search_state, supernet
+from nas_jax import builders, cost, optim, schedule, search_state, supernet
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 
@@ -101,19 +101,19 @@ def initial(config: SearchConfig) -> search_state.SearchState:
 
 
 def optimisers(config: SearchConfig):
-    constant = optim._sgd(
+    constant = optim.sgd(
         optax.constant_schedule(0.025), momentum=0.9, weight_decay=4e-5
     )
-    return constant, optim.search_alphas(config)
+    return constant, schedule.search_alphas(config)
 
 
-def cost_model() -> latency.CostModel:
+def cost_model() -> cost.CostModel:
     """The made-up latencies."""
     costs = np.zeros(SPACE.mask.shape, np.float32)
     for edge in EDGES:
         stored = STORED[f"latency/block{edge}"]
         costs[edge - 1, : len(stored)] = stored
-    return latency.CostModel(jnp.array(costs), float(STORED["latency/fixed"].sum()))
+    return cost.CostModel(jnp.array(costs), float(STORED["latency/fixed"].sum()))
 
 
 def train_batch(step: int) -> Batch:

@@ -7,7 +7,7 @@ import pytest
 
 from nas_jax import architecture, baselines, builders
 from nas_jax.config import SpaceConfig
-from nas_jax.latency import CostModel
+from nas_jax.cost import CostModel
 
 
 def toy(*candidates):

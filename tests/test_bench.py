@@ -13,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import bench_command, builders, estimators, objective, optim, search_state
+from nas_jax import bench_command, builders, estimators, losses, schedule, search_state
 from nas_jax.batches import Batch
 from nas_jax.bench import comparison
 from nas_jax.bench import estimators as bench
+from nas_jax.bench.settings import EstimatorsConfig
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.progress import Progress
 
 # Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
 SPACE = builders.mobile(
@@ -78,15 +80,15 @@ def test_exact_gradient_is_the_slope_of_the_expected_loss():
 
 def test_losses_are_those_of_each_path_alone():
     config = SearchConfig(alpha_init_std=0.3)
-    txs = optim.search_weights(config, 1), optim.search_alphas(config)
+    txs = schedule.search_weights(config, 1), schedule.search_alphas(config)
     state = search_state.init(jax.random.key(0), SPACE, config, *txs)
     images = NUMBERS.normal(size=(6, 8, 8, 1)).astype(np.float32)
     batch = Batch(images, np.array([0, 1, 2, 0, 1, 2], np.int32))
-    losses = bench.path_losses(SPACE, state, PATHS, batch)
+    found = bench.path_losses(SPACE, state, PATHS, batch)
     alone = jax.jit(lambda path: estimators.path_logits(SPACE, state, path, batch))
-    expected = [objective.cross_entropy(alone(path), batch.labels) for path in PATHS]
-    np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    assert np.ptp(losses) > 0.01
+    expected = [losses.cross_entropy(alone(path), batch.labels) for path in PATHS]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert np.ptp(found) > 0.01
 
 
 # --- the statistics of draws ---------------------------------------------------------
@@ -158,7 +160,7 @@ def test_leave_one_out_has_less_noise_than_no_baseline():
 
 @pytest.mark.slow
 def test_estimators_compared():
-    result = comparison.run(draws=200)
+    result = comparison.run(EstimatorsConfig(draws=200), Progress())
     rows = {row["estimator"]: row for row in result["rows"]}
     assert list(rows) == list(comparison.CONFIGS)
     assert result["networks"] == 48
@@ -176,7 +178,7 @@ def test_command_prints_the_table_and_writes_the_numbers(tmp_path, monkeypatch, 
         **dict.fromkeys(("scale", "cosine", "bias", "bias_error", "sd"), 0.5),
         **{"estimator": "full", "step_ms": 2.0, "time": 1.25},
     }
-    monkeypatch.setattr(comparison, "run", lambda: {"rows": [row]})
+    monkeypatch.setattr(comparison, "run", lambda *_: {"rows": [row]})
     file = tmp_path / "bench.json"
     assert bench_command.main(["estimators", "--json", str(file)]) == 0
     header, line, reading = capsys.readouterr().out.splitlines()

@@ -29,8 +29,8 @@ from nas_jax.bench import (
 from nas_jax.bench.settings import CANDIDATES, EngineConfig, Point
 from nas_jax.config import SpaceConfig
 from nas_jax.measure import timing
+from nas_jax.progress import Progress
 from nas_jax.space_config import MBCONV_CANDIDATES
-from nas_jax.watch import Watch
 
 # One layer, in which zero is the identity.
 ONE_LAYER = SpaceConfig(
@@ -175,7 +175,7 @@ def test_turns_give_minimum_and_median_per_step(monkeypatch):
 
     clock = types.SimpleNamespace(perf_counter=lambda: now)
     monkeypatch.setattr(timing, "time", clock)
-    found = turns.in_turns({"a": call}, rounds=3, steps=2, watch=Watch())
+    found = turns.in_turns({"a": call}, rounds=3, steps=2, watch=Progress())
     # two warm-up steps, then rounds of 8, 2 and 12 ms for two steps each
     assert found["a"] == pytest.approx({"min": 1.0, "median": 4.0})
     assert len(order) == 8
@@ -184,7 +184,7 @@ def test_turns_give_minimum_and_median_per_step(monkeypatch):
 def test_every_round_has_every_call(monkeypatch):
     seen = []
     calls = {name: lambda name=name: seen.append(name) for name in "abc"}
-    found = turns.in_turns(calls, rounds=4, steps=1, watch=Watch())
+    found = turns.in_turns(calls, rounds=4, steps=1, watch=Progress())
     assert set(found) == set("abc")
     rounds = [seen[start : start + 3] for start in range(0, len(seen), 3)]
     assert len(rounds) == 5  # one to warm up

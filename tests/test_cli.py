@@ -12,9 +12,9 @@ from nas_jax import (
     builders,
     cli,
     pipeline,
-    problem,
     process,
-    search,
+    search_loop,
+    setup,
     shipped,
     table_schema,
     tables,
@@ -43,7 +43,7 @@ def empty_folder(tmp_path, monkeypatch):
         raise AssertionError("the search began")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(search, "run", fail)
+    monkeypatch.setattr(search_loop, "run", fail)
     monkeypatch.setattr(networks, "RUNS", tmp_path / "runs")
 
 
@@ -134,15 +134,6 @@ def test_what_cannot_be_read_is_refused_with_what_was_expected(refused, words, m
         ),
         ("--search.lr -1", "search.lr: expected above 0, got -1.0"),
         (
-            "--search.estimator full --search.expectation pair",
-            "search.expectation: expected 'full' with estimator full, which ",
-        ),
-        (
-            "--search.estimator rl --search.objective add_linear",
-            "search.objective: expected one of constrained, mnasnet, tunas, none with "
-            "estimator ",
-        ),
-        (
             "--search.expectation pair",
             "search.expectation: expected 'full' with objective constrained, which ",
         ),
@@ -171,6 +162,24 @@ def test_what_cannot_be_read_is_refused_with_what_was_expected(refused, words, m
     ],
 )
 def test_wrong_field_is_refused_with_what_was_expected(refused, words, message):
+    assert refused("search", "digits_cpu", *words.split()).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--search.estimator full --search.expectation pair --search.objective none",
+            "search.expectation: expected 'full' with estimator full, which ",
+        ),
+        (
+            "--search.estimator rl --search.objective add_linear",
+            "search.objective: expected one of constrained, mnasnet, tunas, none with "
+            "estimator ",
+        ),
+    ],
+)
+def test_what_an_estimator_cannot_follow_is_refused(refused, words, message):
     assert refused("search", "digits_cpu", *words.split()).startswith(message)
 
 
@@ -633,9 +642,9 @@ def test_paper_experiment_says_at_a_start_that_its_table_is_missing(
     def with_images(experiment):
         images = np.zeros((experiment.data.train_weights, 0))
         split = {"train_weights": Batch(images, np.zeros(len(images)))}
-        return problem.Problem(builders.mobile(experiment.space), split, None, ())
+        return setup.Setup(experiment, builders.mobile(experiment.space), split, None)
 
-    monkeypatch.setattr(problem, "load", with_images)
+    monkeypatch.setattr(setup, "load", with_images)
     assert refused("search", name).startswith(
         f"latency table 'latency_tables/{name}.json': expected a file, got none; give "
     )

@@ -4,14 +4,23 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import baselines, builders, calls, compilation, latency, search, train
+from nas_jax import (
+    baselines,
+    builders,
+    calls,
+    compilation,
+    cost,
+    search_loop,
+    training_loop,
+)
 from nas_jax.batches import Batch
 from nas_jax.calls import Call
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
+from nas_jax.search_state import SearchProblem
 
 
-class Heard(Watch):
+class Heard(Progress):
     def __init__(self):
         self.lines, self.notes = [], []
 
@@ -94,7 +103,7 @@ def test_what_does_not_fit_is_refused_before_it_runs(two, monkeypatch):
     made, _ = two
     monkeypatch.setattr(compilation.memory, "available_bytes", lambda: 5)
     with pytest.raises(ValueError, match=r"^double: .* 5e-09 GB .* search\.batch$"):
-        compilation.Compiler(Watch())(made)
+        compilation.Compiler(Progress())(made)
 
 
 def test_without_a_compiler_the_functions_are_as_they_are(two):
@@ -120,7 +129,7 @@ def asked():
             raise Stop
 
         with pytest.raises(Stop):
-            next(run(*arguments, compile))
+            next(run(*arguments, compile=compile))
         return heard[0]
 
     return until
@@ -151,10 +160,12 @@ def test_search_hands_over_its_steps_with_the_batches_they_will_get(asked):
     config = SearchConfig(
         warmup_epochs=1, joint_epochs=1, arch_start_epoch=0, batch=4, arch_batch=6
     )
-    model = latency.CostModel(jax.numpy.ones(SMALL.mask.shape), 1.0)
+    model = cost.CostModel(jax.numpy.ones(SMALL.mask.shape), 1.0)
     splits = images(20), images(24), images(5)
     key = jax.random.key(0)
-    given = asked(search.run, key, SMALL, config, model, 5.0, *splits, lambda key, x: x)
+    problem = SearchProblem(SMALL, config, model, 5.0)
+    data = search_loop.SearchData(*splits, lambda key, x: x)
+    given = asked(search_loop.run, key, problem, data)
     assert {
         name: (len(batch.labels), call.knob)
         for name, call in given.items()
@@ -171,7 +182,8 @@ def test_training_hands_over_its_step(asked):
     network = baselines.hand_designed(SMALL)
     config = TrainConfig(epochs=1, batch=4)
     key = jax.random.key(0)
-    given = asked(train.run, key, network, config, images(9), lambda key, x: x, None)
+    recipe = training_loop.Recipe(config, images(9), lambda key, x: x)
+    given = asked(training_loop.run, key, network, recipe)
     assert list(given) == ["training step"]
     call = given["training step"]
     assert len(call.arguments[1].labels) == 4

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import architecture, builders, counts, latency, network, ops, supernet
+from nas_jax import architecture, builders, cost, counts, network, ops, supernet
 from nas_jax.config import SpaceConfig
 from nas_jax.parts import Block, OpSpec
 from nas_jax.space_config import MBCONV_CANDIDATES
@@ -140,11 +140,11 @@ def test_candidate_macs_are_zero_exactly_where_nothing_is_computed():
 def test_counts_take_the_place_of_a_table(count):
     """The additive cost of a path is the count of its network."""
     costs, fixed = counts.costs(TOY, count)
-    model = latency.CostModel(costs, fixed)
+    model = cost.CostModel(costs, fixed)
     offered = [row.nonzero()[0] for row in TOY.mask]
     for path in itertools.product(*offered):
         parts = architecture.from_path(TOY, path, "net").parts
-        assert float(latency.of_path(model, np.array(path))) == sum(map(count, parts))
+        assert float(cost.of_path(model, np.array(path))) == sum(map(count, parts))
 
 
 def test_description_of_a_network_has_the_agreed_keys_and_order():

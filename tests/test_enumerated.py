@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import architecture, bench_command, builders, network, supernet, train
+from nas_jax import (
+    architecture,
+    bench_command,
+    builders,
+    network,
+    supernet,
+    training_loop,
+)
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import comparison, enumeration, networks, searchers, task
 from nas_jax.bench.estimators import all_paths
@@ -51,7 +58,7 @@ def train_path():
 
 
 def test_a_path_is_trained_as_the_plain_network_is():
-    """Same start, same order: after 6 steps the weights of `train.run`."""
+    """Same start, same order: after 6 steps the weights of `training_loop.run`."""
     path, key = np.array([0, 2]), jax.random.key(3)
     params, stats = supernet.init(jax.random.key(4), TINY)
     rows = supernet.rows_of(TINY, path)
@@ -61,9 +68,9 @@ def test_a_path_is_trained_as_the_plain_network_is():
     )
     plain = architecture.from_path(TINY, path, "plain")
     own = supernet.extract(TINY, params, stats, plain)
-    *_, last = train.run(
-        key, plain, RECIPE, SPLITS["train"], lambda key, images: images, own
-    )
+    recipe = training_loop.Recipe(RECIPE, SPLITS["train"], lambda key, images: images)
+    first = training_loop.init(key, plain, recipe.optimiser, own)
+    *_, last = training_loop.run(key, plain, recipe, after=training_loop.Reached(first))
     trained = supernet.extract(
         TINY,
         supernet.scatter(params, found, rows),

@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 
 from nas_jax import architecture, bench_command, counts, ledger, shipped, tables
-from nas_jax.bench.enumerated import (
-    comparison,
-    networks,
-    ranking,
-    searchers,
-    task,
-)
+from nas_jax.bench.enumerated import comparison, networks, ranking, searchers, task
 from nas_jax.bench.quality_settings import EnumeratedConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +71,9 @@ def test_runs_are_kept_and_not_run_twice(stored, tmp_path, monkeypatch):
     config = EnumeratedConfig(
         budgets=(1, 2), seeds=(0, 1), file=tmp_path / "runs.jsonl"
     )
-    first = comparison.run(config, Watch())
+    first = comparison.run(config, Progress())
     assert len(asked) == 4
-    again = comparison.run(dataclasses.replace(config, seeds=(0, 1, 2)), Watch())
+    again = comparison.run(dataclasses.replace(config, seeds=(0, 1, 2)), Progress())
     assert asked[4:] == [(1, 2), (2, 2)]
     assert first["rows"][0]["kendall_tau"] == [1.0, 1.0]
     assert again["rows"][0]["seeds"] == [0, 1, 2]

@@ -6,26 +6,28 @@ Their bias and variance against the exact gradient: test_bench.py.
 import dataclasses
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nas_jax import (
+    arch_step,
     builders,
+    cost,
     estimators,
     gates,
-    latency,
-    objective,
+    losses,
     ops,
-    optim,
     reinforce,
+    schedule,
     search_state,
-    steps,
     supernet,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.search_state import SearchProblem
 
 # `zero` stands in the middle and layer 0 does not offer it: rows are not columns.
 SPACE = builders.mobile(
@@ -45,7 +47,7 @@ SPACE = builders.mobile(
     )
 )
 MASK = jnp.asarray(SPACE.mask)
-MODEL = latency.CostModel(jnp.where(MASK, jnp.array([2.0, 0.0, 5.0]), 0.0), 1.0)
+MODEL = cost.CostModel(jnp.where(MASK, jnp.array([2.0, 0.0, 5.0]), 0.0), 1.0)
 TARGET = 6.0
 
 
@@ -65,9 +67,9 @@ def config(estimator, **changes):
 
 
 def fresh(one, seed=0):
-    tx = optim.search_weights(one, steps_per_epoch=50)
+    tx = schedule.search_weights(one, steps_per_epoch=50)
     key = jax.random.key(seed)
-    return search_state.init(key, SPACE, one, tx, optim.search_alphas(one))
+    return search_state.init(key, SPACE, one, tx, schedule.search_alphas(one))
 
 
 def data(seed, count=4):
@@ -105,7 +107,7 @@ def surrogate(state, path, batch):
             x = x + y if spec.shortcut else y
         x = run(SPACE.head, fixed("head"), x)
         logits = run(SPACE.classifier, fixed("classifier"), x)
-        return objective.cross_entropy(logits, batch.labels)
+        return losses.cross_entropy(logits, batch.labels)
 
     return jax.grad(loss_fn)(jax.nn.one_hot(path, 3))
 
@@ -118,7 +120,7 @@ def test_gate_gradients_of_all_candidates_are_those_of_the_weighted_sum(path):
     one = config("full", objective="none")
     state, batch, path = fresh(one), data(0), jnp.array(path)
     found, alpha_grads, _ = estimators.full_gradients(
-        SPACE, one, MODEL, TARGET, state, path, batch
+        SearchProblem(SPACE, one, MODEL, TARGET), state, path, batch
     )
     expected = surrogate(state, path, batch)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -136,7 +138,9 @@ def test_full_adds_the_gradient_of_the_expected_cost_of_every_candidate():
     with_cost = config("full", objective="add_linear", penalty=0.5)
     state = fresh(with_cost)
     grads = [
-        estimators.full_gradients(SPACE, one, MODEL, TARGET, state, path, batch)[1]
+        estimators.full_gradients(
+            SearchProblem(SPACE, one, MODEL, TARGET), state, path, batch
+        )[1]
         for one in (with_cost, without)
     ]
     # dE/dalpha_i = p_i (F_i - sum p F), weighted 0.5 / T; Zero costs 0 and is cheap
@@ -197,10 +201,10 @@ def test_networks_are_rewarded_by_their_accuracy_and_cost(name):
     state = dataclasses.replace(state, baseline=jnp.array(0.25))
     paths = jnp.array([[0, 1, 2], [2, 0, 0], [0, 0, 1]])
     found = estimators.reinforce_gradients(
-        SPACE, one, MODEL, TARGET, state, paths, batch
+        SearchProblem(SPACE, one, MODEL, TARGET), state, paths, batch
     )
     accuracies = [
-        float(objective.accuracy(path_logits(state, path, batch), batch.labels))
+        float(losses.accuracy(path_logits(state, path, batch), batch.labels))
         for path in paths
     ]
     assert len(set(accuracies)) > 1
@@ -250,7 +254,9 @@ def test_reward_under_the_constraint_adds_the_gradient_of_the_expected_cost(
     )
     paths, batch = jnp.array([[0, 1, 2], [2, 0, 0], [0, 0, 1]]), data(0, 12)
     found, without = (
-        estimators.reinforce_gradients(SPACE, each, MODEL, target, state, paths, batch)
+        estimators.reinforce_gradients(
+            SearchProblem(SPACE, each, MODEL, target), state, paths, batch
+        )
         for each in (one, plain)
     )
     p, costs = np.array(gates.probabilities(state.alphas, MASK)), np.array(MODEL.costs)
@@ -269,7 +275,7 @@ def test_reward_under_the_constraint_adds_the_gradient_of_the_expected_cost(
 def test_sampled_networks_differ_and_are_offered():
     one = config("reinforce", reinforce_samples=50)
     paths = np.array(
-        estimators.sample(one, jax.random.key(0), jnp.zeros(MASK.shape), MASK)
+        estimators.of(one).sample(jax.random.key(0), jnp.zeros(MASK.shape), MASK, one)
     )
     assert paths.shape == (50, 3)
     assert SPACE.mask[np.arange(3), paths].all()
@@ -283,18 +289,19 @@ def test_sampled_networks_differ_and_are_offered():
 @pytest.mark.parametrize("estimator", ["full", "reinforce"])
 def test_step_moves_the_alphas_and_nothing_else_and_is_compiled_once(estimator):
     one = config(estimator, reinforce_baseline="reference")
-    ascent = optim.multipliers(one, steps_per_epoch=5)
-    step = steps.make_arch_step(SPACE, one, optim.search_alphas(one), ascent)
+    ascent = schedule.multipliers(one, steps_per_epoch=5)
+    step = arch_step.make_arch_step(schedule.search_alphas(one), ascent=ascent)
     state = fresh(one)
     kept = copies((state.params, state.batch_stats, state.weight_opt, state.step))
     for seed in range(3):
         alphas, baseline = np.array(state.alphas), float(state.baseline)
         multiplier, weight = float(state.multipliers), float(state.penalty_weight)
         wanted = jnp.float32(TARGET + seed)
-        state, metrics = step(state, data(seed, 12), MODEL, wanted)
+        problem = SearchProblem(SPACE, one, MODEL, wanted)
+        state, metrics = step(state, data(seed, 12), problem)
         if estimator == "full":  # the default objective: the multiplier follows E
-            cost = latency.expected_full(MODEL, state.alphas, MASK)
-            multiplier += ascent.rate * weight * float(cost / wanted - 1)
+            expected = cost.expected_full(MODEL, state.alphas, MASK)
+            multiplier += ascent.rate * weight * float(expected / wanted - 1)
         np.testing.assert_allclose(state.multipliers, multiplier, rtol=1e-5)
         state = dataclasses.replace(state, key=jax.random.key(seed))
         assert (np.array(state.alphas) != alphas)[SPACE.mask].any()
@@ -302,10 +309,8 @@ def test_step_moves_the_alphas_and_nothing_else_and_is_compiled_once(estimator):
         assert (float(state.baseline) == baseline) == (
             estimator == "full" and not np.isnan(baseline)
         )
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        copies((state.params, state.batch_stats, state.weight_opt, state.step)),
-        kept,
+    chex.assert_trees_all_equal(
+        (state.params, state.batch_stats, state.weight_opt, state.step), kept
     )
     assert step._cache_size() == 1
 
@@ -335,20 +340,22 @@ def test_pair_expectation_without_pairs_is_refused(estimator):
     with pytest.raises(
         ValueError, match=r"expectation: expected 'full' with estimator"
     ):
-        SearchConfig(estimator=estimator, objective="none", expectation="pair")
+        estimators.of(
+            SearchConfig(estimator=estimator, objective="none", expectation="pair")
+        )
 
 
 def test_objective_that_an_estimator_cannot_follow_is_refused():
-    losses, rewards = ("add_linear", "mul_log"), ("mnasnet", "tunas")
+    by_loss, by_reward = ("add_linear", "mul_log"), ("mnasnet", "tunas")
     wrong = [
-        *itertools.product(("two_path", "full"), rewards),
-        *itertools.product(("reinforce",), losses),
+        *itertools.product(("two_path", "full"), by_reward),
+        *itertools.product(("reinforce",), by_loss),
     ]
     for estimator, name in wrong:
         with pytest.raises(
             ValueError, match=f"objective: .* with estimator {estimator}"
         ):
-            SearchConfig(estimator=estimator, objective=name, expectation="full")
+            estimators.of(SearchConfig(estimator=estimator, objective=name))
 
 
 def test_a_single_sample_is_refused():

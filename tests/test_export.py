@@ -28,9 +28,9 @@ from nas_jax import (
     config,
     network,
     onnx_graph,
-    problem,
     published,
     run_folder,
+    setup,
     tables,
     torch_import,
 )
@@ -479,7 +479,7 @@ def pictures(tmp_path_factory):
     """Three digits of the data set as picture files, white on black, and what a
     network is given for them."""
     folder = tmp_path_factory.mktemp("pictures")
-    test = problem.load(EXPERIMENT).splits["test"]
+    test = setup.load(EXPERIMENT).splits["test"]
     mean, std = companions.digits.statistics(8)
     paths = []
     for index in range(3):

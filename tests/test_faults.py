@@ -18,11 +18,10 @@ import made_up_run
 import pytest
 import small_run
 
-from nas_jax import checkpoint, cli, compilation, run_folder, run_lock
+from nas_jax import checkpoint, cli, compilation, run_folder, run_lock, sweep
 from nas_jax.bench import resume
 from nas_jax.cli.main import VERBS
 from nas_jax.measure import onnx_runtime
-from nas_jax.sweep import launchers, runs
 
 NOBODY = 65534
 
@@ -171,30 +170,30 @@ class Killed(subprocess.Popen):
 
 
 def test_killed_run_of_a_sweep_is_told_and_stops_no_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "command", lambda run, common: ["describe", "nothing"])
-    monkeypatch.setattr(launchers.subprocess, "Popen", Killed)
-    listed = runs.listed(["a"], [0, 1], [], tmp_path)
-    ended = list(launchers.local(listed, [], jobs=1))
+    monkeypatch.setattr(sweep, "command", lambda run, common: ["describe", "nothing"])
+    monkeypatch.setattr(sweep.subprocess, "Popen", Killed)
+    listed = sweep.listed(["a"], [0, 1], [], tmp_path)
+    ended = list(sweep.local(listed, [], jobs=1))
     assert [one.code for one in ended] == [-9, -9]
-    assert ended[0].said.startswith("killed by SIGKILL (by the system for want of")
+    assert ended[0].reason.startswith("killed by SIGKILL (by the system for want of")
 
 
 def test_run_of_a_sweep_without_a_checkpoint_begins_anew(tmp_path):
-    run = runs.Run("digits_cpu", 0, None, tmp_path / "run")
-    runs.clear(run)
+    run = sweep.Run("digits_cpu", 0, None, tmp_path / "run")
+    sweep.clear(run)
     made_up_run.make_run(run.folder)
-    runs.clear(run)
-    assert runs.command(run, [])[1] == "--resume"  # it is finished
+    sweep.clear(run)
+    assert sweep.command(run, [])[1] == "--resume"  # it is finished
     (run.folder / "result.json").unlink()
     with run_lock.held(run.folder):
-        runs.clear(run)
+        sweep.clear(run)
     assert run.folder.exists()  # somebody works on it
-    runs.clear(run)
+    sweep.clear(run)
     assert not run.folder.exists()
     made_up_run.make_run(run.folder)
     (run.folder / "result.json").unlink()
     (run.folder / "snapshots" / "search" / "2").mkdir(parents=True)
-    runs.clear(run)
+    sweep.clear(run)
     assert run.folder.exists()
 
 

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nas_jax import builders, gates, latency, optim
+from nas_jax import builders, cost, gates, schedule
+from nas_jax.base import PathPair
 from nas_jax.config import SearchConfig
 
 L, K = 3, 5
@@ -259,7 +260,7 @@ def test_space_with_one_candidate_per_layer_works():
 
 
 def pair_of(active, inactive):
-    return gates.PathPair(jnp.array(active), jnp.array(inactive))
+    return PathPair(jnp.array(active), jnp.array(inactive))
 
 
 def test_scatter_places_active_and_inactive_values():
@@ -268,15 +269,15 @@ def test_scatter_places_active_and_inactive_values():
     np.testing.assert_array_equal(scattered, [[2, 0, 1], [3, 4, 0]])
 
 
-ADAM = optim.search_alphas(SearchConfig(arch_lr=0.05))
+ADAM = schedule.search_alphas(SearchConfig(arch_lr=0.05))
 
 
 def two_path_update(tx, opt, alphas, mask, pair, gate_gradients, costs):
     """Straight-through gradient plus expected latency of the pair; Adam; rescale."""
-    model = latency.CostModel(costs, 1.0)
+    model = cost.CostModel(costs, 1.0)
     q = gates.pair_probabilities(alphas, pair)
     gradient = gates.scatter_pair(gates.alpha_gradient(q, gate_gradients), pair, K)
-    gradient += jax.grad(lambda a: latency.expected_pair(model, a, pair))(alphas)
+    gradient += jax.grad(lambda a: cost.expected_pair(model, a, pair))(alphas)
     with jax.numpy_dtype_promotion("standard"):  # optax joins counts and floats
         updates, opt = tx.update(gradient, opt, alphas)
     updated = optax.apply_updates(alphas, updates)

@@ -8,7 +8,7 @@ import pytest
 from nas_jax import ledger, network, supernet
 from nas_jax.batches import Batch
 from nas_jax.guidelines import difficulty, evidence, filing, ladder, records, tasks
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
 def by_refitting(x, labels, ridge_share=0.1):
@@ -211,12 +211,12 @@ def test_making_stops_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(evidence, "SEEDS", (0,))
     monkeypatch.setattr(evidence, "STEPS", 20)
     file = tmp_path / "evidence.jsonl"
-    assert evidence.make(file, Watch()) == {"tasks": 1, "networks": 2}
+    assert evidence.make(file, Progress()) == {"tasks": 1, "networks": 2}
     whole = file.read_text()
     lines = whole.splitlines(keepends=True)
     assert len(lines) == 1 + 1 + 2
     file.write_text("".join(lines[:3]))  # as if stopped before the last network
-    evidence.make(file, Watch())
+    evidence.make(file, Progress())
     assert file.read_text() == whole
     # two letters, 40 images seen 16 times: better than chance
     assert all(row["test"] > 0.55 for row in ledger.read(file).rows[1:])

@@ -126,7 +126,7 @@ def test_what_a_short_front_misses_the_integer_program_finds():
         costs = rng.random((2, 6, 5))
         limits = costs.mean(axis=2).sum(axis=1) * 0.7
         given = (values, costs, np.zeros(2), limits)
-        alone = knapsack._sweep(*given, np.zeros((1, 2)), -np.inf, 3)
+        alone = knapsack._sweep(knapsack.Knapsack(*given), np.zeros((1, 2)), -np.inf, 3)
         _, worth, spent = every_choice(*given[:3])
         fits = (spent <= limits).all(axis=1)
         if not fits.any():

@@ -13,28 +13,30 @@ import numpy as np
 import pytest
 
 from nas_jax import (
+    arch_step,
     builders,
+    constraint,
+    cost,
     derive,
-    descent,
     estimators,
-    lagrangian,
-    latency,
-    optim,
+    gates,
+    objective,
+    schedule,
     shipped,
     tables,
 )
 from nas_jax.config import SearchConfig, SpaceConfig
-from nas_jax.joined import ThroughGates
-from nas_jax.lagrangian import Ascent
-from nas_jax.latency import CostModel
-from nas_jax.search_state import SearchState
+from nas_jax.constraint import Ascent
+from nas_jax.cost import CostModel
+from nas_jax.objective import ThroughGates
+from nas_jax.search_state import SearchProblem, SearchState
 
 SPENT, LIMIT = jnp.array(True), jnp.array(False)
 
 
 def penalty(excess, multiplier, weight, is_spent):
     given = (jnp.float32(value) for value in (excess, multiplier, weight))
-    return float(lagrangian.penalty(*given, is_spent))
+    return float(constraint.penalty(*given, is_spent))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_worked_values(excess, multiplier, weight, is_spent, expected):
 
 
 def test_penalty_of_a_limit_is_smooth_where_it_lets_go():
-    gradient = jax.grad(lagrangian.penalty)
+    gradient = jax.grad(constraint.penalty)
     at = [
         float(gradient(jnp.float32(g), jnp.float32(0.5), jnp.float32(2.0), LIMIT))
         for g in (-0.2501, -0.25, -0.2499, 0.1)
@@ -65,12 +67,12 @@ def test_penalty_of_a_limit_is_smooth_where_it_lets_go():
 def test_several_constraints_add_up():
     excess, multipliers = jnp.array([0.5, -0.5]), jnp.array([0.25, 0.25])
     which = jnp.array([True, False])
-    both = lagrangian.penalty(excess, multipliers, jnp.float32(2.0), which)
+    both = constraint.penalty(excess, multipliers, jnp.float32(2.0), which)
     assert float(both) == pytest.approx(0.375 - 0.015625)
 
 
 def test_multipliers_follow_the_excess_and_those_of_limits_stay_positive():
-    moved, weight = lagrangian.ascend(
+    moved, weight = constraint.ascend(
         Ascent(rate=0.5, growth=1.1),
         jnp.array([-0.5, -0.5, 0.25]),
         jnp.array([0.1, 0.1, 0.1]),
@@ -84,16 +86,16 @@ def test_multipliers_follow_the_excess_and_those_of_limits_stay_positive():
 def test_only_a_target_that_networks_exceed_is_to_be_spent():
     model = CostModel(jnp.array([[1.0, 3.0], [2.0, 0.0]]), 1.0)  # 2 to 6
     mask = jnp.ones((2, 2), bool)
-    spent = [bool(lagrangian.is_spent(model, mask, target)) for target in (5.9, 6.0)]
+    spent = [bool(constraint.is_spent(model, mask, target)) for target in (5.9, 6.0)]
     assert spent == [True, False]
     pruned = mask.at[0, 1].set(False)  # 2 to 4
-    assert not lagrangian.is_spent(model, pruned, 5.9)
-    both = latency.stack([model, model])
+    assert not constraint.is_spent(model, pruned, 5.9)
+    both = cost.stack([model, model])
     targets = jnp.array([5.0, 5.0])
-    assert lagrangian.is_spent(both, mask, targets).tolist() == [True, False]
-    cost = latency.expected(both, jnp.full((2, 2), 0.5))
-    np.testing.assert_allclose(cost, [4.0, 4.0])  # 1 + 2 + 1
-    np.testing.assert_allclose(latency.of_path(both, jnp.array([1, 0])), [6.0, 6.0])
+    assert constraint.is_spent(both, mask, targets).tolist() == [True, False]
+    expected = cost.expected(both, jnp.full((2, 2), 0.5))
+    np.testing.assert_allclose(expected, [4.0, 4.0])  # 1 + 2 + 1
+    np.testing.assert_allclose(cost.of_path(both, jnp.array([1, 0])), [6.0, 6.0])
 
 
 # --- the mechanism, without a network ------------------------------------------------
@@ -128,8 +130,9 @@ def made_up(searched, seed, scale):
 
 def search(searched, config, model, target, worth, arch_steps, seed):
     """The alphas' search: gates' gradients are -worth and noise. Returns probs, E."""
-    tx = optim.search_alphas(config)
-    ascent = optim.multipliers(config, steps_per_epoch=arch_steps)
+    problem = SearchProblem(searched, config, model, target)
+    tx = schedule.search_alphas(config)
+    ascent = schedule.multipliers(config, steps_per_epoch=arch_steps)
     mask, noise = jnp.asarray(searched.mask), 0.1 * float(np.std(worth))
     alphas = jnp.zeros(searched.mask.shape)
     count = np.shape(target)
@@ -140,18 +143,20 @@ def search(searched, config, model, target, worth, arch_steps, seed):
     )
 
     def step(state, key):
-        gates = -worth + noise * jax.random.normal(key, alphas.shape)
-        seen = ThroughGates(jnp.float32(1.0), gates, jnp.float32(0.0))
-        _, gradients, _ = estimators.full_from_gates(
-            searched, config, model, target, state, seen
+        drawn = -worth + noise * jax.random.normal(key, alphas.shape)
+        seen = ThroughGates(jnp.float32(1.0), drawn, jnp.float32(0.0))
+        by_gates, by_cost, _ = objective.gradients(
+            problem, state, seen, estimators.expected_full(problem)
         )
-        state = descent.apply_alpha_gradients(config, tx, state, None, gradients)
-        return descent.ascend(searched, model, target, state, ascent), None
+        probs = gates.probabilities(state.alphas, mask)
+        gradients = gates.alpha_gradient(probs, by_gates) + by_cost
+        state = arch_step.apply_gradients(problem, state, None, gradients, tx=tx)
+        return arch_step.ascend(problem, state, ascent), None
 
     keys = jax.random.split(jax.random.key(seed), arch_steps)
     state, _ = jax.jit(functools.partial(jax.lax.scan, step))(state, keys)
     probs = jax.nn.softmax(jnp.where(mask, state.alphas, -jnp.inf), axis=1)
-    return np.asarray(probs), np.asarray(latency.expected(model, probs)), state
+    return np.asarray(probs), np.asarray(cost.expected(model, probs)), state
 
 
 def every_network(searched, *arrays):
@@ -198,7 +203,7 @@ def test_further_limits_are_kept_and_one_that_binds_nothing_has_no_multiplier():
         CostModel(jnp.asarray(c, jnp.float32), 0.0) for c in (costs, other, other)
     ]
     _, expected, state = search(
-        searched, CONFIG, latency.stack(models), jnp.asarray(targets), worth, 3000, 0
+        searched, CONFIG, cost.stack(models), jnp.asarray(targets), worth, 3000, 0
     )
     excess = expected / targets - 1
     assert excess[1] < 0.02

@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nas_jax import gates, latency
+from nas_jax import (
+    cost,
+    gates,
+)
+from nas_jax.base import PathPair
 
 L, K = 3, 4
 FIXED = 0.75
@@ -15,7 +19,7 @@ MASK = np.array(
     [[True, True, True, False], [True, True, False, False], [True, True, True, True]]
 )
 COSTS = jnp.array([[1.0, 3.0, 2.0, 0.0], [0.5, 0.25, 0.0, 0.0], [4.0, 5.0, 6.0, 0.0]])
-MODEL = latency.CostModel(COSTS, FIXED)
+MODEL = cost.CostModel(COSTS, FIXED)
 
 few = settings(deadline=None, max_examples=60, derandomize=True)
 
@@ -32,9 +36,9 @@ paths_of = hnp.arrays(np.int32, (L,), elements=st.integers(0, K - 1))
 
 @jax.jit
 def both_ways(costs, path):
-    model = latency.CostModel(costs, FIXED)
+    model = cost.CostModel(costs, FIXED)
     one_hot = jax.nn.one_hot(path, K)
-    return latency.expected(model, one_hot), latency.of_path(model, path)
+    return cost.expected(model, one_hot), cost.of_path(model, path)
 
 
 @few
@@ -48,14 +52,14 @@ def test_expectation_at_one_hot_is_the_latency_of_the_path(costs, path):
 
 def test_gradient_by_probability_is_the_table_entry():
     probs = gates.probabilities(jnp.zeros((L, K)), MASK)
-    gradient = jax.grad(lambda p: latency.expected(MODEL, p))(probs)
+    gradient = jax.grad(lambda p: cost.expected(MODEL, p))(probs)
     np.testing.assert_array_equal(gradient, COSTS)
 
 
 @jax.jit
 def full_and_gradient(costs, alphas):
-    model = latency.CostModel(costs, FIXED)
-    return jax.value_and_grad(lambda a: latency.expected_full(model, a, MASK))(alphas)
+    model = cost.CostModel(costs, FIXED)
+    return jax.value_and_grad(lambda a: cost.expected_full(model, a, MASK))(alphas)
 
 
 @few
@@ -72,8 +76,8 @@ def test_gradient_by_alpha_is_p_times_the_excess_over_the_mean(costs, alphas):
 
 @jax.jit
 def pair_and_gradient(alphas, active, inactive):
-    pair = gates.PathPair(active, inactive)
-    return jax.value_and_grad(lambda a: latency.expected_pair(MODEL, a, pair))(alphas)
+    pair = PathPair(active, inactive)
+    return jax.value_and_grad(lambda a: cost.expected_pair(MODEL, a, pair))(alphas)
 
 
 @few
@@ -97,22 +101,22 @@ def test_pair_expectation_touches_only_the_pair(alphas, active, distance):
 
 
 def test_pair_expectation_of_a_single_candidate_is_its_cost():
-    alone = latency.CostModel(jnp.array([[5.0, 9.0]]), 1.0)
-    pair = gates.PathPair(jnp.array([0]), jnp.array([0]))
-    value, gradient = jax.value_and_grad(
-        lambda a: latency.expected_pair(alone, a, pair)
-    )(jnp.zeros((1, 2)))
+    alone = cost.CostModel(jnp.array([[5.0, 9.0]]), 1.0)
+    pair = PathPair(jnp.array([0]), jnp.array([0]))
+    value, gradient = jax.value_and_grad(lambda a: cost.expected_pair(alone, a, pair))(
+        jnp.zeros((1, 2))
+    )
     assert float(value) == 6.0
     np.testing.assert_array_equal(gradient, [[0, 0]])
 
 
 def test_reachable_range_ignores_masked_entries():
     # smallest 1 + 0.25 + 0 (the offered zero), largest 3 + 0.5 + 6
-    assert latency.reachable(MODEL, MASK) == (FIXED + 1.25, FIXED + 9.5)
+    assert cost.reachable(MODEL, MASK) == (FIXED + 1.25, FIXED + 9.5)
 
 
 def test_reachable_range_holds_the_expectation():
-    smallest, largest = latency.reachable(MODEL, MASK)
+    smallest, largest = cost.reachable(MODEL, MASK)
     for seed in range(5):
         alphas = jax.random.normal(jax.random.key(seed), (L, K)) * 3
-        assert smallest < float(latency.expected_full(MODEL, alphas, MASK)) < largest
+        assert smallest < float(cost.expected_full(MODEL, alphas, MASK)) < largest

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import builders, gates, latency, published, shipped, tables
+from nas_jax import builders, cost, gates, published, shipped, tables
 from nas_jax.table_import import reference_part
 
 SOURCE = json.loads(
@@ -25,7 +25,7 @@ TABLE = tables.load(shipped.folder("latency_tables") / "pixel1_tflite.json")
 @pytest.fixture(scope="module")
 def model():
     costs, fixed_ms = tables.costs(TABLE, PAPER)
-    return latency.CostModel(jnp.asarray(costs), fixed_ms)
+    return cost.CostModel(jnp.asarray(costs), fixed_ms)
 
 
 def test_shipped_table_is_the_source_entry_by_entry():
@@ -79,16 +79,16 @@ def test_fixed_parts_sum_to_the_known_overhead(model):
 def test_networks_of_one_operation(model, name, expected_ms):
     column = [op.name for op in PAPER.candidates].index(name)
     path = jnp.full(len(PAPER.layers), column)
-    assert float(latency.of_path(model, path)) == pytest.approx(expected_ms, rel=1e-6)
+    assert float(cost.of_path(model, path)) == pytest.approx(expected_ms, rel=1e-6)
     probs = jnp.zeros(PAPER.mask.shape).at[:, column].set(1.0)
-    assert float(latency.expected(model, probs)) == pytest.approx(expected_ms, rel=1e-6)
+    assert float(cost.expected(model, probs)) == pytest.approx(expected_ms, rel=1e-6)
 
 
 def test_uniform_expectation_and_reachable_range(model):
     mask = jnp.asarray(PAPER.mask)
     uniform = gates.probabilities(jnp.zeros(mask.shape), mask)
-    expected = float(latency.expected(model, uniform))
+    expected = float(cost.expected(model, uniform))
     assert expected == pytest.approx(113.988129, rel=1e-6)
-    smallest, largest = latency.reachable(model, PAPER.mask)
+    smallest, largest = cost.reachable(model, PAPER.mask)
     assert smallest == pytest.approx(29.608776, rel=1e-6)
     assert largest == pytest.approx(191.029871, rel=1e-6)

@@ -13,14 +13,15 @@ import pytest
 from plain_candidate import output
 
 from nas_jax import (
+    arch_step,
     builders,
-    latency,
+    cost,
     network,
     optim,
+    schedule,
     search_state,
     shipped,
-    steps,
-    train,
+    training_loop,
 )
 from nas_jax.architecture import from_ops
 from nas_jax.batches import Batch
@@ -66,18 +67,19 @@ def temporary_bytes(step, *arguments):
 def arch_step_bytes(make, estimator, candidates=MBCONV_CANDIDATES):
     searched, images = make(candidates)
     config = SearchConfig(estimator=estimator, expectation="full")
-    tx = optim.search_alphas(config)
-    model = latency.CostModel(jnp.ones(searched.mask.shape), 1.0)
-    ascent = optim.multipliers(config, steps_per_epoch=5)
-    step = steps.make_arch_step(searched, config, tx, ascent)
+    tx = schedule.search_alphas(config)
+    model = cost.CostModel(jnp.ones(searched.mask.shape), 1.0)
+    ascent = schedule.multipliers(config, steps_per_epoch=5)
+    step = arch_step.make_arch_step(tx, ascent=ascent)
     state = jax.eval_shape(
         lambda key: search_state.init(
-            key, searched, config, optim.search_weights(config, 1), tx
+            key, searched, config, schedule.search_weights(config, 1), tx
         ),
         jax.random.key(0),
     )
     batch = batch_shapes(searched, images)
-    return temporary_bytes(step, state, batch, model, 5.0)
+    problem = search_state.SearchProblem(searched, config, model, 5.0)
+    return temporary_bytes(step, state, batch, problem)
 
 
 @functools.cache
@@ -87,11 +89,11 @@ def plain_bytes(make):
     plain = from_ops(searched, ops, "largest")
     config = TrainConfig()
     tx = optim.train_weights(config, 1)
-    step = train.make_train_step(plain, config, tx, lambda key, images: images)
+    step = training_loop.make_train_step(plain, config, tx, lambda key, images: images)
 
     def init(key):
         params, batch_stats = network.init(key, plain)
-        return train.TrainState(
+        return training_loop.TrainState(
             jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
         )
 

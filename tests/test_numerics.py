@@ -17,23 +17,24 @@ import small_run
 import whole_search
 
 from nas_jax import (
+    arch_step,
     builders,
+    cost,
     derive,
     divergence,
     finite,
     gates,
     knapsack,
-    latency,
-    optim,
+    schedule,
     search_state,
-    steps,
+    weight_step,
 )
 from nas_jax.config import SearchConfig
 
 EXTREME = jnp.array([[700.0, -700.0, 0.0], [-700.0, -700.0, 700.0], [0.0, 0.0, 0.0]])
 MASK = jnp.array([[True, True, True], [True, True, True], [False, True, False]])
 COSTS = jnp.array([[1.0, 2.0, 0.0], [3.0, 5.0, 0.0], [0.0, 2.0, 0.0]])
-MODEL = latency.CostModel(COSTS, 1.0)
+MODEL = cost.CostModel(COSTS, 1.0)
 
 
 def is_finite(*trees):
@@ -63,12 +64,12 @@ def test_extreme_alphas_have_finite_gradients():
     def entropy(alphas):
         return gates.entropy(gates.probabilities(alphas, MASK))
 
-    def cost(alphas):
-        return latency.expected_full(MODEL, alphas, MASK)
+    def expected(alphas):
+        return cost.expected_full(MODEL, alphas, MASK)
 
     with jax.debug_nans(True):
-        assert is_finite(jax.grad(entropy)(EXTREME), jax.grad(cost)(EXTREME))
-    np.testing.assert_allclose(cost(EXTREME), 1.0 + 1 + 0 + 2)
+        assert is_finite(jax.grad(entropy)(EXTREME), jax.grad(expected)(EXTREME))
+    np.testing.assert_allclose(expected(EXTREME), 1.0 + 1 + 0 + 2)
 
 
 def test_certain_probabilities_are_derived_and_others_where_a_limit_needs_them():
@@ -88,18 +89,21 @@ def test_certain_probabilities_are_derived_and_others_where_a_limit_needs_them()
 @pytest.mark.parametrize("way", whole_search.WAYS, ids=lambda way: way["estimator"])
 def test_step_from_extreme_alphas_is_finite(way):
     config = SearchConfig(**way, batch=4, arch_batch=4)
-    tx, alphas_tx = optim.search_weights(config, 10), optim.search_alphas(config)
+    tx, alphas_tx = schedule.search_weights(config, 10), schedule.search_alphas(config)
     searched = whole_search.SPACE
     state = search_state.init(jax.random.key(0), searched, config, tx, alphas_tx)
     alphas = jnp.array([[700.0, -700.0, -700.0]])
     state = dataclasses.replace(state, alphas=alphas)
-    ascent = optim.multipliers(config, 10)
-    weight = steps.make_weight_step(searched, config, tx, whole_search.keep)
-    arch = steps.make_arch_step(searched, config, alphas_tx, ascent)
+    ascent = schedule.multipliers(config, 10)
+    weight = weight_step.make_weight_step(
+        searched, config, tx=tx, augment=whole_search.keep
+    )
+    arch = arch_step.make_arch_step(alphas_tx, ascent=ascent)
     state, seen = weight(state, whole_search.data(0, 4))
     assert seen[divergence.PATH].tolist() == [0]
-    model = latency.CostModel(jnp.array([[2.0, 3.0, 0.0]]), 1.0)
-    state, more = arch(state, whole_search.data(1, 4), model, jnp.float32(2))
+    model = cost.CostModel(jnp.array([[2.0, 3.0, 0.0]]), 1.0)
+    problem = search_state.SearchProblem(searched, config, model, jnp.float32(2))
+    state, more = arch(state, whole_search.data(1, 4), problem)
     seen.pop(divergence.PATH)
     kept = dataclasses.replace(state, key=None, baseline=None)
     assert is_finite(kept, seen, more)
@@ -167,7 +171,7 @@ def test_layer_with_zero_only():
 )
 def test_first_part_that_is_not_finite_is_named_with_step_and_path(place, where):
     config = SearchConfig()
-    tx, alphas_tx = optim.search_weights(config, 10), optim.search_alphas(config)
+    tx, alphas_tx = schedule.search_weights(config, 10), schedule.search_alphas(config)
     searched = whole_search.SPACE
     state = search_state.init(jax.random.key(0), searched, config, tx, alphas_tx)
     spoilt = jax.tree.map(lambda leaf: leaf * jnp.nan, state.params[place])
@@ -185,7 +189,7 @@ def test_first_part_that_is_not_finite_is_named_with_step_and_path(place, where)
 
 def test_alphas_that_are_not_finite_name_their_layer():
     config = SearchConfig()
-    tx, alphas_tx = optim.search_weights(config, 10), optim.search_alphas(config)
+    tx, alphas_tx = schedule.search_weights(config, 10), schedule.search_alphas(config)
     searched = whole_search.SPACE
     state = search_state.init(jax.random.key(0), searched, config, tx, alphas_tx)
     state = dataclasses.replace(state, alphas=state.alphas * jnp.nan)

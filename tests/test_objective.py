@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import objective
+from nas_jax import (
+    losses,
+    objective,
+)
 
 LOGITS = np.array(
     [[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-30.0, 40.0, 1.0], [1.0, 2.0, 3.0]], np.float32
@@ -20,25 +23,25 @@ def test_cross_entropy_is_that_against_smoothed_targets(smoothing):
     log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     targets = (1 - smoothing) * np.eye(3)[LABELS] + smoothing / 3
     expected = -(targets * log_probs).sum(axis=1).mean()
-    ours = objective.cross_entropy(jnp.asarray(LOGITS), LABELS, smoothing)
+    ours = losses.cross_entropy(jnp.asarray(LOGITS), LABELS, smoothing)
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
 def test_cross_entropy_of_equal_logits_is_ln_classes():
-    value = objective.cross_entropy(jnp.zeros((2, 10)), jnp.array([3, 7]), 0.1)
+    value = losses.cross_entropy(jnp.zeros((2, 10)), jnp.array([3, 7]), 0.1)
     np.testing.assert_allclose(value, np.log(10), rtol=1e-6)
 
 
 def test_cross_entropy_is_finite_at_huge_logits():
     logits = jnp.array([[1e4, -1e4]])
-    loss, gradient = jax.value_and_grad(objective.cross_entropy)(logits, jnp.array([1]))
+    loss, gradient = jax.value_and_grad(losses.cross_entropy)(logits, jnp.array([1]))
     assert float(loss) == 2e4
     np.testing.assert_allclose(gradient, [[1, -1]])
 
 
 def test_accuracy_is_the_share_of_largest_logits():
     # right, wrong (ties go to class 0), right, wrong
-    assert float(objective.accuracy(jnp.asarray(LOGITS), LABELS)) == 0.5
+    assert float(losses.accuracy(jnp.asarray(LOGITS), LABELS)) == 0.5
 
 
 def test_worked_values_of_the_reference():

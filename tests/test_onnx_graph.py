@@ -7,7 +7,7 @@ import onnx
 import oracles
 import pytest
 
-from nas_jax import onnx_graph, train
+from nas_jax import network, onnx_graph
 from nas_jax.architecture import from_ops
 from nas_jax.builders import mobile
 from nas_jax.config import SpaceConfig
@@ -164,7 +164,7 @@ def test_epsilon_of_the_architecture_reaches_every_batch_norm(tiny):
     exported = run(onnx_graph.network(architecture, params, batch_stats), images)
     np.testing.assert_allclose(exported, expected, atol=1e-4, rtol=1e-4)
     stats = {**batch_stats, "classifier": {}}
-    ours = train.predict(architecture, params, stats, images)
+    ours = network.predict(architecture, params, stats, images)
     np.testing.assert_allclose(ours, expected, atol=1e-4, rtol=1e-4)
 
 

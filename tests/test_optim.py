@@ -8,7 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from nas_jax import optim
+from nas_jax import (
+    optim,
+    schedule,
+)
 from nas_jax.config import SearchConfig, TrainConfig
 
 STEPS_PER_EPOCH = 4
@@ -72,7 +75,7 @@ GRADIENTS = np.sin(np.arange(WARMUP + JOINT))
 
 def test_search_updates_are_nesterov_sgd_with_decay_of_every_parameter():
     """Also: each phase has its own cosine, and momentum carries over between them."""
-    ours = trajectory(optim.search_weights(SEARCH, STEPS_PER_EPOCH), GRADIENTS)
+    ours = trajectory(schedule.search_weights(SEARCH, STEPS_PER_EPOCH), GRADIENTS)
     expected = nesterov(search_lr, GRADIENTS, SEARCH.momentum, SEARCH.weight_decay)
     np.testing.assert_allclose(ours["kernel"], expected["kernel"], rtol=2e-5, atol=1e-6)
     np.testing.assert_allclose(
@@ -102,7 +105,7 @@ def test_both_phases_of_the_search_fall_from_their_rate_to_0():
     config = plain(SearchConfig, warmup_epochs=2, joint_epochs=3, warmup_lr=0.2, lr=0.1)
     # one more step than the schedule has, to see its end
     rates = learning_rates(
-        optim.search_weights(config, STEPS_PER_EPOCH), WARMUP + JOINT + 1
+        schedule.search_weights(config, STEPS_PER_EPOCH), WARMUP + JOINT + 1
     )
     np.testing.assert_allclose(rates[0], 0.2, rtol=1e-5)
     np.testing.assert_allclose(
@@ -116,7 +119,7 @@ def test_both_phases_of_the_search_fall_from_their_rate_to_0():
 
 def test_search_without_warm_up_starts_with_the_joint_rate():
     config = plain(SearchConfig, warmup_epochs=0, joint_epochs=3, lr=0.1)
-    rates = learning_rates(optim.search_weights(config, STEPS_PER_EPOCH), JOINT + 1)
+    rates = learning_rates(schedule.search_weights(config, STEPS_PER_EPOCH), JOINT + 1)
     np.testing.assert_allclose(rates[[0, JOINT]], [0.1, 0.0], atol=1e-6)
 
 
@@ -136,7 +139,7 @@ def test_retraining_updates_are_nesterov_sgd_with_decay():
 
 
 def test_first_step_of_adam_is_the_rate_times_the_sign():
-    tx = optim.search_alphas(SearchConfig(arch_lr=0.02))
+    tx = schedule.search_alphas(SearchConfig(arch_lr=0.02))
     alphas = jnp.ones((2, 3))
     gradient = jnp.array([[1e-3, -5.0, 0.0], [40.0, 0.0, -1e-2]])
     updates, _ = tx.update(gradient, tx.init(alphas), alphas)
@@ -146,7 +149,7 @@ def test_first_step_of_adam_is_the_rate_times_the_sign():
 
 def test_second_step_of_adam_uses_the_new_gradient_alone():
     """beta1 = 0, beta2 = 0.999, bias corrected; no decay of the alphas."""
-    tx = optim.search_alphas(SearchConfig(arch_lr=0.02))
+    tx = schedule.search_alphas(SearchConfig(arch_lr=0.02))
     alphas, opt = jnp.full((1, 2), 5.0), tx.init(jnp.zeros((1, 2)))
     first, second = jnp.array([[1.0, 1.0]]), jnp.array([[-3.0, 0.0]])
     _, opt = tx.update(first, opt, alphas)
@@ -173,7 +176,7 @@ def test_multipliers_keep_the_pace_of_the_architecture_steps():
         multiplier_gain=6.0,
         penalty_growth=4096.0,
     )
-    ascent = optim.multipliers(config, steps_per_epoch=10)
+    ascent = schedule.multipliers(config, steps_per_epoch=10)
     assert ascent.rate == pytest.approx(6 / 12)
     assert ascent.growth == pytest.approx(2.0)  # 2^12 over all
 
@@ -189,7 +192,7 @@ def arch_steps(config, epoch, steps_per_epoch=IMAGENET_STEPS):
     return [
         place
         for place in range(steps_per_epoch)
-        if optim.is_arch_step(config, steps_per_epoch, first + place)
+        if schedule.is_arch_step(config, steps_per_epoch, first + place)
     ]
 
 
@@ -230,7 +233,7 @@ def test_search_defaults_are_the_papers():
 
 def test_cosine_falls_with_every_step_not_every_epoch():
     config = plain(SearchConfig, warmup_epochs=2, joint_epochs=3, warmup_lr=0.2, lr=0.1)
-    rates = learning_rates(optim.search_weights(config, STEPS_PER_EPOCH), WARMUP)
+    rates = learning_rates(schedule.search_weights(config, STEPS_PER_EPOCH), WARMUP)
     expected = [cosine(0.2, step, WARMUP) for step in range(WARMUP)]
     np.testing.assert_allclose(rates, expected, rtol=1e-4, atol=1e-6)
     assert (np.diff(rates[:STEPS_PER_EPOCH]) < 0).all()

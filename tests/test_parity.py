@@ -22,14 +22,13 @@ from parity import (
 )
 
 from nas_jax import (
+    cost,
     counts,
     gates,
-    latency,
-    objective,
+    losses,
     search_state,
-    steps,
     supernet,
-    train,
+    weight_step,
 )
 from nas_jax.architecture import from_path
 from nas_jax.config import SearchConfig
@@ -62,8 +61,8 @@ def test_static_quantities():
     state, model = initial(SearchConfig()), cost_model()
     mask = jnp.asarray(SPACE.mask)
     probs = gates.probabilities(state.alphas, mask)
-    grad = jax.grad(lambda a: latency.expected_full(model, a, mask))(state.alphas)
-    check("static", "latency/expected", latency.expected(model, probs))
+    grad = jax.grad(lambda a: cost.expected_full(model, a, mask))(state.alphas)
+    check("static", "latency/expected", cost.expected(model, probs))
     check("static", "entropy/mean", gates.entropy(probs))
     for edge in EDGES:
         n = len(STORED[f"alpha/block{edge}"])
@@ -79,9 +78,9 @@ def test_multiply_adds():
     for edge in EDGES:
         n = len(STORED[f"alpha/block{edge}"])
         check("macs", f"macs/block{edge}", costs[edge - 1, :n], 0)
-    model = latency.CostModel(jnp.asarray(costs, jnp.float32), fixed)
+    model = cost.CostModel(jnp.asarray(costs, jnp.float32), fixed)
     alphas = initial(SearchConfig()).alphas
-    expected = latency.expected_full(model, alphas, jnp.asarray(SPACE.mask))
+    expected = cost.expected_full(model, alphas, jnp.asarray(SPACE.mask))
     check("macs", "macs/expected", expected)
 
 
@@ -93,8 +92,8 @@ def test_forward(case):
     batch = train_batch(0)
     logits = train_logits(state, jnp.asarray(path), batch.images)
     check("forward", f"{prefix}/logits_train", logits)
-    check("forward", f"{prefix}/ce", objective.cross_entropy(logits, batch.labels))
-    smooth = objective.cross_entropy(logits, batch.labels, 0.1)
+    check("forward", f"{prefix}/ce", losses.cross_entropy(logits, batch.labels))
+    smooth = losses.cross_entropy(logits, batch.labels, 0.1)
     check("forward", f"{prefix}/ce_smooth", smooth)
     check("forward", f"{prefix}/logits_eval", eval_logits(state, path))
 
@@ -112,7 +111,7 @@ def eval_logits(state: search_state.SearchState, path: np.ndarray):
     params, stats = supernet.extract(
         SPACE, state.params, state.batch_stats, architecture
     )
-    return train.predict(architecture, params, stats, train_batch(0).images)
+    return network.predict(architecture, params, stats, train_batch(0).images)
 
 
 def test_weight_steps():
@@ -122,8 +121,10 @@ def test_weight_steps():
 
     @jax.jit
     def step(state, path, batch):
-        grads, stats, metrics = steps.path_gradients(SPACE, config, state, path, batch)
-        after = steps.apply_path_gradients(SPACE, tx, state, path, grads, stats)
+        grads, stats, metrics = weight_step.path_gradients(
+            SPACE, config, state, path, batch
+        )
+        after = weight_step.apply_path_gradients(SPACE, tx, state, path, grads, stats)
         return grads, after, metrics
 
     for index in (1, 2, 3):

@@ -28,8 +28,17 @@ from parity import (
     print_worst_errors,
 )
 
-from nas_jax import descent, estimators, gates, joined, latency, optim
+from nas_jax import (
+    arch_step,
+    cost,
+    estimators,
+    gates,
+    objective,
+    schedule,
+)
+from nas_jax.base import PathPair
 from nas_jax.config import SearchConfig
+from nas_jax.search_state import SearchProblem
 
 LOSSES = {
     "none": {"objective": "none"},
@@ -62,21 +71,20 @@ def arch_config(mode: str, loss: str) -> SearchConfig:
     )
 
 
-def arch_step(config: SearchConfig, state, sampled):
+def one_step(config: SearchConfig, state, sampled):
     """All that one architecture step computes.
 
     Not jitted as a whole: the passes through the network are, once for all cases.
     """
-    tx, model = optim.search_alphas(config), cost_model()
+    tx = schedule.search_alphas(config)
+    problem = SearchProblem(SPACE, config, cost_model(), REFERENCE_COST)
     is_pair = config.estimator == "two_path"
     gradients = estimators.two_path_gradients if is_pair else estimators.full_gradients
-    gate_grads, grads, metrics = gradients(
-        SPACE, config, model, REFERENCE_COST, state, sampled, VALID
-    )
+    gate_grads, grads, metrics = gradients(problem, state, sampled, VALID)
     if is_pair:
         gate_grads = gates.scatter_pair(gate_grads, sampled, len(SPACE.candidates))
     updates, _ = tx.update(grads, state.arch_opt, state.alphas)
-    after = descent.apply_alpha_gradients(config, tx, state, sampled, grads)
+    after = arch_step.apply_gradients(problem, state, sampled, grads, tx=tx)
     return gate_grads, grads, metrics, state.alphas + updates, after
 
 
@@ -86,7 +94,7 @@ def sampled_at(prefix: str, index=...):
     if f"{prefix}/inactive" not in STORED:
         return active, active
     inactive = jnp.asarray(STORED[f"{prefix}/inactive"][index])
-    return gates.PathPair(active, inactive), active
+    return PathPair(active, inactive), active
 
 
 def own(array, edge: int):
@@ -116,9 +124,9 @@ def check_expected_latency(group: str, where: str, mode: str, state, sampled) ->
         return
     model = cost_model()
     expected = (
-        latency.expected_pair(model, state.alphas, sampled)
+        cost.expected_pair(model, state.alphas, sampled)
         if mode == "two"
-        else latency.expected_full(model, state.alphas, jnp.asarray(SPACE.mask))
+        else cost.expected_full(model, state.alphas, jnp.asarray(SPACE.mask))
     )
     check(group, f"{where}/expected_latency", expected)
 
@@ -135,7 +143,7 @@ def test_one_architecture_step(mode, case, loss):
         f"arch {mode}, {loss}",
     )
     sampled, active = sampled_at(prefix)
-    found = arch_step(config, state, sampled)
+    found = one_step(config, state, sampled)
     check_step(group, f"{prefix}/{loss}", active, found)
     check_expected_latency(group, f"{prefix}/{loss}", mode, state, sampled)
 
@@ -147,7 +155,7 @@ def test_zero_is_a_candidate_like_any_other(mode):
     prefix = f"arch/{mode}/zero_active"
     plain = f"arch/{'two' if mode == 'two' else 'full'}/zero_active/plain"
     sampled, active = sampled_at(prefix)
-    gate_grads, grads, metrics, _, _ = arch_step(config, initial(config), sampled)
+    gate_grads, grads, metrics, _, _ = one_step(config, initial(config), sampled)
     group = f"arch {mode}, plain"
     check(group, f"{plain}/ce", metrics["search/arch_ce"])
     assert any(ZERO.get(edge) == int(active[edge - 1]) for edge in EDGES)
@@ -162,7 +170,7 @@ def test_expected_latency_of_the_pair_alone(case):
     state, model = initial(arch_config("two", "none")), cost_model()
     pair, _ = sampled_at(prefix)
     expected, grads = jax.value_and_grad(
-        lambda alphas: latency.expected_pair(model, alphas, pair)
+        lambda alphas: cost.expected_pair(model, alphas, pair)
     )(state.alphas)
     check("pair latency", f"{prefix}/latency/expected", expected)
     for edge in EDGES:
@@ -179,7 +187,7 @@ def test_three_architecture_steps_in_a_row(mode):
         sampled, active = sampled_at(f"archseq/{mode}", step - 1)
         where = f"archseq/{mode}/step{step}"
         check_expected_latency(group, where, mode, state, sampled)
-        found = arch_step(config, state, sampled)
+        found = one_step(config, state, sampled)
         check_step(group, where, active, found)
         state = found[-1]
         second_moment = optax.tree.get(state.arch_opt, "nu")
@@ -201,23 +209,24 @@ def test_three_updates_by_reward(variant, reward):
         reinforce_baseline="reference",
         arch_lr=1e-3,
     )
-    tx, state, model = optim.search_alphas(config), initial(config), cost_model()
+    tx, state, model = schedule.search_alphas(config), initial(config), cost_model()
+    problem = SearchProblem(SPACE, config, model, REFERENCE_COST)
     group, compared = f"reinforce {variant}", 0
     for update in (1, 2, 3):
         where = f"reinforce/{variant}/update{update}"
         paths = jnp.asarray(STORED["reinforce/ops"][update - 1])
-        costs = jax.vmap(lambda path: latency.of_path(model, path))(paths)
+        costs = jax.vmap(lambda path: cost.of_path(model, path))(paths)
         np.testing.assert_allclose(
             costs, STORED["reinforce/cost"][update - 1], rtol=1e-6
         )
         accuracies = jnp.asarray(STORED["reinforce/accuracy"][update - 1])
-        rewards = joined.reward(config, accuracies, costs, REFERENCE_COST)
+        rewards = objective.reward(problem, accuracies, costs)
         probs = gates.probabilities(state.alphas, jnp.asarray(SPACE.mask))
         grads, baseline = estimators.rewarded(
             config, state.baseline, probs, paths, rewards
         )
         state = dataclasses.replace(state, baseline=baseline)
-        state = descent.apply_alpha_gradients(config, tx, state, paths, grads)
+        state = arch_step.apply_gradients(problem, state, paths, grads, tx=tx)
         check(group, f"{where}/reward", rewards)
         check(group, f"{where}/baseline", baseline)
         for edge in EDGES:

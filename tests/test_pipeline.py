@@ -20,12 +20,12 @@ from nas_jax import (
     builders,
     checkpoint,
     cli,
-    derivation,
+    finalists,
     pipeline,
-    problem,
     report,
     run_folder,
-    search,
+    search_loop,
+    setup,
     trade_off,
 )
 from nas_jax.measure import onnx_runtime
@@ -189,17 +189,17 @@ def test_finalists_are_compared_by_what_is_given(finished, tmp_path):
     document = json.loads((folder / "config.json").read_text())
     document["search"] |= {"finalists": 6, "max_slack": 1.0}
     (folder / "config.json").write_text(json.dumps(document))
-    *others, last = derivation.finalists(folder)
+    *others, last = finalists.of_run(folder)
     wanted, rank = last["path"], len(others)
     assert 1 <= rank < 6
-    derivation.compare(folder, lambda path: float(path.tolist() == wanted))
-    network, found = derivation.derive_run(folder)
+    finalists.compare(folder, lambda path: float(path.tolist() == wanted))
+    network, found = finalists.derive_run(folder)
     searched = builders.build(run_folder.read_experiment(folder).space)
     assert architecture.path_of(searched, network).tolist() == wanted
     assert (found["rank"], found["valid_accuracy"]) == (rank, 1.0)
     # a search that was stopped compared none
-    (folder / derivation.FINALISTS).unlink()
-    network, found = derivation.derive_run(folder)
+    (folder / finalists.FINALISTS).unlink()
+    network, found = finalists.derive_run(folder)
     assert (found["finalists"], found["rank"]) == (0, 0)
 
 
@@ -223,7 +223,7 @@ def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
     assert derivation_found["trials"] == 2
     # an independent loss of what was saved as the searched network
     model = checkpoint.load_model(folder / "checkpoints" / "searched")
-    valid = problem.load(run_folder.read_experiment(folder)).splits["valid"].evaluated()
+    valid = setup.load(run_folder.read_experiment(folder)).splits["valid"].evaluated()
     images, labels = valid.take(np.arange(len(valid.labels)))
     logits = np.asarray(model(np.asarray(images)), np.float64)
     log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
@@ -233,10 +233,10 @@ def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
     assert architecture.path_of(searched, model.architecture).tolist() == best["path"]
     assert model.architecture.name == "searched"
     # and `derive` finds it again from the files alone
-    network, again = derivation.derive_run(folder)
+    network, again = finalists.derive_run(folder)
     assert network == model.architecture
     assert again == derivation_found
-    assert "2 trained in full" in derivation.told(again)
+    assert "2 trained in full" in finalists.line(again)
 
 
 def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsys):
@@ -526,13 +526,13 @@ def test_save_does_not_overwrite_a_network(copy):
 @pytest.fixture
 def stopped_early(monkeypatch):
     """Ctrl-C after the first epoch of a search."""
-    whole = search.run
+    whole = search_loop.run
 
-    def run(*args):
-        yield next(whole(*args))
+    def run(*args, **kwargs):
+        yield next(whole(*args, **kwargs))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "run", run)
+    monkeypatch.setattr(search_loop, "run", run)
 
 
 def test_stopped_search_leaves_a_folder_that_works(

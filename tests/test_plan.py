@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from test_pipeline import EXPERIMENT, arguments, home  # noqa: F401
 
-from nas_jax import cli, compilation, plan, problem
+from nas_jax import cli, compilation, plan, setup
 from nas_jax.batches import Batch
 from nas_jax.calls import Call
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
-class Heard(Watch):
+class Heard(Progress):
     def __init__(self):
         self.lines = []
 
@@ -24,7 +24,7 @@ class Heard(Watch):
 
 @pytest.fixture(scope="module")
 def given():
-    return problem.load(EXPERIMENT)
+    return setup.load(EXPERIMENT)
 
 
 def test_the_schedule_by_hand(given):
@@ -33,7 +33,7 @@ def test_the_schedule_by_hand(given):
 
     Four networks are trained for 2 epochs on 80 images in batches of 40.
     """
-    assert plan.schedule(EXPERIMENT, given) == {
+    assert plan.schedule(given) == {
         "weight step": 6,
         "architecture step": 4,
         "validation": 2,
@@ -48,7 +48,11 @@ def test_architecture_steps_by_hand(given, start_epoch, every, arch_steps):
     own = dataclasses.replace(
         EXPERIMENT.search, arch_start_epoch=start_epoch, arch_every=every
     )
-    found = plan.schedule(dataclasses.replace(EXPERIMENT, search=own), given)
+    found = plan.schedule(
+        dataclasses.replace(
+            given, experiment=dataclasses.replace(EXPERIMENT, search=own)
+        )
+    )
     assert found["architecture step"] == arch_steps
 
 
@@ -114,7 +118,7 @@ def test_only_a_long_search_says_so_and_only_once(monkeypatch, given, two, ms, t
 
     monkeypatch.setattr(plan, "forecasts", measured)
     heard = Heard()
-    compile = plan.before(compiled, EXPERIMENT, given, heard)
+    compile = plan.before(compiled, given, heard)
     assert list(compile(two)) == list(two)
     assert list(compile(two)) == list(two)
     assert len(heard.lines) == told

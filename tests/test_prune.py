@@ -10,17 +10,18 @@ import pytest
 from nas_jax import (
     architecture,
     builders,
+    cost,
     gates,
-    latency,
-    optim,
     prune,
-    search,
+    schedule,
+    search_loop,
     search_state,
-    steps,
     supernet,
+    weight_step,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.search_state import SearchProblem
 
 SPACE = builders.mobile(
     SpaceConfig(
@@ -59,9 +60,9 @@ def images(count=16):
 @pytest.fixture(scope="module")
 def trained():
     """A state with momentum in every table that is sampled."""
-    tx, alphas_tx = optim.search_weights(CONFIG, 2), optim.search_alphas(CONFIG)
+    tx, alphas_tx = schedule.search_weights(CONFIG, 2), schedule.search_alphas(CONFIG)
     state = search_state.init(jax.random.key(0), SPACE, CONFIG, tx, alphas_tx)
-    step = steps.make_weight_step(SPACE, CONFIG, tx, lambda key, x: x)
+    step = weight_step.make_weight_step(SPACE, CONFIG, tx=tx, augment=lambda key, x: x)
     batch = jax.tree.map(lambda a: a[:8], images())
     for _ in range(6):
         state, _ = step(state, batch)
@@ -138,12 +139,13 @@ def test_search_prunes_and_goes_on_with_the_smaller_supernet():
     config = dataclasses.replace(
         CONFIG, joint_epochs=4, arch_lr=0.5, prune_below=0.24, prune_every_epochs=2
     )
-    model = latency.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
+    model = cost.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
     data = images()
     epochs = list(
-        search.run(
-            *(jax.random.key(0), SPACE, config, model, 1.0),
-            *(data, data, data, lambda key, x: x),
+        search_loop.run(
+            jax.random.key(0),
+            SearchProblem(SPACE, config, model, 1.0),
+            search_loop.SearchData(data, data, data, lambda key, x: x),
         )
     )
     left = [int((np.asarray(one.probs) > 0).sum()) for one in epochs]
@@ -175,11 +177,12 @@ def test_nothing_is_pruned_before_the_first_architecture_step():
         prune_below=0.2,
         prune_every_epochs=1,
     )
-    model = latency.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
+    model = cost.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
     data = images()
-    epochs = search.run(
-        *(jax.random.key(0), SPACE, config, model, 1.0),
-        *(data, data, data, lambda key, x: x),
+    epochs = search_loop.run(
+        jax.random.key(0),
+        SearchProblem(SPACE, config, model, 1.0),
+        search_loop.SearchData(data, data, data, lambda key, x: x),
     )
     left = [one.metrics["search/candidates"] for one in epochs]
     assert left[0] == left[1] == SPACE.mask.sum() > left[2]
@@ -205,13 +208,14 @@ def test_search_that_diverges_stops_and_says_so(values, message):
     config = dataclasses.replace(
         CONFIG, joint_epochs=3, prune_below=0.2, prune_every_epochs=1, **values
     )
-    model = latency.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
+    model = cost.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
     data = images()
     with pytest.raises(ValueError, match=message):
         list(
-            search.run(
-                *(jax.random.key(0), SPACE, config, model, 1.0),
-                *(data, data, data, lambda key, x: x),
+            search_loop.run(
+                jax.random.key(0),
+                SearchProblem(SPACE, config, model, 1.0),
+                search_loop.SearchData(data, data, data, lambda key, x: x),
             )
         )
 

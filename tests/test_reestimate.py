@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import architecture, builders, network, train
+from nas_jax import architecture, builders, network, training_loop
 from nas_jax.batches import Batch
 from nas_jax.config import SpaceConfig
 
@@ -36,7 +36,7 @@ def drawn():
 def test_stem_has_the_means_and_unbiased_variances_of_its_batches(drawn):
     """By NumPy, over the two full batches of 5; the eleventh image is left out."""
     params, _, data = drawn
-    found = train.reestimate(FOUND, params, data, batch=5)["stem"]["bn"]
+    found = training_loop.reestimate(FOUND, params, data, batch=5)["stem"]["bn"]
     kernel = np.asarray(params["stem"]["kernel"], np.float64)
     padded = np.pad(data.images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     maps = sum(
@@ -56,18 +56,18 @@ def test_evaluation_on_one_batch_equals_training_mode_on_it(drawn):
     unbiased variance, which at 36 * 5 pixels is 0.6 % larger."""
     params, _, data = drawn
     one = Batch(data.images[:5], data.labels[:5])
-    stats = train.reestimate(FOUND, params, one, batch=5)
+    stats = training_loop.reestimate(FOUND, params, one, batch=5)
     shapes = network.shapes(FOUND)[1]
     assert jax.tree.structure(stats) == jax.tree.structure(shapes)
-    evaluated = train.predict(FOUND, params, stats, one.images)
+    evaluated = network.predict(FOUND, params, stats, one.images)
     trained, _ = network.apply(FOUND, params, stats, one.images, train=True)
     np.testing.assert_allclose(evaluated, trained, atol=0.02)
     stale = network.init(jax.random.key(0), FOUND)[1]
-    far = train.predict(FOUND, params, stale, one.images)
+    far = network.predict(FOUND, params, stale, one.images)
     assert np.abs(far - trained).max() > 0.05
 
 
 def test_fewer_images_than_a_batch_are_refused(drawn):
     params, _, data = drawn
     with pytest.raises(ValueError, match="at least one batch of 12 images, got 11"):
-        train.reestimate(FOUND, params, data, batch=12)
+        training_loop.reestimate(FOUND, params, data, batch=12)

@@ -22,7 +22,7 @@ from nas_jax import (
 from nas_jax.bench import kills, resume
 from nas_jax.bench.settings import ResumeConfig
 from nas_jax.measure import onnx_runtime
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -351,7 +351,7 @@ def test_killed_runs_end_as_one_left_alone(words):
         train_epochs=2,
         checkpoint_every_s=0.001,
     )
-    result = resume.run(config, Watch())
+    result = resume.run(config, Progress())
     assert result["is_control_identical"]
     assert (result["alive"], result["identical"], len(result["rows"])) == (2, 2, 2)
     for row in result["rows"]:

@@ -11,12 +11,12 @@ from nas_jax import (
     architecture,
     builders,
     calls,
-    latency,
-    optim,
+    cost,
     prune,
-    search,
+    schedule,
+    search_loop,
     search_state,
-    train,
+    training_loop,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig
@@ -50,7 +50,7 @@ CONFIG = SearchConfig(
     prune_below=0.3,
     prune_every_epochs=2,
 )
-MODEL = latency.CostModel(jnp.asarray(np.arange(3.0)[None], jnp.float32), 1.0)
+MODEL = cost.CostModel(jnp.asarray(np.arange(3.0)[None], jnp.float32), 1.0)
 
 
 def data(seed, count):
@@ -75,10 +75,14 @@ def compile_once():
     return compiled
 
 
-def searched(compiled, after=None, keep=search.keep_nothing, config=CONFIG):
-    return search.run(
-        *(jax.random.key(0), SPACE, config, MODEL, 1.0),
-        *(data(0, 13), data(1, 11), data(2, 7), noise, compiled, after, keep),
+def searched(compiled, after=None, between_steps=search_loop.do_nothing, config=CONFIG):
+    return search_loop.run(
+        jax.random.key(0),
+        search_state.SearchProblem(SPACE, config, MODEL, 1.0),
+        search_loop.SearchData(data(0, 13), data(1, 11), data(2, 7), noise),
+        compile=compiled,
+        after=after,
+        between_steps=between_steps,
     )
 
 
@@ -89,7 +93,7 @@ def copied(reached):
         for one in reached.collected
     ]
     state = jax.tree.map(jnp.copy, reached.state)
-    return search.Reached(reached.space, state, collected)
+    return search_loop.Reached(reached.space, state, collected)
 
 
 def assert_same_bits(ours, theirs):
@@ -112,7 +116,7 @@ def whole(compile_once):
     def keep(reached):
         points.append(copied(reached))
 
-    for one in searched(compile_once, keep=keep):
+    for one in searched(compile_once, between_steps=keep):
         epochs.append((one.phase, one.metrics, np.asarray(one.probs)))
         points.append(copied(one.reached))
     return points, epochs, copied(one.reached)
@@ -150,7 +154,7 @@ def test_point_is_left_alone_by_the_search_that_goes_on(whole, compile_once):
 
 def test_pruned_state_comes_back_from_a_file(whole, tmp_path):
     _, _, last = whole
-    tx, alphas_tx = optim.search_weights(CONFIG, 3), optim.search_alphas(CONFIG)
+    tx, alphas_tx = schedule.search_weights(CONFIG, 3), schedule.search_alphas(CONFIG)
 
     def like(notes):
         smaller = prune.restrict(SPACE, np.array(notes["mask"]))
@@ -181,8 +185,8 @@ def test_architecture_steps_are_counted_as_they_are_taken(every, start):
     config = dataclasses.replace(CONFIG, arch_every=every, arch_start_epoch=start)
     taken = 0
     for step in range(5 * 5):
-        assert optim.arch_steps_before(config, 5, step) == taken
-        taken += optim.is_arch_step(config, 5, step)
+        assert schedule.arch_steps_before(config, 5, step) == taken
+        taken += schedule.is_arch_step(config, 5, step)
 
 
 # --- training ------------------------------------------------------------------------
@@ -190,11 +194,11 @@ def test_architecture_steps_are_counted_as_they_are_taken(every, start):
 TRAINING = TrainConfig(epochs=2, batch=4)
 
 
-def trained(compiled, after=None, keep=train.keep_nothing):
+def trained(compiled, after=None, keep=training_loop.save_nothing):
     network = architecture.from_path(SPACE, np.array([0]), "net")
-    return train.run(
-        *(jax.random.key(0), network, TRAINING, data(0, 13), noise, None),
-        *(compiled, after, keep),
+    recipe = training_loop.Recipe(TRAINING, data(0, 13), noise)
+    return training_loop.run(
+        jax.random.key(0), network, recipe, compile=compiled, after=after, save=keep
     )
 
 
@@ -203,11 +207,13 @@ def test_training_goes_on_from_any_step_bit_by_bit(compile_once):
 
     def keep(reached):
         collected = jax.tree.map(float, jax.device_get(reached.collected))
-        points.append(train.Reached(jax.tree.map(jnp.copy, reached.state), collected))
+        points.append(
+            training_loop.Reached(jax.tree.map(jnp.copy, reached.state), collected)
+        )
 
     for one in trained(compile_once, keep=keep):
         epochs.append(one.metrics)
-        last = train.Reached(jax.tree.map(jnp.copy, one.state))
+        last = training_loop.Reached(jax.tree.map(jnp.copy, one.state))
         points.append(last)
     assert [int(one.state.step) for one in points] == list(range(1, 7))
     for place, point in enumerate(points[:-1]):

@@ -5,9 +5,9 @@ import json
 import made_up_run
 import pytest
 
-from nas_jax import derivation, run_folder, trade_off
+from nas_jax import finalists, run_folder, trade_off
+from nas_jax.progress import Progress
 from nas_jax.session import Session
-from nas_jax.watch import Watch
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def refused(call, *arguments):
 @pytest.mark.parametrize("content", ["[]", "{}", "3"])
 def test_finalists_are_a_list_of_one_at_least(run, content):
     (run / "finalists.json").write_text(content)
-    line = refused(derivation.derive_run, run)
+    line = refused(finalists.derive_run, run)
     assert "finalists.json: expected a list of finalists, at least one, got" in line
 
 
@@ -48,14 +48,14 @@ def test_finalist_of_something_else_is_refused(run, field, value):
     found[1][field] = value
     (run / "finalists.json").write_text(json.dumps(found))
     before = (run / "architecture.json").read_bytes()
-    assert "finalists.json, number 2" in refused(derivation.derive_run, run)
+    assert "finalists.json, number 2" in refused(finalists.derive_run, run)
     assert (run / "architecture.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "[[]]", "", "[" * 10_000])
 def test_finalists_that_are_no_list_of_objects_are_refused(run, text):
     (run / "finalists.json").write_text(text)
-    assert "finalists.json" in refused(derivation.best, run, 1)
+    assert "finalists.json" in refused(finalists.best, run, 1)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_targets_that_are_none_become_no_folders(run, text):
 @pytest.mark.parametrize("text", ["[]", '{"search": "1"}', '{"search": NaN}', "{"])
 def test_seconds_that_are_none_are_refused(run, text):
     (run / "seconds.json").write_text(text)
-    assert "seconds.json" in refused(Session, run, Watch())
+    assert "seconds.json" in refused(Session, run, Progress())
 
 
 @pytest.mark.parametrize("probs", ["x", [0.5], [[0.5, "a"]], [[2.0]], [[0.5], [1, 2]]])

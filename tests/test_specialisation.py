@@ -10,8 +10,8 @@ from nas_jax.bench import specialisation
 from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SpaceConfig
 from nas_jax.derive import Limit
+from nas_jax.progress import Progress
 from nas_jax.table_schema import PROVENANCE
-from nas_jax.watch import Watch
 
 SPACE = SpaceConfig(
     name="two_stages",
@@ -66,7 +66,7 @@ def config(devices, **changes):
 
 @pytest.mark.slow
 def test_networks_meet_their_own_target_and_the_matrix_is_by_table(devices):
-    result = specialisation.run(config(devices), Watch())
+    result = specialisation.run(config(devices), Progress())
     searched = builders.mobile(SPACE)
     names = [op.name for op in searched.candidates]
     for name, own in result["devices"].items():
@@ -104,7 +104,7 @@ def test_target_is_the_least_latency_of_the_size_and_a_share_more(devices):
 
 def test_size_that_no_network_has_is_refused(devices):
     with pytest.raises(ValueError, match=r"^macs: expected a size .* within 1%, got"):
-        specialisation.run(config(devices, macs=1e12), Watch())
+        specialisation.run(config(devices, macs=1e12), Progress())
 
 
 @pytest.mark.parametrize(

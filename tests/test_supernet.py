@@ -14,25 +14,28 @@ from oracles import conv2d_nhwc
 from plain_candidate import output
 
 from nas_jax import (
+    arch_step,
     builders,
+    cost,
     estimators,
     gates,
-    latency,
+    losses,
     network,
-    objective,
     ops,
-    optim,
     rng,
-    search,
+    schedule,
+    search_loop,
     search_state,
     shipped,
-    steps,
     supernet,
+    weight_step,
 )
 from nas_jax.architecture import from_ops, from_path
+from nas_jax.base import PathPair
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
+from nas_jax.search_state import SearchProblem
 from nas_jax.space_config import MBCONV_CANDIDATES
 from nas_jax.supernet import paths
 
@@ -65,20 +68,22 @@ CONFIG = SearchConfig(
     expectation="pair",
     target_ms=6.0,
 )
-MODEL = latency.CostModel(jnp.where(MASK, jnp.array([2.0, 0.0, 5.0]), 0.0), 1.0)
-WEIGHTS_TX = optim.search_weights(CONFIG, steps_per_epoch=50)
-ALPHAS_TX = optim.search_alphas(CONFIG)
-TRACES = {"weight_step": 0}
+MODEL = cost.CostModel(jnp.where(MASK, jnp.array([2.0, 0.0, 5.0]), 0.0), 1.0)
+PROBLEM = SearchProblem(SPACE, CONFIG, MODEL, jnp.float32(6.0))
+WEIGHTS_TX = schedule.search_weights(CONFIG, steps_per_epoch=50)
+ALPHAS_TX = schedule.search_alphas(CONFIG)
 
 
+@chex.assert_max_traces(1)
 def augment(key, images):
     """Called when the weight step is traced, not when it runs."""
-    TRACES["weight_step"] += 1
     return images
 
 
-WEIGHT_STEP = steps.make_weight_step(SPACE, CONFIG, WEIGHTS_TX, augment)
-ARCH_STEP = steps.make_arch_step(SPACE, CONFIG, ALPHAS_TX)
+WEIGHT_STEP = weight_step.make_weight_step(
+    SPACE, CONFIG, tx=WEIGHTS_TX, augment=augment
+)
+ARCH_STEP = arch_step.make_arch_step(ALPHAS_TX)
 
 
 def data(seed, count=4):
@@ -99,10 +104,6 @@ def path_at(state):
 
 def copies(tree):
     return jax.tree.map(np.array, tree)
-
-
-def assert_trees_equal(ours, expected):
-    chex.assert_trees_all_equal(ours, expected)
 
 
 def momentum(state):
@@ -151,12 +152,12 @@ def test_both_steps_are_compiled_once_for_ten_different_paths():
     for step in range(60):
         paths.add(path_at(state))
         state, _ = WEIGHT_STEP(state, data(step))
-        model = latency.CostModel(MODEL.costs + step, MODEL.fixed)  # another table
-        state, _ = ARCH_STEP(state, data(step + 100), model, jnp.float32(step))
+        model = cost.CostModel(MODEL.costs + step, MODEL.fixed)  # another table
+        problem = SearchProblem(SPACE, CONFIG, model, jnp.float32(step))
+        state, _ = ARCH_STEP(state, data(step + 100), problem)
         if len(paths) == 10:
             break
     assert len(paths) == 10
-    assert TRACES == {"weight_step": 1}
     assert (WEIGHT_STEP._cache_size(), ARCH_STEP._cache_size()) == (1, 1)
 
 
@@ -176,15 +177,15 @@ def test_weight_step_moves_the_sampled_candidates_and_no_others():
         for place in with_weights(path):
             for kind, values in before[place].items():
                 assert not np.array_equal(values, after[place][kind]), (place, kind)
-        assert_trees_equal((state.alphas, state.arch_opt), (alphas, arch_opt))
+        chex.assert_trees_all_equal((state.alphas, state.arch_opt), (alphas, arch_opt))
 
 
 def test_arch_step_moves_the_alphas_and_nothing_else():
     state, _ = WEIGHT_STEP(fresh(), data(0))
     kept = (state.params, state.batch_stats, state.weight_opt, state.step)
     kept, alphas = copies(kept), np.array(state.alphas)
-    state, _ = ARCH_STEP(state, data(1), MODEL, jnp.float32(6.0))
-    assert_trees_equal(
+    state, _ = ARCH_STEP(state, data(1), PROBLEM)
+    chex.assert_trees_all_equal(
         (state.params, state.batch_stats, state.weight_opt, state.step), kept
     )
     assert (np.asarray(state.alphas) != alphas).any(axis=1).all()
@@ -196,10 +197,12 @@ def test_validation_changes_nothing():
         copies(jax.random.key_data(state.key)),
         copies(dataclasses.replace(state, key=None)),
     )
-    accuracy = steps.make_validate(SPACE)(state, jnp.array([2, 1, 0]), data(1, 12))
+    accuracy = search_loop.make_validate(SPACE)(
+        state, jnp.array([2, 1, 0]), data(1, 12)
+    )
     assert 0 <= float(accuracy) <= 1
-    assert_trees_equal(jax.random.key_data(state.key), kept[0])
-    assert_trees_equal(dataclasses.replace(state, key=None), kept[1])
+    chex.assert_trees_all_equal(jax.random.key_data(state.key), kept[0])
+    chex.assert_trees_all_equal(dataclasses.replace(state, key=None), kept[1])
 
 
 def test_labels_are_smoothed_in_weight_steps_only():
@@ -213,11 +216,11 @@ def test_labels_are_smoothed_in_weight_steps_only():
         (partial_arch_step, active, "search/arch_loss", 0.0),
     ):
         logits = along_path(state.params, state.batch_stats, path, batch)[0]
-        losses = [objective.cross_entropy(logits, batch.labels, s) for s in (0.0, 0.1)]
+        both = [losses.cross_entropy(logits, batch.labels, s) for s in (0.0, 0.1)]
         _, metrics = step(fresh(), batch)
-        expected = objective.cross_entropy(logits, batch.labels, smoothing)
+        expected = losses.cross_entropy(logits, batch.labels, smoothing)
         np.testing.assert_allclose(metrics[name], expected, rtol=1e-5)
-        assert abs(float(losses[0] - losses[1])) > 1e-3
+        assert abs(float(both[0] - both[1])) > 1e-3
 
 
 def test_alphas_begin_normal_with_the_stated_deviation():
@@ -241,7 +244,7 @@ def test_alphas_begin_normal_with_the_stated_deviation():
 
 
 def smooth_loss(logits, labels):
-    return objective.cross_entropy(logits, labels, 0.1)
+    return losses.cross_entropy(logits, labels, 0.1)
 
 
 @jax.jit
@@ -293,7 +296,7 @@ def test_inserted_candidate_comes_out_again_and_disturbs_no_other():
     values = jax.tree.map(lambda leaf: leaf + 1.0, own)
     params = supernet.insert(SPACE, state.params, 1, op, values, batch_stats=False)
     found, _ = supernet.candidate(SPACE, params, state.batch_stats, 1, op)
-    assert_trees_equal(found, values)
+    chex.assert_trees_all_equal(found, values)
     after = rows_of_state(dataclasses.replace(state, params=params))
     assert moved(before, after) == {(1, 2)}
 
@@ -333,16 +336,14 @@ def surrogate_gate_gradients(state, pair, batch):
             x = x + y if spec.shortcut else y
         x = run(SPACE.head, fixed("head"), x)
         logits = run(SPACE.classifier, fixed("classifier"), x)
-        return objective.cross_entropy(logits, batch.labels)
+        return losses.cross_entropy(logits, batch.labels)
 
     return jax.jit(jax.grad(loss_fn))(jnp.tile(jnp.array([1.0, 0.0]), (3, 1)))
 
 
 @jax.jit
 def gate_gradients(state, pair, batch):
-    return estimators.two_path_gradients(SPACE, CONFIG, MODEL, 6.0, state, pair, batch)[
-        :2
-    ]
+    return estimators.two_path_gradients(PROBLEM, state, pair, batch)[:2]
 
 
 @pytest.mark.parametrize(
@@ -352,7 +353,7 @@ def gate_gradients(state, pair, batch):
 )
 def test_gate_gradients_are_those_of_the_weighted_sum(active, inactive):
     state, batch = fresh(), data(0)
-    pair = gates.PathPair(jnp.array(active), jnp.array(inactive))
+    pair = PathPair(jnp.array(active), jnp.array(inactive))
     found, alpha_grads = gate_gradients(state, pair, batch)
     expected = surrogate_gate_gradients(state, (active, inactive), batch)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -407,11 +408,13 @@ def temporary_bytes(candidates, **changes):
     searched = builders.mobile(
         dataclasses.replace(experiment.space, candidates=candidates, **changes)
     )
-    tx = optim.search_weights(config, steps_per_epoch=1)
-    step = steps.make_weight_step(searched, config, tx, lambda key, images: images)
+    tx = schedule.search_weights(config, steps_per_epoch=1)
+    step = weight_step.make_weight_step(
+        searched, config, tx=tx, augment=lambda key, images: images
+    )
     state = jax.eval_shape(
         lambda key: search_state.init(
-            key, searched, config, tx, optim.search_alphas(config)
+            key, searched, config, tx, schedule.search_alphas(config)
         ),
         jax.random.key(0),
     )
@@ -477,19 +480,16 @@ def test_search_with_one_seed_gives_the_same_numbers_twice():
         SPACE_CONFIG, cells=(1,), strides=(1,), candidates=("mb3_k3", "zero")
     )
     smallest = builders.mobile(config)
-    model = latency.CostModel(jnp.array([[2.0, 0.0]]), 1.0)
+    model = cost.CostModel(jnp.array([[2.0, 0.0]]), 1.0)
 
     def run():
-        epochs = search.run(
+        epochs = search_loop.run(
             jax.random.key(3),
-            smallest,
-            CONFIG,
-            model,
-            2.0,
-            data(0, 8),
-            data(1, 8),
-            data(2, 4),
-            lambda key, images: images + jax.random.normal(key, images.shape),
+            SearchProblem(smallest, CONFIG, model, 2.0),
+            search_loop.SearchData(
+                *(data(0, 8), data(1, 8), data(2, 4)),
+                lambda key, images: images + jax.random.normal(key, images.shape),
+            ),
         )
         return [(one.metrics, np.array(one.state.alphas), one.phase) for one in epochs]
 

@@ -8,13 +8,12 @@ import sys
 
 import pytest
 
-from nas_jax import cli
-from nas_jax.sweep import launchers, runs, table
-from nas_jax.sweep.runs import Run
+from nas_jax import cli, sweep
+from nas_jax.sweep import Run
 
 
 def test_runs_are_all_combinations_with_a_folder_each(tmp_path):
-    found = runs.listed(["a.py", "b"], [0, 3], ["0.5", "0.2ms"], tmp_path)
+    found = sweep.listed(["a.py", "b"], [0, 3], ["0.5", "0.2ms"], tmp_path)
     assert [run[:3] for run in found] == [
         *(("a.py", 0, "0.5"), ("a.py", 3, "0.5")),
         *(("a.py", 0, "0.2ms"), ("a.py", 3, "0.2ms")),
@@ -23,41 +22,41 @@ def test_runs_are_all_combinations_with_a_folder_each(tmp_path):
     ]
     assert found[0].folder == tmp_path / "a-0.5-seed0"
     assert len({run.folder for run in found}) == 8
-    (alone,) = runs.listed(["digits_cpu"], [1], [], tmp_path)
+    (alone,) = sweep.listed(["digits_cpu"], [1], [], tmp_path)
     assert alone == Run("digits_cpu", 1, None, tmp_path / "digits_cpu-seed1")
 
 
 def test_command_begins_or_goes_on(tmp_path):
     run = Run("digits_cpu", 2, "0.25ms", tmp_path / "r")
     words = ["--train.epochs", "3"]
-    assert runs.command(run, words) == [
+    assert sweep.command(run, words) == [
         *("search", "digits_cpu", "--train.epochs", "3", "--seed", "2"),
         *("--search.target-ms", "0.25", "--out", str(tmp_path / "r")),
     ]
-    ratio = runs.overrides(run._replace(target="0.5"), [])
+    ratio = sweep.overrides(run._replace(target="0.5"), [])
     assert ratio == ["--seed", "2", "--search.target-ratio", "0.5"]
     run.folder.mkdir()
-    assert runs.command(run, words) == ["search", "--resume", str(run.folder)]
+    assert sweep.command(run, words) == ["search", "--resume", str(run.folder)]
 
 
 def test_list_of_a_sweep_is_read_back_and_kept_to(tmp_path):
     out = tmp_path / "sweep"
-    listed = runs.listed(["a", "b"], [0, 1], ["0.5"], out)
-    runs.write_list(out, listed, ["--x", "1"])
-    runs.write_list(out, listed, ["--x", "1"])  # the same again goes on
-    assert runs.read_list(out) == listed
+    listed = sweep.listed(["a", "b"], [0, 1], ["0.5"], out)
+    sweep.write_list(out, listed, ["--x", "1"])
+    sweep.write_list(out, listed, ["--x", "1"])  # the same again goes on
+    assert sweep.read_list(out) == listed
     with pytest.raises(
         ValueError, match=r"expected the sweep .*'--x', '1'\], got \[\]"
     ):
-        runs.write_list(out, listed, [])
+        sweep.write_list(out, listed, [])
     with pytest.raises(
         ValueError, match=r"which has \['a', 1, '0.5'\]; choose another"
     ):
-        fewer = runs.listed(["a", "b"], [0], ["0.5"], out)
-        runs.write_list(out, fewer, ["--x", "1"])
+        fewer = sweep.listed(["a", "b"], [0], ["0.5"], out)
+        sweep.write_list(out, fewer, ["--x", "1"])
     with pytest.raises(ValueError, match=r"which has no \['a', 2, '0.5'\]"):
-        more = runs.listed(["a", "b"], [0, 1, 2], ["0.5"], out)
-        runs.write_list(out, more, ["--x", "1"])
+        more = sweep.listed(["a", "b"], [0, 1, 2], ["0.5"], out)
+        sweep.write_list(out, more, ["--x", "1"])
 
 
 def test_foreign_folders_are_left_alone(tmp_path):
@@ -65,16 +64,16 @@ def test_foreign_folders_are_left_alone(tmp_path):
     with pytest.raises(
         ValueError, match=r"expected a new folder, or one with sweep.js"
     ):
-        runs.write_list(tmp_path, runs.listed(["a"], [0], [], tmp_path), [])
+        sweep.write_list(tmp_path, sweep.listed(["a"], [0], [], tmp_path), [])
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(ValueError, match=r"expected the folder of a sweep"):
-        runs.read_list(tmp_path)
+        sweep.read_list(tmp_path)
     for text in ("{", "[]", '{"runs": [["a", "0", null]]}', '{"runs": [[1]]}'):
-        (tmp_path / runs.FILE).write_text(text)
+        (tmp_path / sweep.FILE).write_text(text)
         with pytest.raises(
             ValueError, match="expected the list of a sweep's runs, got"
         ):
-            runs.read_list(tmp_path)
+            sweep.read_list(tmp_path)
 
 
 # --- the table -----------------------------------------------------------------------
@@ -103,13 +102,13 @@ def finished(run, accuracy, ms, slack):
 
 
 def test_means_over_the_seeds_by_hand(tmp_path):
-    listed = runs.listed(["a"], [0, 1, 2], ["0.5"], tmp_path)
+    listed = sweep.listed(["a"], [0, 1, 2], ["0.5"], tmp_path)
     finished(listed[0], 0.90, 0.4, 0.001)
     finished(listed[1], 0.92, 0.6, 0.005)
     listed[2].folder.mkdir()
-    rows = table.gathered(listed)
+    rows = sweep.results(listed)
     assert [row["state"] for row in rows] == ["finished", "finished", "stopped"]
-    header, row = table.summary(rows)
+    header, row = sweep.summary(rows)
     assert dict(zip(header, row, strict=True)) == {
         "experiment": "a",
         "target": "0.5",
@@ -121,18 +120,18 @@ def test_means_over_the_seeds_by_hand(tmp_path):
         "to the baseline: points": "+1.00 ± 1.4",
         "latency": "0.50 ± 0.14",
     }
-    lines = list(csv.DictReader(table.as_csv(rows).splitlines()))
+    lines = list(csv.DictReader(sweep.as_csv(rows).splitlines()))
     assert [line["seed"] for line in lines] == ["0", "1", "2"]
     assert float(lines[1]["test_accuracy"]) == 0.92
     assert lines[0]["seconds"] == "3.0" and lines[2]["test_accuracy"] == ""
 
 
 def test_result_that_cannot_be_read_is_named(tmp_path):
-    (run,) = runs.listed(["a"], [0], [], tmp_path)
+    (run,) = sweep.listed(["a"], [0], [], tmp_path)
     run.folder.mkdir()
     (run.folder / "result.json").write_text('{"networks": {}}')
     with pytest.raises(ValueError, match=r"result.json: expected the result of a run"):
-        table.gathered([run])
+        sweep.results([run])
 
 
 # --- launchers -----------------------------------------------------------------------
@@ -141,12 +140,12 @@ def test_result_that_cannot_be_read_is_named(tmp_path):
 def test_children_run_and_a_failure_stops_no_other(tmp_path, monkeypatch):
     # the words of a run are replaced: what a child does is another test's matter
     words = {0: ["describe", "mobilenet_v2"], 1: ["describe", "nothing"], 2: ["--help"]}
-    monkeypatch.setattr(runs, "command", lambda run, common: words[run.seed])
-    listed = runs.listed(["a"], [0, 1, 2], [], tmp_path)
-    ended = {one.run.seed: one for one in launchers.local(listed, [], jobs=2)}
+    monkeypatch.setattr(sweep, "command", lambda run, common: words[run.seed])
+    listed = sweep.listed(["a"], [0, 1, 2], [], tmp_path)
+    ended = {one.run.seed: one for one in sweep.local(listed, [], jobs=2)}
     assert {seed: one.code for seed, one in ended.items()} == {0: 0, 1: 2, 2: 0}
-    assert ended[1].said.startswith("nas_jax: describe 'nothing': expected a space")
-    assert "300,774,272" in launchers.log_of(listed[0]).read_text()
+    assert ended[1].reason.startswith("nas_jax: describe 'nothing': expected a space")
+    assert "300,774,272" in listed[0].log.read_text()
 
 
 FAKE_SBATCH = """#!/bin/sh
@@ -166,9 +165,9 @@ def test_slurm_gets_one_array_of_all_commands(tmp_path, monkeypatch):
         file.write_text(text.format(folder=tmp_path))
         file.chmod(file.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    listed = runs.listed(["digits_cpu"], [0, 1, 2], [], out)
+    listed = sweep.listed(["digits_cpu"], [0, 1, 2], [], out)
     parameters = {"timeout_min": 90, "slurm_partition": "gpus"}
-    ids = launchers.slurm(listed, ["--train.epochs", "3"], 2, out, parameters)
+    ids = sweep.slurm(listed, ["--train.epochs", "3"], 2, out, parameters)
     assert ids == ["42_0", "42_1", "42_2"]
     script = (tmp_path / "script.sh").read_text()
     assert "#SBATCH --array=0-2%2" in script
@@ -179,7 +178,7 @@ def test_slurm_gets_one_array_of_all_commands(tmp_path, monkeypatch):
     stored = sorted((out / "slurm").glob("*_submitted.pkl"))
     calls = [submitit.core.utils.DelayedSubmission.load(path) for path in stored]
     assert [call.function.command for call in calls] == [
-        [sys.executable, "-m", "nas_jax", *runs.command(run, ["--train.epochs", "3"])]
+        [sys.executable, "-m", "nas_jax", *sweep.command(run, ["--train.epochs", "3"])]
         for run in listed
     ]
 
@@ -187,15 +186,15 @@ def test_slurm_gets_one_array_of_all_commands(tmp_path, monkeypatch):
 def test_slurm_that_is_not_there_is_said(tmp_path, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", str(tmp_path))
-    listed = runs.listed(["digits_cpu"], [0], [], tmp_path)
+    listed = sweep.listed(["digits_cpu"], [0], [], tmp_path)
     with pytest.raises(ValueError, match="expected that Slurm takes the jobs, got"):
-        launchers.slurm(listed, [], 1, tmp_path, {})
+        sweep.slurm(listed, [], 1, tmp_path, {})
 
 
 def test_without_submitit_its_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(ValueError, match=r"pip install nas_jax\[slurm\]"):
-        launchers.slurm([], [], 1, tmp_path, {})
+        sweep.slurm([], [], 1, tmp_path, {})
 
 
 # --- the verb ------------------------------------------------------------------------
@@ -237,8 +236,8 @@ def test_what_does_not_fit_is_refused_before_anything_begins(
 
 def test_table_of_a_sweep_as_it_stands(tmp_path, capsys):
     out = tmp_path / "sweep"
-    listed = runs.listed(["a"], [0, 1], [], out)
-    runs.write_list(out, listed, [])
+    listed = sweep.listed(["a"], [0, 1], [], out)
+    sweep.write_list(out, listed, [])
     finished(listed[0], 0.9, 0.4, 0.0)
     assert cli.main(["sweep", "--gather", "--out", str(out)]) == 0
     assert "1 of 2" in capsys.readouterr().out

@@ -17,19 +17,19 @@ from nas_jax import (
     architecture,
     architecture_json,
     builders,
+    cost,
     counts,
     derive,
-    latency,
     network,
     onnx_graph,
     ops,
     report,
     run_folder,
-    search,
+    search_loop,
     space,
     supernet,
     topology,
-    train,
+    training_loop,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import (
@@ -41,6 +41,7 @@ from nas_jax.config import (
 )
 from nas_jax.measure import onnx_runtime
 from nas_jax.parts import Block, Classifier, Norm, NormConv, OpSpec, Stem, Widen
+from nas_jax.search_state import SearchProblem
 
 NAMES = ("identity", "sep_k3", "sep_k5", "sep_k7", "dil_k3", "avg_k3", "max_k3")
 OPS = tuple(OpSpec.parse(name) for name in NAMES)
@@ -173,7 +174,7 @@ def test_network_and_its_onnx_graph_equal_the_oracle(names, stride):
     found = architecture.from_ops(one_cell(stride=stride), chosen, "tree")
     params, batch_stats, images = drawn(found)
     expected = oracle(found, params, batch_stats, images)
-    ours = train.predict(found, params, batch_stats, images)
+    ours = network.predict(found, params, batch_stats, images)
     np.testing.assert_allclose(ours, expected, atol=2e-5, rtol=2e-5)
     model = onnx_graph.network(found, params, batch_stats)
     exported = onnx_runtime.run(model, images)
@@ -285,20 +286,25 @@ def test_small_tree_searches_end_to_end():
         objective="none",
     )
     costs, fixed = counts.costs(searched, counts.macs)
-    model = latency.CostModel(jnp.asarray(costs, jnp.float32), fixed)
+    model = cost.CostModel(jnp.asarray(costs, jnp.float32), fixed)
     start = np.full(searched.mask.shape, 1 / 7)
-    arguments = (jax.random.key(0), searched, config, model, 1.0, data, data, data)
-    *_, last = search.run(*arguments, lambda key, images: images)
+    *_, last = search_loop.run(
+        jax.random.key(0),
+        SearchProblem(searched, config, model, 1.0),
+        search_loop.SearchData(data, data, data, lambda key, images: images),
+    )
     probs = np.asarray(last.probs)
     assert np.abs(probs - start).max() > 0.01
     found = derive.derive(searched, probs, costs)
     assert len(found.blocks) == 36
     training = TrainConfig(epochs=2, batch=16, lr=0.05)
     key, keep = jax.random.key(0), lambda key, images: images
-    *_, trained = train.run(key, found, training, data, keep)
+    *_, trained = training_loop.run(
+        key, found, training_loop.Recipe(training, data, keep)
+    )
     state = trained.state
     model = onnx_graph.network(found, state.params, state.batch_stats)
-    logits = train.predict(found, state.params, state.batch_stats, data.images)
+    logits = network.predict(found, state.params, state.batch_stats, data.images)
     exported = onnx_runtime.run(model, data.images)
     np.testing.assert_allclose(exported, logits, atol=1e-4)
 

@@ -13,15 +13,17 @@ import optax
 import pytest
 
 from nas_jax import (
+    arch_step,
     builders,
+    cost,
     estimators,
-    gates,
-    latency,
     optim,
+    schedule,
     search_state,
-    steps,
     supernet,
+    weight_step,
 )
+from nas_jax.base import PathPair
 from nas_jax.batches import Batch
 from nas_jax.bench import torch_network, torch_peer
 from nas_jax.config import SearchConfig, SpaceConfig, TreeConfig
@@ -44,7 +46,7 @@ SPACE = builders.mobile(
 )
 PATHS = np.array([[0, 2, 2], [1, 2, 0], [0, 0, 2]])
 # Zero active, inactive, first of all, and twice in a row
-PAIRS = gates.PathPair(
+PAIRS = PathPair(
     np.array([[1, 0, 2], [0, 1, 0], [2, 2, 2], [1, 1, 0]]),
     np.array([[2, 2, 0], [1, 0, 2], [0, 1, 0], [0, 2, 2]]),
 )
@@ -52,13 +54,15 @@ PAIRS = gates.PathPair(
 CONFIG = SearchConfig(
     objective="none", expectation="pair", alpha_init_std=0.5, weight_decay=0.1
 )
-WEIGHTS_TX = optim._sgd(
+WEIGHTS_TX = optim.sgd(
     optax.constant_schedule(CONFIG.lr),
     momentum=CONFIG.momentum,
     weight_decay=CONFIG.weight_decay,
 )
-ALPHAS_TX = optim.search_alphas(CONFIG)
-MODEL = latency.CostModel(jnp.zeros(SPACE.mask.shape), 1.0)
+ALPHAS_TX = schedule.search_alphas(CONFIG)
+PROBLEM = search_state.SearchProblem(
+    SPACE, CONFIG, cost.CostModel(jnp.zeros(SPACE.mask.shape), 1.0), 1.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +194,10 @@ def test_logits_of_a_plain_network_are_ours(torch):
 def our_weight_steps():
     """The states after each of three steps along `PATHS`."""
     step = jax.jit(
-        lambda state, path: steps.update_weights(
-            SPACE, CONFIG, WEIGHTS_TX, state, path, batch()
-        )[0]
+        lambda state, path: weight_step.apply_path_gradients(
+            *(SPACE, WEIGHTS_TX, state, path),
+            *weight_step.path_gradients(SPACE, CONFIG, state, path, batch())[:2],
+        )
     )
     states = [initial()]
     for path in PATHS:
@@ -225,17 +230,15 @@ def test_gate_gradients_and_alphas_are_ours(torch):
     step, frozen = peer.arch_step(PAIRS), peer._frozen()
     weights = {name: value.clone() for name, value in peer.network.named_parameters()}
     for pair in zip(*PAIRS, strict=True):
-        ours = gates.PathPair(*map(jnp.asarray, pair))
+        ours = PathPair(*map(jnp.asarray, pair))
         found = peer.gate_gradients(frozen, list(zip(*map(ops_of, pair), strict=True)))
-        arguments = (SPACE, CONFIG, MODEL, 1.0, state, ours, batch())
-        expected, _, _ = estimators.two_path_gradients(*arguments)
+        expected, _, _ = estimators.two_path_gradients(PROBLEM, state, ours, batch())
         assert_close(found.numpy(), expected, absolute=1e-7)
         is_zero = np.stack(pair, axis=1) == 1
         np.testing.assert_array_equal(found.numpy() == 0, is_zero)
         before = state.alphas
-        state, _ = steps.update_alphas(
-            SPACE, CONFIG, ALPHAS_TX, MODEL, 1.0, state, ours, batch()
-        )
+        estimate = arch_step.estimate(PROBLEM, state, ours, batch())
+        state, _ = arch_step.update_alphas(PROBLEM, state, ours, estimate, tx=ALPHAS_TX)
         step()
         assert_close(peer.alphas.numpy() - before, state.alphas - before, 1e-3, 1e-7)
     for name, value in peer.network.named_parameters():

@@ -12,9 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import small_run
 
-from nas_jax import architecture, builders, latency, search, train
+from nas_jax import architecture, builders, training_loop
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
+from nas_jax.cost import CostModel
+from nas_jax.search_loop import SearchData, run
+from nas_jax.search_state import SearchProblem
 
 SPACE = builders.mobile(
     dataclasses.replace(small_run.EXPERIMENT.space, cells=(1,), head_channels=4)
@@ -47,17 +50,19 @@ def searched(space=SPACE, after=None, **fields):
     settings |= {"arch_every": 1, "batch": 4, "arch_batch": 4, "target_ms": 2.0}
     config = SearchConfig(**settings | fields)
     costs = jnp.where(jnp.asarray(space.mask), jnp.float32(1.5), jnp.float32(0))
-    model, key = latency.CostModel(costs, 1.0), jax.random.key(0)
+    problem = SearchProblem(space, config, CostModel(costs, 1.0), 2.0)
     classes = space.classifier.classes
     parts = [data(seed, 8, classes) for seed in range(3)]
-    *_, last = search.run(key, space, config, model, 2.0, *parts, keep, after=after)
+    *_, last = run(jax.random.key(0), problem, SearchData(*parts, keep), after=after)
     return last
 
 
 def trained(config):
     """The last epoch of a training of a network of the space."""
     network = architecture.from_path(SPACE, np.array([0]), "any")
-    *_, last = train.run(jax.random.key(1), network, config, data(3), keep)
+    *_, last = training_loop.run(
+        jax.random.key(1), network, training_loop.Recipe(config, data(3), keep)
+    )
     return last
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nas_jax import objective, ops
+from nas_jax import losses, ops
 from nas_jax.base import Images, PyTree
 from nas_jax.batches import Batch
 from nas_jax.bench import programs
@@ -88,7 +88,7 @@ def program(searched: SearchSpace, images: int) -> programs.Program:
         def loss_fn(params: PyTree) -> tuple[jax.Array, PyTree]:
             logits, stats = forward(searched, params, batch_stats, probs, batch.images)
             smoothing = programs.CONFIG.label_smoothing
-            return objective.cross_entropy(logits, batch.labels, smoothing), stats
+            return losses.cross_entropy(logits, batch.labels, smoothing), stats
 
         grads, new_stats = jax.grad(loss_fn, has_aux=True)(params)
         updates, opt = tx.update(grads, opt, params)

@@ -1,12 +1,13 @@
 """`nas_jax bench estimators`: bias, noise and cost of the gradient estimators.
 
 A supernet of 48 networks on 8x8 digits is trained for some steps, then every estimator
-draws gradients on one batch and is held against the exact one.
+draws gradients on one batch and is held against the exact one. With `--with-file FILE`
+the estimator that the experiment of this file uses is judged beside ours.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,24 +15,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import (
+    arch_step,
     baselines,
     builders,
     network,
     optim,
     provenance,
     rng,
+    schedule,
     search_state,
-    steps,
-    train,
+    shipped,
+    training_loop,
+    weight_step,
 )
 from nas_jax.base import PRNGKey
 from nas_jax.batches import Batch, batch_at, permutations
 from nas_jax.bench import estimators
+from nas_jax.bench.settings import EstimatorsConfig
 from nas_jax.config import DataConfig, SearchConfig, SpaceConfig, TrainConfig
 from nas_jax.data import digits
-from nas_jax.latency import CostModel
 from nas_jax.measure import timing
-from nas_jax.search_state import SearchState
+from nas_jax.progress import Progress
+from nas_jax.search_config import ESTIMATOR_ALIASES
+from nas_jax.search_state import SearchProblem, SearchState
 from nas_jax.space import SearchSpace
 
 SPACE = SpaceConfig(
@@ -76,8 +82,29 @@ HOW_TO_READ = (
 )
 
 
-def run(*, draws: int = 4000, seed: int = 0) -> dict[str, Any]:
+def configs(file: str = "") -> dict[str, SearchConfig]:
+    """Settings by estimator: ours, and that of an experiment's file.
+
+    Raises:
+      ValueError: if the file is no experiment, or names no estimator of its own.
+    """
+    if not file:
+        return CONFIGS
+    theirs = shipped.load_experiment(file).search
+    if theirs.estimator in ESTIMATOR_ALIASES.values():
+        raise ValueError(
+            f"--with-file {file}: expected an experiment with an estimator of its own, "
+            f"got {theirs.estimator}, which is compared anyway"
+        )
+    own = dataclasses.replace(
+        _BASE, estimator=theirs.estimator, estimator_options=theirs.estimator_options
+    )
+    return {**CONFIGS, theirs.estimator: own}
+
+
+def run(config: EstimatorsConfig, watch: Progress) -> dict[str, Any]:
     """The comparison, ready for JSON: settings, provenance and a row per estimator."""
+    draws, seed, compared = config.draws, config.seed, configs(config.with_file)
     searched = builders.mobile(SPACE)
     key = rng.stream(jax.random.key(seed), "bench")
     splits = digits.load(DataConfig(), SPACE.input_size, seed)
@@ -87,17 +114,17 @@ def run(*, draws: int = 4000, seed: int = 0) -> dict[str, Any]:
     losses = estimators.path_losses(searched, state, paths, batch)
     alphas = np.asarray(state.alphas)
     exact = estimators.exact_gradient(alphas, searched.mask, paths, losses)
-    times = step_times(searched, state, batch)
+    times = step_times(searched, state, batch, compared)
     rows = []
-    for name, config in CONFIGS.items():
+    for name, own in compared.items():
         draw_key = rng.stream(key, name)
-        if config.estimator == "reinforce":
+        if own.estimator == "reinforce":
             found = estimators.reinforce_draws(
-                searched, config, state.alphas, paths, losses, draw_key, draws
+                searched, own, state.alphas, paths, losses, draw_key, draws
             )
         else:
-            found = estimators.straight_through_draws(
-                searched, config, state, batch, draw_key, draws
+            found = estimators.gradient_draws(
+                searched, own, state, batch, draw_key, draws
             )
         measured = estimators.quality(found, exact)._asdict()
         rows.append(
@@ -125,9 +152,11 @@ def run(*, draws: int = 4000, seed: int = 0) -> dict[str, Any]:
 def trained(key: PRNGKey, searched: SearchSpace, data: Batch) -> SearchState:
     """The supernet after its warm-up; the alphas are as drawn."""
     per_epoch = optim.steps_per_epoch(len(data.labels), _BASE.batch)
-    tx = optim.search_weights(_BASE, per_epoch)
-    state = search_state.init(key, searched, _BASE, tx, optim.search_alphas(_BASE))
-    step = steps.make_weight_step(searched, _BASE, tx, lambda key, images: images)
+    tx = schedule.search_weights(_BASE, per_epoch)
+    state = search_state.init(key, searched, _BASE, tx, schedule.search_alphas(_BASE))
+    step = weight_step.make_weight_step(
+        searched, _BASE, tx=tx, augment=lambda key, images: images
+    )
     order = permutations(key, "weight_order", len(data.labels))
     for index in range(_BASE.warmup_epochs * per_epoch):
         state, _ = step(state, batch_at(data, order, _BASE.batch, index))
@@ -135,22 +164,27 @@ def trained(key: PRNGKey, searched: SearchSpace, data: Batch) -> SearchState:
 
 
 def step_times(
-    searched: SearchSpace, state: SearchState, batch: Batch
+    searched: SearchSpace,
+    state: SearchState,
+    batch: Batch,
+    compared: Mapping[str, SearchConfig],
 ) -> dict[str, float]:
     """Milliseconds of every architecture step and of the plain training step.
 
     Measured side by side, in turns.
     """
-    model = CostModel(jnp.zeros(searched.mask.shape), 0.0)
     calls = {}
-    for name, config in CONFIGS.items():
-        tx = optim.search_alphas(config)
-        step = steps.make_arch_step(searched, config, tx)
-        step = functools.partial(step, model=model, target=1.0)
-        calls[name] = repeated(step, state, batch)
+    for name, config in compared.items():
+        step = arch_step.make_arch_step(schedule.search_alphas(config))
+        problem = estimators.without_costs(searched, config)
+        calls[name] = repeated(_on(step, problem), state, batch)
     calls["plain"] = _plain_step(searched, state.key, batch)
     times = timing.time_calls(calls, repeats=12, loop_ms=5.0)
     return {name: timing.steady(values) for name, values in times.items()}
+
+
+def _on(step: arch_step.ArchStep, problem: SearchProblem) -> Callable[..., Any]:
+    return lambda state, batch: step(state, batch, problem)
 
 
 def _plain_step(
@@ -160,10 +194,10 @@ def _plain_step(
     plain, config = baselines.hand_designed(searched), TrainConfig()
     tx = optim.train_weights(config, 1)
     params, batch_stats = network.init(key, plain)
-    start = train.TrainState(
+    start = training_loop.TrainState(
         jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
     )
-    step = train.make_train_step(plain, config, tx, lambda key, images: images)
+    step = training_loop.make_train_step(plain, config, tx, lambda key, images: images)
     return repeated(step, start, batch)
 
 

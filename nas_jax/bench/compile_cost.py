@@ -11,7 +11,7 @@ from typing import Any
 from nas_jax import allocator, builders, compilation
 from nas_jax.bench import fresh_process, programs
 from nas_jax.bench.settings import EngineConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 _NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
@@ -44,7 +44,7 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
     }
 
 
-def measure(config: EngineConfig, is_tuned: bool, watch: Watch) -> dict[str, Any]:
+def measure(config: EngineConfig, is_tuned: bool, watch: Progress) -> dict[str, Any]:
     """Figures of the cold and of the warm start, and what they are made of."""
 
     def start(environment: dict[str, str]) -> dict[str, float]:

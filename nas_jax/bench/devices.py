@@ -17,7 +17,7 @@ import numpy as np
 from nas_jax.bench import fresh_process, machine
 from nas_jax.bench.devices_search import Place, follow
 from nas_jax.bench.devices_settings import DevicesBenchConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
 def search(
@@ -65,7 +65,7 @@ ONE_STEP = ("first losses", "weight gradients", "alpha gradients")
 ALL_STEPS = ("losses", "weights", "statistics", "alphas")
 
 
-def run(config: DevicesBenchConfig, watch: Watch) -> dict[str, Any]:
+def run(config: DevicesBenchConfig, watch: Progress) -> dict[str, Any]:
     """Runs all searches and compares them with that on one device."""
     layouts = {
         "1 device": (1, 1),

@@ -14,18 +14,18 @@ import numpy as np
 from optax.tree_utils import tree_get
 
 from nas_jax import (
+    arch_step,
     batches,
     builders,
+    cost,
     derive,
+    devices,
     distributed,
-    estimators,
-    execution,
     gates,
-    latency,
-    optim,
     rng,
+    schedule,
     search_state,
-    steps,
+    weight_step,
 )
 from nas_jax.base import PyTree
 from nas_jax.batches import Batch
@@ -72,18 +72,19 @@ def follow(config: DevicesBenchConfig, number: str, place: Place) -> dict[str, A
     if place.processes > 1:
         distributed.start(place.coordinator, place.processes, place.process)
     there = jax.devices()
-    running = execution.PLAIN if len(there) == 1 else execution.on(there)
+    running = devices.PLAIN if len(there) == 1 else devices.on(there)
     searched = builders.mobile(SPACE)
     mask = jnp.asarray(searched.mask)
-    weights_tx = optim.search_weights(SEARCH, config.steps)
-    alphas_tx = optim.search_alphas(SEARCH)
+    weights_tx = schedule.search_weights(SEARCH, config.steps)
+    alphas_tx = schedule.search_alphas(SEARCH)
     key = jax.random.key(config.seed)
     state = search_state.init(key, searched, SEARCH, weights_tx, alphas_tx)
     state, data = _in(number, state), _in(number, _images(config))
     # costs that tell the candidates apart, so that a network is derived
     costs = np.arange(mask.size, dtype=np.float32).reshape(mask.shape)
-    model = running.whole(latency.CostModel(jnp.asarray(costs), jnp.float32(1)))
+    model = running.whole(cost.CostModel(jnp.asarray(costs), jnp.float32(1)))
     goal = running.whole(jnp.asarray(costs.mean() * len(costs), jnp.float32))
+    problem = search_state.SearchProblem(searched, SEARCH, model, goal)
     state = running.whole(state)
 
     orders = {
@@ -101,13 +102,18 @@ def follow(config: DevicesBenchConfig, number: str, place: Place) -> dict[str, A
     ready = _compiled(
         {
             "weight": Call(
-                steps.make_weight_step(searched, SEARCH, weights_tx, augment, running),
+                weight_step.make_weight_step(
+                    *(searched, SEARCH),
+                    tx=weights_tx,
+                    augment=augment,
+                    devices=running,
+                ),
                 (state, batch("weight_order", 0)),
                 "batch",
             ),
             "arch": Call(
-                steps.make_arch_step(searched, SEARCH, alphas_tx, None, running),
-                (state, batch("alpha_order", 0), model, goal),
+                arch_step.make_arch_step(alphas_tx, devices=running),
+                (state, batch("alpha_order", 0), problem),
                 "batch",
             ),
         }
@@ -119,10 +125,10 @@ def follow(config: DevicesBenchConfig, number: str, place: Place) -> dict[str, A
         path_key = rng.stream(now.key, "path", now.step)
         sampled.append(gates.sample_path(path_key, now.alphas, mask).tolist())
         pair_key = rng.stream(now.key, "pair", now.step + 1)
-        pair = estimators.sample(SEARCH, pair_key, now.alphas, mask)
+        pair = gates.sample_pair(pair_key, now.alphas, mask)
         sampled.append(pair.indices.tolist())
         state, seen = ready["weight"](state, batch("weight_order", step))
-        state, arch_seen = ready["arch"](state, batch("alpha_order", step), model, goal)
+        state, arch_seen = ready["arch"](state, batch("alpha_order", step), problem)
         losses.append([float(seen["search/loss"]), float(arch_seen["search/arch_ce"])])
         if step == 0:
             first = running.local(state)

@@ -18,7 +18,7 @@ from nas_jax.bench import (
     step_times,
 )
 from nas_jax.bench.settings import EngineConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 HOW_TO_READ = (
     "over: a ratio, below 1 is less than what it is held against. plain: training "
@@ -34,12 +34,12 @@ HOW_TO_READ = (
 )
 
 
-def run(config: EngineConfig | None = None, watch: Watch | None = None) -> dict:
+def run(config: EngineConfig | None = None, watch: Progress | None = None) -> dict:
     """All parts that `config` names, ready for JSON: figures, what they are made of.
 
     Takes the allocator's setting for the whole process, as the command line does.
     """
-    config, watch = config or EngineConfig(), watch or Watch()
+    config, watch = config or EngineConfig(), watch or Progress()
     is_tuned = allocator.tune()
     found: dict[str, Any] = {
         "name": "engine",

@@ -18,12 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from nas_jax import estimators, gates, objective
+from nas_jax import arch_step, estimators, gates
 from nas_jax.base import Alphas, PRNGKey
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
-from nas_jax.latency import CostModel
-from nas_jax.search_state import SearchState
+from nas_jax.cost import CostModel
+from nas_jax.losses import cross_entropy
+from nas_jax.search_state import SearchProblem, SearchState
 from nas_jax.space import SearchSpace
 
 
@@ -42,7 +43,7 @@ def path_losses(
     def losses(state: SearchState, paths: jax.Array) -> jax.Array:
         def loss(path: jax.Array) -> jax.Array:
             logits = estimators.path_logits(space, state, path, batch)
-            return objective.cross_entropy(logits, batch.labels)
+            return cross_entropy(logits, batch.labels)
 
         return jax.lax.map(loss, paths)
 
@@ -118,7 +119,14 @@ def quality(
     )
 
 
-def straight_through_draws(
+def without_costs(space: SearchSpace, config: SearchConfig) -> SearchProblem:
+    """The problem in which all candidates are free."""
+    return SearchProblem(
+        space, config, CostModel(jnp.zeros(space.mask.shape), 0.0), 1.0
+    )
+
+
+def gradient_draws(
     space: SearchSpace,
     config: SearchConfig,
     state: SearchState,
@@ -126,16 +134,17 @@ def straight_through_draws(
     key: PRNGKey,
     draws: int,
 ) -> Float[np.ndarray, "S L K"]:
-    """Gradients of `two_path` or `full` at freshly sampled gates; no cost term."""
-    model, mask = CostModel(jnp.zeros(space.mask.shape), 0.0), jnp.asarray(space.mask)
+    """Gradients of an estimator, each at a sample of its own; nothing costs anything.
+
+    The moving baseline stays as it is in `state`.
+    """
+    problem = without_costs(space, config)
 
     @jax.jit
     def run(state: SearchState, keys: jax.Array) -> jax.Array:
         def draw(key: PRNGKey) -> Alphas:
-            sampled = estimators.sample(config, key, state.alphas, mask)
-            found = estimators.estimate(
-                space, config, model, 1.0, state, sampled, batch
-            )
+            sampled = arch_step.sample(problem, state, key)
+            found = arch_step.estimate(problem, state, sampled, batch)
             return found.alpha_gradients
 
         return jax.lax.map(draw, keys)
@@ -164,7 +173,7 @@ def reinforce_draws(
     @jax.jit
     def run(keys: jax.Array) -> jax.Array:
         def draw(baseline: jax.Array, key: PRNGKey) -> tuple[jax.Array, Alphas]:
-            sampled = estimators.sample(config, key, alphas, mask)
+            sampled = estimators.of(config).sample(key, alphas, mask, config)
             rewards = -jnp.asarray(by_path)[tuple(sampled.T)]
             gradient, baseline = estimators.rewarded(
                 config, baseline, probs, sampled, rewards

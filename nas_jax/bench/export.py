@@ -21,7 +21,7 @@ from nas_jax.bench.goals import verdict
 from nas_jax.bench.settings import ExportConfig
 from nas_jax.measure import onnx_runtime, timing
 from nas_jax.parts import Block
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 GOAL = 1.02
 HOW_TO_READ = (
@@ -32,7 +32,7 @@ HOW_TO_READ = (
 )
 
 
-def run(config: ExportConfig | None = None, watch: Watch | None = None) -> dict:
+def run(config: ExportConfig | None = None, watch: Progress | None = None) -> dict:
     """Times of all files of every network, ready for JSON.
 
     Raises `ValueError` without PyTorch, or if the files do not compute the same.
@@ -40,7 +40,7 @@ def run(config: ExportConfig | None = None, watch: Watch | None = None) -> dict:
     torch_network.require()
     import torch
 
-    config, watch = config or ExportConfig(), watch or Watch()
+    config, watch = config or ExportConfig(), watch or Progress()
     rows = []
     for name in config.networks:
         watch.phase(f"{name}: writing the files")
@@ -181,7 +181,7 @@ def _compare(
     architecture: Architecture,
     models: dict[str, onnx.ModelProto],
     config: ExportConfig,
-    watch: Watch,
+    watch: Progress,
 ) -> dict[str, Any]:
     rng = np.random.default_rng(config.seed)
     images = rng.standard_normal((2, *architecture.input_shape), dtype=np.float32)

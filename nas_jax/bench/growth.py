@@ -7,10 +7,10 @@ from nas_jax import builders
 from nas_jax.bench import programs, turns, workload
 from nas_jax.bench.settings import CANDIDATES, FEW, MANY, EngineConfig
 from nas_jax.bench.workload import Call
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
-def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
+def measure(config: EngineConfig, watch: Progress) -> dict[str, Any]:
     """The larger of two ratios, many candidates over few: of time and of memory.
 
     The paths run through the few, which both spaces hold in the same places.

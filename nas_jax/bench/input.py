@@ -22,7 +22,7 @@ from nas_jax.data import pictures
 from nas_jax.data.source import Item
 from nas_jax.data.streamed import StreamedSplit
 from nas_jax.data_config import DataConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 WIDTH, HEIGHT = 500, 375
 """Of the photographs: the usual size in ImageNet."""
@@ -65,9 +65,9 @@ class _Photographs:
         return Item(content, int(self.labels[index]), f"photograph {index}")
 
 
-def run(config: InputConfig | None = None, watch: Watch | None = None) -> dict:
+def run(config: InputConfig | None = None, watch: Progress | None = None) -> dict:
     """All figures, ready for JSON."""
-    config, watch = config or InputConfig(), watch or Watch()
+    config, watch = config or InputConfig(), watch or Progress()
     is_tuned = allocator.tune()
     photographs = [photograph(seed) for seed in range(config.photographs)]
     rates = _rates(config, photographs, watch)
@@ -101,7 +101,7 @@ def photograph(seed: int) -> bytes:
 
 
 def _rates(
-    config: InputConfig, photographs: list[bytes], watch: Watch
+    config: InputConfig, photographs: list[bytes], watch: Progress
 ) -> dict[str, dict[str, float]]:
     """Milliseconds per image of every way, timed in turns."""
     side = config.input_size
@@ -166,7 +166,7 @@ def _box(numbers: np.random.Generator, width: int, height: int) -> Any:
 
 
 def _epoch_memory(
-    config: InputConfig, photographs: list[bytes], watch: Watch
+    config: InputConfig, photographs: list[bytes], watch: Progress
 ) -> list[int]:
     """Resident bytes after each quarter of the steps; empty where nobody tells."""
     if not Path("/proc/self/status").exists():

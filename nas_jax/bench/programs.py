@@ -13,21 +13,27 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.compilation_cache import compilation_cache
 
-from nas_jax import network, optim, search_state, steps, train
+from nas_jax import (
+    arch_step,
+    network,
+    schedule,
+    search_state,
+    training_loop,
+    weight_step,
+)
 from nas_jax.architecture import Architecture
-from nas_jax.base import PRNGKey
+from nas_jax.base import PathPair, PRNGKey
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, TrainConfig
-from nas_jax.gates import PathPair
-from nas_jax.latency import CostModel
-from nas_jax.search_state import SearchState
+from nas_jax.cost import CostModel
+from nas_jax.search_state import SearchProblem, SearchState
 from nas_jax.space import SearchSpace
 
 # The paper's loss, as the peers of the benches have it.
 CONFIG = SearchConfig(objective="add_linear", expectation="pair")
 # so many steps per epoch that no schedule ends within a bench
-WEIGHTS_TX = optim.search_weights(CONFIG, steps_per_epoch=1000)
-ALPHAS_TX = optim.search_alphas(CONFIG)
+WEIGHTS_TX = schedule.search_weights(CONFIG, steps_per_epoch=1000)
+ALPHAS_TX = schedule.search_alphas(CONFIG)
 
 
 class Program(NamedTuple):
@@ -68,10 +74,16 @@ def no_compile_cache() -> Iterator[None]:
 
 @functools.cache
 def weight(searched: SearchSpace, images: int) -> Program:
-    """`steps.update_weights`: (state, path, batch) -> (state, metrics)."""
+    """The weight step at a path: (state, path, batch) -> (state, metrics)."""
 
     def step(state: SearchState, path: jax.Array, batch: Batch) -> Any:
-        return steps.update_weights(searched, CONFIG, WEIGHTS_TX, state, path, batch)
+        grads, stats, metrics = weight_step.path_gradients(
+            searched, CONFIG, state, path, batch
+        )
+        state = weight_step.apply_path_gradients(
+            searched, WEIGHTS_TX, state, path, grads, stats
+        )
+        return state, metrics
 
     return compiled(
         jax.jit(step, donate_argnums=0),
@@ -83,13 +95,13 @@ def weight(searched: SearchSpace, images: int) -> Program:
 
 @functools.cache
 def arch(searched: SearchSpace, images: int) -> Program:
-    """`steps.update_alphas`, two paths: (state, pair, batch) -> (state, metrics)."""
+    """The architecture step at a pair: (state, pair, batch) -> (state, metrics)."""
     model = CostModel(jnp.ones(searched.mask.shape), 0.0)
+    problem = SearchProblem(searched, CONFIG, model, 1.0)
 
     def step(state: SearchState, pair: PathPair, batch: Batch) -> Any:
-        return steps.update_alphas(
-            searched, CONFIG, ALPHAS_TX, model, 1.0, state, pair, batch
-        )
+        found = arch_step.estimate(problem, state, pair, batch)
+        return arch_step.update_alphas(problem, state, pair, found, tx=ALPHAS_TX)
 
     path = path_shape(searched)
     return compiled(
@@ -103,11 +115,11 @@ def arch(searched: SearchSpace, images: int) -> Program:
 @functools.cache
 def plain(architecture: Architecture, images: int) -> Program:
     """The training step of one network: (state, batch) -> (state, metrics)."""
-    step = train.make_train_step(
+    step = training_loop.make_train_step(
         architecture, TrainConfig(), WEIGHTS_TX, lambda key, images: images
     )
 
-    def init(key: PRNGKey) -> train.TrainState:
+    def init(key: PRNGKey) -> training_loop.TrainState:
         return plain_state(key, *network.init(key, architecture))
 
     state = jax.eval_shape(init, jax.random.key(0))
@@ -119,10 +131,14 @@ def init(key: PRNGKey, searched: SearchSpace) -> SearchState:
     return search_state.init(key, searched, CONFIG, WEIGHTS_TX, ALPHAS_TX)
 
 
-def plain_state(key: PRNGKey, params: Any, batch_stats: Any) -> train.TrainState:
+def plain_state(
+    key: PRNGKey, params: Any, batch_stats: Any
+) -> training_loop.TrainState:
     """A fresh state for `plain`."""
     start = jnp.zeros((), jnp.int32)
-    return train.TrainState(start, key, params, batch_stats, WEIGHTS_TX.init(params))
+    return training_loop.TrainState(
+        start, key, params, batch_stats, WEIGHTS_TX.init(params)
+    )
 
 
 def batch_shapes(searched: SearchSpace | Architecture, images: int) -> Batch:

@@ -6,7 +6,6 @@ times differ by the pruning alone.
 """
 
 import dataclasses
-import functools
 import time
 from typing import Any
 
@@ -14,13 +13,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import builders, optim, provenance, prune, rng, search_state, steps
+from nas_jax import (
+    arch_step,
+    builders,
+    provenance,
+    prune,
+    rng,
+    schedule,
+    search_state,
+    weight_step,
+)
 from nas_jax.batches import Batch
 from nas_jax.bench.comparison import repeated
 from nas_jax.config import SearchConfig, SpaceConfig
-from nas_jax.latency import CostModel
+from nas_jax.cost import CostModel
 from nas_jax.measure import timing
-from nas_jax.search_state import SearchState
+from nas_jax.search_state import SearchProblem, SearchState
 from nas_jax.space import SearchSpace
 
 SPACE = SpaceConfig(
@@ -51,7 +59,7 @@ def run() -> dict[str, Any]:
     """The measurement, ready for JSON: a row per quantity, and provenance."""
     before = builders.mobile(SPACE)
     key = rng.stream(jax.random.key(0), "bench")
-    tx, alphas_tx = optim.search_weights(_CONFIG, 1), optim.search_alphas(_CONFIG)
+    tx, alphas_tx = schedule.search_weights(_CONFIG, 1), schedule.search_alphas(_CONFIG)
     state = search_state.init(key, before, _CONFIG, tx, alphas_tx)
     is_kept = np.array([op.name in KEPT for op in before.candidates])
     alphas = np.broadcast_to(np.where(is_kept, 10.0, 0.0), state.alphas.shape)
@@ -95,16 +103,20 @@ def _images(key: jax.Array) -> Batch:
 
 def _steps(searched: SearchSpace) -> dict[str, Any]:
     model = CostModel(jnp.zeros(searched.mask.shape), 0.0)
-    tx, alphas_tx = optim.search_weights(_CONFIG, 1), optim.search_alphas(_CONFIG)
+    tx, alphas_tx = schedule.search_weights(_CONFIG, 1), schedule.search_alphas(_CONFIG)
 
     def arch(config: SearchConfig) -> Any:
-        step = steps.make_arch_step(searched, config, alphas_tx)
-        step = functools.partial(step, model=model, target=1.0)
-        return jax.jit(step, donate_argnums=0)
+        step = arch_step.make_arch_step(alphas_tx)
+        problem = SearchProblem(searched, config, model, 1.0)
+        return jax.jit(
+            lambda state, batch: step(state, batch, problem), donate_argnums=0
+        )
 
     full = dataclasses.replace(_CONFIG, estimator="full")
     made = (
-        steps.make_weight_step(searched, _CONFIG, tx, lambda key, images: images),
+        weight_step.make_weight_step(
+            searched, _CONFIG, tx=tx, augment=lambda key, images: images
+        ),
         arch(_CONFIG),
         arch(full),
     )

@@ -21,7 +21,7 @@ from typing import Any
 from nas_jax import provenance, search_stage, snapshots
 from nas_jax.bench import kills
 from nas_jax.bench.settings import ResumeConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 HOW_TO_READ = (
     "A row per kill: the phase that was waited for, what the run was doing when it "
@@ -35,7 +35,7 @@ _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 _GOES_ON = re.compile(r"goes on from the checkpoint of step (\d+)")
 
 
-def run(config: ResumeConfig, watch: Watch) -> dict[str, Any]:
+def run(config: ResumeConfig, watch: Progress) -> dict[str, Any]:
     """Kills and resumes, ready for JSON.
 
     Raises:

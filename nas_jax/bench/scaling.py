@@ -12,7 +12,7 @@ from nas_jax import allocator, builders
 from nas_jax.bench import machine, programs, scaling_plot, turns, workload
 from nas_jax.bench.settings import FEW, Point, ScalingConfig
 from nas_jax.bench.workload import Call
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 plot = scaling_plot.plot
 STEPS = scaling_plot.STEPS
@@ -25,12 +25,12 @@ HOW_TO_READ = (
 )
 
 
-def run(config: ScalingConfig | None = None, watch: Watch | None = None) -> dict:
+def run(config: ScalingConfig | None = None, watch: Progress | None = None) -> dict:
     """A row per axis and value, ready for JSON, and provenance.
 
     Takes the allocator's setting for the whole process, as the command line does.
     """
-    config, watch = config or ScalingConfig(), watch or Watch()
+    config, watch = config or ScalingConfig(), watch or Progress()
     is_tuned = allocator.tune()
     axes = config.points()
     points = list(dict.fromkeys(point for own in axes.values() for point in own))

@@ -26,6 +26,20 @@ AXES = ("candidates", "cells", "batch", "input_size")
 
 
 @dataclass(frozen=True)
+class EstimatorsConfig:
+    """`bench estimators`: gradients on a space small enough to enumerate."""
+
+    with_file: str = ""
+    """Experiment whose own estimator is compared with ours."""
+    draws: int = 4000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.draws >= 2, "draws", "at least 2", self.draws)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
+@dataclass(frozen=True)
 class EngineConfig:
     """`bench engine`: the paper's space at 96x96 and at 224x224, width 1.0."""
 

@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import limits, problem, provenance, search_stage, snapshots
+from nas_jax import provenance, search_stage, snapshots, targets
 from nas_jax.bench import goals
 from nas_jax.bench.settings import SOAK_EPOCH, SoakConfig
 from nas_jax.config import DataConfig, Experiment, SearchConfig, SpaceConfig
-from nas_jax.session import Session
-from nas_jax.watch import Watch
+from nas_jax.devices import PLAIN
+from nas_jax.progress import Progress
+from nas_jax.session import Run, Session
+from nas_jax.setup import load
 
 GOALS = {"resident_growth": 0.01, "open_files_growth": 0.0}
 """The most that each should be."""
@@ -34,10 +36,10 @@ HOW_TO_READ = (
 _BATCH = 20
 
 
-class _Sampler(Watch):
+class _Sampler(Progress):
     """Counts after every epoch of a search, in bytes and files."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Progress) -> None:
         self.samples: list[tuple[int, int]] = []
         self._watch = watch
 
@@ -95,7 +97,7 @@ def experiment(config: SoakConfig) -> Experiment:
     )
 
 
-def run(config: SoakConfig, watch: Watch) -> dict[str, Any]:
+def run(config: SoakConfig, watch: Progress) -> dict[str, Any]:
     """Searches and counts, ready for JSON.
 
     Raises:
@@ -104,14 +106,15 @@ def run(config: SoakConfig, watch: Watch) -> dict[str, Any]:
     if not Path("/proc/self/statm").is_file():
         raise ValueError("bench soak: expected /proc, which Linux has, found none")
     one = experiment(config)
-    given = problem.load(one)
-    kept_to, _ = limits.resolve(one.search, given.space, None, "no table")
+    setup = load(one, PLAIN)
+    aim = targets.resolve(one.search, setup.space)
     sampler = _Sampler(watch)
     watch.phase(f"a search of {config.steps} steps")
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
         start = time.perf_counter()
-        last = search_stage.run(one, given, kept_to, folder, Session(folder, sampler))
+        work = Run(setup, folder, Session(folder, sampler))
+        last = search_stage.run(work, aim)
         seconds = time.perf_counter() - start
         kept = len(snapshots.steps(search_stage.snapshots_in(folder)))
     resident, files = np.array(sampler.samples, float).T

@@ -26,7 +26,7 @@ from nas_jax import (
     counts,
     derive,
     provenance,
-    search,
+    search_loop,
     shipped,
     tables,
 )
@@ -34,10 +34,11 @@ from nas_jax.bench.quality_settings import SpecialisationConfig
 from nas_jax.config import SearchConfig
 from nas_jax.data import glyphs
 from nas_jax.derive import Limit
-from nas_jax.limits import amount, stacked
+from nas_jax.progress import Progress
 from nas_jax.report import preferences
+from nas_jax.search_state import SearchProblem
 from nas_jax.space import SearchSpace
-from nas_jax.watch import Watch
+from nas_jax.targets import Targets, amount
 
 _VALID = 260
 """Images on which the finalists are compared."""
@@ -52,7 +53,7 @@ HOW_TO_READ = (
 )
 
 
-def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
+def run(config: SpecialisationConfig, watch: Progress) -> dict[str, Any]:
     """Latency of each device's network on each device, ready for JSON.
 
     Raises:
@@ -89,16 +90,14 @@ def run(config: SpecialisationConfig, watch: Watch) -> dict[str, Any]:
     )
     trained = builders.mobile(small)
 
-    def epochs(name: str, after: search.Reached | None) -> Iterator[search.Epoch]:
-        return search.run(
+    def epochs(
+        name: str, after: search_loop.Reached | None
+    ) -> Iterator[search_loop.Epoch]:
+        aim = Targets((size, limits[name]))
+        return search_loop.run(
             jax.random.key(config.seed),
-            trained,
-            own,
-            *stacked([size, limits[name]]),
-            weights,
-            alphas,
-            valid,
-            lambda key, images: images,
+            SearchProblem(trained, own, aim.costs, aim.values),
+            search_loop.SearchData(weights, alphas, valid, lambda key, images: images),
             after=after,
         )
 

@@ -8,12 +8,12 @@ import jax
 from nas_jax import builders, network
 from nas_jax.bench import all_candidates, fresh_process, programs, workload
 from nas_jax.bench.settings import EngineConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 STEPS = ("plain", "weight", "arch")
 
 
-def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
+def measure(config: EngineConfig, watch: Progress) -> dict[str, Any]:
     """Temporary bytes by the compiler; on devices that count them, the peak in use."""
     large = dataclasses.replace(
         config,
@@ -37,7 +37,7 @@ def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
     }
 
 
-def memory_of(config: EngineConfig, watch: Watch) -> dict[str, Any]:
+def memory_of(config: EngineConfig, watch: Progress) -> dict[str, Any]:
     """Bytes of every step at one size of the images and the batch."""
     side = config.space.input_size
     watch.phase(f"compiling for their memory: {config.batch} images of {side}x{side}")

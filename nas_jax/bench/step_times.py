@@ -10,13 +10,13 @@ from nas_jax import allocator, builders
 from nas_jax.bench import torch_peer, turns, workload
 from nas_jax.bench.settings import EngineConfig
 from nas_jax.bench.workload import Call, Workload
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 STEPS = ("plain_step", "weight_step", "arch_step")
 Times = dict[str, dict[str, float]]
 
 
-def measure(config: EngineConfig, watch: Watch) -> dict[str, Any]:
+def measure(config: EngineConfig, watch: Progress) -> dict[str, Any]:
     """All calls side by side, in turns; figures by minima, and by medians too."""
     why_no_torch = _why_no_torch() if "torch" in config.parts else "left out"
     found: dict[str, Any] = {}

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from nas_jax.measure import timing
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
 def in_turns(
-    calls: Mapping[str, Callable[[], None]], *, rounds: int, steps: int, watch: Watch
+    calls: Mapping[str, Callable[[], None]], *, rounds: int, steps: int, watch: Progress
 ) -> dict[str, dict[str, float]]:
     """Milliseconds per step of every call: the minimum and the median over rounds.
 

@@ -15,11 +15,11 @@ from jaxtyping import Bool, Int
 
 from nas_jax import architecture, supernet
 from nas_jax.architecture import Architecture
+from nas_jax.base import PathPair
 from nas_jax.batches import Batch
 from nas_jax.bench import programs
 from nas_jax.bench.comparison import repeated
 from nas_jax.bench.settings import LARGEST
-from nas_jax.gates import PathPair
 from nas_jax.parts import OpSpec
 from nas_jax.search_state import SearchState
 from nas_jax.space import SearchSpace

@@ -31,9 +31,9 @@ def describe(name: str) -> Answer:
     Args:
       name: one of `nas_jax list`, an experiment's .py or an architecture's .json file
     """
-    from nas_jax import problem
+    from nas_jax import describe as sizes
 
-    size = problem.describe(name)
+    size = sizes.describe(name)
     return Answer(size, description(size))
 
 
@@ -57,13 +57,13 @@ def derive(run: Path) -> Answer:
     Args:
       run: folder of a search
     """
-    from nas_jax import derivation, run_folder, run_lock
+    from nas_jax import finalists, run_folder, run_lock
 
     run_folder.read_experiment(run)  # a run folder, before anything is put there
     with run_lock.held(run):
-        found, derived = derivation.derive_run(run)
+        found, derived = finalists.derive_run(run)
     ops = [block.op.name for block in found.blocks]
-    written, told = run / "architecture.json", derivation.told(derived)
+    written, told = run / "architecture.json", finalists.line(derived)
     lines = [" ".join(ops), told, f"written: {written}"]
     return Answer(
         {"ops": ops, "derivation": told, "file": str(written)}, "\n".join(lines)
@@ -89,9 +89,9 @@ def train(
     from nas_jax import (
         architecture_json,
         pipeline,
-        problem,
         run_folder,
         run_lock,
+        setup,
         stopping,
     )
 
@@ -106,7 +106,7 @@ def train(
     elif experiment:
         config = overrides.load(experiment, fields)
         network = run_folder.read_architecture(architecture)
-        problem.check_network(config, network)
+        setup.check_network(config, network)
         file = shipped.experiment_file(experiment)
         folder = run_folder.create(config, out, RUNS, file)
         text = architecture_json.to_json(network)
@@ -120,7 +120,7 @@ def train(
     process.prepare(cache=not no_cache, pixels=config.pixels)
     with run_lock.held(folder), stopping.Stop().listening() as stop:
         saved, accuracy = pipeline.train_network(
-            config, network, folder, Terminal(), stop
+            config, network, folder, progress=Terminal(), stop=stop
         )
     found = {"test_accuracy": accuracy, "folder": str(saved)}
     return Answer(found, f"test accuracy {accuracy:.1%}: {saved}")
@@ -134,9 +134,9 @@ def evaluate(run: Path, *, no_cache: bool = False) -> Answer:
       no_cache: compile anew
     """
     process.prepare(cache=not no_cache)
-    from nas_jax import assessment
+    from nas_jax import assess
 
-    results = assessment.evaluate_run(run, Terminal())
+    results = assess.evaluate_run(run, Terminal())
     return Answer(results, comparison_table(results))
 
 

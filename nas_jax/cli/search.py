@@ -12,8 +12,8 @@ from nas_jax.cli import networks, overrides, terminal
 from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
 from nas_jax.cli.terminal import Answer, Terminal
 from nas_jax.config import Experiment
+from nas_jax.progress import Progress
 from nas_jax.search_config import TARGETS
-from nas_jax.watch import Watch
 
 _COMMAND = "command.txt"
 """File of a run with what the user typed to begin it."""
@@ -103,18 +103,18 @@ def search(
     config = _cut(overrides.load(experiment, fields), options.from_recommendation)
     processes.start()
     process.prepare(cache=not options.no_cache, pixels=config.pixels)
-    from nas_jax import problem, run_folder, together, trade_off
+    from nas_jax import multihost, run_folder, setup, trade_off
 
     targets = list(options.targets or ())
-    together.require_agreement(config, targets)
+    multihost.require_agreement(config, targets)
     several = options.targets is not None
     for one in trade_off.experiments(config, targets) if several else [config]:
-        problem.check(one)  # refuse what does not fit before a folder is made
+        setup.check(one)  # refuse what does not fit before a folder is made
     if options.plan:
         return _plan(config, targets)
     source = shipped.experiment_file(experiment)
-    if not together.writes():
-        together.follow(config, source, None, typed)
+    if not multihost.writes():
+        multihost.follow(config, source, None, typed)
         return Answer({}, "")
     folder = run_folder.create(config, options.out, networks.RUNS, source)
     files.write(folder / _COMMAND, typed + "\n")
@@ -158,15 +158,16 @@ def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
             f"--plan: expected one target, got --targets {','.join(targets)}; each "
             "takes a search of its own after one warm-up"
         )
-    from nas_jax import devices, plan, problem
+    from nas_jax import plan
     from nas_jax.compilation import Compiler
+    from nas_jax.setup import load
 
-    given = problem.load(experiment, devices.execution_of(experiment))
-    watch = Terminal() if given.execution.writes else Watch()
-    found = plan.of_run(experiment, given, Compiler(watch))
-    if not given.execution.writes:
+    setup = load(experiment)
+    progress = Terminal() if setup.devices.writes else Progress()
+    found = plan.of_run(setup, Compiler(progress))
+    if not setup.devices.writes:
         return Answer({}, "")
-    lines = plan.lines(found, given.execution.devices)
+    lines = plan.lines(found, setup.devices.count)
     return Answer({"plan": [one._asdict() for one in found]}, "\n".join(lines))
 
 
@@ -187,11 +188,11 @@ def _resume(
                 "a run goes on in its folder, as it was begun"
             )
     from nas_jax import (
-        derivation,
+        finalists,
+        multihost,
         report,
         run_folder,
         search_stage,
-        together,
         trade_off,
     )
 
@@ -214,7 +215,7 @@ def _resume(
             f"{_begin_again(folder)}"
         )
     rates = [one for one in found if one.field in config_changes.RATES]
-    if rates and any(folder.glob(f"**/{derivation.FINALISTS}")):
+    if rates and any(folder.glob(f"**/{finalists.FINALISTS}")):
         raise ValueError(
             f"{origin}: expected no other {rates[0].field}, a search is finished; "
             "leave it out"
@@ -222,11 +223,11 @@ def _resume(
     processes.start()
     process.prepare(cache=not options.no_cache, pixels=config.pixels)
     targets = trade_off.targets_of(folder)
-    together.require_agreement(config, targets)
-    if not together.writes():
-        together.follow(config, None, folder, typed)
+    multihost.require_agreement(config, targets)
+    if not multihost.writes():
+        multihost.follow(config, None, folder, typed)
         return Answer({}, "")
-    together.meet()  # the others have copied what is there
+    multihost.meet()  # the others have copied what is there
     changed = {one.field: {"from": one.saved, "to": one.given} for one in found}
     return _work(_Run(config, targets, folder, typed, changed))
 
@@ -255,7 +256,7 @@ def _work(run: _Run) -> Answer:
     )
 
     experiment, targets, folder, command, changed = run
-    watch = Terminal()
+    progress = Terminal()
     go_on = f"nas_jax search --resume {shlex.quote(str(folder))}"
     try:
         with (
@@ -269,10 +270,17 @@ def _work(run: _Run) -> Answer:
                 run_folder.record_resumption(folder, line)
             if targets:
                 result = trade_off.run(
-                    experiment, targets, folder, command, watch, stop
+                    experiment,
+                    targets,
+                    folder,
+                    command=command,
+                    progress=progress,
+                    stop=stop,
                 )
             else:
-                result = pipeline.run(experiment, folder, command, watch, stop)
+                result = pipeline.run(
+                    experiment, folder, command=command, progress=progress, stop=stop
+                )
     except KeyboardInterrupt as stopped:
         is_begun = search_stage.has_snapshots(folder)
         again = f"go on: {go_on}" if is_begun else _begin_again(folder)
@@ -286,7 +294,8 @@ def _work(run: _Run) -> Answer:
 
 
 def _told(run: _Run, result: dict[str, Any]) -> str:
-    from nas_jax import limits, trade_off
+    from nas_jax import targets as costs_of
+    from nas_jax import trade_off
 
     lines = [terminal.comparison_table(result["networks"])]
     page = run.folder / "report.html"
@@ -294,6 +303,6 @@ def _told(run: _Run, result: dict[str, Any]) -> str:
         lines += [terminal.aligned(trade_off.table(result)), f"report: {page}"]
         return "\n".join(lines)
     cost, calls = run.experiment.search.cost, run.experiment.latency
-    wanted = limits.amount(cost, result[TARGETS[cost]])
+    wanted = costs_of.amount(cost, result[TARGETS[cost]])
     lines.append(f"ms per call of {calls.batch} images, {calls.threads} thread(s)")
     return "\n".join([*lines, f"target {wanted}, report: {page}"])

@@ -47,7 +47,7 @@ def sweep(
       targets: ratios or times with commas between: 0.4,0.6 or 0.2ms,0.3ms
       gather: run nothing; the table as it stands
     """
-    from nas_jax.sweep import launchers, runs
+    from nas_jax import sweep as runs
 
     if gather:
         if experiments or fields:
@@ -61,23 +61,23 @@ def sweep(
     _check(listed, fields)
     common = overrides.words(fields)
     runs.write_list(out, listed, common)
-    todo = [one for one in listed if not runs.is_finished(one)]
+    todo = [one for one in listed if not one.is_finished]
     print(f"{len(todo)} of {len(listed)} runs to do", file=sys.stderr)
     if launch.launcher == "slurm":
         parameters = {
             name: int(value) if value.isdecimal() else value
             for name, value in (launch.slurm or {}).items()
         }
-        jobs = launchers.slurm(todo, common, launch.jobs, out, parameters)
+        jobs = runs.slurm(todo, common, launch.jobs, out, parameters)
         text = (
             f"submitted: {', '.join(jobs)}\n"
             f"the table, when they are done: nas_jax sweep --gather --out {out}"
         )
         return Answer({"submitted": jobs, "folder": str(out)}, text)
     failed = 0
-    for ended in launchers.local(todo, common, launch.jobs):
+    for ended in runs.local(todo, common, launch.jobs):
         failed += ended.code != 0
-        how = "finished" if ended.code == 0 else f"failed: {ended.said}"
+        how = "finished" if ended.code == 0 else f"failed: {ended.reason}"
         print(f"{ended.run.folder.name}: {how}", file=sys.stderr)
     return _table(out, listed, failed)
 
@@ -85,22 +85,22 @@ def sweep(
 def _check(listed: Any, fields: Fields) -> None:
     """Raises what any of the runs would refuse at its start."""
     process.prepare()
-    from nas_jax import problem
+    from nas_jax import setup
 
     # seeds draw other splits of the same data: one of them stands for all
     first = {(one.experiment, one.target): one for one in reversed(listed)}
     for one in first.values():
         target = overrides.target(one.target) if one.target else {}
         own = {**fields, "seed": one.seed, **target}
-        problem.check(overrides.load(one.experiment, own))
+        setup.check(overrides.load(one.experiment, own))
 
 
 def _table(out: Path, listed: Any, failed: int) -> Answer:
-    from nas_jax.sweep import table
+    from nas_jax import sweep as runs
 
-    rows = table.gathered(listed)
+    rows = runs.results(listed)
     file = out / "table.csv"
-    files.write(file, table.as_csv(rows))
-    text = f"{terminal.aligned(table.summary(rows))}\nevery run: {file}"
+    files.write(file, runs.as_csv(rows))
+    text = f"{terminal.aligned(runs.summary(rows))}\nevery run: {file}"
     found = {"file": str(file), "failed": failed, "runs": rows}
     return Answer(found, text, 1 if failed else 0)

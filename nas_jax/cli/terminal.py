@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 EVERY_S = 30.0
 """Where there is no terminal, a loop says how far it is as often."""
@@ -21,7 +21,7 @@ class Answer(NamedTuple):
     code: int = 0
 
 
-class Terminal(Watch):
+class Terminal(Progress):
     """A line per stage and the progress of loops, on standard error.
 
     On a terminal loops have a bar, elsewhere a line from time to time.

@@ -11,13 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from nas_jax import checkpoint, problem, run_folder, tables
+from nas_jax import checkpoint, run_folder, tables
 from nas_jax.batches import Batch, Split
 from nas_jax.checkpoint import Model
 from nas_jax.config import LatencyConfig
+from nas_jax.devices import PLAIN
 from nas_jax.export import companions, preprocessing
 from nas_jax.export.companions import Companions
 from nas_jax.export.preprocessing import Preprocessing
+from nas_jax.setup import load
 from nas_jax.tables import LatencyTable
 
 COMPARED = 1000
@@ -106,7 +108,7 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
             f"{folder}'"
         )
     stored = folder / "latency_table.json"
-    data = problem.load(experiment)
+    data = load(experiment, PLAIN)
     proof = spread(data.splits["test"], COMPARED)
     training = data.splits["train_weights"]
     return Source(

@@ -14,21 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import (
-    architecture_json,
-    counts,
-    files,
-    onnx_writer,
-    provenance,
-    tables,
-)
+from nas_jax import architecture_json, counts, files, onnx_writer, provenance, tables
 from nas_jax.export import companions, formats, stablehlo
 from nas_jax.export import source as sources
 from nas_jax.export.formats import FORMATS
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Given, Source
 from nas_jax.measure import timing
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 _FACTS: dict[str, dict[str, Any]] = {
     "onnx": {"opset": onnx_writer.OPSET},
@@ -43,7 +36,7 @@ def export(
     network: str | None = None,
     given: Given | None = None,
     converter: str | None = None,
-    watch: Watch | None = None,
+    watch: Progress | None = None,
 ) -> dict[str, Any]:
     """Writes a trained network into `folder/export` and returns what result.json says.
 
@@ -66,7 +59,7 @@ def export(
         format cannot hold; for a file whose logits are not JAX's. Nothing is written
         then.
     """
-    watch = watch or Watch()
+    watch = watch or Progress()
     encoders = formats.encoders(list(names), converter)
     source = sources.read(folder, network, given or Given())
     expected = _in_pieces(source)
@@ -151,7 +144,7 @@ def difference(name: str, found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _times(
-    source: Source, runners: dict[str, Runner], watch: Watch
+    source: Source, runners: dict[str, Runner], watch: Progress
 ) -> dict[str, dict[str, Any]]:
     """Milliseconds of one inference in each runtime, and how it was called."""
     config = source.config

@@ -19,15 +19,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from nas_jax import ledger, objective, optim, provenance, rng, supernet
+from nas_jax import ledger, losses, optim, provenance, rng, supernet
 from nas_jax.base import Images, Labels, Logits, PRNGKey, PyTree, Scalar
 from nas_jax.base import Path as NetworkPath
 from nas_jax.batches import Batch
 from nas_jax.config import TrainConfig
 from nas_jax.guidelines import difficulty, ladder, tasks
 from nas_jax.guidelines.ladder import Rung
+from nas_jax.progress import Progress
 from nas_jax.space import SearchSpace
-from nas_jax.watch import Watch
 
 STEPS = 300
 TRAIN = TrainConfig(epochs=1, batch=32, lr=0.2, label_smoothing=0.0)
@@ -96,7 +96,7 @@ def make_train(searched: SearchSpace) -> Train:
         def accuracy(split: Batch) -> Scalar:
             def of_batch(one: Batch) -> Scalar:
                 logits, _ = logits_of(params, stats, rows, classes, one.images)
-                return objective.accuracy(logits, one.labels)
+                return losses.accuracy(logits, one.labels)
 
             pieces = [
                 x.reshape(-1, EVALUATION_BATCH, *x.shape[1:])
@@ -203,7 +203,7 @@ def described(wanted: list[tasks.Task]) -> Iterator[dict[str, Any]]:
         yield {"task": task.name, "descriptors": dataclasses.asdict(found)}
 
 
-def make(file: Path, watch: Watch) -> dict[str, Any]:
+def make(file: Path, watch: Progress) -> dict[str, Any]:
     """Computes what the file lacks; returns how much there was and is.
 
     Raises:

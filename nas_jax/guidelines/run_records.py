@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import files, problem, run_folder
+from nas_jax import files, run_folder
 from nas_jax.batches import Batch
 from nas_jax.config import Experiment
+from nas_jax.devices import PLAIN
 from nas_jax.guidelines import difficulty, records
 from nas_jax.guidelines.records import Record
 from nas_jax.search_config import TARGETS
+from nas_jax.setup import load
 
 _SEARCHED = "searched"
 
@@ -59,7 +61,7 @@ def trained_on(experiment: Experiment) -> Batch:
     All labels; the images of the first of them, as evaluated. Pictures of a folder come
     class by class, so data sets are shuffled, but for the digits, which are.
     """
-    splits = problem.load(experiment).splits
+    splits = load(experiment, PLAIN).splits
     weights, alphas = splits["train_weights"], splits["train_alphas"]
     whole = weights.evaluated().joined(alphas.evaluated())
     order = np.arange(len(whole.labels))

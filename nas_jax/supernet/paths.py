@@ -17,8 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nas_jax import ops
-from nas_jax.base import Images, Logits, PyTree
-from nas_jax.gates import PathPair
+from nas_jax.base import Images, Logits, PathPair, PyTree
 from nas_jax.space import LayerSpec, SearchSpace
 from nas_jax.supernet import packing, storage
 from nas_jax.supernet.branches import inner_product, switch

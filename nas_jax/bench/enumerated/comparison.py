@@ -12,7 +12,7 @@ from nas_jax.bench.enumerated import networks, ranking, searchers, task
 from nas_jax.bench.enumerated.networks import Networks
 from nas_jax.bench.enumerated.searchers import SEARCHERS, TRAINING_STEPS
 from nas_jax.bench.quality_settings import EnumeratedConfig
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 RECORDED = Path(__file__).with_name("runs.jsonl")
 HOW_TO_READ = (
@@ -25,7 +25,7 @@ HOW_TO_READ = (
 )
 
 
-def run(config: EnumeratedConfig, watch: Watch) -> dict[str, Any]:
+def run(config: EnumeratedConfig, watch: Progress) -> dict[str, Any]:
     """A row per searcher and budget, ready for JSON.
 
     Raises:

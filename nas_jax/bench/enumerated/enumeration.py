@@ -15,14 +15,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from nas_jax import ledger, objective, optim, provenance, rng, supernet
+from nas_jax import ledger, losses, optim, provenance, rng, supernet
 from nas_jax.base import Path, PRNGKey, PyTree, Scalar
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import networks, ranking, task
 from nas_jax.bench.quality_settings import EnumerationConfig
 from nas_jax.config import TrainConfig
+from nas_jax.progress import Progress
 from nas_jax.space import SearchSpace
-from nas_jax.watch import Watch
 
 HOW_TO_READ = (
     "p10, median, p90: mean test accuracy over the seeds, percentiles over the "
@@ -49,7 +49,7 @@ def make_train_path(
 
     Takes a path Int `[L]`, keys `[S]` and the splits `train`, `valid`, `test`. Initial
     weights and the order of the images are functions of the key. The recipe is that of
-    `train.run`, without augmentation.
+    `training_loop.run`, without augmentation.
     """
 
     def train_path(path: Path, keys: PRNGKey, splits: dict[str, Batch]) -> Accuracies:
@@ -98,7 +98,7 @@ def trained(
                 searched, params, stats, rows, data.images[chosen]
             )
             labels = data.labels[chosen]
-            loss = objective.cross_entropy(logits, labels, config.label_smoothing)
+            loss = losses.cross_entropy(logits, labels, config.label_smoothing)
             return loss, moved
 
         grads, stats = jax.grad(loss_fn, has_aux=True)(params)
@@ -131,7 +131,7 @@ def accuracy(
 
     def of_batch(one: Batch) -> Scalar:
         logits, _ = supernet.apply(searched, params, stats, rows, one.images)
-        return objective.accuracy(logits, one.labels)
+        return losses.accuracy(logits, one.labels)
 
     full = len(data.labels) // batch
     pieces = [x[: full * batch].reshape(full, batch, *x.shape[1:]) for x in data]
@@ -158,7 +158,7 @@ def train_all(
         yield {**row, "valid": valid, "test": test}
 
 
-def run(config: EnumerationConfig, watch: Watch) -> dict[str, Any]:
+def run(config: EnumerationConfig, watch: Progress) -> dict[str, Any]:
     """Trains what the file lacks, then sums up all that is in it."""
     given = task.load()
     settings = networks.settings(config.seeds)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from nas_jax import latency, ledger
+from nas_jax import cost, ledger
 from nas_jax.bench.enumerated import task
 from nas_jax.bench.estimators import all_paths
 
@@ -53,7 +53,7 @@ def rows(given: task.Task) -> list[dict[str, Any]]:
     """Path, multiply-adds and latency by table of every network, in order."""
     paths = all_paths(given.space)
     macs = task.path_macs(given.space, paths)
-    latency_ms = latency.of_paths(given.model, paths)
+    latency_ms = cost.of_paths(given.model, paths)
     return [
         {"path": path.tolist(), "macs": int(count), "latency_ms": round(float(ms), 6)}
         for path, count, ms in zip(paths, macs, latency_ms, strict=True)

@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nas_jax import calls, estimators, evolution, objective, optim, search
+from nas_jax import calls, estimators, evolution, losses, optim, search_loop
 from nas_jax.base import Path
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import ranking, task
 from nas_jax.bench.enumerated.networks import Networks
 from nas_jax.config import SearchConfig
-from nas_jax.search_state import SearchState
+from nas_jax.search_state import SearchProblem, SearchState
 from nas_jax.space import SearchSpace
 
 TRAINING_STEPS = task.TRAIN.epochs * (task.IMAGES["train"] // task.TRAIN.batch)
@@ -167,21 +167,17 @@ def one_shot(given: task.Task, networks: Networks, budget: int, seed: int) -> Fo
 
 def searched(
     given: task.Task, config: SearchConfig, target_ms: float, seed: int
-) -> search.Epoch:
+) -> search_loop.Epoch:
     """The last epoch of a search."""
     train_weights, train_alphas = halves(given.splits["train"])
     valid = Batch(*(x[:EVALUATED_IMAGES] for x in given.splits["valid"]))
-    epochs = search.run(
+    epochs = search_loop.run(
         jax.random.key(seed),
-        given.space,
-        config,
-        given.model,
-        target_ms,
-        train_weights,
-        train_alphas,
-        valid,
-        lambda key, images: images,
-        _once(config),
+        SearchProblem(given.space, config, given.model, target_ms),
+        search_loop.SearchData(
+            train_weights, train_alphas, valid, lambda key, images: images
+        ),
+        compile=_once(config),
     )
     *_, last = epochs
     return last
@@ -214,7 +210,7 @@ def _all_accuracies(
 ) -> Array:
     def of_path(path: Path) -> Array:
         logits = estimators.path_logits(searched, state, path, batch)
-        return objective.accuracy(logits, batch.labels)
+        return losses.accuracy(logits, batch.labels)
 
     return jax.lax.map(of_path, paths)
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas_jax import builders, counts, problem, shipped, tables
+from nas_jax import builders, counts, shipped, tables, targets
 from nas_jax.batches import Batch
 from nas_jax.config import SpaceConfig, TrainConfig
+from nas_jax.cost import CostModel
 from nas_jax.data import glyphs
-from nas_jax.latency import CostModel
 from nas_jax.space import SearchSpace
 
 SPACE = SpaceConfig(
@@ -59,7 +59,7 @@ def load() -> Task:
         for seed, (name, images) in enumerate(IMAGES.items())
     }
     file = shipped.folder("latency_tables") / TABLE
-    model = problem.cost_model(tables.load(file), searched, str(file), z=0.0)
+    model = targets.Costs(*tables.costs(tables.load(file), searched, str(file))).model
     return Task(searched, splits, model)
 
 

@@ -1,21 +1,17 @@
-"""Who hears what a run is doing."""
+"""Progress of a run, as its stages report it."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
-class Watch:
-    """Hears what a run is doing; this one says nothing.
-
-    `phase` begins a stage, `line` says what happened in it, `steps` wraps a loop,
-    `note` reports its newest numbers.
-    """
+class Progress:
+    """The base of whatever shows progress; this one is silent."""
 
     def phase(self, title: str) -> None:
-        """A stage begins."""
+        """The beginning of a stage."""
 
     def line(self, text: str) -> None:
-        """Something happened that is worth a line."""
+        """An event worth a line."""
 
     def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
         """A loop of `total` steps, passed through."""

@@ -13,23 +13,23 @@ import pytest
 from clean_python import python
 
 from nas_jax import (
+    arch_step,
     architecture,
     builders,
     config,
+    cost,
     devices,
     divergence,
-    execution,
-    latency,
+    losses,
     network,
-    objective,
-    optim,
+    schedule,
     search_state,
-    steps,
+    weight_step,
 )
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.devices import PLAIN
 from nas_jax.devices_config import DevicesConfig
-from nas_jax.execution import PLAIN
 
 SPACE = builders.mobile(
     SpaceConfig(
@@ -96,7 +96,7 @@ def test_gradients_of_parts_average_to_that_of_the_batch():
     def gradient(carry, part):
         def loss(weights):
             logits = part.images.reshape(len(part.labels), -1) @ weights
-            return objective.cross_entropy(logits, part.labels)
+            return losses.cross_entropy(logits, part.labels)
 
         return carry, jax.grad(loss)(weights)
 
@@ -126,18 +126,21 @@ def half(**fields):
 @pytest.mark.parametrize("estimator", ["two_path", "full", "reinforce"])
 def test_nothing_in_the_state_leaves_float32(estimator):
     own = SearchConfig(estimator=estimator, batch=4, arch_batch=4)
-    weights_tx = optim.search_weights(own, 10)
-    alphas_tx = optim.search_alphas(own)
+    weights_tx = schedule.search_weights(own, 10)
+    alphas_tx = schedule.search_alphas(own)
     state = jax.eval_shape(
         lambda key: search_state.init(key, SPACE, own, weights_tx, alphas_tx),
         jax.random.key(0),
     )
     running, batch = half(accumulate=2), data(4)
-    ascent = optim.multipliers(own, 10)
-    model = latency.CostModel(jnp.ones(SPACE.mask.shape), 0.0)
-    weight = steps.make_weight_step(SPACE, own, weights_tx, keep, running)
-    arch = steps.make_arch_step(SPACE, own, alphas_tx, ascent, running)
-    calls = [(weight, (batch,)), (arch, (batch, model, jnp.float32(1)))]
+    ascent = schedule.multipliers(own, 10)
+    model = cost.CostModel(jnp.ones(SPACE.mask.shape), 0.0)
+    weight = weight_step.make_weight_step(
+        SPACE, own, tx=weights_tx, augment=keep, devices=running
+    )
+    arch = arch_step.make_arch_step(alphas_tx, ascent=ascent, devices=running)
+    problem = search_state.SearchProblem(SPACE, own, model, jnp.float32(1))
+    calls = [(weight, (batch,)), (arch, (batch, problem))]
     for step, rest in calls:
         after, metrics = jax.eval_shape(step, state, *rest)
         assert after == state  # shapes and types of every leaf
@@ -157,7 +160,7 @@ def test_bfloat16_is_near_float32():
     def run(images):
         def loss(params):
             logits, new_stats = network.apply(found, params, stats, images, train=True)
-            ce = objective.cross_entropy(logits, batch.labels)
+            ce = losses.cross_entropy(logits, batch.labels)
             return ce, (logits, new_stats)
 
         return jax.value_and_grad(loss, has_aux=True)(params)
@@ -203,9 +206,7 @@ def test_float32_is_left_as_it_came():
 @pytest.fixture
 def four(monkeypatch):
     monkeypatch.setattr(devices.jax, "devices", lambda: list(range(4)))
-    monkeypatch.setattr(
-        devices.execution, "on", lambda chosen: execution.Execution(tuple(chosen))
-    )
+    monkeypatch.setattr(devices, "on", lambda chosen: devices.Devices(tuple(chosen)))
 
 
 def asked(**fields):
@@ -214,15 +215,15 @@ def asked(**fields):
 
 def test_every_field_arrives(four):
     own = {"accumulate": 3, "compute_dtype": "bfloat16", "paths_per_step": 4}
-    found = devices.execution_of(asked(**own))
+    found = devices.of(asked(**own))
     assert {name: getattr(found, name) for name in own} == own
 
 
 def test_all_devices_by_default(four):
-    found = devices.execution_of(asked())
+    found = devices.of(asked())
     assert found.mesh == (0, 1, 2, 3)
-    assert devices.execution_of(asked(data=2)).mesh == (0, 1)
-    assert devices.execution_of(asked(data=1)) == PLAIN
+    assert devices.of(asked(data=2)).mesh == (0, 1)
+    assert devices.of(asked(data=1)) == PLAIN
 
 
 @pytest.mark.parametrize(
@@ -240,7 +241,7 @@ def test_all_devices_by_default(four):
 )
 def test_what_devices_cannot_do_is_refused_in_one_line(four, fields, said):
     with pytest.raises(ValueError, match=said) as refused:
-        devices.execution_of(asked(**fields))
+        devices.of(asked(**fields))
     assert "\n" not in str(refused.value)
 
 
@@ -266,12 +267,14 @@ ON_FOUR = """
 import dataclasses, json, re
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import PartitionSpec
-from nas_jax import averaged, batches, depthwise, estimators, execution, builders
+from nas_jax import arch_step, batches, depthwise, devices, estimators, gates
 from nas_jax.batches import Batch
-from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig
+from nas_jax.cost import CostModel
+from nas_jax.search_state import SearchProblem
 
 out = {}
-four = execution.on(jax.devices()[::-1])
+four = devices.on(jax.devices()[::-1])
 out["order"] = [device.id for device in four.mesh.devices]
 numbers = np.random.default_rng(0)
 batch = Batch(
@@ -319,6 +322,11 @@ out["exchanges"] = sorted(set(found))
 # a sample per device: the estimate is replaced by one that only tells what it was given
 mask = jnp.ones((5, 3), bool)
 config = SearchConfig(estimator="full")
+
+class Space:
+    mask = np.ones((5, 3), bool)
+
+problem = SearchProblem(Space(), config, CostModel(jnp.zeros((5, 3)), 0.0), 1.0)
 alphas = jnp.asarray(numbers.normal(size=(5, 3)), jnp.float32)
 
 @jax.tree_util.register_dataclass
@@ -327,20 +335,17 @@ class State:
     alphas: jax.Array
     baseline: jax.Array
 
-def told(space, config, model, target, state, sampled, batch):
+def told(problem, state, sampled, batch):
     gradient = jax.nn.one_hot(sampled, 3)
     seen = {"mean": batch.images.mean()}
     return estimators.Estimate(gradient, state.baseline + 1, seen)
 
-estimators.estimate = told
+arch_step.estimate = told
 own = dataclasses.replace(four, paths_per_step=4)
 def step(state, batch):
-    return averaged.over_devices(
-        None, config, jnp.zeros(()), jnp.zeros(()), state, key, mask, batch, own
-    )
+    return arch_step.mean_over_devices(problem, state, key, batch, own)
 
 found = own.jit(step)(four.whole(State(alphas, jnp.float32(2))), placed)
-from nas_jax import gates
 each = [
     jax.nn.one_hot(gates.sample_path(jax.random.fold_in(key, i), alphas, mask), 3)
     for i in range(4)

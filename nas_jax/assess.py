@@ -1,6 +1,7 @@
 """Trained networks tested, exported, compared with JAX and timed side by side."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,24 @@ from nas_jax import (
     checkpoint,
     counts,
     onnx_graph,
-    problem,
     run_folder,
     tables,
-    train,
+    training_loop,
 )
-from nas_jax.batches import Split, pieces
-from nas_jax.config import Experiment
+from nas_jax.batches import pieces
+from nas_jax.checkpoint import Model
+from nas_jax.devices import PLAIN
 from nas_jax.measure import onnx_runtime
-from nas_jax.problem import Problem
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
+from nas_jax.session import Run, Session
+from nas_jax.setup import load
 
 COMPARED = 1000
 """Test images on which an exported network must answer as in JAX."""
 
 
 def assess(
-    experiment: Experiment,
-    given: Problem,
-    models: dict[str, checkpoint.Model],
-    table: tables.LatencyTable | None,
-    folder: Path,
-    watch: Watch,
+    run: Run, models: Mapping[str, Model], table: tables.LatencyTable | None
 ) -> dict[str, Any]:
     """Tests, exports and times trained networks: the `networks` of result.json.
 
@@ -41,17 +38,20 @@ def assess(
     `COMPARED` test images compared with JAX's; all are timed interleaved.
     """
     graphs, differences = {}, {}
-    test = given.splits["test"]
+    test = run.setup.splits["test"]
     images = np.asarray(next(pieces(test, COMPARED)).images)
     for name, model in models.items():
         graph = onnx_graph.network(model.architecture, model.params, model.batch_stats)
-        (folder / "export").mkdir(exist_ok=True)
-        onnx.save(graph, folder / "export" / f"{name}.onnx")
+        (run.folder / "export").mkdir(exist_ok=True)
+        onnx.save(graph, run.folder / "export" / f"{name}.onnx")
         logits = onnx_runtime.run(graph, images)
         differences[name] = float(np.abs(logits - model(images)).max())
         graphs[name] = graph
     measured = onnx_runtime.measure_networks(
-        graphs, given.space.input_shape, experiment.latency, progress=watch.steps
+        graphs,
+        run.setup.space.input_shape,
+        run.experiment.latency,
+        progress=run.progress.steps,
     )
     results = {}
     for name, model in models.items():
@@ -59,7 +59,7 @@ def assess(
         timing = measured[name]
         results[name] = {
             "architecture": json.loads(architecture_json.to_json(model.architecture)),
-            "test_accuracy": test_accuracy(model, test),
+            "test_accuracy": training_loop.accuracy(model, test),
             "test_images": len(test.labels),
             "params": size["params"],
             "macs": size["macs"],
@@ -77,12 +77,7 @@ def assess(
     return results
 
 
-def test_accuracy(model: checkpoint.Model, test: Split) -> float:
-    """Top-1 accuracy of a trained network."""
-    return train.evaluate(model.architecture, model.params, model.batch_stats, test)
-
-
-def evaluate_run(folder: Path, watch: Watch) -> dict[str, Any]:
+def evaluate_run(folder: Path, progress: Progress) -> dict[str, Any]:
     """Assesses the trained networks of a run again, from its files."""
     experiment = run_folder.read_experiment(folder)
     trained = sorted((folder / "checkpoints").glob("[!.]*/architecture.json"))
@@ -94,4 +89,5 @@ def evaluate_run(folder: Path, watch: Watch) -> dict[str, Any]:
     models = {path.parent.name: checkpoint.load_model(path.parent) for path in trained}
     stored = folder / "latency_table.json"
     table = tables.load(stored) if stored.exists() else None
-    return assess(experiment, problem.load(experiment), models, table, folder, watch)
+    setup = load(experiment, PLAIN)
+    return assess(Run(setup, folder, Session(folder, progress)), models, table)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas_jax import builders, counts, limits, table_schema, tables
+from nas_jax import builders, counts, table_schema, tables, targets
 from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.parts import Block
 
@@ -41,12 +41,13 @@ FIXED = 6.0  # stem, head, classifier
 
 
 def resolve(config, table=TABLE):
-    return limits.resolve(config, SPACE, table, "the table")
+    return targets.resolve(config, SPACE, table, origin="the table")
 
 
 def test_target_comes_first_and_limits_are_shares_of_the_hand_designed_network():
     config = SearchConfig(target_ms=11.0, limits=("macs:0.75x", "params:100000"))
-    found, warning = resolve(config)
+    aim = resolve(config)
+    found, warning = aim.limits, aim.warning
     assert [limit.name for limit in found] == ["latency", *config.limits]
     assert warning is None
     baseline = [layer.block(SPACE.candidates[1]) for layer in SPACE.layers]
@@ -56,21 +57,20 @@ def test_target_comes_first_and_limits_are_shares_of_the_hand_designed_network()
     )
     np.testing.assert_array_equal(found[0].costs, [[2, 4, 0], [2, 4, 0]])
     assert found[0].fixed == FIXED
-    model, targets = limits.stacked(found)
-    assert model.costs.shape == (3, 2, 3)
-    np.testing.assert_allclose(targets, [11.0, 0.75 * macs, 100_000])
+    assert aim.costs.costs.shape == (3, 2, 3)
+    np.testing.assert_allclose(aim.values, [11.0, 0.75 * macs, 100_000])
 
 
 def test_one_target_stays_a_single_cost():
-    found, _ = resolve(SearchConfig(target_ratio=0.75))
-    model, target = limits.stacked(found)
-    assert (model.costs.shape, target) == ((2, 3), pytest.approx(10.5))
+    aim = resolve(SearchConfig(target_ratio=0.75))
+    assert aim.costs.costs.shape == (2, 3)
+    assert aim.values == aim.target == pytest.approx(10.5)
 
 
 def test_limit_by_the_table_of_another_device(tmp_path):
     tables.save(made_up(20.0, 40.0), tmp_path / "slow.json")
     text = f"latency:120:{tmp_path / 'slow.json'}"
-    (first, slow), _ = resolve(SearchConfig(target_ms=11.0, limits=(text,)))
+    first, slow = resolve(SearchConfig(target_ms=11.0, limits=(text,))).limits
     np.testing.assert_allclose(slow.costs, 10 * first.costs)
     assert (slow.fixed, slow.target) == (60.0, 120.0)
 
@@ -99,9 +99,8 @@ def test_limits_that_no_network_keeps_together_are_refused(tmp_path):
 def test_without_a_table_only_latencies_by_it_stay_unchecked(tmp_path):
     tables.save(TABLE, tmp_path / "stored.json")
     by_name = f"latency:7:{tmp_path / 'stored.json'}"
-    limits.check(
-        SearchConfig(target_ms=1.0, limits=("latency:0.1x", "macs:1.0x")),
-        *(SPACE, None, "none"),
+    targets.check(
+        SearchConfig(target_ms=1.0, limits=("latency:0.1x", "macs:1.0x")), SPACE
     )
     for config, message in (
         (SearchConfig(target_ms=1.0, limits=("macs:0.01x",)), r"macs:0.01x \("),
@@ -110,7 +109,7 @@ def test_without_a_table_only_latencies_by_it_stay_unchecked(tmp_path):
         (SearchConfig(), "no target: expected search.target_ms or"),
     ):
         with pytest.raises(ValueError, match=message):
-            limits.check(config, SPACE, None, "none")
+            targets.check(config, SPACE)
 
 
 def test_target_in_ms_without_a_table_is_refused():

@@ -1,4 +1,4 @@
-"""From the files of a run to its network, and what the derivation cost."""
+"""The finalists of a run (finalists.json), and the network derived from them."""
 
 import re
 from collections.abc import Callable
@@ -13,26 +13,28 @@ from nas_jax import (
     builders,
     derive,
     files,
-    limits,
     run_folder,
     tables,
+    targets,
 )
 from nas_jax.architecture import Architecture
+from nas_jax.targets import Targets
 
 SEARCHED = "searched"
 """Name of the network that a search derives."""
-_TOLD = ("log_prob_given_up", "log_prob_gap", "is_spent")
-"""What is said of a derivation within limits."""
-_NUMBERS = (*_TOLD[:2], "valid_accuracy", "trained_valid_loss")
+_WITHIN_LIMITS = ("log_prob_given_up", "log_prob_gap", "is_spent")
+"""Fields of a finalist within limits."""
+_NUMBERS = (*_WITHIN_LIMITS[:2], "valid_accuracy", "trained_valid_loss")
 FINALISTS = "finalists.json"
 """File of a run with the networks that were compared, the most probable first."""
 
 
-def finalists(folder: Path) -> list[dict[str, Any]]:
+def of_run(folder: Path, aim: Targets | None = None) -> list[dict[str, Any]]:
     """The `search.finalists` most probable networks of a run's newest probabilities.
 
     Of those within target and limits, or with the objective none the most probable of
-    all alone. As dicts: the path and what `result.json` says about a derivation.
+    all alone. As dicts: the path and the fields of a derivation in `result.json`. The
+    targets `aim` are by default those of the run's files.
     """
     experiment = run_folder.read_experiment(folder)
     config, searched = experiment.search, builders.build(experiment.space)
@@ -42,28 +44,33 @@ def finalists(folder: Path) -> list[dict[str, Any]]:
             f"{folder}: expected search/probs of {searched.mask.shape}, layers and "
             f"candidates of its space, got {probs.shape}"
         )
-    table, origin = tables.load(folder / "latency_table.json"), "latency_table.json"
-    z = experiment.latency.z
+    if aim is None:
+        file, z = "latency_table.json", experiment.latency.z
+        table = tables.load(folder / file)
+        aim = targets.resolve(config, searched, table, origin=file, z=z)
     if config.objective == "none":
-        costs, _ = tables.costs(table, searched, origin, z=z)
-        return [{"path": derive.most_probable(searched, probs, costs).tolist()}]
-    kept_to, _ = limits.resolve(config, searched, table, origin, z)
+        assert aim.latency is not None  # a run has a table
+        path = derive.most_probable(searched, probs, aim.latency.candidates)
+        return [{"path": path.tolist()}]
     ranked = derive.ranked_within(
-        searched, probs, kept_to, config.max_slack, config.finalists
+        searched, probs, aim.limits, config.max_slack, config.finalists
     )
-    return [one._asdict() | {"path": one.path.tolist()} for one in ranked]
+    return [derived._asdict() | {"path": derived.path.tolist()} for derived in ranked]
 
 
-def compare(folder: Path, accuracy: Callable[[np.ndarray], float]) -> None:
+def compare(
+    folder: Path, accuracy: Callable[[np.ndarray], float], aim: Targets | None = None
+) -> None:
     """Writes the finalists of a run with their validation accuracies.
 
     `accuracy` is that of a path `[L]` with the weights of the supernet, of images that
-    trained neither weights nor alphas.
+    trained neither weights nor alphas; `aim` as in `of_run`.
     """
-    found = finalists(folder)
-    for one in found:
-        one["valid_accuracy"] = accuracy(np.array(one["path"], np.int32))
-    _write(folder, found)
+    compared = of_run(folder, aim)
+    for finalist in compared:
+        path = np.array(finalist["path"], np.int32)
+        finalist["valid_accuracy"] = accuracy(path)
+    _write(folder, compared)
 
 
 def best(folder: Path, count: int) -> list[Architecture]:
@@ -73,22 +80,22 @@ def best(folder: Path, count: int) -> list[Architecture]:
     many.
     """
     searched = builders.build(run_folder.read_experiment(folder).space)
-    ordered = sorted(_compared(folder), key=lambda one: -one["valid_accuracy"])
+    ordered = sorted(_compared(folder), key=lambda each: -each["valid_accuracy"])
     return [
-        architecture.from_path(searched, one["path"], f"trial_{place}")
-        for place, one in enumerate(ordered[:count], start=1)
+        architecture.from_path(searched, finalist["path"], f"trial_{place}")
+        for place, finalist in enumerate(ordered[:count], start=1)
     ]
 
 
 def add_trial(folder: Path, network: Architecture, loss: float) -> None:
-    """Writes beside a finalist its loss on `valid` after a full training."""
+    """Records the loss of a finalist on `valid` after a full training."""
     searched = builders.build(run_folder.read_experiment(folder).space)
     path = architecture.path_of(searched, network).tolist()
-    found = _compared(folder)
-    for one in found:
-        if one["path"] == path:
-            one |= {"trial": network.name, "trained_valid_loss": loss}
-    _write(folder, found)
+    compared = _compared(folder)
+    for finalist in compared:
+        if finalist["path"] == path:
+            finalist |= {"trial": network.name, "trained_valid_loss": loss}
+    _write(folder, compared)
 
 
 def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
@@ -97,21 +104,25 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     Of the finalists that were trained in full the one with the smallest loss on
     `valid`; if none were, the one with the best validation accuracy by the supernet, of
     equal ones the most probable; if none were compared, as when a search was stopped,
-    the most probable. Also returns what `result.json` says about it.
+    the most probable. Also returns its fields in `result.json`.
     """
     searched = builders.build(run_folder.read_experiment(folder).space)
     compared = _compared(folder)
-    found = compared or finalists(folder)[:1]
-    losses = [one.get("trained_valid_loss", np.inf) for one in found]
+    candidates = compared or of_run(folder)[:1]
+    losses = [each.get("trained_valid_loss", np.inf) for each in candidates]
     trials = int(np.isfinite(losses).sum())
     rank = int(np.argmin(losses))
     if not trials:
-        rank = int(np.argmax([one.get("valid_accuracy", 0.0) for one in found]))
-    network = architecture.from_path(searched, found[rank].pop("path"), SEARCHED)
+        rank = int(np.argmax([each.get("valid_accuracy", 0.0) for each in candidates]))
+    chosen = candidates[rank]
+    network = architecture.from_path(searched, chosen.pop("path"), SEARCHED)
     text = architecture_json.to_json(network)
     files.write(folder / "architecture.json", text)
-    counted = {"finalists": len(compared), "rank": rank, "trials": trials}
-    return network, found[rank] | counted
+    return network, chosen | {
+        "finalists": len(compared),
+        "rank": rank,
+        "trials": trials,
+    }
 
 
 def _compared(folder: Path) -> list[dict[str, Any]]:
@@ -147,17 +158,19 @@ def _check(one: Any, where: str) -> None:
     for name, value in (numbers | slack).items():
         if type(value) not in (int, float):
             raise ValueError(f"{where}: expected a number {name!r}, got {value!r:.60}")
-    missing = [name for name in _TOLD if "slack" in one and name not in one]
+    missing = [name for name in _WITHIN_LIMITS if "slack" in one and name not in one]
     if missing or "valid_accuracy" not in one:
-        raise ValueError(f"{where}: expected {[*_TOLD, 'valid_accuracy']}, got {one}")
+        raise ValueError(
+            f"{where}: expected {[*_WITHIN_LIMITS, 'valid_accuracy']}, got {one}"
+        )
 
 
-def _write(folder: Path, found: list[dict[str, Any]]) -> None:
-    files.write_json(folder / FINALISTS, found)
+def _write(folder: Path, compared: list[dict[str, Any]]) -> None:
+    files.write_json(folder / FINALISTS, compared)
 
 
-def told(derivation: dict[str, Any]) -> str:
-    """What a derivation cost, in a line."""
+def line(derivation: dict[str, Any]) -> str:
+    """The cost of a derivation, in a line."""
     if "slack" not in derivation:
         return "derived: the most probable network of all"
     left = ", ".join(

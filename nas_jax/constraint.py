@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from nas_jax.base import Mask, Scalar
-from nas_jax.latency import CostModel
+from nas_jax.cost import CostModel
 
 # One constraint, or D of them.
 Excess = Float[Array, "*D"]

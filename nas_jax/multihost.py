@@ -1,7 +1,7 @@
-"""A search of several processes: what they agree on, and the part of those that follow.
+"""A run of several processes: their agreement, and the part of those that follow.
 
 Every process computes the same search on its share of the images. The first writes the
-run folder; the others note what they do in a folder that goes with them.
+run folder; the others write to a temporary one.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import jax
 
 from nas_jax import distributed, pipeline, provenance, run_folder, shipped
 from nas_jax.config import Experiment
-from nas_jax.watch import Watch
+from nas_jax.progress import Progress
 
 
 def writes() -> bool:
@@ -23,7 +23,7 @@ def writes() -> bool:
 
 
 def require_agreement(experiment: Experiment, targets: list[str]) -> None:
-    """Refuses what several processes cannot do, or are not all told to do."""
+    """Refuses settings that differ between processes, or that several cannot run."""
     if jax.process_count() == 1:
         return
     if targets:
@@ -51,7 +51,7 @@ def require_agreement(experiment: Experiment, targets: list[str]) -> None:
 
 
 def meet() -> None:
-    """Returns when all processes are here."""
+    """Waits for all processes."""
     if jax.process_count() > 1:
         distributed.require_same({"here": True})
 
@@ -61,7 +61,7 @@ def follow(
 ) -> int:
     """The part of a process that does not write; returns the exit code.
 
-    To go on with a run it begins from a copy of the run folder `resumed`, which all
+    To continue a run it begins from a copy of the run folder `resumed`, which all
     processes must see.
     """
     with distributed.leaving(), tempfile.TemporaryDirectory() as scratch:
@@ -72,5 +72,5 @@ def follow(
             ignored = shutil.ignore_patterns("lock")
             shutil.copytree(resumed, folder, ignore=ignored)
             meet()
-        pipeline.run(experiment, folder, command, Watch())
+        pipeline.run(experiment, folder, command=command, progress=Progress())
     return 0

@@ -5,10 +5,10 @@ The same shape as the search: a jitted step `(state, batch) -> (state, metrics)`
 """
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,21 +16,58 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from nas_jax import calls, finite, network, objective, optim, rng
+from nas_jax import calls, finite, losses, network, optim, rng
 from nas_jax.architecture import Architecture
 from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
 from nas_jax.batch_norm import BN_MOMENTUM
 from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
+from nas_jax.checkpoint import Model
 from nas_jax.config import TrainConfig
-from nas_jax.execution import PLAIN, Execution
+from nas_jax.devices import PLAIN, Devices
 
 EVALUATED = 250
 """Images of one batch when a network is evaluated."""
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What a network is trained with: schedule, images, augmentation, devices."""
+
+    config: TrainConfig
+    data: Split
+    augment: Augment
+    devices: Devices = PLAIN
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return optim.steps_per_epoch(len(self.data.labels), self.config.batch)
+
+    @property
+    def optimiser(self) -> optax.GradientTransformation:
+        return optim.train_weights(self.config, self.steps_per_epoch)
+
+    def batches(self, key: PRNGKey) -> Callable[[int], Batch]:
+        """The batch of every step, cut among the devices."""
+        order = permutations(key, "order", len(self.data.labels))
+
+        def batch(step: int) -> Batch:
+            shard = self.devices.shard
+            part = batch_at(self.data, order, self.config.batch, step, shard)
+            return self.devices.shared(part)
+
+        return batch
+
+
+class HasRecipe(Protocol):
+    """Whatever says how its networks are trained, as a run's `Setup`."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class TrainState:
     """Everything a training carries from step to step."""
 
@@ -42,7 +79,7 @@ class TrainState:
 
 
 class Reached(NamedTuple):
-    """Where a training stands between two steps, for `run` to go on from.
+    """The place of a training between two steps, from which `run` continues.
 
     `collected` are the metrics of the steps since the epoch began.
     """
@@ -52,7 +89,7 @@ class Reached(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """What `run` yields after every epoch."""
+    """The yield of `run` after an epoch."""
 
     epoch: int
     state: TrainState
@@ -64,9 +101,9 @@ def make_train_step(
     config: TrainConfig,
     tx: optax.GradientTransformation,
     augment: Augment,
-    execution: Execution = PLAIN,
+    devices: Devices = PLAIN,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Builds the jitted step of one network."""
+    """The jitted step of one network."""
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         images = augment(rng.stream(state.key, "augment", state.step), batch.images)
@@ -77,19 +114,19 @@ def make_train_step(
                     architecture, params, stats, part.images, train=True
                 )
                 smoothing = config.label_smoothing
-                loss = objective.cross_entropy(logits, part.labels, smoothing)
+                loss = losses.cross_entropy(logits, part.labels, smoothing)
                 return loss, (logits, new_stats)
 
             grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
             (loss, (logits, new_stats)), grads = grads_fn(state.params)
             metrics = {
                 "train/loss": loss,
-                "train/accuracy": objective.accuracy(logits, part.labels),
+                "train/accuracy": losses.accuracy(logits, part.labels),
             }
             return new_stats, (grads, metrics)
 
-        ready = Batch(execution.cast(images), batch.labels)
-        new_stats, (grads, metrics) = execution.accumulated(
+        ready = Batch(devices.cast(images), batch.labels)
+        new_stats, (grads, metrics) = devices.accumulated(
             of_part, state.batch_stats, ready
         )
         updates, opt = tx.update(grads, state.opt, state.params)
@@ -102,20 +139,24 @@ def make_train_step(
         )
         return state, metrics
 
-    return execution.jit(train_step, donate_argnums=0)
+    return devices.jit(train_step, donate_argnums=0)
 
 
 def init(
     key: PRNGKey,
     architecture: Architecture,
     tx: optax.GradientTransformation,
-    start: tuple[PyTree, PyTree] | None = None,
+    weights: tuple[PyTree, PyTree] | None = None,
 ) -> TrainState:
-    """The state before the first step; `start` as in `run`."""
-    if start is None:
-        start = network.init(rng.stream(key, "weights"), architecture)
-    # copied, because the steps donate their state and the caller may keep his
-    params, batch_stats = jax.tree.map(jnp.array, start)
+    """The state before the first step.
+
+    `weights` are parameters and batch statistics to begin with; without, they are drawn
+    from the key. Weights of a supernet need `reestimate` first.
+    """
+    if weights is None:
+        weights = network.init(rng.stream(key, "weights"), architecture)
+    # copied, because the steps donate their state and the caller may use these again
+    params, batch_stats = jax.tree.map(jnp.array, weights)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=rng.stream(key, "steps"),  # a copy, as above
@@ -125,50 +166,57 @@ def init(
     )
 
 
-def keep_nothing(reached: Reached) -> None:
-    """What `run` calls between two steps if nobody saves."""
+def programs(
+    key: PRNGKey,
+    architecture: Architecture,
+    recipe: Recipe,
+    state: TrainState | None = None,
+) -> dict[str, Call]:
+    """The step of a training with arguments of the shapes that it gets."""
+    if state is None:
+        state = init(key, architecture, recipe.optimiser)
+        state = recipe.devices.whole(state)
+    config, tx = recipe.config, recipe.optimiser
+    step = make_train_step(architecture, config, tx, recipe.augment, recipe.devices)
+    arguments = (state, recipe.batches(key)(0))
+    return {"training step": Call(step, arguments, "train.batch or space.input_size")}
+
+
+def save_nothing(reached: Reached) -> None:
+    """The default `save` of `run`."""
 
 
 def run(
     key: PRNGKey,
     architecture: Architecture,
-    config: TrainConfig,
-    data: Split,
-    augment: Augment,
-    start: tuple[PyTree, PyTree] | None = None,
+    recipe: Recipe,
+    *,
     compile: Compile = calls.on_first_call,
     after: Reached | None = None,
-    keep: Callable[[Reached], None] = keep_nothing,
-    execution: Execution = PLAIN,
+    save: Callable[[Reached], None] = save_nothing,
 ) -> Iterator[Epoch]:
     """Trains a network, yielding after every epoch.
 
-    `start` gives parameters and batch statistics to begin with; without, they are drawn
-    from the key. Weights of a supernet need `reestimate` first. `compile` makes the
-    step ready. `after` is where this training stood, to go on from bit for bit as if it
-    had not been stopped. `keep` is called between two steps within an epoch, while the
-    state is alive: what is to stay is copied. The states lie where `execution` has
-    them.
+    Args:
+      key: of the training; weights, order and augmentation derive from it.
+      architecture: of the network.
+      recipe: schedule, images, augmentation, devices; the states lie on these.
+      compile: prepares the step.
+      after: the place to continue from, bit for bit as if never stopped; by default
+        `init`.
+      save: called between two steps within an epoch. The state is donated afterwards:
+        copy what is to stay.
 
     Raises:
       ValueError: after an epoch in which it diverged, as `finite.require`.
     """
-    per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
-    tx = optim.train_weights(config, per_epoch)
+    config, devices, per_epoch = recipe.config, recipe.devices, recipe.steps_per_epoch
     if after is None:
-        after = Reached(init(key, architecture, tx, start))
-    state = execution.whole(jax.tree.map(jnp.copy, after.state))
+        after = Reached(init(key, architecture, recipe.optimiser))
+    state = devices.whole(jax.tree.map(jnp.copy, after.state))
     collected = list(after.collected)
-    order = permutations(key, "order", len(data.labels))
-
-    def batch(step: int) -> Batch:
-        own = batch_at(data, order, config.batch, step, execution.shard)
-        return execution.shared(own)
-
-    step_fn = make_train_step(architecture, config, tx, augment, execution)
-    arguments = (state, batch(0))
-    knob = "train.batch or space.input_size"
-    ready = compile({"training step": Call(step_fn, arguments, knob)})
+    batch = recipe.batches(key)
+    ready = compile(programs(key, architecture, recipe, state))
     train_step, begun = ready["training step"], int(state.step)
     for epoch in range(begun // per_epoch, config.epochs):
         end = (epoch + 1) * per_epoch
@@ -176,14 +224,26 @@ def run(
             state, metrics = train_step(state, batch(step))
             collected.append(metrics)
             if step < end - 1:
-                keep(Reached(state, collected))
+                save(Reached(state, collected))
         numbers = jax.tree.map(float, jax.device_get(collected))
-        losses = [one["train/loss"] for one in numbers]
-        weights = execution.local((state.params, state.batch_stats))
+        losses = [values["train/loss"] for values in numbers]
+        weights = devices.local((state.params, state.batch_stats))
         finite.require(architecture.name, losses, weights, end, per_epoch)
         mean = jax.tree.map(lambda *v: float(np.mean(v)), *numbers)
         collected = []
         yield Epoch(epoch, state, mean)
+
+
+def fit(setup: HasRecipe, architecture: Architecture, *, key: PRNGKey) -> Model:
+    """A network of this architecture, trained from scratch by the recipe of a setup."""
+    *_, last = run(key, architecture, setup.recipe)
+    return trained(architecture, last.state, setup.recipe.devices)
+
+
+def trained(architecture: Architecture, state: TrainState, devices: Devices) -> Model:
+    """The network of a training's state, on this process's own device."""
+    local = devices.local(state)
+    return Model(architecture, local.params, local.batch_stats)
 
 
 def reestimate(
@@ -207,7 +267,7 @@ def reestimate(
         )
 
     @jax.jit
-    def own(images: Array) -> PyTree:
+    def of_batch(images: Array) -> PyTree:
         zeros = jax.tree.map(
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
             network.shapes(architecture)[1],
@@ -216,58 +276,33 @@ def reestimate(
         return jax.tree.map(lambda value: value / BN_MOMENTUM, moved)
 
     full = itertools.islice(pieces(data, batch), batches)
-    found = [own(one.images) for one in full]
-    return jax.tree.map(lambda *values: jnp.stack(values).mean(0), *found)
+    statistics = [of_batch(piece.images) for piece in full]
+    return jax.tree.map(lambda *values: jnp.stack(values).mean(0), *statistics)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def predict(
-    architecture: Architecture, params: PyTree, batch_stats: PyTree, images: Array
-) -> Array:
-    """Logits `[B classes]` with the running statistics."""
-    return network.apply(architecture, params, batch_stats, images, train=False)[0]
-
-
-def evaluate(
-    architecture: Architecture,
-    params: PyTree,
-    batch_stats: PyTree,
-    data: Split,
-    batch: int = EVALUATED,
-) -> float:
+def accuracy(model: Model, split: Split, batch: int = EVALUATED) -> float:
     """Top-1 accuracy over all images."""
-    answers = _answers(architecture, params, batch_stats, data, batch)
     correct = sum(
-        int((np.argmax(logits, axis=1) == labels).sum()) for logits, labels in answers
+        int((np.argmax(logits, axis=1) == labels).sum())
+        for logits, labels in _answers(model, split, batch)
     )
-    return correct / len(data.labels)
+    return correct / len(split.labels)
 
 
-def loss(
-    architecture: Architecture,
-    params: PyTree,
-    batch_stats: PyTree,
-    data: Split,
-    batch: int = EVALUATED,
-) -> float:
+def loss(model: Model, split: Split, batch: int = EVALUATED) -> float:
     """Mean cross-entropy over all images, with the running statistics."""
-    answers = _answers(architecture, params, batch_stats, data, batch)
     total = sum(
-        len(labels) * float(objective.cross_entropy(jnp.asarray(logits), labels))
-        for logits, labels in answers
+        len(labels) * float(losses.cross_entropy(jnp.asarray(logits), labels))
+        for logits, labels in _answers(model, split, batch)
     )
-    return total / len(data.labels)
+    return total / len(split.labels)
 
 
 def _answers(
-    architecture: Architecture,
-    params: PyTree,
-    batch_stats: PyTree,
-    data: Split,
-    batch: int,
+    model: Model, split: Split, batch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Logits and labels, batch by batch; the last is padded, never dropped."""
-    for images, labels in pieces(data, batch):
+    for images, labels in pieces(split, batch):
         padding = [(0, batch - len(labels)), (0, 0), (0, 0), (0, 0)]
-        logits = predict(architecture, params, batch_stats, np.pad(images, padding))
+        logits = model(np.pad(images, padding))
         yield np.asarray(logits)[: len(labels)], np.asarray(labels)
