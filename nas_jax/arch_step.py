@@ -19,8 +19,8 @@ import optax
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from nas_jax import constraint, cost, divergence, estimators, rng
-from nas_jax.base import DATA_AXIS, Alphas, Metrics, PRNGKey, PyTree, Scalar
+from nas_jax import constraint, cost, divergence, estimators
+from nas_jax.base import DATA_AXIS, Alphas, Metrics, PRNGKey, PyTree, Scalar, stream
 from nas_jax.batches import Batch
 from nas_jax.devices import PLAIN, Devices
 from nas_jax.estimators import Estimate, Sampled
@@ -49,7 +49,7 @@ def make_arch_step(
     def arch_step(
         state: SearchState, batch: Batch, problem: SearchProblem
     ) -> tuple[SearchState, Metrics]:
-        key = rng.stream(state.key, "pair", state.step)
+        key = stream(state.key, "pair", state.step)
         batch = Batch(devices.cast(batch.images), batch.labels)
         if devices.paths_per_step > 1:
             sampled = None

@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import rng
-from nas_jax.base import Images, PRNGKey
+from nas_jax.base import Images, PRNGKey, stream
 from nas_jax.batches import Augment, shift
 from nas_jax.data_config import DataConfig
 
@@ -32,17 +31,17 @@ def of(config: DataConfig) -> Augment:
 
     def augment(key: PRNGKey, images: Images) -> Images:
         # black comes in, as in the usual crop of a padded image
-        moved = shift(rng.stream(key, "shift"), images, config.shift_pixels, False)
+        moved = shift(stream(key, "shift"), images, config.shift_pixels, False)
         if config.flip:
-            moved = flip(rng.stream(key, "flip"), moved)
+            moved = flip(stream(key, "flip"), moved)
         light: Images = jnp.asarray(moved, jnp.float32) / 255
         if config.brightness or config.saturation:
             light = jitter(
-                rng.stream(key, "jitter"), light, config.brightness, config.saturation
+                stream(key, "jitter"), light, config.brightness, config.saturation
             )
         mean, std = (_per_channel(one, light) for one in (config.mean, config.std))
         normal = (light - mean) / std
-        return cutout(rng.stream(key, "cutout"), normal, config.cutout_pixels)
+        return cutout(stream(key, "cutout"), normal, config.cutout_pixels)
 
     return augment
 

@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import rng
-from nas_jax.base import Images, Labels, PRNGKey
+from nas_jax.base import Images, Labels, PRNGKey, stream
 
 Order = Callable[[int], np.ndarray]
 Augment = Callable[[PRNGKey, Images], Images]
@@ -105,7 +104,7 @@ def permutations(key: PRNGKey, name: str, images: int) -> Order:
     # who reads ahead is in two epochs at once
     @functools.lru_cache(maxsize=2)
     def order(epoch: int) -> np.ndarray:
-        return np.asarray(jax.random.permutation(rng.stream(key, name, epoch), images))
+        return np.asarray(jax.random.permutation(stream(key, name, epoch), images))
 
     return order
 

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import baselines, cost, memory, optim, rng, search_loop, training_loop
+from nas_jax import baselines, cost, memory, optim, search_loop, training_loop
+from nas_jax.base import stream
 from nas_jax.calls import Call, Compile
 from nas_jax.data_config import WATCHED
 from nas_jax.progress import Progress
@@ -74,11 +75,11 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
     """
     key, counts = jax.random.key(setup.experiment.seed), schedule(setup)
     training = training_loop.programs(
-        rng.stream(key, "train"), baselines.hand_designed(setup.space), setup.recipe
+        stream(key, "train"), baselines.hand_designed(setup.space), setup.recipe
     )
     found: list[Forecast] = []
     searching = search_loop.programs(
-        rng.stream(key, "search"), _any_problem(setup), setup.search_data
+        stream(key, "search"), _any_problem(setup), setup.search_data
     )
     for calls in (searching, training):
         found += forecasts(calls, compile(calls), counts)

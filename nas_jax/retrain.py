@@ -7,10 +7,10 @@ from pathlib import Path
 
 import jax
 
-from nas_jax import checkpoint, finalists, finite, rng, run_folder, stage, training_loop
+from nas_jax import checkpoint, finalists, finite, run_folder, stage, training_loop
 from nas_jax.architecture import Architecture
 from nas_jax.architecture_json import to_json
-from nas_jax.base import PyTree
+from nas_jax.base import PyTree, stream
 from nas_jax.checkpoint import Model
 from nas_jax.finalists import SEARCHED
 from nas_jax.session import Run
@@ -61,7 +61,7 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
         diverges, and if the device has no room left.
       Stopped: when requested, after a snapshot.
     """
-    key = rng.stream(jax.random.key(run.experiment.seed), "train")
+    key = stream(jax.random.key(run.experiment.seed), "train")
     recipe, folder = run.setup.recipe, run.folder / "snapshots" / "train" / network.name
     tx, per_epoch = recipe.optimiser, recipe.steps_per_epoch
 

@@ -16,7 +16,6 @@ from nas_jax import (
     optim,
     plan,
     prune,
-    rng,
     run_folder,
     schedule,
     search_loop,
@@ -25,7 +24,7 @@ from nas_jax import (
     targets,
 )
 from nas_jax.architecture import Architecture
-from nas_jax.base import PRNGKey, Probs, PyTree
+from nas_jax.base import PRNGKey, Probs, PyTree, stream
 from nas_jax.calls import Compile
 from nas_jax.config import SearchConfig
 from nas_jax.search_config import EXPECTED, without_target
@@ -120,7 +119,7 @@ def run(
       Stopped: when requested, after a snapshot.
     """
     setup, config = work.setup, work.experiment.search
-    key = rng.stream(jax.random.key(work.experiment.seed), "search")
+    key = stream(jax.random.key(work.experiment.seed), "search")
     images = len(setup.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(images, config.batch)
     accuracy = None

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from nas_jax import rng, supernet
-from nas_jax.base import Alphas, Mask, PRNGKey, PyTree, Scalar
+from nas_jax import supernet
+from nas_jax.base import Alphas, Mask, PRNGKey, PyTree, Scalar, stream
 from nas_jax.config import SearchConfig
 from nas_jax.cost import CostModel
 from nas_jax.space import SearchSpace
@@ -71,11 +71,11 @@ def init(
     alphas_tx: optax.GradientTransformation,
 ) -> SearchState:
     """Fresh weights, alphas and optimiser states."""
-    params, batch_stats = supernet.init(rng.stream(key, "weights"), space)
+    params, batch_stats = supernet.init(stream(key, "weights"), space)
     alphas = initial_alphas(key, space, config)
     return SearchState(
         step=jnp.zeros((), jnp.int32),
-        key=rng.stream(key, "steps"),  # a copy: the steps donate their state
+        key=stream(key, "steps"),  # a copy: the steps donate their state
         params=params,
         batch_stats=batch_stats,
         alphas=alphas,
@@ -92,5 +92,5 @@ def init(
 def initial_alphas(key: PRNGKey, space: SearchSpace, config: SearchConfig) -> Alphas:
     """Drawn from N(0, alpha_init_std), as the reference does."""
     shape = space.mask.shape
-    noise = jax.random.normal(rng.stream(key, "alphas"), shape, jnp.float32)
+    noise = jax.random.normal(stream(key, "alphas"), shape, jnp.float32)
     return config.alpha_init_std * noise

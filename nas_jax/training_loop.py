@@ -16,9 +16,9 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from nas_jax import calls, finite, losses, network, optim, rng
+from nas_jax import calls, finite, losses, network, optim
 from nas_jax.architecture import Architecture
-from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar
+from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar, stream
 from nas_jax.batch_norm import BN_MOMENTUM
 from nas_jax.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.calls import Call, Compile
@@ -106,7 +106,7 @@ def make_train_step(
     """The jitted step of one network."""
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        images = augment(rng.stream(state.key, "augment", state.step), batch.images)
+        images = augment(stream(state.key, "augment", state.step), batch.images)
 
         def of_part(stats: PyTree, part: Batch) -> tuple[PyTree, PyTree]:
             def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
@@ -154,12 +154,12 @@ def init(
     from the key. Weights of a supernet need `reestimate` first.
     """
     if weights is None:
-        weights = network.init(rng.stream(key, "weights"), architecture)
+        weights = network.init(stream(key, "weights"), architecture)
     # copied, because the steps donate their state and the caller may use these again
     params, batch_stats = jax.tree.map(jnp.array, weights)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        key=rng.stream(key, "steps"),  # a copy, as above
+        key=stream(key, "steps"),  # a copy, as above
         params=params,
         batch_stats=batch_stats,
         opt=tx.init(params),

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nas_jax import divergence, gates, losses, rng, supernet
-from nas_jax.base import Metrics, Path, PyTree, Scalar
+from nas_jax import divergence, gates, losses, supernet
+from nas_jax.base import Metrics, Path, PyTree, Scalar, stream
 from nas_jax.batches import Augment, Batch
 from nas_jax.config import SearchConfig
 from nas_jax.devices import PLAIN, Devices
@@ -43,9 +43,9 @@ def make_weight_step(
     mask = jnp.asarray(space.mask)
 
     def weight_step(state: SearchState, batch: Batch) -> tuple[SearchState, Metrics]:
-        path_key = rng.stream(state.key, "path", state.step)
+        path_key = stream(state.key, "path", state.step)
         path = gates.sample_path(path_key, state.alphas, mask)
-        images = augment(rng.stream(state.key, "augment", state.step), batch.images)
+        images = augment(stream(state.key, "augment", state.step), batch.images)
         ready = Batch(devices.cast(images), batch.labels)
         grads, new_stats, metrics = path_gradients(
             space, config, state, path, ready, devices

@@ -15,13 +15,13 @@ from nas_jax import (
     memory,
     process,
     provenance,
-    rng,
     search_loop,
     setup,
     shipped,
     tables,
     targets,
 )
+from nas_jax.base import stream
 from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig
 from nas_jax.measure import operations, xla
 from nas_jax.measure.journal import Journal
@@ -62,7 +62,7 @@ aim = targets.resolve(experiment.search, given.space)
 # A call returns before the device is done; `block_until_ready` waits for it.
 
 # %%
-key = rng.stream(jax.random.key(0), "search")
+key = stream(jax.random.key(0), "search")
 problem = SearchProblem(given.space, experiment.search, aim.costs, aim.values)
 programs = search_loop.programs(key, problem, given.search_data)
 state = programs["weight step"].arguments[0]

@@ -10,7 +10,8 @@ import dataclasses
 
 import jax
 
-from nas_jax import counts, rng, search_stage, setup, shipped, targets
+from nas_jax import counts, search_stage, setup, shipped, targets
+from nas_jax.base import stream
 from nas_jax.config import SearchConfig, SpaceConfig
 
 experiment = shipped.load_experiment("own_operation")  # registers fused3_k3
@@ -61,7 +62,7 @@ for index, layer in enumerate(given.space.layers):
 
 # %%
 aim = targets.resolve(experiment.search, given.space)
-key = rng.stream(jax.random.key(0), "search")
+key = stream(jax.random.key(0), "search")
 for epoch in search_stage.epochs(given, aim, key=key):
     print(
         epoch.phase,

@@ -15,13 +15,13 @@ import matplotlib.pyplot as plt
 
 from nas_jax import (
     baselines,
-    rng,
     search_stage,
     setup,
     shipped,
     tables,
     training_loop,
 )
+from nas_jax.base import stream
 
 experiment = shipped.load_experiment("digits_cpu")
 config = dataclasses.replace(experiment.search, warmup_epochs=200, joint_epochs=100)
@@ -79,7 +79,7 @@ def show(figure):
 
 
 history = []
-key = rng.stream(jax.random.key(experiment.seed), "search")
+key = stream(jax.random.key(experiment.seed), "search")
 for epoch in search_stage.epochs(ready, targets, key=key):
     history.append(epoch.metrics)
     if epoch.epoch % 20 == 19:
@@ -110,7 +110,7 @@ schedule = dataclasses.replace(experiment.train, epochs=60)
 recipe = dataclasses.replace(ready.recipe, config=schedule)
 results = {}
 for network in (searched, baselines.hand_designed(space)):
-    key = rng.stream(jax.random.key(experiment.seed), "train")
+    key = stream(jax.random.key(experiment.seed), "train")
     for epoch in training_loop.run(key, network, recipe):
         if epoch.epoch % 20 == 19:
             print(network.name, epoch.epoch + 1, f"{epoch.metrics['train/loss']:.3f}")

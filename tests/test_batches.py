@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax import batches, rng
+from nas_jax import batches
+from nas_jax.base import stream
 
 KEY = jax.random.key(0)
 DATA = batches.Batch(np.arange(12.0).reshape(12, 1, 1, 1), np.arange(12))
@@ -111,14 +112,14 @@ def test_shift_of_a_flat_image_changes_nothing(value):
 
 def test_streams_and_steps_have_keys_of_their_own():
     keys = [
-        rng.stream(key, name, step)
+        stream(key, name, step)
         for key in (KEY, jax.random.key(1))
         for name in ("path", "pair")
         for step in (0, 1)
     ]
     data = np.asarray(jnp.stack([jax.random.key_data(key) for key in keys]))
     assert len(np.unique(data, axis=0)) == len(keys)
-    again = jax.random.key_data(rng.stream(KEY, "path", jnp.array(1)))
+    again = jax.random.key_data(stream(KEY, "path", jnp.array(1)))
     np.testing.assert_array_equal(again, data[1])
 
 

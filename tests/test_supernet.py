@@ -22,7 +22,6 @@ from nas_jax import (
     losses,
     network,
     ops,
-    rng,
     schedule,
     search_loop,
     search_state,
@@ -31,7 +30,7 @@ from nas_jax import (
     weight_step,
 )
 from nas_jax.architecture import from_ops, from_path
-from nas_jax.base import PathPair
+from nas_jax.base import PathPair, stream
 from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.parts import OpSpec
@@ -98,7 +97,7 @@ def fresh(seed=0):
 
 
 def path_at(state):
-    key = rng.stream(state.key, "path", state.step)
+    key = stream(state.key, "path", state.step)
     return tuple(gates.sample_path(key, state.alphas, MASK).tolist())
 
 
@@ -209,7 +208,7 @@ def test_labels_are_smoothed_in_weight_steps_only():
     state, batch = fresh(), data(0)
     goal = {"model": MODEL, "target": jnp.float32(6.0)}
     partial_arch_step = functools.partial(ARCH_STEP, **goal)
-    pair_key = rng.stream(state.key, "pair", state.step)
+    pair_key = stream(state.key, "pair", state.step)
     active = gates.sample_pair(pair_key, state.alphas, MASK).active
     for step, path, name, smoothing in (
         (WEIGHT_STEP, jnp.array(path_at(state)), "search/loss", 0.1),

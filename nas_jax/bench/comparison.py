@@ -21,14 +21,13 @@ from nas_jax import (
     network,
     optim,
     provenance,
-    rng,
     schedule,
     search_state,
     shipped,
     training_loop,
     weight_step,
 )
-from nas_jax.base import PRNGKey
+from nas_jax.base import PRNGKey, stream
 from nas_jax.batches import Batch, batch_at, permutations
 from nas_jax.bench import estimators
 from nas_jax.bench.settings import EstimatorsConfig
@@ -106,7 +105,7 @@ def run(config: EstimatorsConfig, watch: Progress) -> dict[str, Any]:
     """The comparison, ready for JSON: settings, provenance and a row per estimator."""
     draws, seed, compared = config.draws, config.seed, configs(config.with_file)
     searched = builders.mobile(SPACE)
-    key = rng.stream(jax.random.key(seed), "bench")
+    key = stream(jax.random.key(seed), "bench")
     splits = digits.load(DataConfig(), SPACE.input_size, seed)
     state = trained(key, searched, splits["train_weights"])
     batch = Batch(*(array[: _BASE.arch_batch] for array in splits["train_alphas"]))
@@ -117,7 +116,7 @@ def run(config: EstimatorsConfig, watch: Progress) -> dict[str, Any]:
     times = step_times(searched, state, batch, compared)
     rows = []
     for name, own in compared.items():
-        draw_key = rng.stream(key, name)
+        draw_key = stream(key, name)
         if own.estimator == "reinforce":
             found = estimators.reinforce_draws(
                 searched, own, state.alphas, paths, losses, draw_key, draws

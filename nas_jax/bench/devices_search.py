@@ -22,12 +22,11 @@ from nas_jax import (
     devices,
     distributed,
     gates,
-    rng,
     schedule,
     search_state,
     weight_step,
 )
-from nas_jax.base import PyTree
+from nas_jax.base import PyTree, stream
 from nas_jax.batches import Batch
 from nas_jax.bench.devices_settings import DevicesBenchConfig
 from nas_jax.calls import Call
@@ -122,9 +121,9 @@ def follow(config: DevicesBenchConfig, number: str, place: Place) -> dict[str, A
     gradients: dict[str, list[float]] = {}
     for step in range(config.steps):
         now = running.local(state)
-        path_key = rng.stream(now.key, "path", now.step)
+        path_key = stream(now.key, "path", now.step)
         sampled.append(gates.sample_path(path_key, now.alphas, mask).tolist())
-        pair_key = rng.stream(now.key, "pair", now.step + 1)
+        pair_key = stream(now.key, "pair", now.step + 1)
         pair = gates.sample_pair(pair_key, now.alphas, mask)
         sampled.append(pair.indices.tolist())
         state, seen = ready["weight"](state, batch("weight_order", step))

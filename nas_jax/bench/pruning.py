@@ -18,11 +18,11 @@ from nas_jax import (
     builders,
     provenance,
     prune,
-    rng,
     schedule,
     search_state,
     weight_step,
 )
+from nas_jax.base import stream
 from nas_jax.batches import Batch
 from nas_jax.bench.comparison import repeated
 from nas_jax.config import SearchConfig, SpaceConfig
@@ -58,7 +58,7 @@ HOW_TO_READ = (
 def run() -> dict[str, Any]:
     """The measurement, ready for JSON: a row per quantity, and provenance."""
     before = builders.mobile(SPACE)
-    key = rng.stream(jax.random.key(0), "bench")
+    key = stream(jax.random.key(0), "bench")
     tx, alphas_tx = schedule.search_weights(_CONFIG, 1), schedule.search_alphas(_CONFIG)
     state = search_state.init(key, before, _CONFIG, tx, alphas_tx)
     is_kept = np.array([op.name in KEPT for op in before.candidates])

@@ -19,8 +19,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from nas_jax import ledger, losses, optim, provenance, rng, supernet
-from nas_jax.base import Images, Labels, Logits, PRNGKey, PyTree, Scalar
+from nas_jax import ledger, losses, optim, provenance, supernet
+from nas_jax.base import Images, Labels, Logits, PRNGKey, PyTree, Scalar, stream
 from nas_jax.base import Path as NetworkPath
 from nas_jax.batches import Batch
 from nas_jax.config import TrainConfig
@@ -76,7 +76,7 @@ def make_train(searched: SearchSpace) -> Train:
         test: Batch,
     ) -> Accuracies:
         rows = supernet.rows_of(searched, path)
-        start = supernet.init(rng.stream(key, "weights"), searched)
+        start = supernet.init(stream(key, "weights"), searched)
         params, stats = (supernet.gather(tree, rows) for tree in start)
 
         def step(carry: Any, batch: Batch) -> tuple[Any, None]:
@@ -167,7 +167,7 @@ def trained(wanted: list[tuple[tasks.Task, Rung, int]]) -> Iterator[dict[str, An
         given = _load(task)
         side = task.data.input_size
         train = make_train(ladder.searched(side, CHANNELS, CLASSES, rung.width))
-        key = rng.stream(jax.random.key(seed), f"{task.name} {rung}")
+        key = stream(jax.random.key(seed), f"{task.name} {rung}")
         data = batches(given.train, seed)
         arguments = (data, given.valid, given.test)
         found = jax.device_get(

@@ -15,8 +15,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from nas_jax import ledger, losses, optim, provenance, rng, supernet
-from nas_jax.base import Path, PRNGKey, PyTree, Scalar
+from nas_jax import ledger, losses, optim, provenance, supernet
+from nas_jax.base import Path, PRNGKey, PyTree, Scalar, stream
 from nas_jax.batches import Batch
 from nas_jax.bench.enumerated import networks, ranking, task
 from nas_jax.bench.quality_settings import EnumerationConfig
@@ -56,7 +56,7 @@ def make_train_path(
         rows = supernet.rows_of(searched, path)
 
         def of_seed(key: PRNGKey) -> Accuracies:
-            start = supernet.init(rng.stream(key, "weights"), searched)
+            start = supernet.init(stream(key, "weights"), searched)
             params, stats = trained(
                 searched,
                 config,
@@ -106,9 +106,7 @@ def trained(
         return (optax.apply_updates(params, updates), stats, opt), None
 
     def epoch(carry: Any, number: Array) -> tuple[Any, None]:
-        order = jax.random.permutation(
-            rng.stream(key, "order", number), len(data.labels)
-        )
+        order = jax.random.permutation(stream(key, "order", number), len(data.labels))
         batches = order[: per_epoch * config.batch].reshape(per_epoch, config.batch)
         return jax.lax.scan(step, carry, batches)
 
@@ -141,7 +139,7 @@ def accuracy(
 def keys_of(path: list[int], seeds: tuple[int, ...]) -> PRNGKey:
     """Keys `[S]` of one network: another start for every network and seed."""
     name = "network " + "-".join(map(str, path))
-    return jnp.stack([rng.stream(jax.random.key(seed), name) for seed in seeds])
+    return jnp.stack([stream(jax.random.key(seed), name) for seed in seeds])
 
 
 def train_all(
