@@ -17,14 +17,15 @@ search: install  ## a real search on real data, on this CPU
 test: install  ## the tests
 	$(PYTEST) -m "not slow"
 
-test-slow: docs  ## what takes longer, after the site
+test-slow: docs  ## what takes longer, after the site: slow tests, the benchmarks' own
 	$(PYTEST) -m slow
+	$(PYTEST) benchmarks/tests
 
 fuzz: install  ## every reader of files, 20,000 damaged or hostile ones each
-	$(BIN)/python tests/fuzz.py $(ARGS)
+	$(BIN)/python -m fuzz $(ARGS)
 
 test-versions:  ## the tests on the oldest and the newest versions (needs uv); a table
-	$(PYTHON) tests/versions.py $(ARGS)
+	$(PYTHON) tools/versions.py $(ARGS)
 
 docs: $(VENV)/installed-docs  ## the site, into build/docs
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
@@ -59,7 +60,7 @@ $(VENV)/installed-docs: $(VENV)/installed
 constraints:  ## pin today's versions (needs uv)
 	uv pip compile setup.cfg --extra test --extra docs --universal --python-version 3.11 \
 		--quiet --no-header --no-annotate --upgrade --output-file constraints.txt
-	$(PYTHON) tests/versions.py --renew
+	$(PYTHON) tools/versions.py --renew
 
 licences: install  ## docs/licences.md, from the installed packages
 	$(BIN)/python docs/licences.py

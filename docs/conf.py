@@ -1,7 +1,7 @@
 """The site: `make docs` builds it into build/docs; warnings are errors.
 
 Nothing is fetched, neither while it is built nor by its pages: equations become MathML.
-The reference follows the table of modules in CONTRIBUTING.md.
+The reference has a page for each room of the package.
 """
 
 import os
@@ -43,36 +43,19 @@ nitpicky = True
 nitpick_ignore_regex = [("py:(class|obj|data|exc)", ".*")]
 
 
-def row_of(title):
-    """Modules of a row of CONTRIBUTING.md, as `gates` and `data/`."""
-    for line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 2 and cells[0].lower() == title.lower():
-            return [name.strip("` ") for name in cells[1].split(",")]
-    raise ValueError(f"{title!r}: expected a row of the table in CONTRIBUTING.md")
-
-
-def modules_of(unit):
-    """A module alone, or a package and what is in it."""
-    yield f"nas_jax.{unit.rstrip('/')}"
-    if unit.endswith("/"):
-        folder = ROOT / "nas_jax" / unit
-        for found in pkgutil.walk_packages([str(folder)], f"nas_jax.{unit[:-1]}."):
-            yield found.name
-
-
 def list_modules(app, page, source):
-    """Adds to a page of `api/` the modules of the row that it is named after."""
+    """Adds to a page of `api/` the room that it is named after, and its modules."""
     if not page.startswith("api/"):
         return
-    title = source[0].splitlines()[0].removeprefix("# ")
-    for unit in row_of(title):
-        for name in modules_of(unit):
-            depth = "#" * (1 + name.count("."))
-            source[0] += (
-                f"\n{depth} `{name.removeprefix('nas_jax.')}`\n\n"
-                f"```{{eval-rst}}\n.. automodule:: {name}\n```\n"
-            )
+    room = f"nas_jax.{page.removeprefix('api/')}"
+    folder = ROOT / room.replace(".", "/")
+    inside = pkgutil.walk_packages([str(folder)], f"{room}.")
+    for name in [room, *(module.name for module in inside)]:
+        depth = "#" * (1 + name.count("."))
+        source[0] += (
+            f"\n{depth} `{name.removeprefix('nas_jax.')}`\n\n"
+            f"```{{eval-rst}}\n.. automodule:: {name}\n```\n"
+        )
 
 
 def keep_indented(app, what, name, thing, options, lines):

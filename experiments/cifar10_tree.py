@@ -12,13 +12,7 @@ learning rates and the missing warm-up are ours; mean and standard deviation are
 usual ones of CIFAR-10.
 """
 
-from nas_jax.config import (
-    DataConfig,
-    Experiment,
-    SearchConfig,
-    TrainConfig,
-    TreeConfig,
-)
+from nas_jax.config import DataConfig, Experiment, SearchConfig, TrainConfig, TreeConfig
 
 
 def get_config() -> Experiment:

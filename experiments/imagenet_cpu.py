@@ -12,8 +12,7 @@ imagenet_mobile.py; the paper's dropout in retraining is 0.2 here.
 
 import dataclasses
 
-from nas_jax import shipped
-from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.config import Experiment, SpaceConfig, shipped
 
 
 def get_config() -> Experiment:

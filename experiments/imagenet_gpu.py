@@ -10,8 +10,7 @@ paper's dropout in retraining is 0.3 here.
 
 import dataclasses
 
-from nas_jax import shipped
-from nas_jax.config import Experiment, SpaceConfig
+from nas_jax.config import Experiment, SpaceConfig, shipped
 
 
 def get_config() -> Experiment:

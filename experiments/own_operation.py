@@ -12,10 +12,10 @@ a search against measured latency finds out.
 
 import dataclasses
 
-from nas_jax import operations, shipped
-from nas_jax.config import Experiment, SpaceConfig
-from nas_jax.layers import ConvBNAct, Sequential
-from nas_jax.parts import Block
+from nas_jax.config import Experiment, SpaceConfig, shipped
+from nas_jax.networks.layers import ConvBNAct, Sequential
+from nas_jax.spaces import operations
+from nas_jax.spaces.operations import Block
 
 
 def _macs(block: Block) -> int:

@@ -9,10 +9,10 @@ from typing import Any
 
 _NAMES = {
     "draw": ("nas_jax.report.picture", "draw"),
-    "load": ("nas_jax.setup", "load"),
-    "load_experiment": ("nas_jax.shipped", "load_experiment"),
-    "load_model": ("nas_jax.checkpoint", "load_model"),
-    "run": ("nas_jax.result", "run"),
+    "load": ("nas_jax.runs.setup", "load"),
+    "load_experiment": ("nas_jax.config.shipped", "load_experiment"),
+    "load_model": ("nas_jax.networks.checkpoint", "load_model"),
+    "run": ("nas_jax.runs.result", "run"),
 }
 """Module and name of everything that the package itself offers."""
 

@@ -5,7 +5,7 @@ Stop requests are handled from here on, before anything else is imported.
 
 import sys
 
-from nas_jax import stopping
+from nas_jax.runs import stopping
 
 
 def main() -> int:

@@ -11,23 +11,18 @@ import time
 
 import jax
 
-from nas_jax import (
-    memory,
-    process,
-    provenance,
-    search_loop,
-    setup,
-    shipped,
-    tables,
-    targets,
-)
 from nas_jax.base import stream
-from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig
-from nas_jax.measure import operations, xla
-from nas_jax.measure.journal import Journal
-from nas_jax.search_state import SearchProblem
+from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig, provenance, shipped
+from nas_jax.latency import tables
+from nas_jax.latency.measure import operations
+from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.runtimes import xla
+from nas_jax.runs import setup, targets
+from nas_jax.search import loop
+from nas_jax.search.search_state import SearchProblem
+from nas_jax.training import host, memory
 
-settings = process.prepare(cache=False)
+settings = host.prepare(cache=False)
 print("JAX", jax.__version__, "on", settings.platform, jax.devices())
 
 # %%
@@ -64,7 +59,7 @@ aim = targets.resolve(experiment.search, given.space)
 # %%
 key = stream(jax.random.key(0), "search")
 problem = SearchProblem(given.space, experiment.search, aim.costs, aim.values)
-programs = search_loop.programs(key, problem, given.search_data)
+programs = loop.programs(key, problem, given.search_data)
 state = programs["weight step"].arguments[0]
 for name in ("weight step", "architecture step"):
     program = programs[name]

@@ -14,10 +14,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nas_jax import builders, shipped, tables
-from nas_jax.config import LatencyConfig
-from nas_jax.measure import networks, onnx_runtime, operations, quality
-from nas_jax.measure.journal import Journal
+from nas_jax.config import LatencyConfig, shipped
+from nas_jax.latency import tables
+from nas_jax.latency.measure import operations, quality, whole_networks
+from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.spaces import builders
 
 experiment = shipped.load_experiment("digits_cpu")
 small = dataclasses.replace(
@@ -43,8 +45,8 @@ for key, entry in table.entries.items():
 # and in the table's `fixed_ms`.
 
 # %%
-drawn = networks.draw(table, searched, 12, seed=0)
-measured_ms = networks.measure(device, drawn, config, Journal(None, {}))
+drawn = whole_networks.draw(table, searched, 12, seed=0)
+measured_ms = whole_networks.measure(device, drawn, config, Journal(None, {}))
 predicted_ms = np.array([tables.predict_ms(table, one) for one in drawn])
 found = quality.quality(predicted_ms, measured_ms)
 print({name: found[name] for name in ("kendall_tau", "within_10_percent", "bias_ms")})

@@ -10,9 +10,10 @@ import dataclasses
 
 import jax
 
-from nas_jax import counts, search_stage, setup, shipped, targets
 from nas_jax.base import stream
-from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig, SpaceConfig, shipped
+from nas_jax.networks import counts
+from nas_jax.runs import search, setup, targets
 
 experiment = shipped.load_experiment("own_operation")  # registers fused3_k3
 small = SpaceConfig(
@@ -63,7 +64,7 @@ for index, layer in enumerate(given.space.layers):
 # %%
 aim = targets.resolve(experiment.search, given.space)
 key = stream(jax.random.key(0), "search")
-for epoch in search_stage.epochs(given, aim, key=key):
+for epoch in search.epochs(given, aim, key=key):
     print(
         epoch.phase,
         f"accuracy {epoch.metrics['search/valid_accuracy']:.1%}",
@@ -72,7 +73,7 @@ for epoch in search_stage.epochs(given, aim, key=key):
     )
 
 # %%
-best = search_stage.derived(given.space, epoch.probs, aim, max_slack=0.05)[0]
+best = search.derived(given.space, epoch.probs, aim, max_slack=0.05)[0]
 network = best.architecture
 macs = counts.describe(network)["macs"]
 print([block.op.name for block in network.blocks], f"{macs:,} MACs")

@@ -13,15 +13,12 @@ import sys
 import jax
 import matplotlib.pyplot as plt
 
-from nas_jax import (
-    baselines,
-    search_stage,
-    setup,
-    shipped,
-    tables,
-    training_loop,
-)
 from nas_jax.base import stream
+from nas_jax.config import shipped
+from nas_jax.latency import tables
+from nas_jax.runs import search, setup
+from nas_jax.search import baselines
+from nas_jax.training import loop
 
 experiment = shipped.load_experiment("digits_cpu")
 config = dataclasses.replace(experiment.search, warmup_epochs=200, joint_epochs=100)
@@ -80,7 +77,7 @@ def show(figure):
 
 history = []
 key = stream(jax.random.key(experiment.seed), "search")
-for epoch in search_stage.epochs(ready, targets, key=key):
+for epoch in search.epochs(ready, targets, key=key):
     history.append(epoch.metrics)
     if epoch.epoch % 20 == 19:
         show(draw(history, epoch.probs))
@@ -93,7 +90,7 @@ show(draw(history, epoch.probs))
 # the supernet classifies best with.
 
 # %%
-finalists = search_stage.derived(space, epoch.probs, targets)
+finalists = search.derived(space, epoch.probs, targets)
 accuracy = epoch.reached.accuracy(splits["valid"])
 best = max(finalists, key=lambda finalist: accuracy(finalist.cost.path))
 searched = dataclasses.replace(best.architecture, name="searched")
@@ -111,11 +108,11 @@ recipe = dataclasses.replace(ready.recipe, config=schedule)
 results = {}
 for network in (searched, baselines.hand_designed(space)):
     key = stream(jax.random.key(experiment.seed), "train")
-    for epoch in training_loop.run(key, network, recipe):
+    for epoch in loop.run(key, network, recipe):
         if epoch.epoch % 20 == 19:
             print(network.name, epoch.epoch + 1, f"{epoch.metrics['train/loss']:.3f}")
-    model = training_loop.trained(network, epoch.state, recipe.devices)
-    correct = training_loop.accuracy(model, splits["test"])
+    model = loop.trained(network, epoch.state, recipe.devices)
+    correct = loop.accuracy(model, splits["test"])
     ms = tables.predict_ms(table, network)
     results[network.name] = (ms, correct)
     print(f"{network.name}: {correct:.1%} right, {ms:.3f} ms by table")

@@ -12,7 +12,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nas_jax import builders, counts, run_folder
+from nas_jax.networks import counts
+from nas_jax.runs import run_folder
+from nas_jax.spaces import builders
 
 finished = sorted(Path("runs").glob("*/result.json"))
 if not finished:

@@ -16,15 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nas_jax import builders, cost, optim, schedule, search_state, supernet
-from nas_jax.batches import Batch
+from nas_jax import supernet
 from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.data.batches import Batch
+from nas_jax.search import cost, schedule, search_state
+from nas_jax.spaces import builders
+from nas_jax.training import optim
+from tests.fixtures import FIXTURES
 
 HERE = Path(__file__).resolve().parent
 COMPLETE = HERE.parents[1] / "shared" / "parity" / "supernet_a.npz"
-STORED = np.load(
-    COMPLETE if COMPLETE.exists() else HERE / "data" / "parity_supernet_a.npz"
-)
+STORED = np.load(COMPLETE if COMPLETE.exists() else FIXTURES / "parity_supernet_a.npz")
 REFERENCE_COST = 28.59884262084961  # `ref` of both penalties
 SPACE = builders.mobile(
     SpaceConfig(

@@ -1,7 +1,9 @@
 """A run of seconds: an experiment in a space as small as can be, and its table."""
 
-from nas_jax import builders, config, tables
-from nas_jax.table_schema import PROVENANCE
+from nas_jax import config
+from nas_jax.latency import tables
+from nas_jax.latency.schema import PROVENANCE
+from nas_jax.spaces import builders
 
 EXPERIMENT = config.Experiment(
     name="small",

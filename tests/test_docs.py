@@ -6,19 +6,15 @@ import re
 import jax
 import numpy as np
 import pytest
-from documents import PAGES, ROOT, blocks, commands
-from made_up_run import make_run
-from test_layout import ROWS
 
-from nas_jax import (
-    bench_command,
-    checkpoint,
-    network,
-    run_folder,
-    trade_off,
-)
+from benchmarks import __main__ as bench_command
 from nas_jax.cli import overrides
 from nas_jax.cli.main import command
+from nas_jax.networks import checkpoint, network
+from nas_jax.runs import run_folder, trade_off
+from tests.documents import PAGES, ROOT, blocks, commands
+from tests.report.made_up_run import make_run
+from tests.test_imports import ROWS
 
 EXPERIMENTS = {"mine.py": "digits_cpu", "EXPERIMENT": "digits_cpu"}
 """What a page calls the reader's own experiment."""

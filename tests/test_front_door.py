@@ -6,12 +6,14 @@ import sys
 
 import jax
 import pytest
-import small_run
 
 import nas_jax as nas
-from nas_jax import result, search_stage, tables, training_loop
 from nas_jax.config import TrainConfig
-from nas_jax.setup import resolve_targets
+from nas_jax.latency import tables
+from nas_jax.runs import result, search
+from nas_jax.runs.setup import resolve_targets
+from nas_jax.training import loop
+from tests import small_run
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +43,13 @@ def test_search_step_by_step(experiment):
     setup = nas.load(experiment)
     table = tables.load(experiment.latency.table)
     targets = resolve_targets(setup, table)
-    for epoch in search_stage.epochs(setup, targets, key=jax.random.key(0)):
+    for epoch in search.epochs(setup, targets, key=jax.random.key(0)):
         assert epoch.metrics["search/expected_latency_ms"] > 0
-    best = search_stage.derived(setup.space, epoch.probs, targets)[0]
+    best = search.derived(setup.space, epoch.probs, targets)[0]
     assert tables.predict_ms(table, best.architecture) <= targets.target
     assert best.cost.slack["latency"] >= 0
-    model = training_loop.fit(setup, best.architecture, key=jax.random.key(1))
-    assert 0 <= training_loop.accuracy(model, setup.splits["test"]) <= 1
+    model = loop.fit(setup, best.architecture, key=jax.random.key(1))
+    assert 0 <= loop.accuracy(model, setup.splits["test"]) <= 1
 
 
 @pytest.mark.slow

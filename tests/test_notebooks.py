@@ -5,8 +5,9 @@ import re
 import runpy
 
 import pytest
-from documents import ROOT
-from made_up_run import make_run
+
+from tests.documents import ROOT
+from tests.report.made_up_run import make_run
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 NAMES = {

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_run
 from packaging.requirements import Requirement
 from packaging.version import Version
 from PIL import Image
 
 import nas_jax
+from tests import small_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(nas_jax.__file__).resolve().parent

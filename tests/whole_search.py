@@ -10,14 +10,15 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import small_run
 
-from nas_jax import architecture, builders, training_loop
-from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
-from nas_jax.cost import CostModel
-from nas_jax.search_loop import SearchData, run
-from nas_jax.search_state import SearchProblem
+from nas_jax.data.batches import Batch
+from nas_jax.search.cost import CostModel
+from nas_jax.search.loop import SearchData, run
+from nas_jax.search.search_state import SearchProblem
+from nas_jax.spaces import architecture, builders
+from nas_jax.training import loop
+from tests import small_run
 
 SPACE = builders.mobile(
     dataclasses.replace(small_run.EXPERIMENT.space, cells=(1,), head_channels=4)
@@ -60,9 +61,7 @@ def searched(space=SPACE, after=None, **fields):
 def trained(config):
     """The last epoch of a training of a network of the space."""
     network = architecture.from_path(SPACE, np.array([0]), "any")
-    *_, last = training_loop.run(
-        jax.random.key(1), network, training_loop.Recipe(config, data(3), keep)
-    )
+    *_, last = loop.run(jax.random.key(1), network, loop.Recipe(config, data(3), keep))
     return last
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_jax import process
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
+from nas_jax.training import host
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def export(
       network: of a run's trained networks (default: the derived one)
       converter: Python of an environment with litert-converter
     """
-    process.prepare()
-    from nas_jax.export import source, writing
+    host.prepare()
+    from nas_jax.export import source, write
 
-    result = writing.export(
+    result = write.export(
         folder,
         list(format),
         network=network,
@@ -114,8 +114,8 @@ def predict(model: Path, images: tuple[Path, ...], *, top: int = 5) -> Answer:
       images: pictures
       top: guesses per picture
     """
-    process.prepare()
-    from nas_jax.export import prediction
+    host.prepare()
+    from nas_jax.export import predict as prediction
 
     found: list[dict[str, Any]] = []
     lines = []

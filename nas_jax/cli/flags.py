@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
-from nas_jax import shipped
-from nas_jax.config import Experiment
+from nas_jax.config import shipped
+from nas_jax.config.experiment import Experiment
 
 USUAL = (
     *("seed", "space.input_size", "data.path", "latency.table", "latency.batch"),

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_jax import files, process, shipped
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
+from nas_jax.config import files, shipped
 from nas_jax.guidelines.records import Descriptors
+from nas_jax.training import host
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,11 @@ def _given(options: Task | Wanted) -> dict[str, Any]:
 
 def _measured(name: str) -> Descriptors:
     # measuring wants images, and those come with JAX: a stated task answers sooner
-    from nas_jax.guidelines import difficulty, run_records
+    from nas_jax.guidelines import difficulty, from_run
 
     if name.endswith(".npz"):
         return difficulty.measure(difficulty.load(Path(name)))
-    return difficulty.measure(run_records.trained_on(shipped.load_experiment(name)))
+    return difficulty.measure(from_run.trained_on(shipped.load_experiment(name)))
 
 
 def add(run: Path, store: Store = USERS) -> Answer:
@@ -146,9 +147,9 @@ def add(run: Path, store: Store = USERS) -> Answer:
     Args:
       run: run folder
     """
-    from nas_jax.guidelines import run_records
+    from nas_jax.guidelines import from_run
 
-    return store.add(run_records.of_run(run))
+    return store.add(from_run.of_run(run))
 
 
 def import_(source: Path, store: Store = USERS) -> Answer:
@@ -236,8 +237,8 @@ def make(*, file: Path, out: Path | None = None) -> Answer:
     """
     if out is not None and not out.is_dir():
         raise ValueError(f"--out {out}: expected an existing folder")
-    process.prepare()
-    from nas_jax.guidelines import evidence, filing
+    host.prepare()
+    from benchmarks.guidelines import evidence, filing
 
     made, lines = evidence.make(file, terminal.Terminal()), []
     if out is not None:

@@ -26,6 +26,7 @@ from nas_jax.cli import (
     sweep,
     table,
 )
+from nas_jax.config import checks
 
 VERBS: dict[str, Any] = {
     "start": start.start,
@@ -92,9 +93,7 @@ def run(command: Callable[[], flags.Command | str], words: Sequence[str]) -> int
         print(f"nas_jax: {terminal_line(str(error))}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
-        from nas_jax import memory  # and JAX
-
-        if "--debug" in words or not memory.is_exhausted(error):
+        if "--debug" in words or not checks.is_exhausted(error):
             raise
         print(
             f"nas_jax: out of memory: {' '.join(str(error).split())[:200]}; lower "

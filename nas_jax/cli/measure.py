@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas_jax import files, process
 from nas_jax.cli import overrides, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import Experiment
+from nas_jax.config import files
+from nas_jax.config.experiment import Experiment
+from nas_jax.training import host
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,10 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     config = overrides.load(experiment, fields)
     options.check()
     overrides.tell(fields)
-    process.prepare(cache=not options.no_cache)
-    from nas_jax import builders, ops, published, tables
+    host.prepare(cache=not options.no_cache)
+    from nas_jax.latency import tables
+    from nas_jax.networks import ops
+    from nas_jax.spaces import builders, published
 
     searched = builders.build(config.space)
     if options.runtime != "xla":  # all others are given ONNX
@@ -96,11 +99,14 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
 
 
 def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> Answer:
-    from nas_jax import provenance, tables
-    from nas_jax.measure import networks, operations, runtimes
-    from nas_jax.measure.journal import Journal
+    from nas_jax.config import provenance
+    from nas_jax.latency import tables
+    from nas_jax.latency.measure import operations
+    from nas_jax.latency.measure import whole_networks as networks
+    from nas_jax.latency.measure.journal import Journal
+    from nas_jax.latency.runtimes import available
 
-    device = runtimes.open_device(options.runtime, config.latency, options.converter)
+    device = available.open_device(options.runtime, config.latency, options.converter)
     keys = "\n".join(part.key for part in parts)
     whole = options.networks + options.held_out
     facts = {
@@ -130,7 +136,7 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
         if options.record is not None:
             options.record.write_text(json.dumps(record, indent=1) + "\n")
         if options.plot is not None:
-            from nas_jax.measure import scatter
+            from nas_jax.latency.measure import plot as scatter
 
             scatter.plot(record, options.plot)
         lines.append(terminal.aligned(networks.table_of(record)))
@@ -140,7 +146,7 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
 
 
 def _written(out: Path, table: Any, lines: list[str]) -> Answer:
-    from nas_jax import tables
+    from nas_jax.latency import tables
 
     found = {
         "file": str(out),
@@ -156,9 +162,9 @@ def _written(out: Path, table: Any, lines: list[str]) -> Answer:
 
 def _phone(config: Experiment, options: Options, searched: Any, parts: Any) -> Answer:
     """Writes the phone's folder; with its outputs there, the table."""
-    from nas_jax import tables
-    from nas_jax.measure import litert_graph, phone
-    from nas_jax.measure.litert import Models
+    from nas_jax.latency import tables
+    from nas_jax.latency.runtimes import litert_graph, phone
+    from nas_jax.latency.runtimes.litert import Models
 
     folder = options.out.with_suffix(".phone")
     if folder.exists():

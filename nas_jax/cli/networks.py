@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from nas_jax import files, process, shipped
 from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
+from nas_jax.config import files, shipped
+from nas_jax.training import host
 
 RUNS = Path("runs")
 """Where runs go that are not told where."""
@@ -13,7 +14,7 @@ RUNS = Path("runs")
 
 def list_names() -> Answer:
     """The experiments, spaces, published networks and tables that come with it."""
-    from nas_jax import builders, published
+    from nas_jax.spaces import builders, published
 
     found = {
         "experiments": shipped.names("experiments", "*.py"),
@@ -31,7 +32,7 @@ def describe(name: str) -> Answer:
     Args:
       name: one of `nas_jax list`, an experiment's .py or an architecture's .json file
     """
-    from nas_jax import describe as sizes
+    from nas_jax.runs import describe as sizes
 
     size = sizes.describe(name)
     return Answer(size, description(size))
@@ -57,7 +58,7 @@ def derive(run: Path) -> Answer:
     Args:
       run: folder of a search
     """
-    from nas_jax import finalists, run_folder, run_lock
+    from nas_jax.runs import finalists, run_folder, run_lock
 
     run_folder.read_experiment(run)  # a run folder, before anything is put there
     with run_lock.held(run):
@@ -86,14 +87,8 @@ def train(
       out: folder for the trained network (default: runs/...)
       no_cache: compile anew
     """
-    from nas_jax import (
-        architecture_json,
-        pipeline,
-        run_folder,
-        run_lock,
-        setup,
-        stopping,
-    )
+    from nas_jax.runs import pipeline, run_folder, run_lock, setup, stopping
+    from nas_jax.spaces import architecture_json
 
     if architecture.is_dir():
         if experiment or out or fields:
@@ -117,7 +112,7 @@ def train(
             "and an experiment"
         )
     overrides.tell(fields)
-    process.prepare(cache=not no_cache, pixels=config.pixels)
+    host.prepare(cache=not no_cache, pixels=config.pixels)
     with run_lock.held(folder), stopping.Stop().listening() as stop:
         saved, accuracy = pipeline.train_network(
             config, network, folder, progress=Terminal(), stop=stop
@@ -133,8 +128,8 @@ def evaluate(run: Path, *, no_cache: bool = False) -> Answer:
       run: folder of a search or a training
       no_cache: compile anew
     """
-    process.prepare(cache=not no_cache)
-    from nas_jax import assess
+    host.prepare(cache=not no_cache)
+    from nas_jax.runs import assess
 
     results = assess.evaluate_run(run, Terminal())
     return Answer(results, comparison_table(results))
@@ -151,7 +146,8 @@ def import_torch(
       out: folder to write
       input_size: side of the images (default: the configuration's resolution, or 224)
     """
-    from nas_jax import counts, torch_import
+    from nas_jax.networks import counts
+    from nas_jax.networks.pretrained import torch_import
 
     model = torch_import.import_torch(net_config, weights, out, input_size)
     size = counts.describe(model.architecture)

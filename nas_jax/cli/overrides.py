@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from nas_jax import shipped
-from nas_jax.config import Experiment
-from nas_jax.search_config import TARGETS, parse_target
+from nas_jax.config import shipped
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.search import TARGETS, parse_target
 
 TARGET_FIELDS = tuple(f"search.{name}" for name in (*TARGETS.values(), "target_ratio"))
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nas_jax import process
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import LatencyConfig
+from nas_jax.config.experiment import LatencyConfig
+from nas_jax.training import host
 
 MEASURED = "cross-hardware"
 """The one table that is measured when it is printed."""
@@ -63,7 +63,7 @@ def paper(
     if given and (recorded or table != MEASURED):
         flag = given[0].replace("_", "-")
         raise ValueError(f"--{flag}: expected only with {where}; leave it out")
-    process.prepare()
+    host.prepare()
     from nas_jax.paper import formats, tables
 
     if table == MEASURED:
@@ -94,8 +94,8 @@ def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
     """The same of this CPU and, where JAX has one, the GPU."""
     import jax
 
-    from nas_jax import provenance
-    from nas_jax.measure import runtimes
+    from nas_jax.config import provenance
+    from nas_jax.latency.runtimes import available
     from nas_jax.paper import cross_hardware
 
     watch = terminal.Terminal()
@@ -108,7 +108,7 @@ def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
         batch = cross_hardware.BATCH[kind]
         config = LatencyConfig(batch=batch, repeats=given.repeats or 20)
         converter = given.converter if kind == "cpu" else None
-        device = runtimes.open_device(runtime, config, converter)
+        device = available.open_device(runtime, config, converter)
         watch.phase(f"{kind}: {device.name}, {runtime}, batch {config.batch}")
         found[kind] = {
             "device": device.name,

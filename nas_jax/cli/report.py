@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from nas_jax import files
 from nas_jax.cli.terminal import Answer
+from nas_jax.config import files
 
 _LOOK_S = 2.0
 """Between two looks at a run that is watched."""

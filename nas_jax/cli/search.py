@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax import config_changes, files, process, shipped
 from nas_jax.cli import networks, overrides, terminal
 from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
 from nas_jax.cli.terminal import Answer, Terminal
-from nas_jax.config import Experiment
-from nas_jax.progress import Progress
-from nas_jax.search_config import TARGETS
+from nas_jax.config import changes, files, shipped
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.search import TARGETS
+from nas_jax.training import host
+from nas_jax.training.progress import Progress
 
 _COMMAND = "command.txt"
 """File of a run with what the user typed to begin it."""
@@ -59,7 +60,7 @@ class Processes:
         """
         told = (self.coordinator, self.processes, self.process_id)
         if self.distributed:
-            from nas_jax import distributed
+            from nas_jax.training import distributed
 
             distributed.start(*told)
         elif any(value is not None for value in told):
@@ -102,8 +103,8 @@ def search(
         raise ValueError("expected EXPERIMENT, got none; see nas_jax search --help")
     config = _cut(overrides.load(experiment, fields), options.from_recommendation)
     processes.start()
-    process.prepare(cache=not options.no_cache, pixels=config.pixels)
-    from nas_jax import multihost, run_folder, setup, trade_off
+    host.prepare(cache=not options.no_cache, pixels=config.pixels)
+    from nas_jax.runs import multihost, run_folder, setup, trade_off
 
     targets = list(options.targets or ())
     multihost.require_agreement(config, targets)
@@ -158,9 +159,9 @@ def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
             f"--plan: expected one target, got --targets {','.join(targets)}; each "
             "takes a search of its own after one warm-up"
         )
-    from nas_jax import plan
-    from nas_jax.compilation import Compiler
-    from nas_jax.setup import load
+    from nas_jax.runs import plan
+    from nas_jax.runs.setup import load
+    from nas_jax.training.compiler import Compiler
 
     setup = load(experiment)
     progress = Terminal() if setup.devices.writes else Progress()
@@ -187,14 +188,9 @@ def _resume(
                 f"--resume, --{flag.replace('_', '-')}: expected only one of the two; "
                 "a run goes on in its folder, as it was begun"
             )
-    from nas_jax import (
-        finalists,
-        multihost,
-        report,
-        run_folder,
-        search_stage,
-        trade_off,
-    )
+    from nas_jax import report
+    from nas_jax.runs import finalists, multihost, run_folder, trade_off
+    from nas_jax.runs import search as search_stage
 
     saved = run_folder.read_experiment(folder)
     if experiment is not None:
@@ -202,7 +198,7 @@ def _resume(
     else:
         config = overrides.apply(saved, fields)
     origin = f"--resume {folder}"
-    found = config_changes.require_same(saved, config, origin, config_changes.RATES)
+    found = changes.require_same(saved, config, origin, changes.RATES)
     if (folder / "result.json").is_file():
         page = folder / "report.html"
         if not page.is_file():
@@ -214,14 +210,14 @@ def _resume(
             f"{origin}: expected checkpoints to go on from, found none; "
             f"{_begin_again(folder)}"
         )
-    rates = [one for one in found if one.field in config_changes.RATES]
+    rates = [one for one in found if one.field in changes.RATES]
     if rates and any(folder.glob(f"**/{finalists.FINALISTS}")):
         raise ValueError(
             f"{origin}: expected no other {rates[0].field}, a search is finished; "
             "leave it out"
         )
     processes.start()
-    process.prepare(cache=not options.no_cache, pixels=config.pixels)
+    host.prepare(cache=not options.no_cache, pixels=config.pixels)
     targets = trade_off.targets_of(folder)
     multihost.require_agreement(config, targets)
     if not multihost.writes():
@@ -245,15 +241,9 @@ def _begin_again(folder: Path) -> str:
 
 def _work(run: _Run) -> Answer:
     """Runs what a folder lacks."""
-    from nas_jax import (
-        distributed,
-        pipeline,
-        run_folder,
-        run_lock,
-        search_stage,
-        stopping,
-        trade_off,
-    )
+    from nas_jax.runs import pipeline, run_folder, run_lock, stopping, trade_off
+    from nas_jax.runs import search as search_stage
+    from nas_jax.training import distributed
 
     experiment, targets, folder, command, changed = run
     progress = Terminal()
@@ -294,8 +284,8 @@ def _work(run: _Run) -> Answer:
 
 
 def _told(run: _Run, result: dict[str, Any]) -> str:
-    from nas_jax import targets as costs_of
-    from nas_jax import trade_off
+    from nas_jax.runs import targets as costs_of
+    from nas_jax.runs import trade_off
 
     lines = [terminal.comparison_table(result["networks"])]
     page = run.folder / "report.html"

@@ -3,9 +3,9 @@
 import shlex
 from pathlib import Path
 
-from nas_jax import files
 from nas_jax.cli.flags import CALLED, Typed
 from nas_jax.cli.terminal import Answer
+from nas_jax.config import files
 
 
 def start(
@@ -22,7 +22,7 @@ def start(
       out: .py file to write
       skip_corrupt: leave out what does not decode
     """
-    from nas_jax import first_experiment
+    from nas_jax.runs import first_experiment
 
     files.require_new("--out", out)
     if out.suffix != ".py":

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas_jax import files, process
 from nas_jax.cli import overrides, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
+from nas_jax.config import files
+from nas_jax.training import host
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def sweep(
       targets: ratios or times with commas between: 0.4,0.6 or 0.2ms,0.3ms
       gather: run nothing; the table as it stands
     """
-    from nas_jax import sweep as runs
+    from nas_jax.runs import sweep as runs
 
     if gather:
         if experiments or fields:
@@ -84,8 +85,8 @@ def sweep(
 
 def _check(listed: Any, fields: Fields) -> None:
     """Raises what any of the runs would refuse at its start."""
-    process.prepare()
-    from nas_jax import setup
+    host.prepare()
+    from nas_jax.runs import setup
 
     # seeds draw other splits of the same data: one of them stands for all
     first = {(one.experiment, one.target): one for one in reversed(listed)}
@@ -96,7 +97,7 @@ def _check(listed: Any, fields: Fields) -> None:
 
 
 def _table(out: Path, listed: Any, failed: int) -> Answer:
-    from nas_jax import sweep as runs
+    from nas_jax.runs import sweep as runs
 
     rows = runs.results(listed)
     file = out / "table.csv"

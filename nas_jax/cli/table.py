@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nas_jax import files, shipped
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
-from nas_jax.table_schema import PROVENANCE
+from nas_jax.config import files, shipped
+from nas_jax.latency.schema import PROVENANCE
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def show(file: str) -> Answer:
     Args:
       file: a table, JSON
     """
-    from nas_jax import tables
+    from nas_jax.latency import tables
 
     table = tables.load(file)
     lines = [
@@ -88,7 +88,7 @@ def import_(
       unit: of the source's times
       out: table to write, JSON
     """
-    from nas_jax import table_import, tables
+    from nas_jax.latency import dialects, tables
 
     files.require_new("--out", out)
     said = dataclasses.asdict(origin)
@@ -98,9 +98,9 @@ def import_(
         if name in PROVENANCE or value is not None
     }
     text = files.read_text(file)
-    table = table_import.read(text, from_, unit, provenance, file)
+    table = dialects.read(text, from_, unit, provenance, file)
     tables.save(table, out)
-    foreign = [key for key in table.entries if table_import.is_foreign(key)]
+    foreign = [key for key in table.entries if dialects.is_foreign(key)]
     lines = [f"{len(table.entries)} entries: {out}"]
     if foreign:
         lines.append(
@@ -118,11 +118,11 @@ def export(file: str, *, out: Path) -> Answer:
       file: a table, JSON
       out: file to write, CSV
     """
-    from nas_jax import table_import, tables
+    from nas_jax.latency import dialects, tables
 
     table = tables.load(file)
     files.require_new("--out", out)
-    out.write_text(table_import.write_csv(table), encoding="utf-8")
+    out.write_text(dialects.write_csv(table), encoding="utf-8")
     found = {"file": str(out), "rows": len(table.entries)}
     return Answer(found, f"{len(table.entries)} rows: {out}")
 
@@ -134,10 +134,11 @@ def validate(file: str, experiment: str | None = None) -> Answer:
       file: a table, JSON
       experiment: whose space it has to price
     """
-    from nas_jax import builders, table_units, tables
+    from nas_jax.latency import tables, units
+    from nas_jax.spaces import builders
 
     table = tables.load(file)
-    table_units.check(table.entries, table.provenance, file)
+    units.check(table.entries, table.provenance, file)
     lines = []
     if experiment is not None:
         searched = builders.build(shipped.load_experiment(experiment).space)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from nas_jax.progress import Progress
+from nas_jax.training.progress import Progress
 
 EVERY_S = 30.0
 """Where there is no terminal, a loop says how far it is as often."""

@@ -8,10 +8,10 @@ Images are up-sampled bilinearly by a whole factor and normalised to mean 0, var
 import numpy as np
 from sklearn.datasets import load_digits
 
-from nas_jax.batches import Batch
+from nas_jax.config.data import DataConfig
 from nas_jax.data import partition
+from nas_jax.data.batches import Batch
 from nas_jax.data.partition import SPLITS
-from nas_jax.data_config import DataConfig
 
 CLASSES = 10
 LABELS = tuple("0123456789")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nas_jax.config.data import DataConfig
 from nas_jax.data.pictures import SHOWN, sound
 from nas_jax.data.source import DataSet, Item
-from nas_jax.data_config import DataConfig
 
 
 @dataclass(frozen=True, eq=False)

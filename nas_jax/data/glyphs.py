@@ -15,8 +15,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from nas_jax.batches import Batch
-from nas_jax.checks import require
+from nas_jax.config.checks import require
+from nas_jax.data.batches import Batch
 
 LETTERS = string.ascii_uppercase
 CLASSES = len(LETTERS)

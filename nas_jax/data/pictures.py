@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from nas_jax import checks, provenance
+from nas_jax.config import checks, provenance
 from nas_jax.data.source import Item, Source
 
 CENTRE = 224 / 256

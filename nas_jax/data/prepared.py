@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import files, provenance
-from nas_jax.checks import reason
+from nas_jax.config import files, provenance
+from nas_jax.config.checks import is_exhausted, reason
+from nas_jax.config.data import TFDS, DataConfig
 from nas_jax.data import pictures
 from nas_jax.data.pictures import sound
 from nas_jax.data.source import Arrays, DataSet, Item, Source
-from nas_jax.data_config import TFDS, DataConfig
-from nas_jax.memory import is_exhausted
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 """Name of the folder of a prepared version."""

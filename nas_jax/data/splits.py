@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas_jax.batches import Split
-from nas_jax.data import cifar, digits, folder, held, partition, prepared, streamed
+from nas_jax.config.data import TFDS, DataConfig
+from nas_jax.data import cifar, digits, folder, in_memory, partition, prepared, streamed
+from nas_jax.data.batches import Split
 from nas_jax.data.source import Arrays, DataSet, Source, require_classes
-from nas_jax.data_config import TFDS, DataConfig
 
 
 class Loaded(NamedTuple):
@@ -95,7 +95,7 @@ def _split(
     is_training: bool,
 ) -> Split:
     if isinstance(source, Arrays):
-        return held.HeldSplit(source, indices, config, is_training)
+        return in_memory.HeldSplit(source, indices, config, is_training)
     return streamed.StreamedSplit(
         source, indices, image_shape, config, seed, is_training
     )

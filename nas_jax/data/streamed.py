@@ -14,12 +14,12 @@ from typing import Any
 import grain
 import numpy as np
 
-from nas_jax import augment, provenance
 from nas_jax.base import Labels
-from nas_jax.batches import Batch, Order, Shard, Split, places
-from nas_jax.data import pictures
+from nas_jax.config import provenance
+from nas_jax.config.data import DataConfig
+from nas_jax.data import augment, pictures
+from nas_jax.data.batches import Batch, Order, Shard, Split, places
 from nas_jax.data.source import Source
-from nas_jax.data_config import DataConfig
 
 AHEAD = 2
 """Batches that are decoded ahead."""

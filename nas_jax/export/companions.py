@@ -13,8 +13,8 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_jax import files
-from nas_jax.config import Experiment
+from nas_jax.config import files
+from nas_jax.config.experiment import Experiment
 from nas_jax.data import cifar, digits, pictures
 from nas_jax.export import preprocessing
 from nas_jax.export.preprocessing import Preprocessing

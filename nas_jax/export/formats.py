@@ -7,8 +7,8 @@ from typing import NamedTuple
 from nas_jax.export import companions, litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Source
-from nas_jax.measure.litert import require as require_litert
-from nas_jax.measure.litert_graph import Converter
+from nas_jax.latency.runtimes.litert import require as require_litert
+from nas_jax.latency.runtimes.litert_graph import Converter
 
 
 class Format(NamedTuple):

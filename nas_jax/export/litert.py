@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.checkpoint import Model
 from nas_jax.export import litert_quantise
 from nas_jax.export.runner import Runner
-from nas_jax.measure import litert, litert_graph
-from nas_jax.measure.litert_graph import Converter
-from nas_jax.measure.timing import Call
+from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.runtimes import litert, litert_graph
+from nas_jax.latency.runtimes.litert_graph import Converter
+from nas_jax.networks.checkpoint import Model
 
 QUANTISER = "litert-quantizer==0.11.0"
 """What the converter's environment needs besides for 8-bit files."""

@@ -7,20 +7,19 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from nas_jax import onnx_graph
-from nas_jax.checkpoint import Model
-from nas_jax.checks import reason
+from nas_jax.config.checks import is_exhausted, reason
 from nas_jax.export.runner import Runner
-from nas_jax.measure import onnx_runtime
-from nas_jax.measure.timing import Call
-from nas_jax.memory import is_exhausted
+from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.networks.checkpoint import Model
+from nas_jax.networks.onnx import whole
 
 _THREADS = 1
 
 
 def encode(model: Model) -> bytes:
     """The file's content; `ValueError` for an operation that ONNX is not told of."""
-    graph = onnx_graph.network(model.architecture, model.params, model.batch_stats)
+    graph = whole.network(model.architecture, model.params, model.batch_stats)
     return graph.SerializeToString()
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps
 
-from nas_jax import files
-from nas_jax.checks import require
-from nas_jax.config_json import Strict
-from nas_jax.config_json import from_json as typed
+from nas_jax.config import files
+from nas_jax.config.checks import require
+from nas_jax.config.from_json import Strict
+from nas_jax.config.from_json import from_json as typed
 from nas_jax.data import pictures
 
 # 8 bits per channel; others would be cut off at 255 without a word

@@ -11,16 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from nas_jax import checkpoint, run_folder, tables
-from nas_jax.batches import Batch, Split
-from nas_jax.checkpoint import Model
-from nas_jax.config import LatencyConfig
-from nas_jax.devices import PLAIN
+from nas_jax.config.experiment import LatencyConfig
+from nas_jax.data.batches import Batch, Split
 from nas_jax.export import companions, preprocessing
 from nas_jax.export.companions import Companions
 from nas_jax.export.preprocessing import Preprocessing
-from nas_jax.setup import load
-from nas_jax.tables import LatencyTable
+from nas_jax.latency import tables
+from nas_jax.latency.tables import LatencyTable
+from nas_jax.networks import checkpoint
+from nas_jax.networks.checkpoint import Model
+from nas_jax.runs import run_folder
+from nas_jax.runs.setup import load
+from nas_jax.training.devices import PLAIN
 
 COMPARED = 1000
 """Test images of a run on which logits are compared, at most."""

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nas_jax import network, provenance
 from nas_jax.base import Images, Logits
-from nas_jax.checkpoint import Model
-from nas_jax.checks import reason
+from nas_jax.config import provenance
+from nas_jax.config.checks import is_exhausted, reason
 from nas_jax.export.runner import Runner
-from nas_jax.measure.timing import Call
-from nas_jax.memory import is_exhausted
+from nas_jax.latency.measure.timing import Call
+from nas_jax.networks import network
+from nas_jax.networks.checkpoint import Model
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PIECE = 8

@@ -7,9 +7,12 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from nas_jax import builders, counts, files
-from nas_jax.config import Experiment, SpaceConfig
-from nas_jax.config_json import from_json
+from nas_jax.config import files
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.from_json import from_json
+from nas_jax.config.space import SpaceConfig
+from nas_jax.networks import counts
+from nas_jax.spaces import builders
 
 MULTIPLIERS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.13, 0.1)
 """Widths tried, as shares of the experiment's; widths are multiples of 8."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from nas_jax import memory
-from nas_jax.batches import Batch
-from nas_jax.checks import LARGEST, reason, require
+from nas_jax.config.checks import LARGEST, reason, require
+from nas_jax.data.batches import Batch
 from nas_jax.guidelines.records import Descriptors
+from nas_jax.training import memory
 
 IMAGES = 2000
 """Images measured at most: the first ones, in the order given."""

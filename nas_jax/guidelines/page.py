@@ -6,7 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 from matplotlib.ticker import NullFormatter
 
-from nas_jax import files
+from nas_jax.config import files
 from nas_jax.guidelines import judgement, kinds, records
 from nas_jax.guidelines.advice import Wish
 from nas_jax.guidelines.kinds import Kind, Point

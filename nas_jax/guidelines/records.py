@@ -26,9 +26,9 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
 
-from nas_jax import architecture_json
-from nas_jax.architecture import Architecture
-from nas_jax.config_json import Strict, from_json, require_types
+from nas_jax.config.from_json import Strict, from_json, require_types
+from nas_jax.spaces import architecture_json
+from nas_jax.spaces.architecture import Architecture
 
 Record = dict[str, Any]
 
@@ -203,7 +203,7 @@ def architecture(record: Record, where: str = "record") -> Architecture:
 def check_counts(record: Record, where: str) -> None:
     """Raises `ValueError` unless params and MACs are those of the record's network."""
     # counting knows the operations, and those know JAX: not for reading records
-    from nas_jax import counts
+    from nas_jax.networks import counts
 
     size = counts.describe(architecture(record, where))
     for name in ("params", "macs"):

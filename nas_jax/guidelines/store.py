@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from nas_jax import files, shipped
+from nas_jax.config import files, shipped
 from nas_jax.guidelines import records
 from nas_jax.guidelines.records import Record
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import published
-from nas_jax.config import LatencyConfig
-from nas_jax.measure import networks, timing
-from nas_jax.measure.device import Device
-from nas_jax.measure.journal import Journal
+from nas_jax.config.experiment import LatencyConfig
+from nas_jax.latency.measure import timing, whole_networks
+from nas_jax.latency.measure.device import Device
+from nas_jax.latency.measure.journal import Journal
 from nas_jax.paper.tables import Table
+from nas_jax.spaces import published
 
 REFERENCE = "mobilenet_v2"
 PAPER_MS: dict[str, dict[str, float]] = {
@@ -50,7 +50,7 @@ def measure(
 ) -> dict[str, float]:
     """Milliseconds of the networks on a device, all timed interleaved."""
     ones = [published.get(name, input_size) for name in PAPER_MS]
-    times = networks.measure(device, ones, config, Journal(None, {}), progress)
+    times = whole_networks.measure(device, ones, config, Journal(None, {}), progress)
     return dict(zip(PAPER_MS, np.asarray(times).tolist(), strict=True))
 
 

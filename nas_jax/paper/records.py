@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import shipped
+from nas_jax.config import shipped
 
 Rows = list[tuple[str, ...]]
 
@@ -51,7 +51,7 @@ def memory() -> tuple[str, str, str]:
     """Memory of one path and of all paths, over that of training one network."""
     record = newest("engine-memory-*.json")
     if record is None:
-        return "not yet run", "not yet run", "not yet run: nas_jax bench engine"
+        return "not yet run", "not yet run", "not yet run: python -m benchmarks engine"
     one = record["weight_memory_over_plain_224"]
     every = record["weight_memory_over_plain"] * record["all_paths_memory_over_ours"]
     machine = record["machine"]
@@ -61,7 +61,7 @@ def memory() -> tuple[str, str, str]:
         "here: temporary memory of a step over that of training the largest plain "
         "network; one path at 224x224 with batch 32 (ours computes parts again instead "
         "of keeping them), all paths at 96x96 with batch 16; "
-        f"{machine['device']}, commit {machine['commit']}, nas_jax bench engine "
+        f"{machine['device']}, commit {machine['commit']}, python -m benchmarks engine "
         "--parts memory",
     )
 

@@ -8,9 +8,10 @@ Nothing is guessed.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from nas_jax import counts, published
+from nas_jax.networks import counts
 from nas_jax.paper import figures, records
 from nas_jax.paper.figures import Figure
+from nas_jax.spaces import published
 
 ABSENT = "-"
 NOT_RUN = "not yet run"

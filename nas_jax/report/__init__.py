@@ -7,7 +7,7 @@ nothing and runs no script; the same folder always gives the same bytes.
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas_jax import files
+from nas_jax.config import files
 from nas_jax.report import page, run_files, several
 from nas_jax.report.picture import Picture, draw
 

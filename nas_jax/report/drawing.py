@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from nas_jax import tables
-from nas_jax.architecture import Architecture
-from nas_jax.parts import Block, Classifier, Head, NormConv, Part, Stem
+from nas_jax.latency import tables
 from nas_jax.report.quantities import decimals, digits_for
 from nas_jax.report.styles import kernel_colour
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.operations import Block
+from nas_jax.spaces.parts import Classifier, Head, NormConv, Part, Stem
 
 PITCH = 27
 WIDEST = 168

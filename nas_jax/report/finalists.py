@@ -7,11 +7,11 @@ report shows both where both were done.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from nas_jax import files
+from nas_jax.config import files
 from nas_jax.report import quantities as q
 from nas_jax.report.metrics import number, require
 from nas_jax.report.table import Row, Table
-from nas_jax.space import SearchSpace
+from nas_jax.spaces.space import SearchSpace
 
 _COLUMNS = (
     "by probability",

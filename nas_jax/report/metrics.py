@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import files
+from nas_jax.config import files
 
 SEARCH_PHASES = ("warmup", "joint")
 PHASES = (*SEARCH_PHASES, "train")

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from nas_jax import tables
-from nas_jax.architecture import Architecture
+from nas_jax.latency import tables
 from nas_jax.report import quantities as q
 from nas_jax.report.drawing import op_name
 from nas_jax.report.run_files import NetworkResult, RunFiles
+from nas_jax.spaces.architecture import Architecture
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from nas_jax.architecture import Architecture
 from nas_jax.report import (
     charts,
     comparison,
@@ -20,6 +19,7 @@ from nas_jax.report import quantities as q
 from nas_jax.report.heatmap import heatmap
 from nas_jax.report.run_files import FILES, RunFiles
 from nas_jax.report.table import Table
+from nas_jax.spaces.architecture import Architecture
 
 Known = TypeVar("Known")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from nas_jax.architecture import Architecture
 from nas_jax.report import drawing
 from nas_jax.report.rendering import render, stylesheet
+from nas_jax.spaces.architecture import Architecture
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.architecture import Architecture
 from nas_jax.report import quantities as q
 from nas_jax.report.run_files import RunFiles
 from nas_jax.report.table import Cell, Row, Table
-from nas_jax.space import SearchSpace
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.space import SearchSpace
 
 _COLUMNS = ("stage", "blocks kept", "kernels", "mean expansion")
 

@@ -12,18 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax import architecture as architectures
-from nas_jax import architecture_json, files, table_risk, tables
-from nas_jax.architecture import Architecture
-from nas_jax.builders import build
+from nas_jax.config import files
+from nas_jax.latency import risk, tables
+from nas_jax.latency.risk import Prediction
+from nas_jax.latency.schema import LONGEST, SHORTEST, Entry
+from nas_jax.latency.tables import LatencyTable
 from nas_jax.report import finalists, metrics
 from nas_jax.report.finalists import Finalist
 from nas_jax.report.metrics import number, require
-from nas_jax.run_folder import read_space
-from nas_jax.space import SearchSpace
-from nas_jax.table_risk import Prediction
-from nas_jax.table_schema import LONGEST, SHORTEST, Entry
-from nas_jax.tables import LatencyTable
+from nas_jax.spaces import architecture as architectures
+from nas_jax.spaces import architecture_json
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.builders import build
+from nas_jax.spaces.own_code import read_space
+from nas_jax.spaces.space import SearchSpace
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
 FILES = {
@@ -259,7 +261,7 @@ def _network(entry: Any, where: str, table: LatencyTable) -> NetworkResult:
     network = _architecture(document) if document else None
     prediction = None
     if network is not None and not tables.missing(table, network.parts):
-        prediction = table_risk.prediction(table, network)
+        prediction = risk.prediction(table, network)
     return NetworkResult(
         architecture=network,
         prediction=prediction,

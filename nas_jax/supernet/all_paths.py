@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nas_jax.base import Images, Logits, Path, PyTree
-from nas_jax.space import LayerSpec, SearchSpace
+from nas_jax.spaces.space import LayerSpec, SearchSpace
 from nas_jax.supernet import paths, storage
 from nas_jax.supernet.branches import inner_product, switch
 

@@ -14,10 +14,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from nas_jax import fusion, ops
 from nas_jax.base import PyTree
-from nas_jax.parts import Block, HiddenSlice, Norm
-from nas_jax.space import LayerSpec
+from nas_jax.networks import fusion, ops
+from nas_jax.spaces.operations import Block
+from nas_jax.spaces.parts import HiddenSlice, Norm
+from nas_jax.spaces.space import LayerSpec
 from nas_jax.supernet import packing
 from nas_jax.supernet.packing import ravel, size, unravel
 

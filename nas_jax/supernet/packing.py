@@ -22,10 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nas_jax import ops
 from nas_jax.base import PyTree
-from nas_jax.parts import Block, HiddenSlice, Norm, OpSpec
-from nas_jax.space import LayerSpec
+from nas_jax.networks import ops
+from nas_jax.spaces.operations import Block, OpSpec
+from nas_jax.spaces.parts import HiddenSlice, Norm
+from nas_jax.spaces.space import LayerSpec
 
 
 class Packing(NamedTuple):

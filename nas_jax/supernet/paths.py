@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nas_jax import ops
 from nas_jax.base import Images, Logits, PathPair, PyTree
-from nas_jax.space import LayerSpec, SearchSpace
+from nas_jax.networks import ops
+from nas_jax.spaces.space import LayerSpec, SearchSpace
 from nas_jax.supernet import packing, storage
 from nas_jax.supernet.branches import inner_product, switch
 

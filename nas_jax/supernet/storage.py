@@ -15,11 +15,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nas_jax import ops
-from nas_jax.architecture import Architecture, path_of
 from nas_jax.base import Path, PRNGKey, PyTree
-from nas_jax.parts import OpSpec
-from nas_jax.space import SearchSpace
+from nas_jax.networks import ops
+from nas_jax.spaces.architecture import Architecture, path_of
+from nas_jax.spaces.operations import OpSpec
+from nas_jax.spaces.space import SearchSpace
 from nas_jax.supernet import packing
 
 

@@ -1,0 +1,1 @@
+"""What the method's parts are worth, measured: `python -m benchmarks NAME`."""

@@ -1,0 +1,1 @@
+"""Records of the guidelines: how they are made and checked."""

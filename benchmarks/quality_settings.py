@@ -1,0 +1,96 @@
+"""What the benches of found networks measure: how good, for which device. No JAX."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nas_jax.config.checks import require
+from nas_jax.config.space import SpaceConfig
+
+
+@dataclass(frozen=True)
+class EnumerationConfig:
+    """`benchmarks enumeration`: every network of the enumerated space, trained."""
+
+    file: Path = Path("networks.jsonl")
+    """JSON lines to write; if they are there, what they lack is trained."""
+    seeds: tuple[int, ...] = (0, 1)
+    """Each network is trained once per seed."""
+
+    def __post_init__(self) -> None:
+        _require_seeds(self.seeds, at_least=2)
+
+
+@dataclass(frozen=True)
+class EnumeratedConfig:
+    """`benchmarks enumerated`: searches held against the truth; a budget of n buys n
+    trainings of one network."""
+
+    budgets: tuple[int, ...] = (2,)
+    seeds: tuple[int, ...] = (0, 1)
+    searchers: tuple[str, ...] = ()
+    """Which of the registry are run; none given stands for all."""
+    file: Path | None = None
+    """JSON lines of the runs; if they are there, what they lack is run."""
+    recorded: bool = False
+    """Print the stored runs of the full grid and run nothing."""
+
+    def __post_init__(self) -> None:
+        require(
+            len(set(self.budgets)) == len(self.budgets) > 0 and min(self.budgets) > 0,
+            "budgets",
+            "distinct positive integers, at least one",
+            self.budgets,
+        )
+        _require_seeds(self.seeds, at_least=1)
+
+
+@dataclass(frozen=True)
+class SpecialisationConfig:
+    """`benchmarks specialisation`: one space searched under several devices' tables."""
+
+    tables: tuple[str, ...] = (
+        "latency_tables/pixel1_tflite.json",
+        "latency_tables/imagenet_mobile_cpu_onnxruntime.json",
+        "latency_tables/imagenet_mobile_cpu_litert.json",
+    )
+    """One per device; shipped ones by this name wherever the package is."""
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    """What the tables are of."""
+    macs: float = 350e6
+    """Multiply-adds of every network, to within 1 %: the same size on all devices."""
+    above_least: float = 0.01
+    """Target of a device: the least latency that a network of this size has there, and
+    this share of it more; as strict on one as on another."""
+    image_size: int = 64
+    """Side of the images that weights and alphas are trained on."""
+    images: int = 1040
+    """To train the weights, and as many for the alphas."""
+    batch: int = 16
+    warmup_epochs: int = 6
+    joint_epochs: int = 8
+    arch_lr: float = 0.02
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            len(set(self.tables)) == len(self.tables) >= 2,
+            "tables",
+            "distinct files, at least two",
+            self.tables,
+        )
+        for name in ("image_size", "images", "batch", "warmup_epochs", "joint_epochs"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        for name in ("arch_lr", "macs", "above_least"):
+            value = getattr(self, name)
+            require(0 < value < float("inf"), name, "a number above 0", value)
+        _require_seeds((self.seed,), at_least=1)
+
+
+def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
+    require(
+        len(set(seeds)) == len(seeds) >= at_least and min(seeds) >= 0,
+        "seeds",
+        f"distinct numbers from 0, at least {at_least}",
+        seeds,
+    )

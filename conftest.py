@@ -1,0 +1,28 @@
+"""Commands called by tests neither write a cache nor change compiler flags.
+
+Both would reach other tests of the same process, and the user's own folder. The vector
+width is XLA's default; a flag that is named is not set (`process.set_xla_flags`).
+
+JAX promotes nothing by itself, neither numbers to others (float32 and bfloat16, int32
+and float32) nor shapes (`[C]` beside `[B C]`), in no test and in no process of one.
+"""
+
+import os
+
+import pytest
+
+os.environ["NAS_JAX_CACHE"] = "off"
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+
+@pytest.fixture
+def own_operations():
+    """Operations registered in a test are forgotten after it."""
+    from nas_jax.spaces.operations import OPERATIONS
+
+    before = dict(OPERATIONS)
+    yield
+    OPERATIONS.clear()
+    OPERATIONS.update(before)

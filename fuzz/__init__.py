@@ -1,0 +1,1 @@
+"""Fuzzing: damaged and hostile files for every reader, `python -m fuzz`."""

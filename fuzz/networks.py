@@ -1,0 +1,100 @@
+"""Networks as they are written down, and the weights that PyTorch keeps of them."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+
+from fuzz.case import reader, texts
+from nas_jax.networks import counts
+from nas_jax.networks.pretrained import net_config, torch_file, torch_import
+from nas_jax.runs import run_folder
+from nas_jax.spaces import architecture_json, builders, published
+from nas_jax.spaces.architecture import homogeneous
+from tests import small_run
+from tests.networks.pretrained import torch_files
+from tests.report import made_up_run
+
+SPACE = builders.mobile(small_run.EXPERIMENT.space)
+TINY = homogeneous(SPACE, SPACE.candidates[0])
+
+
+def _architectures(where):
+    run = made_up_run.make_run(where / "run") / "architecture.json"
+    cells = json.loads(architecture_json.to_json(published.get("proxyless_cifar")))
+    cells["cells"] = cells["cells"][:2]
+    return [run.read_bytes(), json.dumps(cells).encode()]
+
+
+@reader("architecture", "a.json", "json", _architectures)
+def _(where):
+    found = run_folder.read_architecture(where / "a.json")
+    assert architecture_json.from_json(architecture_json.to_json(found)) == found
+    json.dumps(counts.describe(found))
+
+
+@reader(
+    "net.config",
+    "net.config",
+    "json",
+    texts(
+        net_config.to_json(TINY),
+        net_config.to_json(published.get("proxyless_gpu", 32)),
+    ),
+)
+def _(where):
+    found = torch_import.read_config(where / "net.config")
+    name = found.name
+    assert net_config.from_json(net_config.to_json(found), name) == found
+    if len(found.blocks) < 5:
+        torch_import.tensor_shapes(found)
+
+
+def _torch(form):
+    def make(folder):
+        rng = np.random.default_rng(0)
+        tensors = {
+            name: rng.random(shape, np.float32)
+            for name, shape in torch_import.tensor_shapes(TINY).items()
+        }
+        return [
+            torch_files.state_dict(form, tensors),
+            torch_files.state_dict(form, {"a": np.arange(6.0).reshape(2, 3)}),
+            torch_files.write(form, {"epoch": 3, "rest": [1.5, ("x", None)]}, {}),
+        ]
+
+    return make
+
+
+def _read_torch(folder):
+    found = torch_import.read_state_dict(folder / "w.pth")
+    torch_import.from_tensors(TINY, found, "w.pth")
+
+
+for _form in torch_files.FORMATS:
+    reader(f"PyTorch, {_form}", "w.pth", "bytes", _torch(_form))(_read_torch)
+
+
+def _pickles(where):
+    """The pickles inside of archives, whose checksum would stop everything."""
+    contents = []
+    for packed in _torch("zip")(where):
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            contents.append(archive.read("archive/data.pkl"))
+    storages = torch_files.Storages("zip")
+    tensor = storages.tensor(np.arange(6.0).reshape(2, 3))
+    return [*contents[1:], torch_files.pickled({"a": tensor, "b": [tensor, (1, "x")]})]
+
+
+@reader("PyTorch, pickle in a zip", "data.pkl", "bytes", _pickles)
+def _(where):
+    numbers = np.arange(6.0)
+    packed = torch_files.zipped(None, {"0": numbers})
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["archive/data.pkl"] = (where / "data.pkl").read_bytes()
+    with zipfile.ZipFile(where / "w.pth", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    torch_file.load(where / "w.pth")

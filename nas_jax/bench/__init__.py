@@ -1,1 +1,0 @@
-"""What the method's parts are worth, measured: `nas_jax bench NAME`."""

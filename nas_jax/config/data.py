@@ -1,0 +1,93 @@
+"""Which data set, its splits and its augmentation, as a frozen dataclass. No JAX."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
+
+from nas_jax.config.checks import require
+from nas_jax.config.from_json import require_types
+
+NAMES = ("digits", "cifar10", "cifar100", "folder")
+"""Data sets with a reader of their own."""
+TFDS = "tfds:"
+"""Before the name of a data set that tensorflow-datasets has prepared."""
+WATCHED = 1000
+"""Images of one batch of `valid`; the reference looks at its progress so."""
+
+Images = Annotated[int, Ge(1)]
+Pixels = Annotated[int, Ge(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data set, how many images each split takes, how they are augmented.
+
+    For the digits only sizes and `shift_pixels` count. Pixels of all others are bytes,
+    normalised as (value / 255 - mean) / std.
+    """
+
+    name: str = "digits"
+    """digits, cifar10, cifar100 or folder; or tfds, a colon and the name of any
+    image-classification data set of tensorflow-datasets."""
+    path: str | None = None
+    """The archive or extracted folder of CIFAR; the folder of pictures; the data
+    folder of tensorflow-datasets, None for its own default."""
+    train_split: str = "train"
+    """tensorflow-datasets' name of the images to train on, and the folder of such."""
+    test_split: str = "test"
+    """Its name of the images to test on; drawn from `train_split` if the same."""
+    train_weights: Images = 300
+    """Images that train the weights of the supernet."""
+    train_alphas: Images = 300
+    """Images that train the architecture parameters."""
+    valid: Images = 197
+    """Images for looking at progress and for choosing among the finalists."""
+    test: Images = 1000
+    """Images used once, at the end, on every network."""
+    skip_corrupt: bool = False
+    """Leave pictures out that do not decode, and say which; False stops at them."""
+    shift_pixels: Pixels = 2
+    """Augmentation: random translation by up to this many pixels; 0 for none."""
+    flip: bool = False
+    """Augmentation: half of the images are mirrored, left to right."""
+    cutout_pixels: Pixels = 0
+    """Augmentation: side of a square that is blanked out; 0 for none."""
+    crop_area: Annotated[float, Interval(gt=0, le=1)] = 0.08
+    """Augmentation of pictures that are cut to size: the smallest share of the picture
+    that a random crop may take; 1 for the whole of it."""
+    brightness: Share = 0.0
+    """Augmentation: brightness is multiplied by 1 - this to 1 + this."""
+    saturation: Share = 0.0
+    """Augmentation: so is the distance of the colours from grey."""
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    """Subtracted from each channel of values from 0 to 1; those of ImageNet."""
+    std: tuple[Annotated[float, Gt(0)], ...] = (0.229, 0.224, 0.225)
+    """By which each channel is divided afterwards."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "data.")
+        require(
+            self.name in NAMES
+            or (self.name.startswith(TFDS) and len(self.name) > len(TFDS)),
+            "data.name",
+            f"{', '.join(NAMES)}, or {TFDS}NAME as in {TFDS}imagenet2012",
+            self.name,
+        )
+        require(
+            self.valid <= WATCHED or self.valid % WATCHED == 0,
+            "data.valid",
+            f"at most {WATCHED}, or a multiple of it",
+            self.valid,
+        )
+        require(
+            len(self.mean) == len(self.std) > 0,
+            "data.mean, data.std",
+            "one value per channel in each",
+            (self.mean, self.std),
+        )
+        if self.name == "digits":
+            for name in ("flip", "cutout_pixels", "brightness", "saturation"):
+                value = getattr(self, name)
+                require(not value, f"data.{name}", "0 or False with the digits", value)

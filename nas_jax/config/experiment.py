@@ -1,0 +1,139 @@
+"""All configuration, as frozen dataclasses. Importing this module imports no JAX.
+
+An experiment file builds one `Experiment` in its `get_config()`; the command line
+overrides single fields (`--search.target-ratio 0.6`). Values are checked here, where
+they are made, so that a mistake is reported before anything is loaded or compiled.
+Durations are in epochs, times in milliseconds, widths in channels.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Interval
+
+from nas_jax.config.checks import SEEDS, require, require_exact
+from nas_jax.config.data import DataConfig
+from nas_jax.config.devices import DevicesConfig
+from nas_jax.config.from_json import require_types
+from nas_jax.config.search import SearchConfig
+from nas_jax.config.space import OwnSpace, SpaceConfig, TreeConfig
+
+Count = Annotated[int, Ge(1)]
+Fraction = Annotated[float, Interval(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """Where latencies come from: a stored table, or a measurement on this machine."""
+
+    table: str | None = None
+    """Path of a stored table; None measures one before the search."""
+    runtime: Literal["onnxruntime"] = "onnxruntime"
+    """What runs the networks that the search itself measures."""
+    threads: Count = 1
+    """Of the processor that a call may use."""
+    batch: Count = 8
+    """Images in a call; every time and target is of one call."""
+    repeats: Annotated[int, Ge(3)] = 20
+    """Interleaved rounds per entry."""
+    loop_ms: Annotated[float, Gt(0)] = 1.0
+    """Each timed loop lasts at least this long."""
+    z: Annotated[float, Interval(ge=0, le=10)] = 0.0
+    """The search counts mean + z standard deviations of every entry."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "latency.")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training of a derived network."""
+
+    epochs: Count = 300
+    """Passes over both training splits."""
+    batch: Count = 256
+    """Images in a training step."""
+    lr: Annotated[float, Gt(0)] = 0.05
+    """Learning rate at the beginning; it falls as a cosine."""
+    momentum: Fraction = 0.9
+    """Of SGD, Nesterov's."""
+    weight_decay: Annotated[float, Ge(0)] = 4e-5
+    """Of the weights."""
+    label_smoothing: Fraction = 0.1
+    """Share of a label that is spread over all classes."""
+    start: Literal["scratch", "supernet"] = "scratch"
+    """Where the searched network's weights begin: drawn afresh, or kept from the
+    supernet with its batch statistics estimated anew. Others always begin afresh."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "train.")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything a run depends on; written to `config.json` of its folder."""
+
+    name: str
+    """Of the run folder, and in reports."""
+    seed: Annotated[int, Interval(ge=0, lt=SEEDS)] = 0
+    """Of everything that is drawn: splits, weights, paths, augmentation."""
+    space: SpaceConfig | TreeConfig | OwnSpace = field(default_factory=SpaceConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    devices: DevicesConfig = field(default_factory=DevicesConfig)
+    random_networks: Annotated[int, Ge(0)] = 1
+    """Networks drawn at random at the searched one's latency, trained beside it."""
+    checkpoint_every_s: Annotated[float, Gt(0)] = 60.0
+    """Seconds between two checkpoints of a search or training; they change no result.
+    """
+    checkpoints_kept: Count = 2
+    """How many of the newest are kept, and the best of a search beside them."""
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require(
+            bool(self.name) and self.name.replace("_", "").replace("-", "").isalnum(),
+            "name",
+            "letters, digits, - and _",
+            self.name,
+        )
+        require_exact(self)
+        require(
+            self.devices.paths_per_step == 1 or self.search.expectation == "full",
+            "devices.paths_per_step",
+            "1 with search.expectation 'pair', whose rescale is that of a single pair",
+            self.devices.paths_per_step,
+        )
+        require(
+            self.search.batch <= self.data.train_weights,
+            "search.batch",
+            f"at most data.train_weights = {self.data.train_weights}",
+            self.search.batch,
+        )
+        require(
+            self.search.arch_batch <= self.data.train_alphas,
+            "search.arch_batch",
+            f"at most data.train_alphas = {self.data.train_alphas}",
+            self.search.arch_batch,
+        )
+        require(
+            self.search.trials == 1 or self.train.start == "scratch",
+            "search.trials",
+            "1 with train.start supernet, which knows one network to go on with",
+            self.search.trials,
+        )
+        train_images = self.data.train_weights + self.data.train_alphas
+        require(
+            self.train.batch <= train_images,
+            "train.batch",
+            f"at most data.train_weights + data.train_alphas = {train_images}",
+            self.train.batch,
+        )
+
+    @property
+    def pixels(self) -> int:
+        """Of the largest batch."""
+        images = max(self.search.batch, self.search.arch_batch, self.train.batch)
+        return images * self.space.input_size**2

@@ -1,0 +1,311 @@
+"""Schedule, estimator and optimisers of the search, as a frozen dataclass. No JAX."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from nas_jax.config.checks import require
+from nas_jax.config.from_json import require_types
+
+ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
+"""What the reference implementation calls the estimators."""
+NAME = r"[a-z][a-z0-9_]*"
+"""Names of estimators."""
+ESTIMATORS: dict[str, Any] = {}
+"""By name, what `estimators.register` was given; ours are registered there as well."""
+
+TARGETS = {"latency": "target_ms", "macs": "target_macs", "params": "target_params"}
+"""Field that states the target of each cost, in its unit."""
+EXPECTED = {
+    "latency": "expected_latency_ms",
+    "macs": "expected_macs",
+    "params": "expected_params",
+}
+"""Name of each expected cost among the metrics, with its unit."""
+
+
+class LimitSpec(NamedTuple):
+    """A further limit, read; see `SearchConfig.limits`."""
+
+    cost: str
+    amount: float
+    is_ratio: bool
+    table: str | None
+
+
+def parse_limit(text: str) -> LimitSpec:
+    """
+    >>> parse_limit("macs:0.6x")
+    LimitSpec(cost='macs', amount=0.6, is_ratio=True, table=None)
+    >>> parse_limit("latency:80:pixel1.json")
+    LimitSpec(cost='latency', amount=80.0, is_ratio=False, table='pixel1.json')
+    """
+    cost, _, rest = text.partition(":")
+    amount, _, table = rest.partition(":")
+    try:
+        number = float(amount.removesuffix("x"))
+    except ValueError:
+        number = 0.0
+    is_limit = cost in TARGETS and 0 < number < float("inf")
+    require(
+        is_limit and (not table or cost == "latency"),
+        "search.limits",
+        "COST:AMOUNT or latency:AMOUNT:TABLE, with COST one of "
+        f"{', '.join(TARGETS)} and AMOUNT above 0, as in macs:0.6x",
+        text,
+    )
+    return LimitSpec(cost, number, amount.endswith("x"), table or None)
+
+
+def parse_target(text: str) -> tuple[str, float]:
+    """The field that a target sets, and its value: a ratio, or a time.
+
+    Raises `ValueError` for what is neither.
+
+    >>> parse_target("0.45x"), parse_target("0.45"), parse_target("0.2ms")
+    (('target_ratio', 0.45), ('target_ratio', 0.45), ('target_ms', 0.2))
+    """
+    # as it is written, it is the name of a folder
+    is_plain = re.fullmatch(r"[0-9.e+-]{1,20}(ms|x)?", text)
+    try:
+        amount = float(text.removesuffix("ms").removesuffix("x")) if is_plain else 0.0
+    except ValueError:
+        amount = 0.0
+    require(
+        0 < amount < float("inf"),
+        "--targets",
+        "ratios or milliseconds above 0, as in 0.45,0.6 or 0.25ms",
+        text,
+    )
+    return ("target_ms" if text.endswith("ms") else "target_ratio"), amount
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Schedule and optimisers of the search; the defaults are the paper's.
+
+    Weights: SGD with Nesterov momentum and cosine decay per iteration, in a warm-up
+    phase and a joint phase. Architecture parameters: Adam with beta1 = 0.
+    """
+
+    warmup_epochs: int = 40
+    """Epochs that train the weights alone."""
+    joint_epochs: int = 120
+    """Epochs that train weights and architecture parameters in turn."""
+    batch: int = 256
+    """Images in a weight step."""
+    warmup_lr: float = 0.05
+    """Learning rate of the weights when the warm-up begins."""
+    lr: float = 0.025
+    """Learning rate of the weights when the joint phase begins."""
+    momentum: float = 0.9
+    """Of the weights' SGD, Nesterov's."""
+    weight_decay: float = 4e-5
+    """Of the weights."""
+    label_smoothing: float = 0.1
+    """Share of a label that is spread over all classes."""
+    arch_batch: int = 256
+    """Images in an architecture step."""
+    arch_every: int = 5
+    """Weight steps per architecture step in the joint phase."""
+    arch_start_epoch: int = 1
+    """First epoch of the joint phase with architecture steps."""
+    watch_every_epochs: int = 1
+    """How often the most probable network is tried on `valid`; at the end always."""
+    arch_lr: float = 1e-3
+    """Learning rate of the architecture parameters, Adam's."""
+    alpha_init_std: float = 1e-3
+    estimator: str = "two_path"
+    """Gradient of the alphas: two_path or full, straight through two or all candidates
+    of a layer; reinforce, by reward; or one registered by the experiment's file. The
+    reference's names two, full_v2 and rl mean the first three."""
+    estimator_options: tuple[str, ...] = ()
+    """NAME=NUMBER for what an estimator of your own lets be set."""
+    objective: Literal[
+        "constrained", "add_linear", "mul_log", "mnasnet", "tunas", "none"
+    ] = "constrained"
+    """How the cost joins: constrained holds the expected cost at its target,
+    add_linear and mul_log join it to the loss, mnasnet and tunas to the reward of
+    reinforce; none leaves it out."""
+    expectation: Literal["pair", "full"] = "full"
+    """Expected latency over the two sampled candidates, or over all of a layer."""
+    reinforce_samples: int = 10
+    """Networks sampled per update of reinforce."""
+    reinforce_baseline: Literal["leave_one_out", "reference"] = "leave_one_out"
+    """What a reward is held against: the mean of the other samples' (unbiased), or the
+    reference's moving mean, which contains the sample itself."""
+    mnasnet_exponent: float = 0.1
+    """w of the reward accuracy * (target / cost)^w."""
+    tunas_beta: float = 0.1
+    """beta of the reward accuracy - beta abs(cost / target - 1); our value, not a
+    paper's."""
+    penalty: float = 0.1
+    """Weight lambda of `add_linear`."""
+    penalty_weight: float = 1.0
+    """rho of `constrained` when architecture steps begin."""
+    penalty_growth: float = 100.0
+    """Factor by which rho grows over all architecture steps."""
+    multiplier_gain: float = 10.0
+    """How far a multiplier of `constrained` moves over all architecture steps, in units
+    of rho times the mean excess E/T - 1."""
+    prune_below: float = 0.0
+    """Candidates less probable than this are removed while the search runs; 0 keeps
+    all to the end, as the reference does."""
+    prune_every_epochs: int = 0
+    """How often that happens in the joint phase; 0 for never."""
+    mul_log_alpha: float = 0.2
+    """alpha of the loss alpha * CE * (ln cost / ln target)^beta."""
+    mul_log_beta: float = 0.3
+    """beta of the same."""
+    cost: Literal["latency", "macs", "params"] = "latency"
+    """What the objective counts: milliseconds by table, multiply-adds, parameters."""
+    target_ratio: float | None = None
+    """Target as a share of the hand-designed baseline's cost. Exactly one target is
+    given: this, or the one in the unit of the cost."""
+    target_ms: float | None = None
+    """Target latency of a call with latency.batch images, in milliseconds."""
+    target_macs: float | None = None
+    """Target of the multiply-adds of one image."""
+    target_params: float | None = None
+    """Target of the parameters."""
+
+    max_slack: float = 0.01
+    """Share of the target that the derived network may leave unspent, if the space has
+    networks that spend the rest; 1 for any."""
+    finalists: int = 16
+    """How many of the most probable networks within the target are compared by their
+    accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
+    trials: int = 1
+    """How many of the best finalists are trained in full; the one with the smallest
+    loss on `valid` is kept. 1 trains the best alone."""
+    limits: tuple[str, ...] = ()
+    """Further costs not to be exceeded, with the objective constrained: COST:AMOUNT in
+    the unit of the cost, or with an x as a share of the hand-designed baseline's; a
+    latency may name a table of another device. For example macs:0.6x params:50000
+    latency:80:pixel1.json."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "search.")
+        name = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
+        object.__setattr__(self, "estimator", name)
+        require(
+            re.fullmatch(NAME, name) is not None,
+            "search.estimator",
+            "a name of small letters, digits and _",
+            name,
+        )
+        for name in (
+            *("batch", "arch_batch", "arch_every", "joint_epochs"),
+            *("finalists", "trials", "watch_every_epochs"),
+        ):
+            value = getattr(self, name)
+            require(value >= 1, f"search.{name}", "a positive integer", value)
+        require(
+            self.trials <= self.finalists,
+            "search.trials",
+            f"at most search.finalists = {self.finalists}",
+            self.trials,
+        )
+        require(
+            self.reinforce_samples >= 2,
+            "search.reinforce_samples",
+            "at least 2",
+            self.reinforce_samples,
+        )
+        require(
+            self.objective == "constrained" or not self.limits,
+            "search.objective",
+            "constrained with search.limits",
+            self.objective,
+        )
+        for limit in self.limits:
+            parse_limit(limit)
+        require(
+            self.penalty_growth >= 1,
+            "search.penalty_growth",
+            "1 or more",
+            self.penalty_growth,
+        )
+        require(
+            self.objective != "constrained" or self.expectation == "full",
+            "search.expectation",
+            "'full' with objective constrained, which follows the cost that all "
+            "candidates let expect",
+            self.expectation,
+        )
+        for name in (
+            "warmup_epochs",
+            "arch_start_epoch",
+            "weight_decay",
+            "multiplier_gain",
+            "prune_every_epochs",
+        ):
+            value = getattr(self, name)
+            require(value >= 0, f"search.{name}", "0 or more", value)
+        for name in (
+            "warmup_lr",
+            "lr",
+            "arch_lr",
+            "alpha_init_std",
+            "mnasnet_exponent",
+            "tunas_beta",
+            "penalty_weight",
+            "max_slack",
+        ):
+            value = getattr(self, name)
+            require(value > 0, f"search.{name}", "above 0", value)
+        for name in ("momentum", "label_smoothing", "prune_below"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"search.{name}", "in [0, 1)", value)
+        require(
+            self.prune_every_epochs == 0 or self.prune_below > 0,
+            "search.prune_below",
+            "above 0 with search.prune_every_epochs",
+            self.prune_below,
+        )
+        require(
+            self.prune_below == 0 or self.prune_every_epochs > 0,
+            "search.prune_every_epochs",
+            "1 or more with search.prune_below",
+            self.prune_every_epochs,
+        )
+        require(
+            self.prune_every_epochs < self.joint_epochs,
+            "search.prune_every_epochs",
+            f"less than search.joint_epochs = {self.joint_epochs} (nothing is pruned "
+            "after the last)",
+            self.prune_every_epochs,
+        )
+        stated = {
+            name: getattr(self, name)
+            for name in (*TARGETS.values(), "target_ratio")
+            if getattr(self, name) is not None
+        }
+        for name, value in stated.items():
+            require(value > 0, f"search.{name}", "a number above 0", value)
+            require(
+                name in (TARGETS[self.cost], "target_ratio"),
+                f"search.{name}",
+                f"search.{TARGETS[self.cost]} or search.target_ratio with search.cost "
+                f"{self.cost}, and None here",
+                value,
+            )
+        require(
+            len(stated) <= 1,
+            ", ".join(f"search.{name}" for name in stated),
+            "only one of the two (give the other as None)",
+            tuple(stated.values()),
+        )
+
+
+def with_target(config: SearchConfig, text: str) -> SearchConfig:
+    """The configuration with this target, as in `0.45x` or `0.2ms`, and no other."""
+    name, amount = parse_target(text)
+    field: dict[str, Any] = {name: amount}
+    return replace(without_target(config), **field)
+
+
+def without_target(config: SearchConfig) -> SearchConfig:
+    """The configuration with no target, equal for searches that differ in it alone."""
+    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
+    return replace(config, **none)

@@ -1,0 +1,164 @@
+"""Search spaces, as frozen dataclasses. No JAX."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
+
+from nas_jax.config.checks import LARGEST, MOST_LAYERS, require
+from nas_jax.config.from_json import require_types
+
+MBCONV_CANDIDATES = (
+    "mb3_k3",
+    "mb6_k3",
+    "mb3_k5",
+    "mb6_k5",
+    "mb3_k7",
+    "mb6_k7",
+    "zero",
+)
+
+
+MOST_CANDIDATES = 100
+Size = Annotated[int, Interval(ge=1, le=LARGEST)]
+Classes = Annotated[int, Interval(ge=2, le=LARGEST)]
+Stride = Annotated[int, Interval(ge=1, le=2)]
+
+
+def _require_candidates(names: tuple[str, ...]) -> None:
+    fits = len(set(names)) == len(names) and 0 < len(names) <= MOST_CANDIDATES
+    expected = f"distinct names, 1 to {MOST_CANDIDATES}"
+    require(fits, "space.candidates", expected, names)
+
+
+@dataclass(frozen=True)
+class SpaceConfig:
+    """A MobileNetV2-like space; the defaults are the paper's ImageNet space.
+
+    Stem, optionally a fixed first block of expansion 1, then `cells[i]` searchable
+    layers of width `stage_widths[i]` per stage, a 1x1 convolution and a classifier.
+    Widths are multiplied by `width_mult` and rounded to multiples of 8.
+    """
+
+    name: str = "imagenet_mobile"
+    """Of the space, in reports and messages."""
+    input_size: Size = 224
+    """Side of the images in pixels."""
+    input_channels: Size = 3
+    """Channels of the images: 1 for grey, 3 for colour."""
+    classes: Classes = 1000
+    """How many classes there are."""
+    stem_channels: Size = 32
+    """Width of the first convolution."""
+    stem_stride: Stride = 2
+    """Stride of the first convolution."""
+    first_block_channels: Size | None = 16
+    """Width of the fixed first block; None leaves the block out."""
+    stage_widths: tuple[Size, ...] = (24, 40, 80, 96, 192, 320)
+    """Width of the layers of each stage."""
+    cells: tuple[Size, ...] = (4, 4, 4, 4, 4, 1)
+    """Searchable layers of each stage."""
+    strides: tuple[Stride, ...] = (2, 2, 2, 1, 2, 1)
+    """Stride of the first cell of each stage."""
+    candidates: tuple[str, ...] = MBCONV_CANDIDATES
+    """Candidate operations; `zero` is offered only where the shortcut exists."""
+    head_channels: Size = 1280
+    """Width of the last convolution, before the classifier."""
+    width_mult: Annotated[float, Interval(gt=0, le=100)] = 1.0
+    """Factor of all widths."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "space.")
+        stages = (len(self.stage_widths), len(self.cells), len(self.strides))
+        require(
+            len(set(stages)) == 1 and stages[0] > 0,
+            "space.stage_widths, space.cells, space.strides",
+            "one value per stage in each",
+            stages,
+        )
+        require(
+            sum(self.cells) <= MOST_LAYERS,
+            "space.cells",
+            f"at most {MOST_LAYERS} layers",
+            self.cells,
+        )
+        _require_candidates(self.candidates)
+
+
+@dataclass(frozen=True)
+class OwnSpace:
+    """A space that an experiment's file builds itself, made by `builders.own`.
+
+    It tells the space apart and does not describe it: a run keeps the file.
+    """
+
+    name: str
+    input_size: Size
+    input_channels: Size
+    classes: Size
+    candidates: tuple[str, ...]
+    digest: str
+    """Of all its layers and parts."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "space.")
+        _require_candidates(self.candidates)
+
+
+TREE_CANDIDATES = (
+    "identity",
+    "sep_k3",
+    "sep_k5",
+    "sep_k7",
+    "dil_k3",
+    "avg_k3",
+    "max_k3",
+)
+
+
+@dataclass(frozen=True)
+class TreeConfig:
+    """A PyramidNet of tree cells; the defaults are the paper's CIFAR-10 space.
+
+    Three stages of cells whose widths grow evenly; 12 operations are open in each cell.
+    """
+
+    name: str = "cifar10_tree"
+    """Of the space, in reports and messages."""
+    input_size: Size = 32
+    """Side of the images in pixels."""
+    input_channels: Size = 3
+    """Channels of the images: 1 for grey, 3 for colour."""
+    classes: Classes = 10
+    """How many classes there are."""
+    stem_channels: Size = 16
+    """Width of the first convolution."""
+    cells_per_stage: Annotated[int, Interval(ge=1, le=MOST_LAYERS // 36)] = 18
+    """B of the paper."""
+    last_channels: Size = 400
+    """F of the paper: the width of the last block."""
+    candidates: tuple[str, ...] = TREE_CANDIDATES
+    """Operations open in each cell."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "space.")
+        require(
+            4 <= self.input_size <= LARGEST and self.input_size % 4 == 0,
+            "space.input_size",
+            "a multiple of 4 (the side is halved twice)",
+            self.input_size,
+        )
+        require(
+            self.last_channels >= 8 and self.last_channels % 8 == 0,
+            "space.last_channels",
+            "a multiple of 8 (a quarter of it, even, is the width inside)",
+            self.last_channels,
+        )
+        widest_start = min(64, self.last_channels)
+        require(
+            self.stem_channels <= widest_start,
+            "space.stem_channels",
+            f"at most {widest_start}, where the first cell begins",
+            self.stem_channels,
+        )
+        _require_candidates(self.candidates)

@@ -1,0 +1,53 @@
+"""A split of images held in memory as bytes."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas_jax.base import Labels
+from nas_jax.config.data import DataConfig
+from nas_jax.data import augment
+from nas_jax.data.batches import Batch, Order, Shard, Split, places
+from nas_jax.data.source import Arrays
+
+
+@dataclass(frozen=True, eq=False)
+class HeldSplit:
+    """Some images of an array, which all splits share.
+
+    A batch for training holds bytes, to be augmented inside the step; one as evaluated
+    is normalised here.
+    """
+
+    source: Arrays
+    indices: np.ndarray
+    config: DataConfig
+    is_training: bool = False
+
+    @property
+    def labels(self) -> Labels:
+        return self.source.labels[self.indices]
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return tuple(self.source.images.shape[1:])
+
+    def take(self, indices: np.ndarray, epoch: int = 0) -> Batch:
+        chosen = self.indices[indices]
+        images = self.source.images[chosen]
+        if not self.is_training:
+            images = augment.normalise(images, self.config)
+        return Batch(images, self.source.labels[chosen])
+
+    def batch(self, order: Order, size: int, step: int, shard: Shard) -> Batch:
+        epoch, chosen = places(len(self.indices), order, size, step)
+        return self.take(chosen[shard.rows(size)], epoch)
+
+    def evaluated(self) -> "HeldSplit":
+        return dataclasses.replace(self, is_training=False)
+
+    def joined(self, other: Split) -> "HeldSplit":
+        assert isinstance(other, HeldSplit) and other.source is self.source
+        indices = np.concatenate([self.indices, other.indices])
+        return dataclasses.replace(self, indices=indices)

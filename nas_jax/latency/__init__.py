@@ -1,0 +1,1 @@
+"""Latency tables: read, written, checked, measured."""

@@ -1,0 +1,1 @@
+"""Runtimes that networks are deployed on, as devices that time them."""

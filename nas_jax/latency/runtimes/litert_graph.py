@@ -1,0 +1,180 @@
+"""Networks for LiteRT: JAX's own, with batch normalisation folded, through StableHLO.
+
+What JAX lowers to is what LiteRT converts. Weights are constants, channels last. A
+layer whose convolution is followed by batch normalisation is lowered as one convolution
+and a bias, also where it trains as a matrix product.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import lax
+
+from nas_jax.base import PyTree
+from nas_jax.latency.runtimes import litert_convert
+from nas_jax.networks import candidates, layers, network, ops
+from nas_jax.networks.batch_norm import BatchNorm
+from nas_jax.networks.depthwise import portable
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.parts import BN_EPS, Part
+
+PACKAGE = "litert-converter==0.5.0"
+ENVIRONMENT = f"python -m venv litert_env && litert_env/bin/pip install {PACKAGE}"
+"""What makes the environment whose Python converts."""
+
+Compute = Callable[[jax.Array], jax.Array]
+
+
+def of_network(
+    architecture: Architecture, params: PyTree, batch_stats: PyTree
+) -> Compute:
+    """Logits `[B classes]` of images `[B H W C]`."""
+
+    def compute(x: jax.Array) -> jax.Array:
+        with nn.intercept_methods(_folded):
+            return network.apply(architecture, params, batch_stats, x, train=False)[0]
+
+    return compute
+
+
+def of_part(part: Part, params: PyTree, batch_stats: PyTree) -> Compute:
+    """Output of a part alone; a block with a shortcut includes the addition."""
+
+    def compute(x: jax.Array) -> jax.Array:
+        with nn.intercept_methods(_folded):
+            y = ops.apply(part, params, batch_stats, x, False, BN_EPS)[0]
+        return x + y if getattr(part, "shortcut", False) else y
+
+    return compute
+
+
+def _folded(
+    layer: Callable[..., Any],
+    given: tuple[Any, ...],
+    named: dict[str, Any],
+    context: nn.module.InterceptorContext,
+) -> Any:
+    """What a layer computes in evaluation, its batch normalisation as constants."""
+    module = context.module
+    if isinstance(module, BatchNorm):
+        gain, shift = _affine(module.variables, module.eps)
+        return given[0] * gain + shift
+    if isinstance(module, layers.ConvBNAct):
+        own = {kind: tree["bn"] for kind, tree in module.variables.items()}
+        gain, shift = _affine(own, module.bn_eps)
+        kernel = np.asarray(module.variables["params"]["kernel"]) * gain
+        y = _convolution(given[0], kernel, module.stride) + shift
+        if (
+            module.activation == "relu6"
+        ):  # the custom gradient would be a call of its own
+            return jnp.clip(y, 0.0, 6.0)
+        return layers.activation(module.activation).apply(y)
+    if isinstance(module, candidates.SeparableConv):
+        own = {kind: tree["bn"] for kind, tree in module.variables.items()}
+        gain, shift = _affine(own, module.bn_eps)
+        kernels = module.variables["params"]
+        x = jax.nn.relu(given[0] * gain + shift)
+        each = kernels["depthwise"]["kernel"]
+        x = portable(x, each, module.block.stride, module.dilation)
+        return _convolution(x, kernels["pointwise"]["kernel"])
+    return layer(*given, **named)
+
+
+def _affine(variables: Any, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Batch normalisation in evaluation as x gain + shift, both `[1 1 1 C]`."""
+    trees = {**variables["params"], **variables["batch_stats"]}
+    scale, bias, mean, var = (
+        np.asarray(trees[name], np.float64)[None, None, None]
+        for name in ("scale", "bias", "mean", "var")
+    )
+    gain = scale / np.sqrt(var + eps)
+    return gain.astype(np.float32), (bias - gain * mean).astype(np.float32)
+
+
+def _convolution(x: jax.Array, kernel: Any, stride: int = 1) -> jax.Array:
+    """k x k over x `[B H W C]`; depthwise where a filter has one channel of many."""
+    pad = kernel.shape[0] // 2
+    return lax.conv_general_dilated(
+        x,
+        jnp.asarray(kernel),
+        window_strides=(stride, stride),
+        padding=[(pad, pad)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1] // kernel.shape[2],
+    )
+
+
+class Converter:
+    """The Python of another environment, kept running; see `litert_convert`.
+
+    Raises `ValueError` if it cannot be started, or does not convert.
+    """
+
+    def __init__(self, python: str | None) -> None:
+        if python is None:
+            raise ValueError(
+                "--converter: expected the Python of an environment with "
+                f"{PACKAGE}, got none; make one with `{ENVIRONMENT}` and give "
+                "--converter litert_env/bin/python"
+            )
+        self.python = python
+        self._folder = Path(tempfile.mkdtemp(prefix="nas_jax_litert_"))
+        self._said = self._folder / "said"
+        try:
+            with self._said.open("w") as said:
+                self._process = subprocess.Popen(
+                    [python, litert_convert.__file__],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    text=True,
+                )
+        except OSError as error:
+            shutil.rmtree(self._folder)
+            raise ValueError(f"--converter {python}: cannot be run ({error})") from None
+        self._end = weakref.finalize(self, _end, self._process, self._folder)
+
+    def convert(self, compute: Compute, shape: tuple[int, ...]) -> bytes:
+        """The LiteRT model of a function for inputs of this shape."""
+        images = jax.ShapeDtypeStruct(shape, jnp.float32)
+        # lowered for a GPU the weights stay as they are; the text names no device
+        exported = jax.export.export(jax.jit(compute), platforms=("cuda",))(images)
+        source = self._folder / "model.mlir"
+        target = source.with_suffix(".tflite")
+        source.write_text(exported.mlir_module(), encoding="utf-8")
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(f"{source}\t{target}\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if answer.strip() != "done":
+            if not answer:
+                process.wait()  # it has ended, and said why by then
+            said = [answer.strip(), *self._said.read_text().strip().splitlines()]
+            raise ValueError(
+                f"--converter {self.python}: expected {PACKAGE} in its environment, "
+                f"got: {said[-1]}; make one with `{ENVIRONMENT}`"
+            )
+        return target.read_bytes()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._end()
+
+
+def _end(process: subprocess.Popen, folder: Path) -> None:
+    # waits for the process and closes its pipes
+    process.communicate()
+    shutil.rmtree(folder)

@@ -1,0 +1,179 @@
+"""Latency on the CPU of this machine, in ONNX Runtime.
+
+Every part becomes a real graph with batch normalisation folded in. ONNX Runtime
+computes in a blocked layout: reading the input and writing the output copy.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+
+# Official wheels send usage events over the network unless this is set before import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from nas_jax.config import provenance
+from nas_jax.config.experiment import LatencyConfig
+from nas_jax.latency.measure import timing
+from nas_jax.latency.measure.device import Device
+from nas_jax.networks import network
+from nas_jax.networks.onnx import whole
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.parts import Part
+
+
+def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
+    """A CPU session of a model in memory; waiting threads sleep instead of spinning."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4  # errors are raised; here they would be told twice
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def time_models(
+    models: Mapping[str, onnx.ModelProto],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    threads: int,
+    repeats: int,
+    loop_ms: float,
+    spread_s: float = timing.SPREAD_S,
+    progress: timing.Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """Milliseconds per inference of each model, Float `[repeats]`.
+
+    `shapes` are input shapes with the batch, `[B C H W]`. See `timing.time_calls`.
+    """
+    rng = np.random.default_rng(0)
+    calls = {
+        name: bound_call(session(model, threads), shapes[name], rng)
+        for name, model in models.items()
+    }
+    return timing.time_calls(
+        calls, repeats=repeats, loop_ms=loop_ms, spread_s=spread_s, progress=progress
+    )
+
+
+def run(model: onnx.ModelProto, images: np.ndarray, batch: int = 250) -> np.ndarray:
+    """Logits `[N classes]` of a network on normalised images `[N H W C]`."""
+    return logits(session(model, threads=1), images, batch)
+
+
+def logits(
+    runtime: onnxruntime.InferenceSession, images: np.ndarray, batch: int = 250
+) -> np.ndarray:
+    """As `run`, of a session that is there already."""
+    planes = np.ascontiguousarray(np.transpose(images, (0, 3, 1, 2)), dtype=np.float32)
+    pieces = [
+        runtime.run(["logits"], {"images": planes[start : start + batch]})[0]
+        for start in range(0, len(planes), batch)
+    ]
+    return np.concatenate(pieces)
+
+
+def device(config: LatencyConfig) -> Device:
+    """ONNX Runtime on this CPU, for `operations` and `networks`."""
+    rng = np.random.default_rng(0)
+    # networks share what they draw, as they share the parts of a space
+    draw = functools.cache(lambda part: whole.random_weights(part, rng))
+
+    def call(model: onnx.ModelProto, shape: tuple[int, ...]) -> timing.Call:
+        return bound_call(session(model, config.threads), (config.batch, *shape), rng)
+
+    def of_part(part: Part) -> timing.Call:
+        return call(whole.part(part, *draw(part)), whole.input_shape(part))
+
+    def of_network(architecture: Architecture) -> timing.Call:
+        params, batch_stats = network.assemble_parts(
+            architecture, [draw(part) for part in architecture.parts]
+        )
+        model = whole.network(architecture, params, batch_stats)
+        return call(model, whole.input_shape(architecture.stem))
+
+    return Device(
+        name=provenance.device(),
+        runtime="onnxruntime",
+        version=onnxruntime.__version__,
+        part=of_part,
+        network=of_network,
+        copy=lambda shape: call(whole.identity(shape), shape),
+    )
+
+
+def measure_networks(
+    models: Mapping[str, onnx.ModelProto],
+    input_shape: tuple[int, int, int],
+    config: LatencyConfig,
+    repeats: int | None = None,
+    progress: timing.Progress | None = None,
+    spread_s: float = timing.SPREAD_S,
+) -> dict[str, dict[str, float]]:
+    """Times whole networks; ms as {"median", "q25", "q75", "mean", "overhead"}.
+
+    `input_shape` is H, W, C. The first four are times of a call, as deployed; the mean
+    is over the fastest quarter of the rounds, as in tables. "overhead" is the same mean
+    of an Identity graph on the images. Table entries are such means, net of overhead:
+    the prediction of a table compares with `mean - overhead`.
+    """
+    height, width, channels = input_shape
+    image = (channels, height, width)
+    timed = {f"network {name}": model for name, model in models.items()}
+    timed[_identity(image)] = whole.identity(image)
+    times = time_models(
+        timed,
+        dict.fromkeys(timed, (config.batch, *image)),
+        threads=config.threads,
+        repeats=config.repeats if repeats is None else repeats,
+        loop_ms=config.loop_ms,
+        spread_s=spread_s,
+        progress=progress,
+    )
+    overhead = timing.steady(times[_identity(image)])
+    measured = {}
+    for name in models:
+        rounds = times[f"network {name}"]
+        q25, median, q75 = timing.quartiles(rounds)
+        measured[name] = {
+            "median": median,
+            "q25": q25,
+            "q75": q75,
+            "mean": timing.steady(rounds),
+            "overhead": overhead,
+        }
+    return measured
+
+
+def bound_call(
+    runtime: onnxruntime.InferenceSession,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+) -> Callable[[], None]:
+    """One inference of drawn inputs `shape` (with the batch), on bound memory.
+
+    An empty call costs about half of `session.run` so (2.4 against 4.6 microseconds on
+    an AMD EPYC), which goes through dicts and NumPy arrays every time.
+    """
+    source, result = runtime.get_inputs()[0], runtime.get_outputs()[0]
+    binding = runtime.io_binding()
+    images = onnxruntime.OrtValue.ortvalue_from_numpy(
+        rng.random(shape, dtype=np.float32)
+    )
+    output = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+        [shape[0], *result.shape[1:]], np.float32
+    )
+    binding.bind_ortvalue_input(source.name, images)
+    binding.bind_ortvalue_output(result.name, output)
+    return lambda: runtime.run_with_iobinding(binding)
+
+
+def _identity(shape: tuple[int, ...]) -> str:
+    return f"identity {shape}"

@@ -1,0 +1,1 @@
+"""Plain networks: modules of the parts, counts, checkpoints, ONNX."""

@@ -1,0 +1,402 @@
+"""Building blocks as Linen modules, each with its form in ONNX.
+
+`ConvBNAct`, `NormAct`, `SqueezeExcite`, and `Sequential`, which runs them one after the
+other; then the fixed parts of a network. The candidate operations are in `candidates`.
+
+Conventions of the reference: convolutions without bias, k//2 padding on every side at
+every stride, ReLU6 in mobile parts and ReLU in tree cells, batch normalisation of
+`batch_norm` with eps 1e-3 or the network's. Activations keep the numbers of the images,
+and kernels are cast to them; only the classifier answers in those of its parameters.
+
+In ONNX (`to_onnx(graph, path, value)` writes a module whose weights are at a path, and
+returns the name of its output) a batch normalisation after a convolution is folded, in
+float64, into its weights:
+
+    bn(w * x) = (g w) * x + (bias - g mean),    g = scale / sqrt(var + eps).
+
+Before an activation and a convolution, as in tree cells, it stays a node.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from nas_jax.networks.batch_norm import BatchNorm
+from nas_jax.networks.depthwise import depthwise, portable
+from nas_jax.networks.onnx.writer import Graph
+from nas_jax.spaces.operations import Block
+from nas_jax.spaces.parts import BN_EPS, Classifier, NormConv, Widen
+
+# Modules declare shapes only; the initial values are made by `ops.init`.
+_ZEROS = functools.partial(nn.initializers.zeros, dtype=jnp.float32)
+
+
+@jax.custom_vjp
+def relu6(x: Array) -> Array:
+    """min(max(x, 0), 6); the derivative is 1 strictly between."""
+    return jnp.clip(x, 0.0, 6.0)
+
+
+def _relu6_forward(x: Array) -> tuple[Array, Array]:
+    y = relu6(x)
+    return y, y  # the output alone tells the slope: the input need not be kept
+
+
+def _relu6_backward(y: Array, dy: Array) -> tuple[Array]:
+    return (jnp.where((y > 0) & (y < 6), dy, 0),)
+
+
+relu6.defvjp(_relu6_forward, _relu6_backward)
+
+
+class Activation(NamedTuple):
+    """A nonlinearity, and the ONNX nodes that compute it."""
+
+    apply: Callable[[Array], Array]
+    to_onnx: Callable[[Graph, str, str], str]
+
+
+def _node(op: str, **attributes: Any) -> Callable[[Graph, str, str], str]:
+    return lambda graph, name, value: graph.node(op, name, [value], **attributes)
+
+
+def _clip(graph: Graph, name: str, value: str) -> str:
+    bounds = [graph.weight("zero", np.array(0.0)), graph.weight("six", np.array(6.0))]
+    return graph.node("Clip", name, [value, *bounds])
+
+
+def _silu(graph: Graph, name: str, value: str) -> str:
+    gate = graph.node("Sigmoid", f"{name}/gate", [value])
+    return graph.node("Mul", name, [value, gate])
+
+
+ACTIVATIONS = {
+    "none": Activation(lambda x: x, lambda graph, name, value: value),
+    "relu6": Activation(relu6, _clip),
+    "relu": Activation(jax.nn.relu, _node("Relu")),
+    "hard_swish": Activation(jax.nn.hard_swish, _node("HardSwish")),
+    "silu": Activation(jax.nn.silu, _silu),
+    "hard_sigmoid": Activation(
+        jax.nn.hard_sigmoid, _node("HardSigmoid", alpha=1 / 6, beta=0.5)
+    ),
+    "sigmoid": Activation(jax.nn.sigmoid, _node("Sigmoid")),
+}
+
+
+def activation(name: str) -> Activation:
+    """The activation of a name; `ValueError` if there is none."""
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"activation {name!r}: expected one of {', '.join(ACTIVATIONS)}; choose one"
+        )
+    return ACTIVATIONS[name]
+
+
+class Kernel(nn.Module):
+    """The bare weights of a convolution."""
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self) -> Array:
+        return self.param("kernel", _ZEROS, self.shape)
+
+
+class ConvBNAct(nn.Module):
+    """k x k convolution without bias, BN, activation."""
+
+    channels: int
+    kernel_size: int = 1
+    stride: int = 1
+    depthwise: bool = False
+    """One filter for each channel; `channels` is then that of the input."""
+    activation: str = "relu6"
+    bn_eps: float = BN_EPS
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        k, width = self.kernel_size, 1 if self.depthwise else x.shape[-1]
+        kernel = self.param("kernel", _ZEROS, (k, k, width, self.channels))
+        if self.depthwise:
+            y = convolve_each(x, kernel, self.stride, 1, train)
+        elif (k, self.stride) == (1, 1):
+            y = product(x, kernel)
+        else:
+            y = _convolve(x, kernel, self.stride)
+        y = BatchNorm(self.bn_eps, name="bn")(y, train)
+        return activation(self.activation).apply(y)
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        kernel = graph.array("params", f"{path}/kernel")
+        scale, bias, mean, var = _norm_arrays(graph, path)
+        gain = scale / np.sqrt(var + self.bn_eps)
+        groups = self.channels if self.depthwise else 1
+        shift = graph.weight(f"{path}/bias", bias - gain * mean)
+        y = convolution(
+            graph, path, kernel * gain, value, shift, stride=self.stride, groups=groups
+        )
+        name = self.activation
+        return activation(name).to_onnx(graph, f"{path}/{name}", y)
+
+
+def convolve_each(
+    x: Array, kernel: Array, stride: int, dilation: int, train: bool
+) -> Array:
+    """Depthwise convolution; of a network in evaluation, which may be exported, too."""
+    return (depthwise if train else portable)(x, kernel, stride, dilation)
+
+
+def product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"]:
+    """1x1 convolution."""
+    # as one matrix product: XLA copies operands of four dimensions
+    y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0].astype(x.dtype)
+    return y.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
+    k = kernel.shape[0]
+    return lax.conv_general_dilated(
+        x,
+        kernel.astype(x.dtype),
+        window_strides=(stride, stride),
+        padding=[(k // 2, k // 2)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def _norm_arrays(graph: Graph, path: str) -> list[np.ndarray]:
+    """Scale, bias, mean, variance."""
+    trees = {"scale": "params", "bias": "params", "mean": "batch_stats"}
+    return [
+        graph.array(trees.get(name, "batch_stats"), f"{path}/bn/{name}")
+        for name in ("scale", "bias", "mean", "var")
+    ]
+
+
+def convolution(
+    graph: Graph,
+    path: str,
+    kernel: np.ndarray,
+    value: str,
+    *bias: str,
+    stride: int = 1,
+    groups: int = 1,
+    dilation: int = 1,
+) -> str:
+    """A Conv node with a kernel HWIO at a path, padded by dilation * (k//2)."""
+    side = kernel.shape[0]
+    # HWIO -> OIHW
+    weight = graph.weight(f"{path}/kernel", kernel.transpose(3, 2, 0, 1))
+    return graph.node(
+        "Conv",
+        f"{path}/conv",
+        [value, weight, *bias],
+        kernel_shape=[side, side],
+        pads=[dilation * (side // 2)] * 4,
+        strides=[stride] * 2,
+        dilations=[dilation] * 2,
+        group=groups,
+    )
+
+
+class NormAct(nn.Module):
+    """BN, and an activation."""
+
+    activation: str = "relu"
+    bn_eps: float = BN_EPS
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        y = BatchNorm(self.bn_eps, name="bn")(x, train)
+        return activation(self.activation).apply(y)
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        names = ("scale", "bias", "mean", "var")
+        arrays = [
+            graph.weight(f"{path}/bn/{name}", array)
+            for name, array in zip(names, _norm_arrays(graph, path), strict=True)
+        ]
+        y = graph.node(
+            "BatchNormalization", f"{path}/norm", [value, *arrays], epsilon=self.bn_eps
+        )
+        return activation(self.activation).to_onnx(
+            graph, f"{path}/{self.activation}", y
+        )
+
+
+class SqueezeExcite(nn.Module):
+    """x times a gate per channel: mean over the image, 1x1 down, 1x1 up, gate.
+
+    Hu et al. (2018); the defaults are MobileNetV3's.
+    """
+
+    reduced: int
+    activation: str = "relu"
+    gate: str = "hard_sigmoid"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        y = x.mean((1, 2), keepdims=True)
+        y = _Affine(self.reduced, name="reduce")(y)
+        y = activation(self.activation).apply(y)
+        y = _Affine(x.shape[-1], name="expand")(y)
+        return x * activation(self.gate).apply(y)
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        y = graph.node("GlobalAveragePool", f"{path}/pool", [value])
+        for name, act in (("reduce", self.activation), ("expand", self.gate)):
+            at = f"{path}/{name}"
+            bias = graph.weight(f"{at}/bias", graph.array("params", f"{at}/bias"))
+            y = convolution(graph, at, graph.array("params", f"{at}/kernel"), y, bias)
+            y = activation(act).to_onnx(graph, f"{at}/{act}", y)
+        return graph.node("Mul", f"{path}/scaled", [value, y])
+
+
+class _Affine(nn.Module):
+    """1x1 convolution with bias."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Array:
+        kernel = self.param("kernel", _ZEROS, (1, 1, x.shape[-1], self.channels))
+        bias = self.param("bias", _ZEROS, (self.channels,))
+        return product(x, kernel) + bias.astype(x.dtype)[None, None, None]
+
+
+class Sequential(nn.Module):
+    """An operation made of building blocks, one after the other.
+
+    A subclass gives `layers()`, each with a name, which is that of its weights.
+    """
+
+    block: Block
+    bn_eps: float = BN_EPS
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        nn.nowrap(cls.layers)  # called without a scope, too
+        super().__init_subclass__(**options)
+
+    @nn.nowrap
+    def layers(self) -> Sequence[Any]:
+        raise NotImplementedError
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        for layer in self.layers():
+            x = layer(x, train)
+        return x
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        for layer in self.layers():
+            value = layer.to_onnx(graph, f"{path}/{layer.name}", value)
+        return value
+
+
+class ShuffledConv(nn.Module):
+    """BN, ReLU if asked for, convolution; output channels shuffled between groups."""
+
+    part: NormConv
+    bn_eps: float = BN_EPS
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        part, k, groups = self.part, self.part.kernel, self.part.groups
+        x = self._norm()(x, train)
+        shape = (k, k, part.in_channels // groups, part.out_channels)
+        y = _convolve(x, Kernel(shape, name="conv")(), part.stride, groups)
+        grouped = y.reshape(*y.shape[:-1], groups, part.out_channels // groups)
+        return grouped.swapaxes(-1, -2).reshape(y.shape)
+
+    @nn.nowrap
+    def _norm(self) -> NormAct:
+        return NormAct(
+            "relu" if self.part.activate else "none", self.bn_eps, name="norm"
+        )
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        part, groups = self.part, self.part.groups
+        y = self._norm().to_onnx(graph, f"{path}/norm", value)
+        kernel = graph.array("params", f"{path}/conv/kernel")
+        y = convolution(
+            graph, f"{path}/conv", kernel, y, stride=part.stride, groups=groups
+        )
+        if groups == 1:
+            return y
+        # the shuffle: [groups, each] channels become [each, groups]
+        side, out = part.output_size, part.out_channels
+        y = _reshape(graph, f"{path}/split", (groups, out // groups, side, side), y)
+        y = graph.node("Transpose", f"{path}/turn", [y], perm=[0, 2, 1, 3, 4])
+        return _reshape(graph, f"{path}/join", (out, side, side), y)
+
+
+def _reshape(graph: Graph, name: str, shape: tuple[int, ...], value: str) -> str:
+    to = graph.constant(f"{name}/shape", np.array([0, *shape], np.int64))
+    return graph.node("Reshape", name, [value, to])
+
+
+class PoolAndPad(nn.Module):
+    """Average pooling over stride x stride, zeros for the missing channels."""
+
+    part: Widen
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        part = self.part
+        if part.stride > 1:
+            window = (part.stride, part.stride)
+            # without padding the mean is the sum over a constant
+            x = nn.pool(x, 0.0, lax.add, window, window, "VALID") / part.stride**2
+        missing = part.out_channels - part.in_channels
+        return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        window = [self.part.stride] * 2
+        if self.part.stride > 1:
+            settings = {"kernel_shape": window, "strides": window}
+            value = graph.node("AveragePool", f"{path}/pool", [value], **settings)
+        missing = self.part.out_channels - self.part.in_channels
+        if not missing:
+            return value
+        pads = np.array([0, 0, 0, 0, 0, missing, 0, 0], np.int64)
+        pads_name = graph.constant(f"{path}/pads", pads)
+        return graph.node("Pad", f"{path}/pad", [value, pads_name])
+
+
+class PooledLinear(nn.Module):
+    """Global average pooling, then a linear layer with bias."""
+
+    part: Classifier
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B H W C"], train: bool
+    ) -> Float[Array, "B classes"]:
+        part = self.part
+        kernel = self.param("kernel", _ZEROS, (part.in_channels, part.classes))
+        bias = self.param("bias", _ZEROS, (part.classes,))
+        return x.astype(kernel.dtype).mean((1, 2)) @ kernel + bias[None]
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        weights = [
+            graph.weight(name, graph.array("params", name))
+            for name in (f"{path}/kernel", f"{path}/bias")
+        ]
+        pooled = graph.node("GlobalAveragePool", f"{path}/pool", [value])
+        flat = graph.node("Flatten", f"{path}/flatten", [pooled])
+        return graph.node("Gemm", f"{path}/gemm", [flat, *weights])

@@ -1,0 +1,85 @@
+"""The plain network of one architecture, as pure functions.
+
+Parameters and batch statistics are `{"stem", "blocks": [...], "head", "classifier"}`,
+with further fixed parts by their names; a zero block owns an empty dict.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from nas_jax.base import Images, Logits, PRNGKey, PyTree
+from nas_jax.networks import ops
+from nas_jax.spaces.architecture import Architecture
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def init(key: PRNGKey, architecture: Architecture) -> tuple[PyTree, PyTree]:
+    """Initial parameters and batch statistics."""
+    return assemble_parts(architecture, ops.init_all(key, architecture.parts))
+
+
+def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:
+    """Shapes of the parameters and of the batch statistics."""
+    return assemble_parts(
+        architecture, [ops.shapes(part) for part in architecture.parts]
+    )
+
+
+def assemble_parts(
+    architecture: Architecture, pairs: list[tuple[PyTree, PyTree]]
+) -> tuple[PyTree, PyTree]:
+    """Both trees of a network from those of its parts, in their order."""
+    params, batch_stats = zip(*pairs, strict=True)
+    slots = architecture.slots
+    return (
+        assemble(dict(zip(slots, params, strict=True))),
+        assemble(dict(zip(slots, batch_stats, strict=True))),
+    )
+
+
+def assemble(by_slot: dict[str | int, PyTree]) -> PyTree:
+    """The tree of a network from what its slots own."""
+    blocks = [
+        by_slot[slot] for slot in sorted(s for s in by_slot if isinstance(s, int))
+    ]
+    fixed = {slot: own for slot, own in by_slot.items() if isinstance(slot, str)}
+    return {**fixed, "blocks": blocks}
+
+
+def apply(
+    architecture: Architecture,
+    params: PyTree,
+    batch_stats: PyTree,
+    images: Images,
+    *,
+    train: bool,
+) -> tuple[Logits, PyTree]:
+    """Logits `[B classes]` of images `[B H W C]`, and the batch statistics.
+
+    With `train`, batch normalisation uses the batch and its running values move;
+    otherwise it uses the running values and they come back unchanged.
+    """
+    updated: dict[str | int, PyTree] = {}
+
+    def run(slot: str | int, x: Array) -> Array:
+        own, stats = (
+            tree["blocks"][slot] if isinstance(slot, int) else tree[slot]
+            for tree in (params, batch_stats)
+        )
+        part = architecture.slots[slot]
+        y, updated[slot] = ops.apply(part, own, stats, x, train, architecture.bn_eps)
+        return y
+
+    logits = architecture.forward(run, jnp.asarray(images))
+    return logits, assemble(updated)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict(
+    architecture: Architecture, params: PyTree, batch_stats: PyTree, images: Images
+) -> Logits:
+    """Logits `[B classes]` with the running statistics."""
+    return apply(architecture, params, batch_stats, images, train=False)[0]

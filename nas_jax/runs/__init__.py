@@ -1,0 +1,1 @@
+"""Runs: folders that hold a search from its configuration to its report."""

@@ -1,0 +1,90 @@
+"""Trained networks tested, exported, compared with JAX and timed side by side."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from nas_jax.data.batches import pieces
+from nas_jax.latency import tables
+from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.networks import checkpoint, counts
+from nas_jax.networks.checkpoint import Model
+from nas_jax.networks.onnx import whole
+from nas_jax.runs import run_folder
+from nas_jax.runs.session import Run, Session
+from nas_jax.runs.setup import load
+from nas_jax.spaces import architecture_json
+from nas_jax.training import loop
+from nas_jax.training.devices import PLAIN
+from nas_jax.training.progress import Progress
+
+COMPARED = 1000
+"""Test images on which an exported network must answer as in JAX."""
+
+
+def assess(
+    run: Run, models: Mapping[str, Model], table: tables.LatencyTable | None
+) -> dict[str, Any]:
+    """Tests, exports and times trained networks: the `networks` of result.json.
+
+    Every network is exported to `export/<name>.onnx` and its logits on the first
+    `COMPARED` test images compared with JAX's; all are timed interleaved.
+    """
+    graphs, differences = {}, {}
+    test = run.setup.splits["test"]
+    images = np.asarray(next(pieces(test, COMPARED)).images)
+    for name, model in models.items():
+        graph = whole.network(model.architecture, model.params, model.batch_stats)
+        (run.folder / "export").mkdir(exist_ok=True)
+        onnx.save(graph, run.folder / "export" / f"{name}.onnx")
+        logits = onnx_runtime.run(graph, images)
+        differences[name] = float(np.abs(logits - model(images)).max())
+        graphs[name] = graph
+    measured = onnx_runtime.measure_networks(
+        graphs,
+        run.setup.space.input_shape,
+        run.experiment.latency,
+        progress=run.progress.steps,
+    )
+    results = {}
+    for name, model in models.items():
+        size = counts.describe(model.architecture)
+        timing = measured[name]
+        results[name] = {
+            "architecture": json.loads(architecture_json.to_json(model.architecture)),
+            "test_accuracy": loop.accuracy(model, test),
+            "test_images": len(test.labels),
+            "params": size["params"],
+            "macs": size["macs"],
+            "measured_ms": timing,
+            "onnx_max_abs_difference": differences[name],
+        }
+        if table is not None:
+            predicted = tables.predict_ms(table, model.architecture)
+            results[name] |= {
+                "predicted_ms": predicted,
+                # both without the call that a whole network pays once
+                "measured_over_predicted": (timing["mean"] - timing["overhead"])
+                / (predicted - table.fixed_ms),
+            }
+    return results
+
+
+def evaluate_run(folder: Path, progress: Progress) -> dict[str, Any]:
+    """Assesses the trained networks of a run again, from its files."""
+    experiment = run_folder.read_experiment(folder)
+    trained = sorted((folder / "checkpoints").glob("[!.]*/architecture.json"))
+    if not trained:
+        raise ValueError(
+            f"{folder}: expected trained networks in checkpoints/, found none; train "
+            f"one with 'nas_jax train {folder}'"
+        )
+    models = {path.parent.name: checkpoint.load_model(path.parent) for path in trained}
+    stored = folder / "latency_table.json"
+    table = tables.load(stored) if stored.exists() else None
+    setup = load(experiment, PLAIN)
+    return assess(Run(setup, folder, Session(folder, progress)), models, table)

@@ -1,0 +1,196 @@
+"""The finalists of a run (finalists.json), and the network derived from them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_jax.config import files
+from nas_jax.latency import tables
+from nas_jax.runs import run_folder, targets
+from nas_jax.runs.targets import Targets
+from nas_jax.search import derive
+from nas_jax.spaces import architecture, architecture_json, builders
+from nas_jax.spaces.architecture import Architecture
+
+SEARCHED = "searched"
+"""Name of the network that a search derives."""
+_WITHIN_LIMITS = ("log_prob_given_up", "log_prob_gap", "is_spent")
+"""Fields of a finalist within limits."""
+_NUMBERS = (*_WITHIN_LIMITS[:2], "valid_accuracy", "trained_valid_loss")
+FINALISTS = "finalists.json"
+"""File of a run with the networks that were compared, the most probable first."""
+
+
+def of_run(folder: Path, aim: Targets | None = None) -> list[dict[str, Any]]:
+    """The `search.finalists` most probable networks of a run's newest probabilities.
+
+    Of those within target and limits, or with the objective none the most probable of
+    all alone. As dicts: the path and the fields of a derivation in `result.json`. The
+    targets `aim` are by default those of the run's files.
+    """
+    experiment = run_folder.read_experiment(folder)
+    config, searched = experiment.search, builders.build(experiment.space)
+    probs = np.array(run_folder.last_probabilities(folder))
+    if probs.shape != searched.mask.shape:
+        raise ValueError(
+            f"{folder}: expected search/probs of {searched.mask.shape}, layers and "
+            f"candidates of its space, got {probs.shape}"
+        )
+    if aim is None:
+        file, z = "latency_table.json", experiment.latency.z
+        table = tables.load(folder / file)
+        aim = targets.resolve(config, searched, table, origin=file, z=z)
+    if config.objective == "none":
+        assert aim.latency is not None  # a run has a table
+        path = derive.most_probable(searched, probs, aim.latency.candidates)
+        return [{"path": path.tolist()}]
+    ranked = derive.ranked_within(
+        searched, probs, aim.limits, config.max_slack, config.finalists
+    )
+    return [derived._asdict() | {"path": derived.path.tolist()} for derived in ranked]
+
+
+def compare(
+    folder: Path, accuracy: Callable[[np.ndarray], float], aim: Targets | None = None
+) -> None:
+    """Writes the finalists of a run with their validation accuracies.
+
+    `accuracy` is that of a path `[L]` with the weights of the supernet, of images that
+    trained neither weights nor alphas; `aim` as in `of_run`.
+    """
+    compared = of_run(folder, aim)
+    for finalist in compared:
+        path = np.array(finalist["path"], np.int32)
+        finalist["valid_accuracy"] = accuracy(path)
+    _write(folder, compared)
+
+
+def best(folder: Path, count: int) -> list[Architecture]:
+    """The finalists of a run with the best validation accuracies, `trial_1` first.
+
+    Of equal ones the more probable comes first; fewer than `count` if there are not as
+    many.
+    """
+    searched = builders.build(run_folder.read_experiment(folder).space)
+    ordered = sorted(_compared(folder), key=lambda each: -each["valid_accuracy"])
+    return [
+        architecture.from_path(searched, finalist["path"], f"trial_{place}")
+        for place, finalist in enumerate(ordered[:count], start=1)
+    ]
+
+
+def add_trial(folder: Path, network: Architecture, loss: float) -> None:
+    """Records the loss of a finalist on `valid` after a full training."""
+    searched = builders.build(run_folder.read_experiment(folder).space)
+    path = architecture.path_of(searched, network).tolist()
+    compared = _compared(folder)
+    for finalist in compared:
+        if finalist["path"] == path:
+            finalist |= {"trial": network.name, "trained_valid_loss": loss}
+    _write(folder, compared)
+
+
+def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
+    """Derives the network of a run; writes architecture.json.
+
+    Of the finalists that were trained in full the one with the smallest loss on
+    `valid`; if none were, the one with the best validation accuracy by the supernet, of
+    equal ones the most probable; if none were compared, as when a search was stopped,
+    the most probable. Also returns its fields in `result.json`.
+    """
+    searched = builders.build(run_folder.read_experiment(folder).space)
+    compared = _compared(folder)
+    candidates = compared or of_run(folder)[:1]
+    losses = [each.get("trained_valid_loss", np.inf) for each in candidates]
+    trials = int(np.isfinite(losses).sum())
+    rank = int(np.argmin(losses))
+    if not trials:
+        rank = int(np.argmax([each.get("valid_accuracy", 0.0) for each in candidates]))
+    chosen = candidates[rank]
+    network = architecture.from_path(searched, chosen.pop("path"), SEARCHED)
+    text = architecture_json.to_json(network)
+    files.write(folder / "architecture.json", text)
+    return network, chosen | {
+        "finalists": len(compared),
+        "rank": rank,
+        "trials": trials,
+    }
+
+
+def _compared(folder: Path) -> list[dict[str, Any]]:
+    file = folder / FINALISTS
+    if not file.is_file():
+        return []
+    found = files.read_json(file)
+    if not (isinstance(found, list) and found):
+        raise ValueError(
+            f"{file}: expected a list of finalists, at least one, got {found!r:.60}"
+        )
+    for place, one in enumerate(found):
+        _check(one, f"{file}, number {place + 1}")
+    return found
+
+
+def _check(one: Any, where: str) -> None:
+    """A finalist as `compare` and `add_trial` write it."""
+    if not isinstance(one, dict):
+        raise ValueError(f"{where}: expected an object, got {one!r:.60}")
+    path, trial = one.get("path"), one.get("trial", "trial_1")
+    if not isinstance(path, list) or not all(type(k) is int for k in path):
+        raise ValueError(f"{where}: expected a path of integers, got {path!r:.60}")
+    # it names a folder
+    if not isinstance(trial, str) or not re.fullmatch(r"trial_[0-9]{1,4}", trial):
+        raise ValueError(
+            f"{where}: expected a trial such as trial_1, got {trial!r:.60}"
+        )
+    slack = one.get("slack", {})
+    if not isinstance(slack, dict):
+        raise ValueError(f"{where}: expected an object 'slack', got {slack!r:.60}")
+    numbers = {name: one[name] for name in _NUMBERS if name in one}
+    for name, value in (numbers | slack).items():
+        if type(value) not in (int, float):
+            raise ValueError(f"{where}: expected a number {name!r}, got {value!r:.60}")
+    missing = [name for name in _WITHIN_LIMITS if "slack" in one and name not in one]
+    if missing or "valid_accuracy" not in one:
+        raise ValueError(
+            f"{where}: expected {[*_WITHIN_LIMITS, 'valid_accuracy']}, got {one}"
+        )
+
+
+def _write(folder: Path, compared: list[dict[str, Any]]) -> None:
+    files.write_json(folder / FINALISTS, compared)
+
+
+def line(derivation: dict[str, Any]) -> str:
+    """The cost of a derivation, in a line."""
+    if "slack" not in derivation:
+        return "derived: the most probable network of all"
+    left = ", ".join(
+        f"{share:.2%} of {name}" for name, share in derivation["slack"].items()
+    )
+    gap = derivation["log_prob_gap"]
+    proven = f"the best has at most e^{gap:.3g} times it"
+    if gap == 0:
+        proven = "the best there is"
+    given_up = derivation["log_prob_given_up"]
+    if not derivation["is_spent"]:
+        proven += "; no network was asked to spend more, or none does"
+    chosen = "the most probable"
+    if derivation["finalists"] > 1:
+        chosen = (
+            f"number {derivation['rank'] + 1} by probability of "
+            f"{derivation['finalists']}, {derivation['valid_accuracy']:.1%} right on "
+            "validation images with the supernet's weights"
+        )
+    if derivation["trials"]:
+        chosen += (
+            f", and of {derivation['trials']} trained in full the one with the "
+            f"smallest loss there, {derivation['trained_valid_loss']:.3g}"
+        )
+    return (
+        f"derived: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
+        f"of the most probable network without limits, {proven}"
+    )

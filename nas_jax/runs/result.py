@@ -1,0 +1,87 @@
+"""A whole run from Python, and its result."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from nas_jax.config import files
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.search import with_target
+from nas_jax.networks import checkpoint
+from nas_jax.networks.checkpoint import Model
+from nas_jax.runs import pipeline, retrain, run_folder, run_lock, setup
+from nas_jax.runs.finalists import SEARCHED
+from nas_jax.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run; `networks` are those of its `result.json`, by name."""
+
+    folder: Path
+    networks: dict[str, Any]
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def model(self, name: str = SEARCHED) -> Model:
+        """A trained network of the run."""
+        return checkpoint.load_model(self.folder / retrain.TRAINED / name)
+
+    def plot(self) -> Figure:
+        """Test accuracy of the networks against their measured latency."""
+        figure, axes = plt.subplots(figsize=(5, 3.5))
+        for name, network in self.networks.items():
+            ms = network["measured_ms"]["median"]
+            axes.plot(ms, network["test_accuracy"], "o", label=name)
+        axes.set(xlabel="measured latency, ms", ylabel="test accuracy")
+        axes.legend()
+        return figure
+
+
+def run(
+    experiment: Experiment,
+    *,
+    target: str | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Measures, searches, trains, exports and reports, in a new folder.
+
+    Args:
+      experiment: of `load_experiment`, or changed with `dataclasses.replace`.
+      target: in place of the experiment's: `"0.5x"` of the hand-designed network's
+        latency, or `"0.4ms"`.
+      out: the folder to make; by default a new one in `runs/`.
+      progress: shows what happens; silent by default.
+
+    Raises:
+      ValueError: for what does not fit, before a folder is made.
+    """
+    if target is not None:
+        search = with_target(experiment.search, target)
+        experiment = replace(experiment, search=search)
+    setup.check(experiment)
+    made = None if out is None else Path(out)
+    folder = run_folder.create(experiment, made, Path("runs"))
+    command = f"nas_jax.run({experiment.name!r})"
+    with run_lock.held(folder):
+        pipeline.run(
+            experiment, folder, command=command, progress=progress or Progress()
+        )
+    return load(folder)
+
+
+def load(folder: str | Path) -> Result:
+    """The result of a finished run; `ValueError` if it is not one."""
+    file = Path(folder) / "result.json"
+    if not file.is_file():
+        raise ValueError(
+            f"{folder}: expected a finished run with result.json, found none; "
+            f"'nas_jax search --resume {folder}' finishes it"
+        )
+    return Result(Path(folder), files.read_object(file)["networks"])

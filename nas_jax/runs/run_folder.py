@@ -1,0 +1,174 @@
+"""A run is a folder, and anything printed can be rebuilt from it.
+
+config.json · experiment.py · metrics.jsonl · latency_table.json · architecture.json ·
+checkpoints/ · snapshots/ · export/ · result.json · report.html, and of runs that were
+stopped resumed.jsonl. Files are written in one step (a reader never sees half a file)
+and metrics line by line, so a run stopped at any moment is a valid folder.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_jax.config import files
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.from_json import from_json
+from nas_jax.config.search import ESTIMATOR_ALIASES, ESTIMATORS
+from nas_jax.spaces import architecture_json, own_code
+from nas_jax.spaces.architecture import Architecture
+
+
+def create(
+    experiment: Experiment, out: Path | None, root: Path, source: Path | None = None
+) -> Path:
+    """Makes the folder of a new run and writes its configuration.
+
+    Args:
+      experiment: what is going to run.
+      out: an explicit folder, which must not exist; None for the next free
+        `<experiment>-seed<k>-<NNN>` below `root`.
+      root: where unnamed runs go.
+      source: the experiment's file, kept beside the configuration: it may define
+        operations or an estimator that the run cannot be read without.
+
+    Raises:
+      ValueError: if `out` exists.
+    """
+    if out is not None:
+        try:
+            out.mkdir(parents=True)
+        except FileExistsError:
+            raise ValueError(
+                f"--out {out}: expected a folder that does not exist yet, this one "
+                "does; choose another name"
+            ) from None
+        folder = out
+    else:
+        folder = _next_free(root, f"{experiment.name}-seed{experiment.seed}")
+    write_experiment(folder, experiment)
+    if source is not None:
+        files.write(folder / "experiment.py", source.read_text(encoding="utf-8"))
+    return folder
+
+
+def write_experiment(folder: Path, experiment: Experiment) -> None:
+    """Writes `config.json`."""
+    config = dataclasses.asdict(experiment)
+    files.write_json(folder / "config.json", config)
+
+
+def _next_free(root: Path, name: str) -> Path:
+    number = 0
+    while True:
+        folder = root / f"{name}-{number:03d}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def append_metrics(folder: Path, line: dict[str, Any]) -> None:
+    """Adds one line to `metrics.jsonl`."""
+    files.append_line(folder / "metrics.jsonl", line)
+
+
+def sync_metrics(folder: Path) -> None:
+    """Returns when the disk has the lines that were added, if there are any."""
+    path = folder / "metrics.jsonl"
+    if path.is_file():
+        files.sync(path)
+
+
+def cut_metrics(folder: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+    """Removes lines of `metrics.jsonl`, and one that a stop cut off."""
+    path = folder / "metrics.jsonl"
+    rows = files.read_lines(path)
+    for place, row in enumerate(rows, start=1):
+        from_json(_Line, row, f"{path}, line {place}, ", extra="ignore")
+    if rows:
+        files.write_lines(path, filter(is_kept, rows))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """What every line of `metrics.jsonl` has."""
+
+    phase: str
+    step: int
+
+
+def last_probabilities(folder: Path) -> list[list[float]]:
+    """The newest path probabilities `[L K]` that a search wrote.
+
+    Raises `ValueError` if the run has none yet, or others.
+    """
+    path = folder / "metrics.jsonl"
+    for row in reversed(files.read_lines(path)):
+        if "search/probs" in row:
+            return _probabilities(row["search/probs"], path)
+    raise ValueError(
+        f"{folder}: expected search/probs in metrics.jsonl, found none; the search has "
+        "not finished an epoch yet"
+    )
+
+
+def _probabilities(found: Any, path: Path) -> list[list[float]]:
+    try:
+        probs = np.array(found, float)
+    except (TypeError, ValueError):
+        probs = np.zeros(())
+    if probs.ndim != 2 or not ((probs >= 0) & (probs <= 1 + 1e-5)).all():
+        raise ValueError(
+            f"{path}: expected search/probs as rows of numbers from 0 to 1, got "
+            f"{found!r:.60}"
+        )
+    return found
+
+
+def record_resumption(folder: Path, line: dict[str, Any]) -> None:
+    """Adds to `resumed.jsonl` that another process goes on with the run, and how."""
+    files.append_line(folder / "resumed.jsonl", line)
+
+
+def resumptions(folder: Path) -> list[dict[str, Any]]:
+    """What `record_resumption` wrote, oldest first."""
+    return files.read_lines(folder / "resumed.jsonl")
+
+
+def read_architecture(path: Path) -> Architecture:
+    """An architecture file; `ValueError` if there is none or it is not one."""
+    if not path.is_file():
+        raise ValueError(f"{path}: expected an architecture file, found none")
+    try:
+        return architecture_json.from_json(files.read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """The configuration of a run; `ValueError` if the folder is not one.
+
+    If it names an operation, a space or an estimator that is not known yet, the run's
+    own `experiment.py` is loaded, which registers it.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder}: expected a run folder with config.json; runs are made by "
+            "'nas_jax search'"
+        )
+    try:
+        experiment = from_json(Experiment, files.read_json(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a configuration ({error})") from error
+    estimators = {*ESTIMATOR_ALIASES.values(), *ESTIMATORS}
+    if experiment.search.estimator in estimators:
+        own_code.register(folder, experiment.space)
+    else:
+        own_code.load(folder)
+    return experiment

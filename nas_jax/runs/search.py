@@ -1,0 +1,195 @@
+"""The search of a run: metrics line by line, snapshots, and on from the newest."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from nas_jax.base import PRNGKey, Probs, PyTree, stream
+from nas_jax.config.search import EXPECTED, SearchConfig, without_target
+from nas_jax.runs import plan, run_folder, stage, targets
+from nas_jax.runs.session import Run
+from nas_jax.runs.setup import Setup
+from nas_jax.runs.snapshots import Notes
+from nas_jax.runs.targets import Targets
+from nas_jax.search import derive, divergence, loop, prune, schedule, search_state
+from nas_jax.search.loop import Epoch, Reached
+from nas_jax.search.search_state import SearchProblem
+from nas_jax.spaces import architecture
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.space import SearchSpace
+from nas_jax.training import calls, optim
+from nas_jax.training.calls import Compile
+
+PHASES = ("warmup", "joint")
+
+
+def snapshots_in(folder: Path) -> Path:
+    """The folder of a run's search snapshots."""
+    return folder / "snapshots" / "search"
+
+
+def has_snapshots(folder: Path) -> bool:
+    """Whether a search of a run, or of one of its targets, can continue from one."""
+    found = folder.glob("**/snapshots/search/*")
+    return any(path.name.isdecimal() for path in found)
+
+
+def epochs(
+    setup: Setup,
+    aim: Targets,
+    *,
+    key: PRNGKey,
+    compile: Compile = calls.on_first_call,
+    after: Reached | None = None,
+    between_steps: Callable[[Reached], None] = loop.do_nothing,
+) -> Iterator[Epoch]:
+    """The epochs of a search, as `search_loop.run` yields them; nothing is written."""
+    # a target is an array: searches that share a warm-up share its programs
+    config = without_target(setup.experiment.search)
+    return loop.run(
+        key,
+        SearchProblem(setup.space, config, aim.costs, aim.values),
+        setup.search_data,
+        compile=compile,
+        after=after,
+        between_steps=between_steps,
+    )
+
+
+class Derived(NamedTuple):
+    """A network of a search, and what its limits cost in probability."""
+
+    architecture: Architecture
+    cost: derive.Derived
+
+
+def derived(
+    space: SearchSpace,
+    probs: Probs,
+    aim: Targets,
+    *,
+    max_slack: float = SearchConfig.max_slack,
+    count: int = SearchConfig.finalists,
+) -> list[Derived]:
+    """The most probable networks within the limits that spend the target, best first.
+
+    They leave at most the share `max_slack` of it, where such networks exist.
+    """
+    ranked = derive.ranked_within(
+        space, np.asarray(probs), aim.limits, max_slack, count
+    )
+    return [
+        Derived(architecture.from_path(space, one.path, f"searched_{place}"), one)
+        for place, one in enumerate(ranked, start=1)
+    ]
+
+
+def run(
+    work: Run,
+    aim: Targets,
+    *,
+    after: Reached | None = None,
+    until: int | None = None,
+) -> Reached:
+    """Runs the search, one metrics line per epoch; returns where it ended.
+
+    From the newest snapshot of the folder on, if there is one, else from its beginning
+    or `after` the warm-up of another search. It may end early, after `until` epochs.
+    Its last state is always saved.
+
+    Raises:
+      ValueError: as `search_loop.run` and `stage.opened`, and for snapshots of another
+        configuration.
+      Stopped: when requested, after a snapshot.
+    """
+    setup, config = work.setup, work.experiment.search
+    key = stream(jax.random.key(work.experiment.seed), "search")
+    images = len(setup.splits["train_weights"].labels)
+    per_epoch = optim.steps_per_epoch(images, config.batch)
+    accuracy = None
+    with stage.opened(work, snapshots_in(work.folder)) as record:
+
+        def like(notes: Notes) -> PyTree:
+            weights_tx = schedule.search_weights(config, per_epoch)
+            alphas_tx, space = schedule.search_alphas(config), _space(setup, notes)
+            return jax.eval_shape(
+                lambda: search_state.init(key, space, config, weights_tx, alphas_tx)
+            )
+
+        newest = record.newest(like)
+        if newest is not None:
+            notes = newest.notes
+            accuracy = notes["accuracy"]
+            after = Reached(
+                _space(setup, notes),
+                newest.state,
+                notes["collected"],
+                devices=setup.devices,
+            )
+        begun = 0 if after is None else int(after.state.step)
+        run_folder.cut_metrics(
+            work.folder,
+            lambda line: line["phase"] not in PHASES or line["step"] <= begun,
+        )
+
+        def save(reached: Reached) -> None:
+            collected = jax.device_get(reached.collected)
+            state = setup.devices.local(reached.state)
+            divergence.require_finite_state(reached.space, state, collected, per_epoch)
+            notes = {
+                "mask": reached.space.mask.tolist(),
+                "collected": [divergence.numbers(metrics) for metrics in collected],
+                "accuracy": accuracy,
+            }
+            record.save(int(state.step), state, notes, accuracy)
+
+        def save_if_due(reached: Reached) -> None:
+            if record.is_due():
+                save(reached)
+
+        running = epochs(
+            setup,
+            aim,
+            key=key,
+            compile=plan.before(work.session.compiler, setup, work.progress),
+            after=after,
+            between_steps=save_if_due,
+        )
+        total = config.warmup_epochs + config.joint_epochs if until is None else until
+        left = total - begun // per_epoch
+        target = targets.amount(config.cost, aim.target)
+        for epoch in work.progress.steps(
+            islice(running, left), total=left, desc="search"
+        ):
+            after, metrics = epoch.reached, epoch.metrics
+            accuracy = metrics.get("search/valid_accuracy", accuracy)
+            step = int(epoch.state.step)
+            record.log(
+                {"step": step, "phase": epoch.phase, "epoch": epoch.epoch},
+                metrics | {"search/probs": _written(epoch.probs)},
+            )
+            expected = metrics[f"search/{EXPECTED[config.cost]}"]
+            work.progress.note(
+                phase=epoch.phase,
+                accuracy="-" if accuracy is None else f"{accuracy:.1%}",
+                cost=f"{targets.amount(config.cost, expected)} of {target}",
+                entropy=f"{metrics['search/entropy']:.2f}",
+            )
+            save_if_due(epoch.reached)
+        assert after is not None  # a search has an epoch at least
+        save(after)
+    return after
+
+
+def _space(setup: Setup, notes: Notes) -> SearchSpace:
+    """The space that pruning had left."""
+    return prune.restrict(setup.space, np.array(notes["mask"], bool))
+
+
+def _written(probs: Probs) -> list[list[float]]:
+    """Seven digits that matter: a rare candidate stays one, not an impossible one."""
+    return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]

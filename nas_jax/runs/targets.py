@@ -1,0 +1,216 @@
+"""Target and limits of a search, resolved to costs of all candidates.
+
+The target comes first. Each is in its own unit: milliseconds by a table, multiply-adds
+or parameters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax.config import shipped
+from nas_jax.config.search import TARGETS, SearchConfig, parse_limit
+from nas_jax.latency import tables
+from nas_jax.latency.tables import LatencyTable
+from nas_jax.networks import counts
+from nas_jax.search import baselines, derive, objective
+from nas_jax.search.cost import CostModel, stack
+from nas_jax.search.derive import Limit
+from nas_jax.spaces.architecture import path_of
+from nas_jax.spaces.space import SearchSpace
+
+
+class Costs(NamedTuple):
+    """One cost of all candidates `[L K]`, and of the parts that are always there."""
+
+    candidates: np.ndarray
+    fixed: float
+
+    @property
+    def model(self) -> CostModel:
+        return CostModel(jnp.asarray(self.candidates, jnp.float32), self.fixed)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Costs and limits of a search, checked against its space; the target first.
+
+    `latency` is by the run's table, whatever the search counts; None without a table.
+    """
+
+    limits: tuple[Limit, ...]
+    latency: Costs | None = None
+    warning: str | None = None
+
+    @property
+    def target(self) -> float:
+        return self.limits[0].target
+
+    @property
+    def costs(self) -> CostModel:
+        """The model of the one cost, or of all D."""
+        models = [Costs(limit.costs, limit.fixed).model for limit in self.limits]
+        return models[0] if len(models) == 1 else stack(models)
+
+    @property
+    def values(self) -> Any:
+        """The bound of the one cost, or of each of D, in Float64."""
+        values = [limit.target for limit in self.limits]
+        return values[0] if len(values) == 1 else np.array(values)
+
+
+def resolve(
+    config: SearchConfig,
+    space: SearchSpace,
+    table: LatencyTable | None = None,
+    *,
+    origin: str = "the latency table",
+    z: float = 0.0,
+) -> Targets:
+    """Target and limits as costs, and a warning if every network meets the target.
+
+    Args:
+      config: names them.
+      space: of the search.
+      table: latencies, for a target or a limit in ms without a table of its own.
+      origin: names the table in errors.
+      z: a latency counts as mean + z standard deviations, by every table.
+
+    Raises:
+      ValueError: if there is no target; if one of them is below every network, with
+        the reachable range; if no network keeps all of them together; if a part is
+        missing in a table, or, with z, its standard deviation.
+    """
+    prices = _Prices(space, table, origin, z)
+    by_table = None if table is None else Costs(*prices.costs("latency"))
+    require_target(config)
+    target, warning = prices.target(config)
+    limits = (target, *map(prices.limit, config.limits))
+    _require_common_network(space, limits)
+    return Targets(limits, by_table, warning)
+
+
+def check(config: SearchConfig, space: SearchSpace, *, z: float = 0.0) -> None:
+    """Raises `ValueError` for what `resolve` would refuse by any table.
+
+    Costs by the table, which is still to be measured, are left out.
+    """
+    require_target(config)
+    prices = _Prices(space, None, "the table still to be measured", z)
+    limits = [] if config.cost == "latency" else [prices.target(config)[0]]
+    for text in config.limits:
+        spec = parse_limit(text)
+        if spec.cost != "latency" or spec.table is not None:
+            limits.append(prices.limit(text))
+    _require_common_network(space, limits)
+
+
+def require_target(config: SearchConfig) -> None:
+    """Raises `ValueError` if no target is given."""
+    name = TARGETS[config.cost]
+    if getattr(config, name) is None and config.target_ratio is None:
+        raise ValueError(
+            f"no target: expected search.{name} or search.target_ratio, got neither; "
+            "give one, for example --search.target-ratio 0.5"
+        )
+
+
+def amount(cost: str, value: float) -> str:
+    """A cost with its unit.
+
+    >>> amount("latency", 0.25), amount("macs", 1e6)
+    ('0.25 ms', '1,000,000 MACs')
+    """
+    if cost == "latency":
+        return f"{value:.4g} ms"
+    return f"{value:,.0f} {'MACs' if cost == 'macs' else 'parameters'}"
+
+
+class _Range(NamedTuple):
+    """The cost of the cheapest, the dearest and the hand-designed network."""
+
+    least: float
+    most: float
+    of_baseline: float
+
+
+@dataclass(frozen=True)
+class _Prices:
+    """The costs of a space, counted or by a table."""
+
+    space: SearchSpace
+    table: LatencyTable | None
+    origin: str
+    z: float
+
+    def costs(self, cost: str) -> Costs:
+        if cost != "latency":
+            count = {"macs": counts.macs, "params": counts.params}[cost]
+            return Costs(*counts.costs(self.space, count))
+        if self.table is None:
+            raise ValueError(f"{self.origin}: expected a latency table, got none")
+        return Costs(*tables.costs(self.table, self.space, self.origin, z=self.z))
+
+    def range_of(self, found: Costs) -> _Range:
+        costs, fixed = found
+        path = path_of(self.space, baselines.hand_designed(self.space))
+        mask = self.space.mask
+        return _Range(
+            float(fixed + np.where(mask, costs, np.inf).min(axis=1).sum()),
+            float(fixed + np.where(mask, costs, -np.inf).max(axis=1).sum()),
+            float(fixed + costs[np.arange(len(costs)), path].sum()),
+        )
+
+    def target(self, config: SearchConfig) -> tuple[Limit, str | None]:
+        """The target, and a warning if every network meets it."""
+        cost, name = config.cost, TARGETS[config.cost]
+        costs = self.costs(cost)
+        least, most, of_baseline = self.range_of(costs)
+        if config.target_ratio is not None:
+            goal, ratio = config.target_ratio * of_baseline, config.target_ratio
+            given = f"search.target_ratio = {ratio:g} ({amount(cost, goal)})"
+        else:
+            goal = getattr(config, name)
+            given = f"search.{name} = {goal:g}"
+        reachable = (
+            f"networks of this space take {amount(cost, least)} to "
+            f"{amount(cost, most)}, a ratio of {least / of_baseline:.2g} to "
+            f"{most / of_baseline:.2g}"
+        )
+        if goal < least:
+            raise ValueError(f"{given} is out of reach: {reachable}; raise the target")
+        if config.objective == "mul_log":
+            objective.require_above_one(least, goal)
+        above = f"{given} is above the maximum: {reachable}; the target binds nothing"
+        return Limit(cost, *costs, goal), above if goal > most else None
+
+    def limit(self, text: str) -> Limit:
+        """One of `search.limits`; its text is its name."""
+        spec, prices = parse_limit(text), self
+        if spec.table is not None:
+            table = tables.load(shipped.table_file(spec.table))
+            prices = _Prices(self.space, table, spec.table, self.z)
+        costs = prices.costs(spec.cost)
+        least, _, of_baseline = prices.range_of(costs)
+        limit = spec.amount * of_baseline if spec.is_ratio else spec.amount
+        if limit < least:
+            raise ValueError(
+                f"search.limits {text} ({limit:.6g}) is out of reach: networks of this "
+                f"space take {least:.6g} or more, a ratio of "
+                f"{least / of_baseline:.2g}; raise the limit"
+            )
+        return Limit(text, *costs, limit)
+
+
+def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None:
+    """Refuses limits of which each can be kept, but not all together."""
+    any_network = np.where(space.mask, 0.0, -np.inf)
+    if len(limits) > 1 and not derive.choose(any_network, limits):
+        wanted = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
+        raise ValueError(
+            f"search.limits: expected a network within all limits at once ({wanted}), "
+            "found none; raise one of them"
+        )

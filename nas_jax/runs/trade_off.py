@@ -1,0 +1,198 @@
+"""One warm-up, several targets: a curve of accuracy against measured latency.
+
+The warm-up of a supernet depends on no target, so it is run once. Every target then has
+a search of its own from there, in `targets/<name>`, and its network is trained anew.
+The curve to beat is that of the hand-designed network at several widths.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_jax.config import files
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.search import TARGETS, parse_target, with_target
+from nas_jax.config.space import SpaceConfig
+from nas_jax.latency import tables
+from nas_jax.latency.tables import LatencyTable
+from nas_jax.runs import assess, pipeline, retrain, run_folder, search, targets
+from nas_jax.runs.finalists import SEARCHED
+from nas_jax.runs.session import Run, Session
+from nas_jax.runs.setup import load
+from nas_jax.runs.stopping import Stop
+from nas_jax.search import baselines
+from nas_jax.spaces import builders
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.training.progress import Progress
+
+TARGETS_FILE = "targets.json"
+"""File of a run with its targets, as they were given."""
+WIDTHS = (1.0, 0.5, 0.75, 1.5)
+"""Of the hand-designed network; where two are the same network, the first stays."""
+
+
+def experiments(experiment: Experiment, given: Sequence[str]) -> list[Experiment]:
+    """The experiment once for every target: a ratio, or a time as in `0.25ms`.
+
+    Raises:
+      ValueError: for a target that is neither, or is given twice, and for settings that
+        a curve has no use for.
+    """
+    if experiment.train.start != "scratch":
+        raise ValueError(
+            "--targets: expected train.start scratch, got "
+            f"{experiment.train.start!r}; all networks of a curve begin afresh"
+        )
+    configs = [with_target(experiment.search, text) for text in given]
+    if len(set(configs)) < len(configs) or not configs:
+        raise ValueError(f"--targets: expected distinct targets, got {list(given)}")
+    return [replace(experiment, search=config) for config in configs]
+
+
+def run(
+    experiment: Experiment,
+    given: Sequence[str],
+    folder: Path,
+    *,
+    command: str,
+    progress: Progress,
+    stop: Stop | None = None,
+) -> dict[str, Any]:
+    """Runs everything into a folder made by `run_folder.create`; returns the result.
+
+    Work that the folder holds already is not repeated, as in `pipeline.run`.
+
+    Raises:
+      ValueError: if a target is out of reach, before anything is compiled.
+      Stopped: when `stop` requests it; the running stage is saved first.
+    """
+    files.write(folder / TARGETS_FILE, json.dumps(list(given)) + "\n")
+    session, setup = Session(folder, progress, stop), load(experiment)
+    work = Run(setup, folder, session)
+    table = pipeline.stored_table(work)
+    runs = [
+        Run(replace(setup, experiment=one), folder / "targets" / text, session)
+        for text, one in zip(given, experiments(experiment, given), strict=True)
+    ]
+    aims = [pipeline.targets_of(replace(one, folder=folder), table) for one in runs]
+    cost, searches = experiment.search.cost, {}
+    with session.timed("search"):
+        warm = None
+        if epochs := experiment.search.warmup_epochs:
+            progress.phase("warm-up, shared by all targets")
+            first = replace(runs[0], folder=folder)
+            warm = search.run(first, aims[0], until=epochs)
+        for place, (one, aim) in enumerate(zip(runs, aims, strict=True), start=1):
+            amount = targets.amount(cost, aim.target)
+            progress.phase(f"search {place} of {len(runs)}, target {amount}")
+            _make_folder(one, table)
+            name = f"{SEARCHED}_{place}"
+            saved = folder / retrain.TRAINED / name
+            searched = pipeline.search_and_derive(one, aim, after=warm, saved=saved)
+            network = replace(searched.network, name=name)
+            searches[name] = searched._replace(network=network)
+    networks = {name: searched.network for name, searched in searches.items()}
+    models = pipeline.retrained(work, networks | widened(experiment))
+    with session.timed("evaluate"):
+        progress.phase("test, export, timing")
+        results = assess.assess(work, models, None)
+    answers = {}
+    for text, (name, searched) in zip(given, searches.items(), strict=True):
+        # the table knows no other widths
+        results[name]["predicted_ms"] = tables.predict_ms(table, searched.network)
+        answers[name] = {
+            "target": text,
+            TARGETS[cost]: searched.aim.target,
+            "derivation": searched.derivation,
+            "speed_up": speed_up(results, name),
+        }
+    pipeline.add_risk(work, table, searches, results)
+    return pipeline.finish(work, {"networks": results, "targets": answers}, command)
+
+
+def _make_folder(run: Run, table: LatencyTable) -> None:
+    """The folder of one target; a run that continues has its table already."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run_folder.write_experiment(run.folder, run.experiment)
+    if not (run.folder / "latency_table.json").is_file():
+        tables.save(table, run.folder / "latency_table.json")
+
+
+def targets_of(folder: Path) -> list[str]:
+    """The targets that a run was given; none for a run with its experiment's one."""
+    path = folder / TARGETS_FILE
+    found = files.read_json(path) if path.is_file() else []
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(f"{path}: expected a list of targets, got {found!r:.60}")
+    for text in found:  # each is the name of a folder
+        parse_target(text)
+    return found
+
+
+def widened(experiment: Experiment) -> dict[str, Architecture]:
+    """The hand-designed network at several widths, `baseline_75` at 0.75.
+
+    Rounding of the channels may make two of them the same. A space of tree cells has no
+    width and gives one network.
+    """
+    config = experiment.space
+    found: dict[str, Architecture] = {}
+    if not isinstance(config, SpaceConfig):
+        return {"baseline": baselines.hand_designed(builders.build(config))}
+    for width in WIDTHS:
+        scaled = replace(config, width_mult=width * config.width_mult)
+        network = baselines.hand_designed(builders.build(scaled))
+        if network not in found.values():
+            found[f"baseline_{round(100 * width)}"] = network
+    return {name: replace(network, name=name) for name, network in found.items()}
+
+
+def speed_up(results: Mapping[str, Any], name: str) -> float | None:
+    """How much slower the hand-designed network of equal accuracy is.
+
+    Its latency at that accuracy lies on straight lines between its widths, from the
+    fastest on, as long as more time brings more accuracy. None where the curve does not
+    reach the accuracy, or begins above it.
+    """
+    points = sorted(
+        (found["measured_ms"]["median"], found["test_accuracy"])
+        for other, found in results.items()
+        if other.startswith("baseline")
+    )
+    frontier = [
+        point
+        for place, point in enumerate(points)
+        if all(point[1] > other[1] for other in points[:place])
+    ]
+    times, accuracies = zip(*frontier, strict=True)
+    accuracy = results[name]["test_accuracy"]
+    if not accuracies[0] <= accuracy <= accuracies[-1]:
+        return None
+    equal = float(np.interp(accuracy, accuracies, times))
+    return equal / results[name]["measured_ms"]["median"]
+
+
+def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Targets and what became of them, for the terminal."""
+    rows: list[tuple[str, ...]] = [
+        ("network", "target", "unspent", "P(kept)", "log-prob. given up", "speed-up")
+    ]
+    for name, found in result["targets"].items():
+        derived, faster = found["derivation"], found["speed_up"]
+        slack = next(iter(derived.get("slack", {}).values()), None)
+        risk = result["networks"][name].get("risk")
+        rows.append(
+            (
+                name,
+                found["target"],
+                "-" if slack is None else f"{slack:.2%}",
+                "-" if risk is None else f"{risk['probability']:.0%}",
+                "-" if slack is None else f"{derived['log_prob_given_up']:.3g}",
+                "-" if faster is None else f"{faster:.2f}",
+            )
+        )
+    return rows

@@ -1,0 +1,1 @@
+"""The search: gates, estimators, objective, the two steps, derivation."""

@@ -1,0 +1,179 @@
+"""From architecture parameters to one network.
+
+Without a limit the most probable candidate of every layer stays (ProxylessNAS, section
+3.2, end). Under limits the whole network is chosen: of those that keep every limit by
+table, the one with the largest product of probabilities, by `knapsack.solve`. Ties go
+to the cheaper network, then to the lower index.
+
+A search that comes to rest at E = T has decided all layers but one or two, which mix a
+cheaper and a dearer candidate there. The most probable network within T then takes the
+cheaper one and may leave a good share of T unspent; so a network can be asked for that
+spends its target but for `max_slack`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from nas_jax.search import knapsack
+from nas_jax.spaces import architecture
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.space import SearchSpace
+
+_VANISHED = float(np.finfo(np.float32).smallest_subnormal)
+
+
+class Limit(NamedTuple):
+    """What a derived network may cost at most, in units of its own."""
+
+    name: str
+    costs: Float[np.ndarray, "L K"]
+    fixed: float
+    target: float
+
+
+class Derived(NamedTuple):
+    """A network within its limits, and what they cost in probability.
+
+    `slack` is 1 - cost / target for every limit, by name. `log_prob_given_up` is the
+    log-probability of the most probable network of all less that of this one;
+    `log_prob_gap` is what a better choice within the limits could have more: 0 where
+    this one is proven to be the most probable of those. `is_spent` tells whether those
+    are the networks that spend the target, or there are none and these are all.
+    """
+
+    path: Int[np.ndarray, "L"]
+    slack: dict[str, float]
+    log_prob_given_up: float
+    log_prob_gap: float
+    is_spent: bool
+
+
+def derive(
+    space: SearchSpace, probs: np.ndarray, costs: np.ndarray, name: str = "searched"
+) -> Architecture:
+    """The network of the most probable path, whatever it costs.
+
+    Args:
+      space: the search space.
+      probs: path probabilities, Float `[L K]`.
+      costs: cost of every candidate, Float `[L K]`; decides ties.
+
+    Raises:
+      ValueError: if a layer has no finite probability, as after a diverged search.
+    """
+    return architecture.from_path(space, most_probable(space, probs, costs), name)
+
+
+def most_probable(
+    space: SearchSpace, probs: np.ndarray, costs: np.ndarray
+) -> np.ndarray:
+    """The most probable path, Int `[L]`."""
+    probs = np.where(space.mask, _checked(space, probs), -1.0)
+    is_best = probs == probs.max(axis=1, keepdims=True)
+    return np.where(is_best, costs, np.inf).argmin(axis=1)
+
+
+def most_probable_within(
+    space: SearchSpace,
+    probs: np.ndarray,
+    limits: Sequence[Limit],
+    max_slack: float = 1.0,
+) -> Derived:
+    """The first of `ranked_within`."""
+    return ranked_within(space, probs, limits, max_slack, count=1)[0]
+
+
+def ranked_within(
+    space: SearchSpace,
+    probs: np.ndarray,
+    limits: Sequence[Limit],
+    max_slack: float,
+    count: int,
+) -> list[Derived]:
+    """The most probable paths of those that keep all limits and spend the first.
+
+    If no network spends the first limit, the most probable ones that keep all limits.
+
+    A probability that vanished in float32, or belongs to a pruned candidate, counts as
+    the smallest float32 number, 1.4e-45: such a candidate is chosen where the limits
+    leave no other.
+
+    Args:
+      space: the search space.
+      probs: path probabilities, Float `[L K]`.
+      limits: at least one; the first is the target.
+      max_slack: share of the target that may be left unspent.
+      count: how many, the most probable first; fewer if there are not as many.
+
+    Raises:
+      ValueError: if a probability is not finite, or no network within the limits was
+        found; with one limit there is then none.
+    """
+    log_probs = np.log(np.maximum(_checked(space, probs), _VANISHED))
+    log_probs = np.where(space.mask, log_probs, -np.inf)
+    target = limits[0]
+    at_least = Limit(
+        f"{target.name} spent",
+        -np.asarray(target.costs),
+        -target.fixed,
+        -(1 - max_slack) * target.target,
+    )
+    choices = []
+    if max_slack < 1:
+        choices = choose(log_probs, [*limits, at_least], count)
+    is_spent = bool(choices)
+    if not choices:
+        choices = choose(log_probs, limits, count)
+    if not choices:
+        wanted = ", ".join(_reach(space, limit) for limit in limits)
+        raise ValueError(
+            f"derivation: expected a network of space {space.name!r} within every "
+            f"limit, found none ({wanted}); raise a target"
+        )
+    most = float(log_probs.max(axis=1).sum())
+    return [
+        Derived(
+            choice.picks,
+            {
+                limit.name: float(1 - cost / limit.target)
+                for limit, cost in zip(limits, choice.costs, strict=False)
+            },
+            most - choice.value,
+            choice.gap,
+            is_spent,
+        )
+        for choice in choices
+    ]
+
+
+def choose(
+    values: Float[np.ndarray, "L K"], limits: Sequence[Limit], count: int = 1
+) -> list[knapsack.Choice]:
+    """The most valuable choices within all limits; -inf stands for not offered."""
+    found = knapsack.ranked(
+        values,
+        np.stack([limit.costs for limit in limits]),
+        np.array([limit.fixed for limit in limits]),
+        np.array([limit.target for limit in limits]),
+        count,
+    )
+    return list(found)
+
+
+def _reach(space: SearchSpace, limit: Limit) -> str:
+    least = np.where(space.mask, limit.costs, np.inf).min(axis=1).sum() + limit.fixed
+    return f"{limit.name} at most {limit.target:.6g}, reachable from {least:.6g}"
+
+
+def _checked(space: SearchSpace, probs: np.ndarray) -> Float[np.ndarray, "L K"]:
+    probs = np.asarray(probs, np.float64)
+    if probs.shape != space.mask.shape or not np.isfinite(probs).all():
+        raise ValueError(
+            f"derivation needs finite probabilities of shape {space.mask.shape}, got "
+            f"shape {probs.shape} with {int((~np.isfinite(probs)).sum())} non-finite; "
+            "the search diverged or belongs to another space"
+        )
+    return probs

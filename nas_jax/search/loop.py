@@ -1,0 +1,302 @@
+"""The search: weights and architecture parameters trained in turn.
+
+`run` is a generator over epochs: it yields, its consumer logs, times and saves. It
+resumes from where a search stands between any two weight steps (`Reached`), bit for bit
+as if it had not been stopped. ProxylessNAS, section 3; schedule as in the reference
+code. Shapes: L layers, K candidates.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
+from nas_jax.config.data import WATCHED
+from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
+from nas_jax.search import (
+    cost,
+    divergence,
+    estimators,
+    gates,
+    objective,
+    prune,
+    schedule,
+)
+from nas_jax.search import metrics as epoch_metrics
+from nas_jax.search.arch_step import ArchStep, make_arch_step
+from nas_jax.search.search_state import SearchProblem, SearchState, init
+from nas_jax.search.weight_step import WeightStep, make_weight_step
+from nas_jax.spaces.space import SearchSpace
+from nas_jax.training import calls, losses, optim
+from nas_jax.training.calls import Call, Compile
+from nas_jax.training.devices import PLAIN, Devices
+
+Validate = Callable[[SearchState, Path, Batch], Scalar]
+PROGRAMS = ("weight step", "architecture step", "validation")
+"""What is compiled for a search, in the order of `Steps`."""
+
+
+class SearchData(NamedTuple):
+    """What a search reads, and on which devices.
+
+    `train_weights` trains the weights of the supernet, `train_alphas` the alphas;
+    `valid` trains nothing. `augment` is applied inside the weight step. What is
+    sampled, drawn and yielded does not depend on the number of devices, up to rounding.
+    """
+
+    train_weights: Split
+    train_alphas: Split
+    valid: Split
+    augment: Augment
+    devices: Devices = PLAIN
+
+    def weight_batches(self, key: PRNGKey, size: int) -> Callable[[int], Batch]:
+        """The batch of weight step number i; epochs are passes over the split."""
+        return self._batches(self.train_weights, key, "weight_order", size)
+
+    def arch_batches(self, key: PRNGKey, size: int) -> Callable[[int], Batch]:
+        """The batch of architecture step number i."""
+        return self._batches(self.train_alphas, key, "alpha_order", size)
+
+    def _batches(
+        self, split: Split, key: PRNGKey, stream: str, size: int
+    ) -> Callable[[int], Batch]:
+        order, shard = (
+            permutations(key, stream, len(split.labels)),
+            self.devices.shard,
+        )
+        return lambda step: self.devices.shared(
+            batch_at(split, order, size, step, shard)
+        )
+
+
+class Steps(NamedTuple):
+    """What is compiled for one space."""
+
+    weight: WeightStep
+    arch: ArchStep
+    validate: Validate
+
+
+class Reached(NamedTuple):
+    """Where a search stands between two weight steps, for `run` to resume from.
+
+    `space` is what pruning left of it; `collected` are the metrics of the steps since
+    the epoch began. Without `steps`, as when it comes from a file, they are compiled.
+    """
+
+    space: SearchSpace
+    state: SearchState
+    collected: Sequence[Metrics] = ()
+    steps: Steps | None = None
+    devices: Devices = PLAIN
+
+    def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
+        """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
+
+        The mean over batches of `WATCHED`, with the statistics of each batch.
+        """
+        validate = (
+            self.steps.validate
+            if self.steps
+            else make_validate(self.space, self.devices)
+        )
+
+        def of_path(path: np.ndarray) -> float:
+            chosen = self.devices.whole(jnp.asarray(path))
+            found = [
+                validate(self.state, chosen, self.devices.shared(one))
+                for one in pieces(valid, WATCHED, self.devices.shard)
+            ]
+            return float(np.mean(found))
+
+        return of_path
+
+
+class Epoch(NamedTuple):
+    """What `run` yields after every epoch."""
+
+    phase: str
+    epoch: int
+    probs: Probs
+    metrics: Metrics
+    reached: Reached
+
+    @property
+    def space(self) -> SearchSpace:
+        return self.reached.space
+
+    @property
+    def state(self) -> SearchState:
+        return self.reached.state
+
+
+def do_nothing(reached: Reached) -> None:
+    """What `run` calls between two steps by default."""
+
+
+def run(
+    key: PRNGKey,
+    problem: SearchProblem,
+    data: SearchData,
+    *,
+    compile: Compile = calls.on_first_call,
+    after: Reached | None = None,
+    between_steps: Callable[[Reached], None] = do_nothing,
+) -> Iterator[Epoch]:
+    """Runs a search, yielding after every epoch.
+
+    Epochs count passes over `train_weights`. In the joint phase, from
+    `arch_start_epoch` on, every `arch_every`-th weight step is followed by one
+    architecture step on a batch of `train_alphas`. The network that is most probable
+    now is tested on `valid` with the statistics of batches of `WATCHED`, as in the
+    reference, or of all if there are fewer.
+
+    With `prune_below`, candidates that have become less probable are removed every
+    `prune_every_epochs` of the joint phase, and smaller steps are compiled.
+
+    Args:
+      key: the key of the search; everything random derives from it.
+      problem: space, settings, costs and targets.
+      data: splits, augmentation, devices.
+      compile: makes the steps ready, before the first and after a pruning.
+      after: where this search stood, to resume from; its state is left alone. During
+        warm-up costs and targets may still change.
+      between_steps: called within an epoch, to save. The state is alive until it
+        returns: what is to stay is copied.
+
+    Raises:
+      ValueError: at once for settings that do not fit each other; after the epoch in
+        which loss, gradients or alphas are no longer finite, with the first such step.
+    """
+    config, devices = problem.config, data.devices
+    per_epoch = optim.steps_per_epoch(len(data.train_weights.labels), config.batch)
+    require_runnable(problem, per_epoch)
+    targets, problem = problem.targets, _placed(problem, devices)
+    weight_batch = data.weight_batches(key, config.batch)
+    arch_batch = data.arch_batches(key, config.arch_batch)
+    if after is None:
+        after = Reached(problem.space, _init(key, problem, per_epoch))
+    problem, steps = dataclasses.replace(problem, space=after.space), after.steps
+    # copied: the steps donate theirs
+    state = devices.whole(jax.tree.map(jnp.copy, after.state))
+    collected, begun = list(after.collected), int(state.step)
+    arch_steps = schedule.arch_steps_before(config, per_epoch, begun)
+    for epoch in range(begun // per_epoch, config.warmup_epochs + config.joint_epochs):
+        first, end = max(begun, epoch * per_epoch), (epoch + 1) * per_epoch
+        is_whole = first == epoch * per_epoch
+        if is_whole and schedule.is_pruned_after(config, epoch - 1):
+            smaller = prune.pruned(problem.space, state.alphas, config.prune_below)
+            if smaller != problem.space:
+                state = prune.shrink(problem.space, smaller, state)
+                problem, steps = dataclasses.replace(problem, space=smaller), None
+        if steps is None:
+            ready = compile(programs(key, problem, data, state))
+            steps = Steps(*(ready[name] for name in PROGRAMS))
+        for step in range(first, end):
+            state, metrics = steps.weight(state, weight_batch(step))
+            collected.append(metrics)
+            if schedule.is_arch_step(config, per_epoch, step):
+                state, metrics = steps.arch(state, arch_batch(arch_steps), problem)
+                collected.append(metrics)
+                arch_steps += 1
+            if step < end - 1:
+                between_steps(Reached(problem.space, state, collected, steps, devices))
+        reached = Reached(problem.space, state, steps=steps, devices=devices)
+        collected = jax.device_get(collected)
+        divergence.require_finite(problem.space, state, collected, per_epoch)
+        probs = gates.probabilities(state.alphas, problem.mask)
+        expected = np.asarray(cost.expected(problem.costs, probs))
+        metrics = epoch_metrics.mean(collected) | {
+            **epoch_metrics.expected(config, expected, targets),
+            **epoch_metrics.multipliers(config, state),
+            "search/entropy": float(gates.entropy(probs)),
+            "search/candidates": int(problem.space.mask.sum()),
+        }
+        if schedule.is_watched(config, epoch):
+            accuracy = reached.accuracy(data.valid)
+            metrics["search/valid_accuracy"] = accuracy(np.argmax(probs, axis=1))
+        collected = []
+        phase = "warmup" if epoch < config.warmup_epochs else "joint"
+        yield Epoch(phase, epoch, probs, metrics, reached)
+
+
+def require_runnable(problem: SearchProblem, steps_per_epoch: int) -> None:
+    """Raises `ValueError` for settings that do not fit each other."""
+    config = problem.config
+    estimators.of(config)
+    if config.objective == "mul_log":
+        least = cost.reachable(problem.costs, problem.space.mask)[0]
+        objective.require_above_one(least, float(problem.targets))
+    schedule.require_arch_steps(config, steps_per_epoch)
+    prune.require_below_chance(problem.space, config.prune_below)
+
+
+def programs(
+    key: PRNGKey,
+    problem: SearchProblem,
+    data: SearchData,
+    state: SearchState | None = None,
+) -> dict[str, Call]:
+    """The three programs of a search, with the arguments of their first calls.
+
+    Without `state` those of a search that begins.
+    """
+    config, devices, size = problem.config, data.devices, "space.input_size"
+    per_epoch = optim.steps_per_epoch(len(data.train_weights.labels), config.batch)
+    problem = _placed(problem, devices)
+    if state is None:
+        state = devices.whole(_init(key, problem, per_epoch))
+    weight_step = make_weight_step(
+        problem.space,
+        config,
+        tx=schedule.search_weights(config, per_epoch),
+        augment=data.augment,
+        devices=devices,
+    )
+    arch_step = make_arch_step(
+        schedule.search_alphas(config),
+        ascent=schedule.multipliers(config, per_epoch),
+        devices=devices,
+    )
+    weight_batch = data.weight_batches(key, config.batch)(0)
+    arch_batch = data.arch_batches(key, config.arch_batch)(0)
+    valid_batch = devices.shared(next(pieces(data.valid, WATCHED, devices.shard)))
+    path = jnp.argmax(state.alphas, axis=1)
+    validate = make_validate(problem.space, devices)
+    found = (
+        Call(weight_step, (state, weight_batch), f"search.batch or {size}"),
+        Call(arch_step, (state, arch_batch, problem), f"search.arch_batch or {size}"),
+        Call(validate, (state, path, valid_batch), f"data.valid or {size}"),
+    )
+    return dict(zip(PROGRAMS, found, strict=True))
+
+
+def make_validate(space: SearchSpace, devices: Devices = PLAIN) -> Validate:
+    """The jitted accuracy of one path with batch statistics; changes nothing."""
+
+    def validate(state: SearchState, path: Path, batch: Batch) -> Scalar:
+        ready = Batch(devices.cast(batch.images), batch.labels)
+        logits = estimators.path_logits(space, state, path, ready)
+        return losses.accuracy(logits, batch.labels)
+
+    return devices.jit(validate)
+
+
+def _placed(problem: SearchProblem, devices: Devices) -> SearchProblem:
+    """The problem with its arrays on every device."""
+    return dataclasses.replace(
+        problem,
+        costs=devices.whole(problem.costs),
+        targets=devices.whole(jnp.asarray(problem.targets, jnp.float32)),
+    )
+
+
+def _init(key: PRNGKey, problem: SearchProblem, per_epoch: int) -> SearchState:
+    config = problem.config
+    weights_tx = schedule.search_weights(config, per_epoch)
+    return init(key, problem.space, config, weights_tx, schedule.search_alphas(config))

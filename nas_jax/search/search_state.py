@@ -1,0 +1,96 @@
+"""What a search solves, what it carries from step to step, and how it begins."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from nas_jax import supernet
+from nas_jax.base import Alphas, Mask, PRNGKey, PyTree, Scalar, stream
+from nas_jax.config.search import SearchConfig
+from nas_jax.search.cost import CostModel
+from nas_jax.spaces.space import SearchSpace
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SearchProblem:
+    """What a search solves: the least loss in a space, at a cost.
+
+    Space and settings are static in a jitted step. Costs and targets are arrays: one
+    program serves every table, also the one that the next run measures.
+
+    Attributes:
+      space: L layers of K candidates.
+      config: schedule, estimator, objective.
+      costs: of all candidates, `[L K]`, or `[D L K]` of D costs.
+      targets: of the expected costs in the same units, a scalar, or `[D]`.
+    """
+
+    space: SearchSpace = dataclasses.field(metadata={"static": True})
+    config: SearchConfig = dataclasses.field(metadata={"static": True})
+    costs: CostModel
+    targets: Float[Array, "*D"] | float
+
+    @property
+    def mask(self) -> Mask:
+        """The candidates that each layer offers."""
+        return jnp.asarray(self.space.mask)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SearchState:
+    """Everything a search carries from step to step.
+
+    `step` counts weight steps; `multipliers` (one, or `[D]` with further limits) and
+    `penalty_weight` are those of `constraint`; `baseline` is the moving baseline of
+    `reinforce`, -inf before its first update. All that is no count is Float32, also
+    where a user has JAX compute in 64 bits.
+    """
+
+    step: Array
+    key: PRNGKey
+    params: PyTree
+    batch_stats: PyTree
+    alphas: Alphas
+    weight_opt: PyTree
+    arch_opt: PyTree
+    multipliers: Float[Array, "*D"]
+    penalty_weight: Scalar
+    baseline: Scalar
+
+
+def init(
+    key: PRNGKey,
+    space: SearchSpace,
+    config: SearchConfig,
+    weights_tx: optax.GradientTransformation,
+    alphas_tx: optax.GradientTransformation,
+) -> SearchState:
+    """Fresh weights, alphas and optimiser states."""
+    params, batch_stats = supernet.init(stream(key, "weights"), space)
+    alphas = initial_alphas(key, space, config)
+    return SearchState(
+        step=jnp.zeros((), jnp.int32),
+        key=stream(key, "steps"),  # a copy: the steps donate their state
+        params=params,
+        batch_stats=batch_stats,
+        alphas=alphas,
+        weight_opt=weights_tx.init(params),
+        arch_opt=alphas_tx.init(alphas),
+        multipliers=jnp.zeros(
+            (1 + len(config.limits),) if config.limits else (), jnp.float32
+        ),
+        penalty_weight=jnp.full((), config.penalty_weight, jnp.float32),
+        baseline=jnp.full((), -jnp.inf, jnp.float32),
+    )
+
+
+def initial_alphas(key: PRNGKey, space: SearchSpace, config: SearchConfig) -> Alphas:
+    """Drawn from N(0, alpha_init_std), as the reference does."""
+    shape = space.mask.shape
+    noise = jax.random.normal(stream(key, "alphas"), shape, jnp.float32)
+    return config.alpha_init_std * noise

@@ -1,0 +1,1 @@
+"""Search spaces, architectures and their parts, as static data without arrays."""

@@ -1,0 +1,222 @@
+"""The parts of a network, as static, hashable data without arrays.
+
+A network is made of parts: stem, blocks, head, classifier, and what a topology puts
+around them. Every part has a readable `key`, which is its name in latency tables.
+"""
+
+from dataclasses import dataclass
+
+from nas_jax.spaces.operations import Block, shape_text, strided
+from nas_jax.spaces.operations import OpSpec as OpSpec
+
+# epsilon of every batch normalisation, unless a network says otherwise
+BN_EPS = 1e-3
+
+
+@dataclass(frozen=True)
+class Stem:
+    """3x3 convolution, BN, and ReLU6 if `activate`."""
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+    kernel: int = 3
+    activate: bool = True
+
+    @property
+    def output_size(self) -> int:
+        return strided(self.input_size, self.stride)
+
+    @property
+    def macs(self) -> int:
+        return (
+            self.kernel**2 * self.in_channels * self.out_channels * self.output_size**2
+        )
+
+    @property
+    def params(self) -> int:
+        return (self.kernel**2 * self.in_channels + 2) * self.out_channels
+
+    @property
+    def key(self) -> str:
+        return (
+            f"stem {shape_text(self.input_size, self.in_channels)}->"
+            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
+            f"{'' if self.activate else ' linear'}"
+        )
+
+
+@dataclass(frozen=True)
+class Head:
+    """1x1 convolution, BN, ReLU6: the feature mix before pooling."""
+
+    in_channels: int
+    out_channels: int
+    input_size: int
+
+    @property
+    def macs(self) -> int:
+        return self.in_channels * self.out_channels * self.input_size**2
+
+    @property
+    def params(self) -> int:
+        return (self.in_channels + 2) * self.out_channels
+
+    @property
+    def key(self) -> str:
+        return (
+            f"head {shape_text(self.input_size, self.in_channels)}->"
+            f"{shape_text(self.input_size, self.out_channels)}"
+        )
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Global average pooling and a linear layer with bias."""
+
+    in_channels: int
+    classes: int
+    input_size: int
+
+    @property
+    def macs(self) -> int:
+        return self.in_channels * self.classes
+
+    @property
+    def params(self) -> int:
+        return (self.in_channels + 1) * self.classes
+
+    @property
+    def key(self) -> str:
+        shape = shape_text(self.input_size, self.in_channels)
+        return f"classifier {shape}->{self.classes}"
+
+
+@dataclass(frozen=True)
+class Norm:
+    """BN, and ReLU if `activate`."""
+
+    channels: int
+    input_size: int
+    activate: bool = False
+
+    @property
+    def in_channels(self) -> int:
+        return self.channels
+
+    @property
+    def out_channels(self) -> int:
+        return self.channels
+
+    @property
+    def output_size(self) -> int:
+        return self.input_size
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+    @property
+    def params(self) -> int:
+        return 2 * self.channels
+
+    @property
+    def key(self) -> str:
+        relu = " relu" if self.activate else ""
+        return f"norm {shape_text(self.input_size, self.channels)}{relu}"
+
+
+@dataclass(frozen=True)
+class NormConv:
+    """BN, ReLU if `activate`, then a convolution without bias.
+
+    With `groups` above 1 its output channels are shuffled: channel g of n per group
+    goes from place (group, g) to place (g, group).
+    """
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+    kernel: int = 1
+    groups: int = 1
+    activate: bool = True
+
+    @property
+    def output_size(self) -> int:
+        return strided(self.input_size, self.stride)
+
+    @property
+    def weights(self) -> int:
+        """Numbers of the convolution."""
+        taps = self.kernel**2 * self.in_channels // self.groups
+        return taps * self.out_channels
+
+    @property
+    def macs(self) -> int:
+        return self.weights * self.output_size**2
+
+    @property
+    def params(self) -> int:
+        return self.weights + 2 * self.in_channels
+
+    @property
+    def key(self) -> str:
+        return (
+            f"{'relu-' if self.activate else ''}conv_k{self.kernel}_g{self.groups} "
+            f"{shape_text(self.input_size, self.in_channels)}->"
+            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
+        )
+
+
+@dataclass(frozen=True)
+class Widen:
+    """Average pooling over stride x stride, then zeros for the missing channels."""
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+
+    @property
+    def output_size(self) -> int:
+        return self.input_size // self.stride
+
+    @property
+    def macs(self) -> int:
+        return 0
+
+    @property
+    def params(self) -> int:
+        return 0
+
+    @property
+    def key(self) -> str:
+        return (
+            f"widen {shape_text(self.input_size, self.in_channels)}->"
+            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
+        )
+
+
+@dataclass(frozen=True)
+class HiddenSlice:
+    """Some hidden channels of an MBConv: expand, depthwise, project, no last BN.
+
+    Over its hidden channels an MBConv is a sum. Split into slices, each with the
+    weights of its channels, MBConv(x) = BN(sum over slices s of slice_s(x)): the
+    candidates of one kernel size differ in the number of slices alone.
+    """
+
+    block: Block
+
+    @property
+    def in_channels(self) -> int:
+        return self.block.in_channels
+
+    @property
+    def input_size(self) -> int:
+        return self.block.input_size
+
+
+Part = Stem | Block | Head | Classifier | Norm | NormConv | Widen

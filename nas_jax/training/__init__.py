@@ -1,0 +1,1 @@
+"""Training of plain networks, and what trainings and searches share."""

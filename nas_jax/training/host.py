@@ -1,0 +1,258 @@
+"""Settings of the whole process: allocator, compiler flags, compile cache, backend.
+
+`prepare` makes them; the command line calls it before a verb that computes, a notebook
+may (`from nas_jax import process; process.prepare()`). Importing this module changes
+nothing and imports no JAX. What the user has set is never overridden.
+"""
+
+import functools
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from nas_jax.config import provenance
+from nas_jax.training import allocator
+
+CACHE_VARIABLE = "NAS_JAX_CACHE"
+"""Environment variable: `off`, or the folder of the compile cache."""
+CACHE_BYTES = 2 * 1024**3
+"""The cache is cut to this size, entries not used for longest first."""
+CACHED_FROM_SECONDS = 0.5
+"""What compiles faster is compiled again: reading it back would gain little."""
+LARGE_BATCH_PIXELS = 32_768
+"""Batches with as many pixels take some 32 MiB of temporaries or more (0.6 KiB per
+pixel in the digits space, 2 in the ImageNet space), and glibc returns blocks from that
+size on to the system. Below, one arena only makes threads wait: a training step of the
+digits (12,800 pixels) took 6.0 instead of 5.4 ms."""
+
+
+class Flag(NamedTuple):
+    """A compiler flag worth having: on which CPUs, why, and what it was measured at."""
+
+    flag: str
+    cpu_feature: str
+    reason: str
+    measured: str
+
+
+XLA_FLAGS = (
+    Flag(
+        "--xla_cpu_prefer_vector_width=512",
+        "avx512f",
+        "XLA:CPU uses half of the vector registers of AVX-512 by default",
+        "training step of a plain network, 16 x 96 x 96 images, JAX 0.10.2, 2 cores, "
+        "minima: 0.129 -> 0.108 s on Zen 5, 0.294 -> 0.285 s on Zen 4 (busy)",
+    ),
+)
+
+
+class Settings(NamedTuple):
+    """What `prepare` did.
+
+    `too_late` are the flags that would have been set, had JAX not begun to compute
+    already; `cache` is None without a cache; `platform` is where JAX computes.
+    """
+
+    allocator: bool
+    flags: tuple[str, ...]
+    too_late: tuple[str, ...]
+    cache: Path | None
+    platform: str
+
+
+def prepare(*, cache: bool = True, pixels: int = 0) -> Settings:
+    """Makes all settings; the first call should come before JAX computes anything.
+
+    Args:
+      cache: whether compiled programs are kept on disk.
+      pixels: of the largest batch, images times side times side. The allocator is
+        set from `LARGE_BATCH_PIXELS` on.
+
+    Raises:
+      ValueError: if `JAX_PLATFORMS` names a backend that is not there.
+    """
+    is_tuned = pixels >= LARGE_BATCH_PIXELS and allocator.tune()
+    flags, too_late = set_xla_flags()
+    backend = require_backend()
+    if not cache:
+        disable_cache()
+    folder = enable_cache() if cache else None
+    return Settings(is_tuned, flags, too_late, folder, backend)
+
+
+# --- compiler flags ------------------------------------------------------------------
+
+
+def set_xla_flags() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Adds those of `XLA_FLAGS` that suit this CPU to the environment.
+
+    Returns those added, and those that JAX would no longer hear because it computes
+    already. A flag that the environment names is left as it is.
+    """
+    given = os.environ.get("XLA_FLAGS", "")
+    wanted = flags_for(_cpu_features(), given)
+    if not wanted:
+        return (), ()
+    if _jax_computes_already():
+        return (), wanted
+    os.environ["XLA_FLAGS"] = " ".join([*given.split(), *wanted])
+    return wanted, ()
+
+
+def flags_for(features: frozenset[str], given: str) -> tuple[str, ...]:
+    """The flags for a CPU with these features that `given` does not name.
+
+    >>> flags_for(frozenset({"avx2", "avx512f"}), "--xla_dump_to=/tmp/x")
+    ('--xla_cpu_prefer_vector_width=512',)
+    >>> flags_for(frozenset({"avx512f"}), "--xla_cpu_prefer_vector_width=256")
+    ()
+    """
+    named = {flag.partition("=")[0] for flag in given.split()}
+    return tuple(
+        one.flag
+        for one in XLA_FLAGS
+        if one.cpu_feature in features and one.flag.partition("=")[0] not in named
+    )
+
+
+def _jax_computes_already() -> bool:
+    if "jax" not in sys.modules:
+        return False
+    from jax._src import xla_bridge  # there is no public way to ask
+
+    return xla_bridge.backends_are_initialized()
+
+
+def _cpu_features() -> frozenset[str]:
+    return frozenset(provenance.cpu().get("flags", "").split())
+
+
+# --- compile cache -------------------------------------------------------------------
+
+
+def enable_cache() -> Path | None:
+    """Keeps compiled programs for the next process; returns the folder or None.
+
+    The folder is that of `NAS_JAX_CACHE`, else what JAX was told
+    (`JAX_COMPILATION_CACHE_DIR`, `JAX_ENABLE_COMPILATION_CACHE`), else
+    `nas_jax/compiled` in the user's cache folder. Where it cannot be written, one
+    warning is printed and nothing is kept.
+    """
+    import jax
+
+    wanted = os.environ.get(CACHE_VARIABLE, "")
+    if wanted == "off":
+        disable_cache()
+        return None
+    chosen = cache_folder()
+    if chosen and not wanted:
+        return chosen
+    if not jax.config.values["jax_enable_compilation_cache"]:
+        return None
+    try:
+        root = (
+            Path(wanted) if wanted else provenance.user_cache() / "nas_jax" / "compiled"
+        )
+        folder = root / machine()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        trim(folder, CACHE_BYTES)
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        _warn(
+            f"compiled programs are not kept: {error}; set {CACHE_VARIABLE} to a "
+            "folder that can be written, or to off"
+        )
+        disable_cache()
+        return None
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update(
+            "jax_persistent_cache_min_compile_time_secs", CACHED_FROM_SECONDS
+        )
+    _set_cache(str(folder))
+    return folder
+
+
+def cache_folder() -> Path | None:
+    """Where JAX keeps compiled programs; None if it does not."""
+    import jax
+
+    is_on = jax.config.values["jax_enable_compilation_cache"]
+    folder = jax.config.values["jax_compilation_cache_dir"]
+    return Path(folder) if is_on and folder else None
+
+
+def disable_cache() -> None:
+    """Lets JAX neither read nor write compiled programs."""
+    _set_cache(None)
+
+
+def _set_cache(folder: str | None) -> None:
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    jax.config.update("jax_compilation_cache_dir", folder)
+    compilation_cache.reset_cache()  # JAX looks at the folder once
+
+
+def machine() -> str:
+    """Name for what compiled programs depend on beyond JAX's own cache keys.
+
+    Machine code for one CPU may not run, or run slowly, on another that shares the
+    home folder, and work is split for the cores that the compiler saw.
+    """
+    first = provenance.cpu()
+    names = ("vendor_id", "cpu family", "model", "flags", "Features")
+    told = [
+        platform.machine(),
+        str(provenance.cores()),
+        *(first.get(name, "") for name in names),
+    ]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+
+def trim(folder: Path, limit_bytes: int) -> None:
+    """Removes entries of the cache, those read longest ago first, down to a size."""
+    entries = [(path, path.stat()) for path in folder.glob("*-cache")]
+    excess = sum(stat.st_size for _, stat in entries) - limit_bytes
+    for path, stat in sorted(entries, key=lambda entry: entry[1].st_atime):
+        if excess <= 0:
+            break
+        path.unlink(missing_ok=True)
+        excess -= stat.st_size
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """One line, once however often it is said."""
+    print(f"nas_jax: warning: {message}", file=sys.stderr)
+
+
+# --- backend -------------------------------------------------------------------------
+
+
+def require_backend() -> str:
+    """The platform where JAX computes, `cpu`, `gpu` or `tpu`.
+
+    Raises `ValueError` if `JAX_PLATFORMS` asks for what this installation has not.
+    """
+    import jax
+    from jax.extend import backend
+
+    asked = jax.config.values["jax_platforms"]
+    try:
+        return jax.default_backend()
+    # JAX asserts where a plugin it knows of is not installed
+    except (RuntimeError, AssertionError) as error:
+        if not asked:
+            raise
+        jax.config.update("jax_platforms", None)
+        here = ", ".join(sorted(backend.backends()))
+        jax.config.update("jax_platforms", asked)
+        raise ValueError(
+            f"JAX_PLATFORMS: expected one of what this installation has ({here}), got "
+            f"{asked!r}; unset it to let JAX choose"
+        ) from error

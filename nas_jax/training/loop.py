@@ -1,0 +1,309 @@
+"""Training of a plain network from scratch, and its evaluation.
+
+The same shape as the search: a jitted step `(state, batch) -> (state, metrics)`, and
+`run`, a generator over epochs.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar, stream
+from nas_jax.config.experiment import TrainConfig
+from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
+from nas_jax.networks import network
+from nas_jax.networks.batch_norm import BN_MOMENTUM
+from nas_jax.networks.checkpoint import Model
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.training import calls, finite, losses, optim
+from nas_jax.training.calls import Call, Compile
+from nas_jax.training.devices import PLAIN, Devices
+
+EVALUATED = 250
+"""Images of one batch when a network is evaluated."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a network is trained with: schedule, images, augmentation, devices."""
+
+    config: TrainConfig
+    data: Split
+    augment: Augment
+    devices: Devices = PLAIN
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return optim.steps_per_epoch(len(self.data.labels), self.config.batch)
+
+    @property
+    def optimiser(self) -> optax.GradientTransformation:
+        return optim.train_weights(self.config, self.steps_per_epoch)
+
+    def batches(self, key: PRNGKey) -> Callable[[int], Batch]:
+        """The batch of every step, cut among the devices."""
+        order = permutations(key, "order", len(self.data.labels))
+
+        def batch(step: int) -> Batch:
+            shard = self.devices.shard
+            part = batch_at(self.data, order, self.config.batch, step, shard)
+            return self.devices.shared(part)
+
+        return batch
+
+
+class HasRecipe(Protocol):
+    """Whatever says how its networks are trained, as a run's `Setup`."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """Everything a training carries from step to step."""
+
+    step: Array
+    key: PRNGKey
+    params: PyTree
+    batch_stats: PyTree
+    opt: PyTree
+
+
+class Reached(NamedTuple):
+    """The place of a training between two steps, from which `run` continues.
+
+    `collected` are the metrics of the steps since the epoch began.
+    """
+
+    state: TrainState
+    collected: Sequence[Metrics] = ()
+
+
+class Epoch(NamedTuple):
+    """The yield of `run` after an epoch."""
+
+    epoch: int
+    state: TrainState
+    metrics: Metrics
+
+
+def make_train_step(
+    architecture: Architecture,
+    config: TrainConfig,
+    tx: optax.GradientTransformation,
+    augment: Augment,
+    devices: Devices = PLAIN,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The jitted step of one network."""
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        images = augment(stream(state.key, "augment", state.step), batch.images)
+
+        def of_part(stats: PyTree, part: Batch) -> tuple[PyTree, PyTree]:
+            def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
+                logits, new_stats = network.apply(
+                    architecture, params, stats, part.images, train=True
+                )
+                smoothing = config.label_smoothing
+                loss = losses.cross_entropy(logits, part.labels, smoothing)
+                return loss, (logits, new_stats)
+
+            grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
+            (loss, (logits, new_stats)), grads = grads_fn(state.params)
+            metrics = {
+                "train/loss": loss,
+                "train/accuracy": losses.accuracy(logits, part.labels),
+            }
+            return new_stats, (grads, metrics)
+
+        ready = Batch(devices.cast(images), batch.labels)
+        new_stats, (grads, metrics) = devices.accumulated(
+            of_part, state.batch_stats, ready
+        )
+        updates, opt = tx.update(grads, state.opt, state.params)
+        state = dataclasses.replace(
+            state,
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=new_stats,
+            opt=opt,
+        )
+        return state, metrics
+
+    return devices.jit(train_step, donate_argnums=0)
+
+
+def init(
+    key: PRNGKey,
+    architecture: Architecture,
+    tx: optax.GradientTransformation,
+    weights: tuple[PyTree, PyTree] | None = None,
+) -> TrainState:
+    """The state before the first step.
+
+    `weights` are parameters and batch statistics to begin with; without, they are drawn
+    from the key. Weights of a supernet need `reestimate` first.
+    """
+    if weights is None:
+        weights = network.init(stream(key, "weights"), architecture)
+    # copied, because the steps donate their state and the caller may use these again
+    params, batch_stats = jax.tree.map(jnp.array, weights)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=stream(key, "steps"),  # a copy, as above
+        params=params,
+        batch_stats=batch_stats,
+        opt=tx.init(params),
+    )
+
+
+def programs(
+    key: PRNGKey,
+    architecture: Architecture,
+    recipe: Recipe,
+    state: TrainState | None = None,
+) -> dict[str, Call]:
+    """The step of a training with arguments of the shapes that it gets."""
+    if state is None:
+        state = init(key, architecture, recipe.optimiser)
+        state = recipe.devices.whole(state)
+    config, tx = recipe.config, recipe.optimiser
+    step = make_train_step(architecture, config, tx, recipe.augment, recipe.devices)
+    arguments = (state, recipe.batches(key)(0))
+    return {"training step": Call(step, arguments, "train.batch or space.input_size")}
+
+
+def save_nothing(reached: Reached) -> None:
+    """The default `save` of `run`."""
+
+
+def run(
+    key: PRNGKey,
+    architecture: Architecture,
+    recipe: Recipe,
+    *,
+    compile: Compile = calls.on_first_call,
+    after: Reached | None = None,
+    save: Callable[[Reached], None] = save_nothing,
+) -> Iterator[Epoch]:
+    """Trains a network, yielding after every epoch.
+
+    Args:
+      key: of the training; weights, order and augmentation derive from it.
+      architecture: of the network.
+      recipe: schedule, images, augmentation, devices; the states lie on these.
+      compile: prepares the step.
+      after: the place to continue from, bit for bit as if never stopped; by default
+        `init`.
+      save: called between two steps within an epoch. The state is donated afterwards:
+        copy what is to stay.
+
+    Raises:
+      ValueError: after an epoch in which it diverged, as `finite.require`.
+    """
+    config, devices, per_epoch = recipe.config, recipe.devices, recipe.steps_per_epoch
+    if after is None:
+        after = Reached(init(key, architecture, recipe.optimiser))
+    state = devices.whole(jax.tree.map(jnp.copy, after.state))
+    collected = list(after.collected)
+    batch = recipe.batches(key)
+    ready = compile(programs(key, architecture, recipe, state))
+    train_step, begun = ready["training step"], int(state.step)
+    for epoch in range(begun // per_epoch, config.epochs):
+        end = (epoch + 1) * per_epoch
+        for step in range(max(begun, epoch * per_epoch), end):
+            state, metrics = train_step(state, batch(step))
+            collected.append(metrics)
+            if step < end - 1:
+                save(Reached(state, collected))
+        numbers = jax.tree.map(float, jax.device_get(collected))
+        losses = [values["train/loss"] for values in numbers]
+        weights = devices.local((state.params, state.batch_stats))
+        finite.require(architecture.name, losses, weights, end, per_epoch)
+        mean = jax.tree.map(lambda *v: float(np.mean(v)), *numbers)
+        collected = []
+        yield Epoch(epoch, state, mean)
+
+
+def fit(setup: HasRecipe, architecture: Architecture, *, key: PRNGKey) -> Model:
+    """A network of this architecture, trained from scratch by the recipe of a setup."""
+    *_, last = run(key, architecture, setup.recipe)
+    return trained(architecture, last.state, setup.recipe.devices)
+
+
+def trained(architecture: Architecture, state: TrainState, devices: Devices) -> Model:
+    """The network of a training's state, on this process's own device."""
+    local = devices.local(state)
+    return Model(architecture, local.params, local.batch_stats)
+
+
+def reestimate(
+    architecture: Architecture, params: PyTree, data: Split, batch: int
+) -> PyTree:
+    """Batch statistics of a network over `data`: means over its full batches.
+
+    The running statistics of a supernet mix the inputs of all paths; a network taken
+    out of it has others. Means of the batches' means and unbiased variances, images
+    unaugmented. A batch norm moves its running value by v <- v + m (b - v), so from
+    v = 0 its new value over m is the batch's own b.
+
+    Raises:
+      ValueError: if there is no full batch.
+    """
+    batches = len(data.labels) // batch
+    if batches == 0:
+        raise ValueError(
+            f"re-estimation: expected at least one batch of {batch} images, got "
+            f"{len(data.labels)} images"
+        )
+
+    @jax.jit
+    def of_batch(images: Array) -> PyTree:
+        zeros = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+            network.shapes(architecture)[1],
+        )
+        moved = network.apply(architecture, params, zeros, images, train=True)[1]
+        return jax.tree.map(lambda value: value / BN_MOMENTUM, moved)
+
+    full = itertools.islice(pieces(data, batch), batches)
+    statistics = [of_batch(piece.images) for piece in full]
+    return jax.tree.map(lambda *values: jnp.stack(values).mean(0), *statistics)
+
+
+def accuracy(model: Model, split: Split, batch: int = EVALUATED) -> float:
+    """Top-1 accuracy over all images."""
+    correct = sum(
+        int((np.argmax(logits, axis=1) == labels).sum())
+        for logits, labels in _answers(model, split, batch)
+    )
+    return correct / len(split.labels)
+
+
+def loss(model: Model, split: Split, batch: int = EVALUATED) -> float:
+    """Mean cross-entropy over all images, with the running statistics."""
+    total = sum(
+        len(labels) * float(losses.cross_entropy(jnp.asarray(logits), labels))
+        for logits, labels in _answers(model, split, batch)
+    )
+    return total / len(split.labels)
+
+
+def _answers(
+    model: Model, split: Split, batch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits and labels, batch by batch; the last is padded, never dropped."""
+    for images, labels in pieces(split, batch):
+        padding = [(0, batch - len(labels)), (0, 0), (0, 0), (0, 0)]
+        logits = model(np.pad(images, padding))
+        yield np.asarray(logits)[: len(labels)], np.asarray(labels)

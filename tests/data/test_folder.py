@@ -1,0 +1,157 @@
+"""Your own pictures: every file counts, broken ones are named, nothing is lost."""
+
+import numpy as np
+import pytest
+
+from nas_jax.config.data import DataConfig
+from nas_jax.data import folder, splits
+from tests.data.picture_files import encoded, pixels, write_class
+
+SIZES = {"train_weights": 12, "train_alphas": 4, "valid": 4, "test": 4}
+
+
+def config(path, **changes):
+    return DataConfig(name="folder", path=str(path), **SIZES | changes)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """cat and dog, 12 pictures each."""
+    for seed, name in enumerate(("cat", "dog")):
+        write_class(tmp_path / "pictures" / name, 12, seed=100 * seed)
+    return tmp_path / "pictures"
+
+
+def test_classes_are_the_folders_in_the_order_of_their_names(root):
+    data = folder.load(config(root))
+    assert data.train is data.test
+    assert data.train.label_names == ("cat", "dog")
+    assert data.train.labels.tolist() == [0] * 12 + [1] * 12
+    item = data.train[12]
+    assert (item.label, item.name) == (1, str(root / "dog" / "000.jpg"))
+    assert item.image == (root / "dog" / "000.jpg").read_bytes()
+
+
+def test_folders_within_a_class_belong_to_it_and_hidden_files_to_nothing(root):
+    write_class(root / "cat" / "more" / "yet", 2)
+    (root / ".DS_Store").write_bytes(b"x")
+    (root / "cat" / ".thumbnail.jpg").write_bytes(b"x")
+    write_class(root / ".git", 1)
+    assert len(folder.load(config(root)).train) == 26
+
+
+def spoil(root):
+    """Grey, CMYK and transparent pictures, which are fine; three that are not."""
+    (root / "cat" / "grey.jpg").write_bytes(encoded(pixels(), "JPEG", "L"))
+    (root / "cat" / "cmyk.jpg").write_bytes(encoded(pixels(), "JPEG", "CMYK"))
+    (root / "dog" / "alpha.png").write_bytes(encoded(pixels(), "PNG", "RGBA"))
+    (root / "dog" / "corrupt.jpg").write_bytes(encoded(pixels())[:-500])
+    (root / "dog" / "empty.jpg").write_bytes(b"")
+    (root / "cat" / "notes.txt").write_text("not a picture")
+
+
+def test_broken_pictures_stop_a_run_counted_and_named(root):
+    spoil(root)
+    with pytest.raises(ValueError) as error:
+        folder.load(config(root))
+    line = str(error.value)
+    assert line.startswith(f"{root}: 3 of 30 pictures do not decode: ")
+    assert f"{root}/cat/notes.txt (no known format)" in line
+    assert f"{root}/dog/empty.jpg (an empty file)" in line
+    assert f"{root}/dog/corrupt.jpg (" in line
+    assert line.endswith("leave them out with --data.skip-corrupt")
+
+
+def test_broken_pictures_may_be_left_out_and_that_is_said(root):
+    spoil(root)
+    data = folder.load(config(root, skip_corrupt=True))
+    assert len(data.train) == len(data.train.labels) == 27
+    (note,) = data.notes
+    assert note.startswith(f"left out: {root}: 3 of 30 pictures do not decode: ")
+    names = [data.train[index].name for index in range(27)]
+    assert not [name for name in names if name.endswith(("txt", "empty.jpg"))]
+    assert [data.train[index].label for index in range(27)] == [0] * 14 + [1] * 13
+
+
+def test_the_first_five_broken_pictures_are_named_and_all_counted(root):
+    for number in range(7):
+        (root / "cat" / f"broken_{number}.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"7 of 31 .*broken_4.* and 2 more; ") as error:
+        folder.load(config(root))
+    assert "broken_5" not in str(error.value)
+
+
+def test_a_class_of_broken_pictures_alone_is_refused(root):
+    for path in (root / "dog").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"nothing is left of class 'dog'"):
+        folder.load(config(root, skip_corrupt=True))
+
+
+def test_the_test_pictures_may_lie_apart(tmp_path):
+    for part, count in (("train", 10), ("test", 3)):
+        for name in ("cat", "dog"):
+            write_class(tmp_path / part / name, count)
+    data = folder.load(config(tmp_path))
+    assert (len(data.train), len(data.test)) == (20, 6)
+    named = config(tmp_path, test_split="train")
+    assert (one := folder.load(named)).train is one.test
+    (tmp_path / "test" / "dog").rename(tmp_path / "test" / "wolf")
+    with pytest.raises(ValueError, match=r"got a difference in dog, wolf"):
+        folder.load(config(tmp_path))
+
+
+def test_what_is_no_folder_of_classes_is_refused(tmp_path, root):
+    with pytest.raises(ValueError, match=r"expected data.path, .* got None"):
+        folder.load(DataConfig(name="folder"))
+    with pytest.raises(
+        ValueError, match=r"folder at data.path, found none at .*nowhere"
+    ):
+        folder.load(config("nowhere"))
+    with pytest.raises(ValueError, match=r"one folder per class with pictures in it"):
+        folder.load(config(root / "cat"))
+    (root / "bird").mkdir()
+    with pytest.raises(ValueError, match=r"bird: expected pictures of this class, got"):
+        folder.load(config(root))
+
+
+# --- as splits -----------------------------------------------------------------------
+
+
+def load(path, classes=2, shape=(16, 16, 3), seed=0, **changes):
+    return splits.load(config(path, **changes), shape, classes, seed)[0]
+
+
+def test_splits_are_disjoint_by_class_and_have_the_sizes_asked_for(root):
+    found = load(root)
+    assert {name: len(split.labels) for name, split in found.items()} == SIZES
+    every = np.concatenate([split.indices for split in found.values()])
+    assert sorted(every) == list(range(24))
+    for name, split in found.items():
+        assert np.bincount(split.labels).tolist() == [SIZES[name] // 2] * 2
+
+
+def test_one_class_only_is_refused(root):
+    write_class(root.parent / "one" / "cat", 24)
+    with pytest.raises(ValueError, match=r"expected at least 2 classes, got 1 "):
+        load(root.parent / "one")
+
+
+def test_other_classes_than_the_spaces_are_refused(root):
+    with pytest.raises(ValueError, match=r"the 3 classes .* got 2 \(cat, dog\); set"):
+        load(root, classes=3)
+
+
+def test_more_images_than_there_are_are_refused(root):
+    with pytest.raises(ValueError, match=r"folder: .* ask for 25 images .* has 24"):
+        load(root, train_weights=13)
+
+
+def test_means_for_another_number_of_channels_are_refused(root):
+    with pytest.raises(ValueError, match=r"expected 1 values each, .* got 3"):
+        load(root, shape=(16, 16, 1))
+    grey = {"mean": (0.5,), "std": (0.2,)}
+    with pytest.raises(ValueError, match=r"data.saturation: expected 0 with"):
+        load(root, shape=(16, 16, 1), saturation=0.1, **grey)
+    images = load(root, shape=(16, 16, 1), **grey)["valid"].take(np.arange(2)).images
+    assert images.shape == (2, 16, 16, 1)

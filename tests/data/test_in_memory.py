@@ -1,0 +1,94 @@
+"""CIFAR through a search's eyes: bytes in memory, splits by seed, one normalisation."""
+
+import jax
+import numpy as np
+import pytest
+
+from nas_jax.config.data import DataConfig
+from nas_jax.data import augment, batches, cifar, splits
+from nas_jax.data.source import Arrays, DataSet
+
+KEY = jax.random.key(0)
+SIZES = {"train_weights": 60, "train_alphas": 20, "valid": 20, "test": 40}
+NAMES = tuple("abcdefghij")
+CONFIG = DataConfig(name="cifar10", path="given", **SIZES)
+
+
+@pytest.fixture(scope="module")
+def data():
+    numbers = np.random.default_rng(0)
+
+    def arrays(count):
+        images = numbers.integers(0, 256, (count, 32, 32, 3), np.uint8)
+        return Arrays(images, np.arange(count, dtype=np.int32) % 10, NAMES)
+
+    return DataSet(arrays(100), arrays(40))
+
+
+@pytest.fixture
+def load(data, monkeypatch):
+    monkeypatch.setattr(cifar, "load", lambda name, path: data)
+    return lambda seed=0, config=CONFIG: splits.load(config, (32, 32, 3), 10, seed)[0]
+
+
+def test_splits_share_the_bytes_and_hold_the_classes_level(load, data):
+    found = load()
+    assert {name: len(split.labels) for name, split in found.items()} == SIZES
+    for name, split in found.items():
+        assert split.source is (data.test if name == "test" else data.train)
+        assert split.image_shape == (32, 32, 3)
+        level = [SIZES[name] // 10] * 10
+        assert np.bincount(split.labels).tolist() == level
+    train = [found[name].indices for name in ("train_weights", "train_alphas", "valid")]
+    assert sorted(np.concatenate(train)) == list(range(100))
+    assert sorted(found["test"].indices) == list(range(40))
+
+
+def test_another_seed_holds_other_images_out(load):
+    one, same, other = (load(seed)["train_alphas"].indices for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert set(one) != set(other)
+
+
+def test_batches_have_the_images_of_their_numbers(load, data):
+    found = load()
+    order = batches.permutations(KEY, "order", 60)
+    weights = batches.batch_at(found["train_weights"], order, 20, 4)
+    chosen = found["train_weights"].indices[order(1)[20:40]]
+    np.testing.assert_array_equal(weights.images, data.train.images[chosen])
+    np.testing.assert_array_equal(weights.labels, data.train.labels[chosen])
+    assert weights.images.dtype == np.uint8
+    parts = [
+        batches.batch_at(found["train_weights"], order, 20, 4, batches.Shard(i, 2))
+        for i in range(2)
+    ]
+    np.testing.assert_array_equal(
+        np.concatenate([part.images for part in parts]), weights.images
+    )
+    valid = found["valid"].take(np.array([3, 1]))
+    expected = data.train.images[found["valid"].indices[[3, 1]]]
+    np.testing.assert_array_equal(valid.images, augment.normalise(expected, CONFIG))
+    assert valid.images.dtype == np.float32
+
+
+def test_joined_splits_train_together_and_can_be_evaluated(load):
+    found = load()
+    both = found["train_weights"].joined(found["train_alphas"])
+    assert len(both.labels) == 80
+    assert both.take(np.arange(2)).images.dtype == np.uint8
+    last = both.evaluated().take(np.arange(60, 80))
+    alphas = found["train_alphas"].take(np.arange(20))
+    np.testing.assert_array_equal(last.images, alphas.images)
+    np.testing.assert_array_equal(last.labels, alphas.labels)
+
+
+def test_more_classes_than_the_space_has_are_refused(data, monkeypatch):
+    monkeypatch.setattr(cifar, "load", lambda name, path: data)
+    with pytest.raises(ValueError, match=r"the 100 classes .* 10 \(a, b, c, d, e, "):
+        splits.load(CONFIG, (32, 32, 3), 100, 0)
+
+
+def test_a_test_split_larger_than_the_test_set_is_refused(load):
+    larger = DataConfig(**vars(CONFIG) | {"test": 41})
+    with pytest.raises(ValueError, match=r"cifar10, test: .* ask for 41 images"):
+        load(config=larger)

@@ -1,0 +1,220 @@
+"""One picture: colours, boxes and sizes as the reference has them."""
+
+import struct
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas_jax.data import pictures
+from nas_jax.data.source import Item
+from tests.data.picture_files import encoded, pixels
+
+SHAPE = (30, 40, 3)
+
+
+def whole(width, height):
+    return 0, 0, width, height
+
+
+def cut(content, shape=SHAPE, box_of=whole):
+    return pictures.cut(Item(content, 0, "a/picture"), shape, box_of)
+
+
+def test_a_whole_png_of_the_right_size_is_itself():
+    image = pixels()
+    np.testing.assert_array_equal(cut(encoded(image, "PNG")), image)
+    np.testing.assert_array_equal(cut(image), image)  # not encoded at all
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L", "1", "P", "YCbCr", "LAB"])
+def test_every_mode_becomes_its_colours(mode):
+    form = {"P": "PNG", "1": "PNG", "LAB": "TIFF"}.get(mode, "JPEG")
+    picture = Image.fromarray(pixels())
+    if mode == "LAB":
+        pytest.importorskip("PIL.ImageCms")
+        from PIL import ImageCms
+
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        made = ImageCms.profileToProfile(picture, rgb, lab, outputMode="LAB")
+        content = encoded(made, form)
+    else:
+        content = encoded(picture, form, mode)
+    expected = pixels().astype(float)
+    if mode in ("L", "1"):
+        expected = (expected @ [0.299, 0.587, 0.114])[..., None].repeat(3, 2)
+    found = cut(content).astype(float)
+    # a picture of black and white dots only has its mean in common; a palette is coarse
+    limit = {"1": 15, "P": 20}.get(mode, 4)
+    assert abs(found.mean((0, 1)) - expected.mean((0, 1))).max() < limit
+    if mode != "1":
+        assert np.abs(found - expected).mean() < limit
+
+
+def test_transparent_pixels_lie_on_white():
+    image = np.dstack([pixels(), np.full((30, 40), 255, np.uint8)])
+    image[:, :20, 3] = 0
+    found = cut(encoded(image, "PNG"))
+    assert (found[:, :20] == 255).all()
+    np.testing.assert_array_equal(found[:, 20:], image[:, 20:, :3])
+
+
+def test_a_transparent_entry_of_a_palette_lies_on_white():
+    palette = Image.new("P", (40, 30), 1)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    opaque = cut(encoded(palette, "PNG"))
+    assert (opaque == [10, 20, 30]).all()
+    assert (cut(encoded(palette, "PNG", transparency=1)) == 255).all()
+
+
+def test_16_bits_of_grey_become_8():
+    ramp = np.linspace(0, 65535, 1200).reshape(30, 40).astype(np.uint16)
+    found = cut(encoded(ramp, "PNG"), (30, 40, 1))[..., 0]
+    assert np.abs(found - ramp / 257.0).max() <= 0.51
+
+
+def test_one_channel_is_the_grey_of_the_colours():
+    image = pixels()
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    found = cut(encoded(image, "PNG"), (30, 40, 1))
+    assert found.shape == (30, 40, 1)
+    assert np.abs(found[..., 0] - grey).max() <= 1
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"<html>404</html>",
+    "cut off": encoded(pixels())[:-400],
+    "png cut off": encoded(pixels(), "PNG")[:-400],
+    "head only": encoded(pixels())[:20],
+    "damaged": encoded(pixels(), "PNG")[:60] + bytes(900),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_does_not_decode_is_named_with_the_reason_in_one_line(kind):
+    assert pictures.failure(Item(BROKEN[kind], 0, "a/picture"))
+    with pytest.raises(
+        ValueError, match=r"a/picture: expected .*, got .+; remove"
+    ) as e:
+        cut(BROKEN[kind])
+    assert "\n" not in str(e.value)
+    assert "BytesIO" not in str(e.value)
+
+
+def test_what_decodes_has_no_failure():
+    for mode in ("RGB", "L", "CMYK"):
+        assert pictures.failure(Item(encoded(pixels(), "JPEG", mode), 0, "x")) is None
+
+
+# --- boxes ---------------------------------------------------------------------------
+
+
+def test_evaluation_is_resize_256_and_centre_crop_224():
+    """A photograph of 500 x 375, as torchvision does it in two steps."""
+    image = Image.fromarray(pixels(375, 500))
+    resized = image.resize((341, 256), Image.Resampling.BILINEAR)
+    expected = np.asarray(resized.crop((58, 16, 58 + 224, 16 + 224)), float)
+    found = cut(encoded(image, "PNG"), (224, 224, 3), pictures.centre_box)
+    assert np.abs(found - expected).mean() < 1.5
+
+
+def test_the_centre_box_is_square_and_in_the_middle():
+    assert pictures.centre_box(512, 256) == (144, 16, 368, 240)
+    assert pictures.centre_box(256, 512) == (16, 144, 240, 368)
+
+
+def boxes(width, height, smallest_area=0.08, count=2000):
+    numbers = np.random.default_rng(0)
+    drawn = [
+        pictures.random_box(numbers, width, height, smallest_area) for _ in range(count)
+    ]
+    return np.array(drawn, float).T
+
+
+def test_random_boxes_lie_inside_and_have_the_areas_and_aspects_of_the_paper():
+    left, upper, right, lower = boxes(500, 375)
+    assert (left >= 0).all() and (upper >= 0).all()
+    assert (right <= 500).all() and (lower <= 375).all()
+    area = (right - left) * (lower - upper) / (500 * 375)
+    aspect = (right - left) / (lower - upper)
+    assert 0.078 < area.min() < 0.1
+    assert 0.9 < area.max() <= 1
+    # uniform from .08 on, of which those count that fit
+    numbers = np.random.default_rng(1)
+    areas = numbers.uniform(0.08, 1, 50_000)
+    aspects = np.exp(numbers.uniform(np.log(3 / 4), np.log(4 / 3), 50_000))
+    wide = areas * 500 * 375 * aspects <= 500**2
+    high = areas * 500 * 375 / aspects <= 375**2
+    assert area.mean() == pytest.approx(areas[wide & high].mean(), abs=0.02)
+    assert 0.74 < aspect.min() < 0.78
+    assert 1.29 < aspect.max() < 1.35
+    usual = np.log(aspects[wide & high]).mean()
+    assert np.log(aspect).mean() == pytest.approx(usual, abs=0.02)
+    # every place is reached
+    assert left.min() == upper.min() == 0
+    assert (right.max(), lower.max()) == (500, 375)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1000, 20), (20, 1000), (1, 1)])
+def test_a_box_that_never_fits_is_the_largest_in_the_middle(width, height):
+    left, upper, right, lower = boxes(width, height, 0.9, 20)
+    assert len({*zip(left, upper, right, lower, strict=True)}) == 1
+    w, h = right[0] - left[0], lower[0] - upper[0]
+    assert (w, h) == {
+        (1000, 20): (27, 20),
+        (20, 1000): (20, 27),
+        (1, 1): (1, 1),
+    }[width, height]
+    assert abs(left[0] - (width - w) / 2) <= 0.5
+    assert abs(upper[0] - (height - h) / 2) <= 0.5
+
+
+def test_a_large_photograph_is_decoded_small_and_looks_the_same(monkeypatch):
+    content = encoded(pixels(1200, 1600))
+    small = cut(content, (32, 32, 3), pictures.centre_box)
+    decoded = []
+    monkeypatch.setattr(pictures, "_drafted", lambda picture, box, *_: box)
+    monkeypatch.setattr(
+        pictures,
+        "_coloured",
+        lambda picture, mode: decoded.append(picture.size) or picture.convert(mode),
+    )
+    full = cut(content, (32, 32, 3), pictures.centre_box)
+    assert decoded == [(1600, 1200)]
+    assert np.abs(small.astype(float) - full).mean() < 1.5
+
+
+def test_a_draft_is_never_smaller_than_what_is_wanted():
+    picture = pictures._opened(encoded(pixels(1200, 1600)))
+    box = pictures._drafted(picture, (100, 200, 500, 600), 64, 64)
+    assert picture.size == (400, 300)  # a quarter: an eighth would make 50 of 64
+    assert box == (25, 50, 125, 150)
+
+
+# --- what would burst or run ---------------------------------------------------------
+
+
+def png_of(width, height):
+    """A file of a few bytes that says it has so many pixels."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(bytes(100)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (12_000, 12_000)])
+def test_picture_that_would_unpack_to_gigabytes_is_refused(size):
+    assert "pixels" in pictures.failure(Item(png_of(*size), 0, "x"))
+
+
+def test_format_that_runs_a_program_is_not_opened(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it ran"))
+    script = encoded(pixels(), "EPS")
+    assert pictures.failure(Item(script, 0, "x.eps")) == "no known format"

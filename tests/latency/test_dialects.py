@@ -1,0 +1,259 @@
+"""Tables measured elsewhere; sources are written here in their dialects."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_jax import cli
+from nas_jax.latency import dialects, tables, units
+from nas_jax.latency.schema import Entry
+
+PHONE = {
+    "device": "a phone",
+    "runtime": "tflite",
+    "runtime_version": None,
+    "threads": None,
+    "batch": 1,
+    "dtype": "float32",
+    "input_size": 224,
+    "date": None,
+    "commit": None,
+    "repeats": None,
+    "warm_up_calls": None,
+    "clock": None,
+}
+BLOCK = "expanded_conv-input:14x14x80-output:14x14x80-expand:6-kernel:3-stride:1"
+KEY = "mb6_k3 14x14x80->14x14x80 s1 skip"
+
+
+def read(text, dialect, unit="ms", **provenance):
+    return dialects.read(text, dialect, unit, PHONE | provenance, "source")
+
+
+def test_reference_yaml_by_hand():
+    text = f"{BLOCK}-idskip:1:\n  count: 160\n  mean: 3.5\n  var: 0.25\n"
+    assert read(text, "reference").entries == {
+        KEY: Entry(3.5, 0.5, None, None, None, 160)  # variance 0.25
+    }
+    bare = KEY.removesuffix(" skip")
+    assert list(read(text.replace("skip:1", "skip:0"), "reference").entries) == [bare]
+
+
+def test_once_for_all_counts_expansion_in_channels():
+    text = (
+        "expanded_conv-input:14x14x80-output:14x14x80-expand:480-kernel:3-stride:1-"
+        "idskip:1-se:0-hs:0:\n  count: 50\n  mean: 3.5\n  std: 0.5\n"
+    )
+    assert read(text, "ofa").entries == {KEY: Entry(3.5, 0.5, None, None, None, 50)}
+    hard_swish = text.replace("hs:0", "hs:1")
+    (name,) = read(hard_swish, "ofa").entries
+    assert name == hard_swish[: hard_swish.index(":\n")]
+    assert dialects.is_foreign(name) and not dialects.is_foreign(KEY)
+    # 500 channels are no multiple of 80
+    (name,) = read(text.replace("480", "500"), "ofa").entries
+    assert dialects.is_foreign(name)
+
+
+def test_what_a_source_does_not_state_is_null(tmp_path):
+    stated = {name: value for name, value in PHONE.items() if value is not None}
+    table = dialects.read(f"{KEY},3.5\n", "csv", "ms", stated, "source")
+    assert table.provenance == PHONE | {"method": "imported"}
+    tables.save(table, tmp_path / "table.json")
+    assert tables.load(tmp_path / "table.json") == table
+
+
+def test_csv_of_2019_takes_the_shortcut_where_it_can_be():
+    text = (
+        "14x14x80-14x14x80-expand:6-kernel:3-stride:1,3.5\n"
+        "14x14x80-7x7x192-expand:3-kernel:5-stride:2,2.5\n"
+    )
+    means = {key: entry.mean_ms for key, entry in read(text, "csv").entries.items()}
+    assert means == {KEY: 3.5, "mb3_k5 14x14x80->7x7x192 s2": 2.5}
+
+
+@pytest.mark.parametrize(("unit", "text"), [("s", "0.0035"), ("us", "3500")])
+def test_units_become_milliseconds(unit, text):
+    table = read(f"key,mean_{unit},std\n{KEY},{text},{text}\n", "csv", unit)
+    entry = table.entries[KEY]
+    assert math.isclose(entry.mean_ms, 3.5) and math.isclose(entry.std_ms, 3.5)
+
+
+def test_the_corrupt_line_of_the_real_file_is_named():
+    # line 53 of the file of 2019 (kairos03/ProxylessNAS-Pytorch), as it stands there
+    line = "56x56x24-56x56x24-expand:3-kernel:5-stride:1,6.0329findstr04639175257"
+    text = f"56x56x24-56x56x24-expand:3-kernel:3-stride:1,4.132448192771084\n{line}\n"
+    with pytest.raises(
+        ValueError,
+        match=r"^source, line 2: expected mean to be a number above 0, got '6.0329fin",
+    ):
+        read(text, "csv")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "message"),
+    [
+        (
+            "csv",
+            f"{KEY},nan",
+            "line 1: expected mean to be a number above 0, got 'nan'",
+        ),
+        ("csv", f"{KEY},-1", "line 1: expected mean to be a number above 0"),
+        ("csv", f"{KEY},0", "line 1: expected mean to be a number above 0"),
+        ("csv", f"{KEY},inf", "line 1: expected mean to be a number above 0"),
+        ("csv", f"{KEY},", "line 1: expected a mean, got none"),
+        (
+            "csv",
+            f"{KEY},3.5\n\n{KEY},3.5",
+            "line 3: expected every part once, got",
+        ),
+        ("csv", f"{KEY},3.5,1", "line 1: expected key,mean, got"),
+        (
+            "csv",
+            f"key,mean_us\n{KEY},3.5",
+            "'mean_us' in ms as --unit says, got us",
+        ),
+        ("csv", f"key,time\n{KEY},3.5", "expected columns key, mean, std, median"),
+        ("csv", f"key,mean,count\n{KEY},3.5,1.5", "line 2: expected a whole count"),
+        ("csv", "conv1,3.5", "line 1: part 'conv1': expected a key such as"),
+        ("csv", "# nothing\n", "source: expected entries, got none"),
+        ("reference", "a: [1]", "line 1: expected 'key:' or one each of count, mean"),
+        ("reference", "  mean: 1", "line 1: expected 'key:' or one each of count"),
+        ("reference", f"{BLOCK}:\n  mean: 1\n  mean: 2", "line 3: expected 'key:' or"),
+        ("reference", f"{BLOCK}:\n  std: 1", "line 2: expected 'key:' or one each of"),
+        ("reference", f"{BLOCK}:\n  var: 1", "line 1: expected a mean, got none"),
+        (
+            "reference",
+            f"{BLOCK}:\n  mean: 1\n{BLOCK}:\n  mean: 1\n",
+            "line 3: expected every part once",
+        ),
+        ("reference", f"{BLOCK}:\n  mean: [1]", "line 2: expected 'key:' or one each"),
+        ("reference", f"{BLOCK}:\n  mean: 1\n x: 2", "line 3: expected 'key:' or one"),
+        ("reference", "? [a]\n: 1", "line 1: expected 'key:' or one each"),
+        ("reference", "- a", "line 1: expected 'key:' or one each"),
+        ("reference", "*other", "line 1: expected 'key:' or one each"),
+        ("reference", "a: \x00", "line 1: expected 'key:' or one each"),
+        ("ofa", "- " * 100_000, "line 1: expected 'key:' or one each"),
+        ("ofa", "!!python/object:os.system {a: {mean: x}}", "line 1: expected mean to"),
+        # found by fuzzing: a side, a width or a stride of 0, times beyond a double
+        ("reference", "Conv-input:8x8x3-output:0x0x8:\n  mean: 1", "line 1: part"),
+        ("reference", "Conv-input:4x4x3-output:8x8x8:\n  mean: 1", "line 1: part"),
+        (
+            "reference",
+            "8x8x0-8x8x8-expand:6-kernel:3-stride:1:\n  mean: 1",
+            "line 1: part",
+        ),
+        (
+            "reference",
+            "8x8x8-8x8x8-expand:6-kernel:4-stride:1:\n  mean: 1",
+            "line 1: unknown operation 'mb6_k4'",
+        ),
+        ("csv", f"{KEY},1e308", "line 1: expected mean to be a number above 0"),
+        ("csv", f"{KEY},5e-324", "line 1: expected mean to be a number above 0"),
+        ("csv", f'{KEY},"3.5', "line 1: expected fields with commas between"),
+        ("csv", f"{'x' * 200_000},3.5", "line 1: expected fields with commas between"),
+        ("csv", f"{KEY},0.0035", "mean 0.01 to 500 x 10^9 multiply-adds per second"),
+        ("csv", f"{KEY},3500", "are they in microseconds?"),
+    ],
+)
+def test_bad_sources_are_refused_in_one_line(dialect, text, message):
+    with pytest.raises(ValueError) as caught:
+        read(text, dialect)
+    assert str(caught.value).startswith("source")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_rate_of_arithmetic_by_hand():
+    # 80 * 480 * 196 * 2 + 9 * 480 * 196 = 15,899,520 multiply-adds, batch 2, 4 ms
+    entries = {KEY: Entry(4.0, None, None, None, None, None), "theirs": None}
+    rate = units.median_rate(entries, {"batch": 2})
+    assert math.isclose(rate, 2 * 15_899_520 / 4e-3 / 1e9)
+    assert units.median_rate({}, PHONE) is None
+    fast = {KEY: Entry(0.02, None, None, None, None, None)}  # 795e9 per second
+    with pytest.raises(ValueError, match="are they in seconds"):
+        units.check(fast, PHONE, "t")
+    units.check(fast, PHONE | {"threads": 2}, "t")
+    units.check(fast, PHONE | {"runtime": "xla"}, "t")
+
+
+positive = st.floats(1e-2, 1e2)
+
+
+@given(
+    st.tuples(positive, positive, positive), positive, st.integers(1, 99), st.booleans()
+)
+def test_csv_written_is_read_back_exactly(times, mean_ms, count, fixed):
+    q25, median, q75 = sorted(times)
+    entries = {
+        KEY: Entry(mean_ms, times[0], median, q25, q75, count),
+        "head 7x7x320->7x7x1280": Entry(3.0, None, None, None, None, None),
+    }
+    table = tables.LatencyTable(entries, PHONE, 0.125 if fixed else 0.0)
+    found = read(dialects.write_csv(table), "csv", threads=10**6)
+    assert (found.entries, found.fixed_ms) == (entries, table.fixed_ms)
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*words):
+        assert cli.main(["table", *words]) == 2
+        return capsys.readouterr().err.strip().removeprefix("nas_jax: ")
+
+    return refuse
+
+
+IMPORT = (
+    *("import", "source.csv", "--from", "csv", "--unit", "ms", "--device", "a phone"),
+    *("--runtime", "tflite", "--batch", "1", "--dtype", "float32"),
+    *("--input-size", "224", "--out", "table.json"),
+)
+
+
+def test_table_goes_in_and_out_by_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("source.csv").write_text(f"{KEY},3.5\n")
+    assert cli.main(["table", *IMPORT, "--licence", "none stated"]) == 0
+    stored = json.loads(Path("table.json").read_text())
+    assert stored["provenance"]["licence"] == "none stated"
+    assert stored["provenance"]["threads"] is None
+    assert cli.main(["table", "show", "table.json"]) == 0
+    shown = capsys.readouterr().out
+    assert "threads: not stated" in shown and f"{KEY}   3.5000" in shown
+    assert "validation: not done; how near the sums of this table" in shown
+    assert cli.main(["table", "export", "table.json", "--out", "again.csv"]) == 0
+    assert f"\n{KEY},3.5,,,,,\n" in Path("again.csv").read_text()
+    assert cli.main(["table", "validate", "table.json"]) == 0
+    assert "1 entries, complete" in capsys.readouterr().out
+
+
+def test_table_command_says_what_it_lacks(refused):
+    Path("source.csv").write_text(f"{KEY},3.5\n")
+    line = refused("import", "source.csv", "--from", "csv", "--out", "t.json")
+    assert line == "expected --unit, got none; see nas_jax table import --help"
+    line = refused(*IMPORT[:6], "--out", "t.json")
+    assert line == "expected --device, got none; see nas_jax table import --help"
+    line = refused(*(word.replace("csv", "xls") for word in IMPORT))
+    assert line.startswith("--from: expected one of reference, ofa, csv, got 'xls'")
+    line = refused(*("hours" if word == "ms" else word for word in IMPORT))
+    assert line.startswith("--unit: expected one of s, ms, us, got 'hours'")
+    Path("table.json").write_text("precious")
+    assert refused(*IMPORT).startswith(
+        "--out table.json: expected a new file, this one"
+    )
+    assert refused("show", "none.json").startswith(
+        "latency table 'none.json': expected"
+    )
+
+
+def test_validate_names_what_an_experiment_needs(refused):
+    Path("source.csv").write_text(f"{KEY},3.5\n")
+    cli.main(["table", *IMPORT])
+    line = refused("validate", "table.json", "digits_cpu")
+    assert line.startswith("table.json was made for another space, images of side 224")
+    line = refused("validate", "table.json", "imagenet_mobile")
+    assert line.startswith("table.json: expected an entry 'mb3_k3 112x112x16->56x56x24")

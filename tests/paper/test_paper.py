@@ -1,0 +1,192 @@
+"""The paper's tables: its numbers as facts, ours computed, recorded, or not there."""
+
+import csv
+import json
+from typing import get_args
+
+import pytest
+
+from nas_jax import cli
+from nas_jax.cli.paper import MEASURED, Name
+from nas_jax.config import LatencyConfig, shipped
+from nas_jax.latency.measure.device import Device
+from nas_jax.networks import counts
+from nas_jax.paper import cross_hardware, figures, formats, records
+from nas_jax.paper.tables import NOT_RUN, TABLES, Table
+from nas_jax.spaces import published
+
+
+def rows_of(table):
+    return {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+
+
+def test_every_table_has_a_row_for_each_header_and_says_how_to_run_what_was_not():
+    assert {*TABLES, MEASURED} == set(get_args(Name))
+    for name, make in TABLES.items():
+        table = make()
+        assert table.rows and all(len(row) == len(table.header) for row in table.rows)
+        has_gap = any(NOT_RUN in row for row in table.rows)
+        told = [note for note in table.notes if note.startswith(f"{NOT_RUN}: nas_jax ")]
+        assert not has_gap or told, name
+
+
+def test_our_numbers_are_those_of_the_networks():
+    row = rows_of(TABLES["imagenet-mobile"]())[figures.PROXYLESS_MOBILE]
+    size = counts.describe(published.get("proxyless_mobile"))
+    assert (size["params"], size["macs"]) == (4_080_512, 320_427_584)
+    assert (row["here params"], row["here MACs"]) == ("4.08 M", "320.43 M")
+    assert row["here ms"] == NOT_RUN
+    assert row["here top-1"] == NOT_RUN
+    # the paper's, by hand
+    assert (row["paper top-1"], row["paper ms"], row["paper GPU hours"]) == (
+        "74.6",
+        "78",
+        "200",
+    )
+
+
+def test_what_is_quoted_from_memory_is_marked():
+    table = TABLES["cifar10"]()
+    names = {row[0] for row in table.rows}
+    assert "DARTS + cutout *" in names and figures.PROXYLESS_CIFAR in names
+    assert any(note.startswith("* quoted from memory") for note in table.notes)
+    # all rows of this one were found in a source
+    assert not any("from memory" in note for note in TABLES["trade-off"]().notes)
+
+
+def test_recorded_figures_are_those_of_the_files():
+    record = records.newest("latency-onnxruntime-*.json")
+    table = TABLES["latency-model"]()
+    ours = [row for row in table.rows if row[0] == "here" and "onnxruntime" in row[1]]
+    rmse_ms = record["models"]["networks"]["rmse_ms"]
+    assert [float(row[3]) for row in ours] == [pytest.approx(rmse_ms, abs=5e-4)]
+    assert record["commit"] in table.notes[-1]
+
+
+def test_without_records_the_command_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "folder", lambda name: tmp_path)
+    for rows, note in (records.trade_off(), records.latency_models()):
+        assert rows == [] and note.startswith("not yet run: nas_jax ")
+    assert records.memory()[2] == "not yet run: python -m benchmarks engine"
+
+
+def test_recorded_curves_are_averaged(monkeypatch, tmp_path):
+    for seed, (ms, accuracy) in enumerate(((0.25, 0.975), (0.35, 0.985))):
+        network = {"measured_ms": {"median": ms}, "test_accuracy": accuracy}
+        record = {"networks": {"searched_1": network}, "device": "D", "commit": "abc"}
+        (tmp_path / f"trade-off-abc-seed{seed}.json").write_text(json.dumps(record))
+    monkeypatch.setattr(shipped, "folder", lambda name: tmp_path)
+    rows, note = records.trade_off()
+    assert rows == [("searched_1", "0.300", "98.00%")]
+    assert note.startswith("here: digits, D, ONNX Runtime, mean of 2 seeds, commit abc")
+
+
+# --- formats -------------------------------------------------------------------------
+
+MADE_UP = Table("A & B", ("x_1", "y"), [("a|b", "5 %"), ("c, d *", "-")], ("n #1",))
+
+
+def test_csv_is_read_back_as_it_was():
+    lines = list(csv.reader(formats.as_csv(MADE_UP).splitlines()))
+    assert [tuple(line) for line in lines] == [MADE_UP.header, *MADE_UP.rows]
+
+
+def test_markdown_by_hand():
+    assert formats.markdown(MADE_UP) == (
+        "**A & B**\n\n| x_1 | y |\n| --- | --- |\n| a\\|b | 5 % |\n| c, d \\* | - |\n\n"
+        "- n #1"
+    )
+
+
+def test_latex_by_hand():
+    lines = formats.latex(MADE_UP).split("\n")
+    assert r"\caption{A \& B. n \#1.}" in lines
+    assert r"\begin{tabular}{lr}" in lines
+    assert r"x\_1 & y \\" in lines
+    assert r"a|b & 5 \% \\" in lines
+
+
+# --- the verb ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_verb_prints_every_table(name, capsys):
+    table = TABLES[name]()
+    assert cli.main(["paper", name, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == [list(row) for row in table.rows]
+    assert cli.main(["paper", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(table.title)
+    assert all(row[0] in out for row in table.rows)
+
+
+def test_verb_prints_the_stored_measurements(capsys):
+    assert cli.main(["paper", MEASURED, "--recorded", "--format", "csv"]) == 0
+    out = capsys.readouterr().out
+    stored = records.cross_hardware()
+    assert len(stored) >= 2
+    assert out.count("network,paper top-1,gpu: paper ms") == len(stored)
+    for one in stored:
+        assert f"{one['here']['cpu']['ms']['proxyless_gpu']:.4g}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("cifar10 --repeats 3", "--repeats: expected only with cross-hardware alone"),
+        ("cost --recorded", "--recorded: expected only with cross-hardware alone"),
+        (
+            "cross-hardware --recorded --input-size 64",
+            "--input-size: expected only with a measurement; --recorded prints stored",
+        ),
+        ("cifar", "TABLE: expected one of cifar10, imagenet-mobile"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(words, message, capsys):
+    assert cli.main(["paper", *words.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
+# --- cross-hardware ------------------------------------------------------------------
+
+
+def test_ratios_by_hand():
+    ours = {
+        "mobilenet_v2": 10.0,
+        "proxyless_gpu": 15.0,
+        "proxyless_cpu": 12.5,
+        "proxyless_mobile": 11.0,
+    }
+    about = {"device": "D", "runtime": "R", "batch": 1, "threads": 1, "input_size": 64}
+    table = cross_hardware.table_of({"cpu": {"ms": ours, **about}}, "abc")
+    by_name = {name: cells for name, *cells in table.rows}
+    # gpu: 5.1 / 6.1, nothing here; cpu: no MobileNetV2 in the paper; mobile: 124 / 75
+    assert by_name["proxyless_gpu"] == [
+        "75.1",
+        *("5.1", "0.84", "-", "-"),
+        *("204.9", "-", "15", "1.50"),
+        *("124", "1.65", "-", "-"),
+    ]
+    assert by_name["mobilenet_v2"][5:9] == ["-", "-", "10", "1.00"]
+    assert table.header[2:6] == ("gpu: paper ms", "ratio", "here ms", "ratio")
+    expected = "cpu here: D, R, batch 1, 1 thread(s), images of 64, commit abc"
+    assert expected in table.notes
+    assert any(note.startswith("mobile here: not yet run") for note in table.notes)
+
+
+def test_networks_are_measured_at_the_size_asked_for():
+    sizes = []
+    device = Device(
+        name="made up",
+        runtime="made up",
+        version="1",
+        part=lambda part: lambda: None,
+        network=lambda one: sizes.append(one.stem.input_size) or (lambda: None),
+        copy=lambda shape: lambda: None,
+        per_call=2,
+    )
+    config = LatencyConfig(batch=1, repeats=3, loop_ms=1e-9)
+    found = cross_hardware.measure(device, config, 64)
+    assert list(found) == list(cross_hardware.PAPER_MS)
+    assert sizes == [64] * 4 and min(found.values()) > 0

@@ -1,0 +1,203 @@
+"""The best choice within budgets, against every choice there is."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas_jax.search import integer_program, knapsack
+
+
+def every_choice(values, costs, fixed):
+    """Picks, value and costs `[D]` of all choices of offered items, in loops' order.
+
+    Sums go from left to right, as those of the method do.
+    """
+    offered = [np.flatnonzero(np.isfinite(row)) for row in values]
+    picks = np.array(list(itertools.product(*offered)))
+    worth, spent = np.zeros(len(picks)), np.tile(fixed, (len(picks), 1))
+    for layer in range(len(values)):
+        worth = worth + values[layer, picks[:, layer]]
+        spent = spent + costs[:, layer, picks[:, layer]].T
+    return picks, worth, spent
+
+
+@st.composite
+def problems(draw, budgets):
+    """Log-probabilities and costs of up to 10^5 networks, with ties and free items."""
+    layers = draw(st.integers(1, 6))
+    items = draw(st.integers(1, {1: 9, 2: 9, 3: 9, 4: 9, 5: 9, 6: 6}[layers]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = (layers, items)
+    sharpness = draw(st.sampled_from([0.0, 0.3, 3.0]))
+    values = rng.normal(size=shape) * sharpness
+    values -= np.log(np.exp(values).sum(axis=1, keepdims=True))
+    offered = rng.random(shape) < draw(st.sampled_from([0.7, 1.0]))
+    offered[:, 0] = True
+    values = np.where(offered, values, -np.inf)
+    kind = draw(st.sampled_from(["real", "whole", "alike"]))
+    costs = rng.random((budgets, *shape)) if kind == "real" else None
+    if costs is None:
+        costs = rng.integers(0, 5, (budgets, *shape)).astype(float)
+    if kind == "alike":  # identical layers, as the cells of a stage are
+        costs = np.repeat(costs[:, :1], layers, axis=1)
+    fixed = rng.random(budgets)
+    share = draw(st.floats(0.0, 1.1))
+    largest = costs.max(axis=2).sum(axis=1)
+    return values, costs, fixed, fixed + share * largest
+
+
+def agrees_with_brute_force(values, costs, fixed, limits):
+    _, worth, spent = every_choice(values, costs, fixed)
+    fits = (spent <= limits).all(axis=1)
+    found = knapsack.solve(values, costs, fixed, limits)
+    if not fits.any():
+        assert found is None
+        return
+    best = worth[fits].max()
+    assert found.value == best  # not nearly: sums are taken in the same order
+    assert found.gap == 0
+    assert (found.costs <= limits).all()
+    # what is reported belongs to the picks
+    layers = np.arange(len(values))
+    assert found.value == pytest.approx(values[layers, found.picks].sum())
+    np.testing.assert_allclose(
+        found.costs, fixed + costs[:, layers, found.picks].sum(axis=1)
+    )
+    if len(limits) == 1:  # of equally good ones the cheapest
+        assert found.costs[0] == spent[fits & (worth == best), 0].min()
+
+
+@settings(deadline=None, max_examples=150)
+@given(problems(1))
+def test_one_budget_equals_brute_force(problem):
+    agrees_with_brute_force(*problem)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from([1, 1, 2, 3]).flatmap(problems), st.integers(1, 12))
+def test_ranked_choices_are_the_best_of_all_in_order(problem, count):
+    values, costs, fixed, limits = problem
+    _, worth, spent = every_choice(values, costs, fixed)
+    fits = (spent <= limits).all(axis=1)
+    expected = np.sort(worth[fits])[::-1][:count]
+    found = list(knapsack.ranked(*problem, count))
+    if len(limits) == 1:
+        assert [one.value for one in found] == expected.tolist()
+    else:  # which of equal ones comes first is HiGHS's choice
+        np.testing.assert_allclose([one.value for one in found], expected, atol=1e-9)
+    assert len({tuple(one.picks) for one in found}) == len(found)
+    assert all((one.costs <= limits).all() and one.gap == 0 for one in found)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from([2, 3]).flatmap(problems))
+def test_several_budgets_equal_brute_force(problem):
+    agrees_with_brute_force(*problem)
+
+
+def test_worked_example():
+    """Budget 10 of 4 + 2 + 7 = 13 for the best of each; giving up layer 1 costs 0.5."""
+    values = np.array([[-0.1, -2.0], [-0.2, -1.0], [-0.3, -0.8]])
+    costs = np.array([[[4.0, 1.0], [2.0, 0.0], [7.0, 4.0]]])
+    found = knapsack.solve(values, costs, np.zeros(1), np.array([10.0]))
+    assert found.picks.tolist() == [0, 0, 1]
+    assert found.value == pytest.approx(-1.1)
+    assert found.costs.tolist() == [10.0]
+
+
+def test_cost_equal_to_the_limit_fits_and_the_next_number_below_does_not():
+    values, costs = np.array([[0.0, -1.0]]), np.array([[[0.3, 0.1]]])
+    limit = 0.1 + 0.3
+    fixed = np.array([0.1])
+    assert knapsack.solve(values, costs, fixed, np.array([limit])).picks == [0]
+    below = np.array([np.nextafter(limit, 0)])
+    assert knapsack.solve(values, costs, fixed, below).picks == [1]
+
+
+def test_what_a_short_front_misses_the_integer_program_finds():
+    """Two budgets that fight: with few partial choices kept the best is missed."""
+    missed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        values = np.log(rng.dirichlet(np.ones(5), size=6))
+        costs = rng.random((2, 6, 5))
+        limits = costs.mean(axis=2).sum(axis=1) * 0.7
+        given = (values, costs, np.zeros(2), limits)
+        alone = knapsack._sweep(knapsack.Knapsack(*given), np.zeros((1, 2)), -np.inf, 3)
+        _, worth, spent = every_choice(*given[:3])
+        fits = (spent <= limits).all(axis=1)
+        if not fits.any():
+            assert knapsack.solve(*given) is None
+            continue
+        best = worth[fits].max()
+        missed += alone is None or alone.value < best - 1e-9
+        found = knapsack.solve(*given, front=3)
+        assert found.value == pytest.approx(best)
+        assert found.gap == 0 and (found.costs <= limits).all()
+    assert missed > 0  # the case was really met
+
+
+def test_limits_that_nearly_exclude_each_other_are_met():
+    """Of 7^21 choices a few: nearly the least of one cost at a size of another."""
+    rng = np.random.default_rng(0)
+    values = np.log(rng.dirichlet(np.ones(7), size=21))
+    size = rng.random((21, 7))
+    time = 0.5 * size + rng.random((21, 7))
+    at_least = 0.99 * size.mean(axis=1).sum()
+    costs = np.stack([size, -size, time])
+    limits = np.array([at_least / 0.99, -at_least, np.inf])
+    fastest = knapsack.solve(-time, costs[:2], np.zeros(2), limits[:2])
+    limits[2] = -1.01 * fastest.value
+    found = knapsack.solve(values, costs, np.zeros(3), limits)
+    assert found.gap == 0 and (found.costs <= limits).all()
+    others = list(knapsack.ranked(values, costs, np.zeros(3), limits, 4))
+    assert others[0].value == pytest.approx(found.value)
+    assert len({tuple(one.picks) for one in others}) == len(others) > 1
+    limits[2] = -0.999 * fastest.value
+    assert knapsack.solve(values, costs, np.zeros(3), limits) is None
+
+
+def test_a_choice_over_its_limit_by_a_tolerance_is_not_taken():
+    """The second items are worth more and cost less too much than HiGHS notices."""
+    values = np.array([[-1.0, 0.0], [-1.0, 0.0]])
+    costs = np.ones((2, 2, 2))
+    costs[0, :, 1] += 1e-8
+    found = list(integer_program.ranked(values, costs, np.zeros(2), np.full(2, 2.0)))
+    ((picks, bound),) = found
+    assert picks.tolist() == [0, 0] and bound == pytest.approx(-2.0)
+
+
+def test_space_of_the_paper_is_solved_exactly():
+    """21 layers of 7 and three budgets at once: 7^21 choices, no gap."""
+    rng = np.random.default_rng(0)
+    values = np.log(rng.dirichlet(np.ones(7), size=21))
+    costs = rng.random((3, 21, 7))
+    limits = costs.mean(axis=2).sum(axis=1) * 0.6
+    for budgets in (1, 2, 3):
+        found = knapsack.solve(
+            values, costs[:budgets], np.zeros(budgets), limits[:budgets]
+        )
+        assert found.gap == 0
+        assert (found.costs <= limits[:budgets]).all()
+
+
+def test_answer_that_leaves_a_layer_out_is_passed_over(monkeypatch):
+    """As SciPy 1.14 gives it for a problem without a choice."""
+    real, answers = integer_program.milp, []
+
+    def milp(*arguments, **options):
+        found = real(*arguments, **options)
+        if not answers:
+            found.x[2:] = 0.0  # nothing of the second layer
+        answers.append(found.x)
+        return found
+
+    monkeypatch.setattr(integer_program, "milp", milp)
+    values, costs = np.array([[0.0, -1.0], [0.0, -1.0]]), np.ones((1, 2, 2))
+    found = integer_program.ranked(values, costs, np.zeros(1), np.full(1, 2.0))
+    picks, _ = next(found)
+    assert len(answers) == 2
+    assert set(picks) <= {0, 1}
