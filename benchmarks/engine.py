@@ -1,4 +1,4 @@
-"""`python -m benchmarks engine`: time, memory and compilation of the two steps of a search.
+"""`benchmarks engine`: time, memory and compilation of the two steps of a search.
 
 Held against training steps of plain networks along the same paths, against the same
 steps in PyTorch, and against goals.

@@ -1,4 +1,4 @@
-"""`python -m benchmarks estimators`: bias, noise and cost of the gradient estimators.
+"""`benchmarks estimators`: bias, noise and cost of the gradient estimators.
 
 A supernet of 48 networks on 8x8 digits is trained for some steps, then every estimator
 draws gradients on one batch and is held against the exact one. With `--with-file FILE`

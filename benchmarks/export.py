@@ -1,4 +1,4 @@
-"""`python -m benchmarks export`: our ONNX files against PyTorch's of the same networks.
+"""`benchmarks export`: our ONNX files against PyTorch's of the same networks.
 
 All files have the same weights and run in ONNX Runtime with the same settings, timed
 in turns. PyTorch writes with both its exporters: the one of TorchScript, which folds

@@ -1,4 +1,4 @@
-"""`python -m benchmarks input`: how many images a second reach a training step.
+"""`benchmarks input`: how many images a second reach a training step.
 
 Photographs of ImageNet's size against what the decoder alone does, images of CIFAR's
 size augmented inside a jitted step, and memory over an epoch of streamed pictures.

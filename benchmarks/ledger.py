@@ -30,9 +30,9 @@ def read(file: Path) -> Ledger:
     """
     if not file.exists():
         raise ValueError(
-            f"{file}: expected a file of results, got none; `python -m benchmarks enumeration "
-            "--file FILE` makes one of networks, `python -m benchmarks enumerated --file "
-            "FILE` one of searches, `nas_jax guidelines make --file FILE` one of tasks"
+            f"{file}: expected a file of results, got none; `benchmarks enumeration "
+            "--file FILE` makes one of networks, `benchmarks enumerated --file FILE` one "
+            "of searches, `nas_jax guidelines make --file FILE` one of tasks"
         )
     try:
         first, *rows = files.read_lines(file)

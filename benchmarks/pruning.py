@@ -1,4 +1,4 @@
-"""`python -m benchmarks pruning`: what a supernet costs before and after it is pruned.
+"""`benchmarks pruning`: what a supernet costs before and after it is pruned.
 
 A space of seven candidates per layer, of which two have nearly all the probability; the
 same state goes on with those two. Paths are the same on both sides, so that the step

@@ -1,4 +1,4 @@
-"""`python -m benchmarks resume`: searches killed at random moments, and gone on with.
+"""`benchmarks resume`: searches killed at random moments, and gone on with.
 
 A short search of the digits, warm-up to report, runs to its end twice; then again and
 again it is killed (SIGKILL) at a place that is drawn (`kills`) and resumed. What comes

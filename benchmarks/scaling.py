@@ -1,4 +1,4 @@
-"""`python -m benchmarks scaling`: what the steps cost as the space and the batch grow.
+"""`benchmarks scaling`: what the steps cost as the space and the batch grow.
 
 One size varies, the others stay: candidates, layers, batch, resolution. Beside the
 steps of the supernet stand those of plain networks along the same paths, which is what

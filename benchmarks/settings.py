@@ -106,7 +106,7 @@ class Point:
 
 @dataclass(frozen=True)
 class ScalingConfig:
-    """`benchmarks scaling`: each of four sizes is varied, the others are those of `base`."""
+    """`benchmarks scaling`: one of four sizes varies, the others are `base`'s."""
 
     base: Point = field(default_factory=Point)
     candidates: tuple[int, ...] = (2, 4, 7, 12)
@@ -169,7 +169,7 @@ class ScalingConfig:
 
 @dataclass(frozen=True)
 class InputConfig:
-    """`benchmarks input`: photographs cut to the paper's 224x224, and images of CIFAR."""
+    """`benchmarks input`: photographs cut to 224x224, and images of CIFAR."""
 
     photographs: int = 64
     """Different ones, each decoded once per round."""

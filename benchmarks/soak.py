@@ -1,4 +1,4 @@
-"""`python -m benchmarks soak`: a long search in one process, and what it comes to hold.
+"""`benchmarks soak`: a long search in one process, and what it comes to hold.
 
 A search of the digits in a space as small as can be, with everything a search does:
 steps of both kinds, validation, metrics line by line, checkpoints. After every epoch

@@ -1,4 +1,4 @@
-"""`python -m benchmarks specialisation`: one space searched for several devices.
+"""`benchmarks specialisation`: one space searched for several devices.
 
 ProxylessNAS, section 4.3: a network searched for one device is slower on another than
 the one searched for that. Each device is a latency table of the paper's space at

@@ -4,6 +4,18 @@ Readers that hide behind a checksum (zip, gzip, a digest) are there twice: as th
 and with what is inside changed before it is packed.
 """
 
+from fuzz import (
+    checkpoints,
+    guidelines,
+    measured,
+    models,
+    networks,
+    pictures,
+    prepared,
+    runs,
+    tables,
+    words,
+)
 from fuzz.case import READERS
 
 __all__ = [

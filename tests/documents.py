@@ -34,19 +34,21 @@ def blocks(page: Path) -> list[Code]:
 
 
 def commands(text: str, program: str) -> list[list[str]]:
-    """The words after `program` of every command of a block, comments left out.
+    """The words after `program`, one word or more, of every command of a block.
+
+    Comments are left out.
 
     A line that ends in a backslash goes on; `list|show` stands for two commands; what
     an output is redirected to does not belong to one.
     """
-    found = []
+    found, first = [], program.split()
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True) if line.startswith(program) else []
-        if words[:1] == [program]:
+        if words[: len(first)] == first:
             words = list(itertools.takewhile(lambda word: word != ">", words))
             choices = [
                 word.split("|") if re.fullmatch(r"[a-z]+(\|[a-z]+)+", word) else [word]
-                for word in words[1:]
+                for word in words[len(first) :]
             ]
             found += [list(one) for one in itertools.product(*choices)]
     return found

@@ -29,7 +29,11 @@ SHIPPED = ("experiments", "latency_tables")
 """What an installed package has besides its code."""
 PURE = ("base", "spaces", "networks", "supernet", "search")
 """Rooms without files, clocks, environment and printing."""
-FILES = ("nas_jax.networks.checkpoint", "nas_jax.networks.pretrained")
+FILES = (
+    "nas_jax.networks.checkpoint",
+    "nas_jax.networks.pretrained",
+    "nas_jax.spaces.own_code",
+)
 """What reads and writes files in them all the same."""
 OUTSIDE_WORLD = {
     *("os", "sys", "io", "pathlib", "shutil", "tempfile", "subprocess", "platform"),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks enumeration`: every network of a space trained from scratch.
+"""`benchmarks enumeration`: every network of a space trained from scratch.
 
 One compiled program trains them all, because the path is data: `supernet.apply` along a
 fixed path is the network of that path. The seeds of a network are trained side by side

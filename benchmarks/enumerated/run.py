@@ -1,4 +1,4 @@
-"""`python -m benchmarks enumerated`: what searches find, held against all there is to find."""
+"""`benchmarks enumerated`: what searches find, held against all there is to find."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ HOW_TO_READ = (
     "trains, by validation accuracy of one training, expected; regret: accuracy lost "
     "to the best, in standard deviations of a training's seed; tau: Kendall's, of the "
     "supernet's validation accuracy against the truth, over all networks; steps: of "
-    "training, see nas_jax/bench/enumerated/searchers.py."
+    "training, see benchmarks/enumerated/searchers.py."
 )
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks guidelines`: how long a recommendation takes with many records."""
+"""`benchmarks guidelines`: how long a recommendation takes with many records."""
 
 import json
 import statistics

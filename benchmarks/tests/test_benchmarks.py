@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks import estimator_gradients as bench
 from benchmarks import estimators as comparison
 from benchmarks.settings import EstimatorsConfig

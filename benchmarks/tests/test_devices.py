@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks import devices, devices_search
 
 FOUND = {

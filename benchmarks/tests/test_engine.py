@@ -1,4 +1,4 @@
-"""`benchmarks engine`: what is measured is what is said, and a goal met is a goal met."""
+"""`benchmarks engine`: what is measured is what is said."""
 
 import dataclasses
 import importlib.util
@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import __main__ as bench_command
 from benchmarks import (
     all_candidates,
     engine,
@@ -26,6 +25,7 @@ from benchmarks import (
     turns,
     workload,
 )
+from benchmarks import command as bench_command
 from benchmarks.settings import CANDIDATES, EngineConfig, Point
 from nas_jax import supernet
 from nas_jax.config import SpaceConfig

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks.enumerated import enumeration, networks, run, searchers, task
 from benchmarks.estimator_gradients import all_paths
 from nas_jax import supernet

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks import ledger
 from benchmarks.enumerated import networks, ranking, run, searchers, task
 from benchmarks.quality_settings import EnumeratedConfig

@@ -1,11 +1,11 @@
-"""`benchmarks export`: the same network from here and from PyTorch, in the same runtime."""
+"""`benchmarks export`: one network from here and from PyTorch in one runtime."""
 
 import json
 
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks import export
 from benchmarks.settings import ExportConfig
 from nas_jax.latency.runtimes import onnx_runtime

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks import input as bench_input
 from benchmarks.settings import InputConfig
 from nas_jax.config import provenance

@@ -1,10 +1,10 @@
-"""`benchmarks scaling`: which points it visits, what it tells and what it draws of them."""
+"""`benchmarks scaling`: which points it visits, what it tells and draws of them."""
 
 import json
 
 import pytest
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks import programs, scaling, scaling_plot
 from benchmarks.settings import AXES, Point, ScalingConfig
 from nas_jax.spaces import builders

@@ -1,4 +1,4 @@
-"""`benchmarks soak`: what it counts, and that a search of some hundred steps holds still."""
+"""`benchmarks soak`: what it counts, and that a short search holds still."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as bench_command
+from benchmarks import command as bench_command
 from benchmarks import soak
 from benchmarks.settings import SoakConfig
 

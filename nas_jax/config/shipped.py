@@ -92,7 +92,7 @@ def load_experiment(name: str) -> Experiment:
         )
     if not isinstance(experiment, Experiment):
         raise ValueError(
-            f"{path}: expected get_config() returning nas_jax.config.experiment.Experiment, got "
+            f"{path}: expected get_config() returning nas_jax.config.Experiment, got "
             f"{type(experiment).__name__}"
         )
     return experiment

@@ -1,6 +1,6 @@
 """Latency tables: what every part of a space costs on one device, as a JSON file.
 
-Format: `table_schema`. Keys are `part.key` of `nas_jax.spaces.parts`; times are milliseconds
+Format: `schema`. Keys are `part.key` of `nas_jax.spaces.parts`; times are milliseconds
 per inference of a whole batch. A `zero` block is the identity, has no entry and costs
 0. Anything else that is missing is an error, never a default. A network's latency is
 predicted by the plain sum over its parts (ProxylessNAS, section 3.3 and appendix B) and

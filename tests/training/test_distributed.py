@@ -15,6 +15,7 @@ from nas_jax import cli
 from nas_jax.runs import stopping
 from nas_jax.training import distributed
 from tests.runs.test_pipeline import (
+    arguments,  # noqa: F401
     home,  # noqa: F401
 )
 from tests.small_run import EXPERIMENT

@@ -1,0 +1,166 @@
+"""`python -m benchmarks NAME`: the benches, their flags, their output.
+
+What a bench imports is imported when its flags have been read.
+"""
+
+import difflib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.devices_settings import DevicesBenchConfig
+from benchmarks.quality_settings import (
+    EnumeratedConfig,
+    EnumerationConfig,
+    SpecialisationConfig,
+)
+from benchmarks.settings import (
+    EngineConfig,
+    EstimatorsConfig,
+    ExportConfig,
+    InputConfig,
+    ResumeConfig,
+    ScalingConfig,
+    SoakConfig,
+)
+from nas_jax.cli import flags, overrides, terminal
+from nas_jax.cli.main import run as run_command
+from nas_jax.cli.terminal import Answer
+from nas_jax.config import files
+from nas_jax.training import host
+
+Config = (
+    EngineConfig
+    | EstimatorsConfig
+    | ScalingConfig
+    | EnumerationConfig
+    | EnumeratedConfig
+    | SpecialisationConfig
+    | InputConfig
+    | ExportConfig
+    | ResumeConfig
+    | SoakConfig
+    | DevicesBenchConfig
+)
+
+
+class Bench(NamedTuple):
+    """A module of this folder, and its settings, if it can be told any.
+
+    The module has `run`, `table`, `HOW_TO_READ` and, if `draws`, `plot`.
+    """
+
+    module: str
+    config: Config | None = None
+    draws: bool = False
+
+
+BENCHES = {
+    "estimators": Bench("estimators", EstimatorsConfig()),
+    "pruning": Bench("pruning"),
+    "engine": Bench("engine", EngineConfig()),
+    "scaling": Bench("scaling", ScalingConfig(), draws=True),
+    "input": Bench("input", InputConfig()),
+    "devices": Bench("devices", DevicesBenchConfig()),
+    "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
+    "enumerated": Bench("enumerated.run", EnumeratedConfig()),
+    "export": Bench("export", ExportConfig()),
+    "specialisation": Bench("specialisation", SpecialisationConfig()),
+    "guidelines": Bench("guidelines.bench"),
+    "resume": Bench("resume", ResumeConfig()),
+    "soak": Bench("soak", SoakConfig()),
+}
+_PROG = "python -m benchmarks"
+_PICTURES = (".pdf", ".png", ".svg")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written besides the table."""
+
+    json: Path | None = None
+    """file for the numbers"""
+    plot: Path | None = None
+    """picture to draw, of scaling"""
+    no_cache: bool = False
+    """compile anew"""
+
+    def check(self, name: str) -> None:
+        """Raises `ValueError` for what could not be written afterwards."""
+        files.require_new("--json", self.json)
+        files.require_new("--plot", self.plot)
+        if self.plot is not None:
+            if not BENCHES[name].draws:
+                able = ", ".join(one for one, bench in BENCHES.items() if bench.draws)
+                raise ValueError(
+                    f"bench {name}: expected no --plot (only {able} draws)"
+                )
+            if self.plot.suffix not in _PICTURES:
+                raise ValueError(
+                    f"--plot {self.plot}: expected a name that ends in one of "
+                    f"{', '.join(_PICTURES)}"
+                )
+        for flag, file in (("--json", self.json), ("--plot", self.plot)):
+            if file is not None and not file.parent.is_dir():
+                raise ValueError(
+                    f"{flag} {file}: expected an existing folder {file.parent}"
+                )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs a bench by its command: NAME, its fields, --json FILE, --plot FILE."""
+    given = list(sys.argv[1:] if words is None else words)
+    return run_command(lambda: command(given), given)
+
+
+def command(words: Sequence[str]) -> flags.Command | str:
+    """The bench and its settings by the words of a command, or the help asked for.
+
+    Raises `ValueError` for an unknown bench, an unknown field or a refused value.
+    """
+    known, name = ", ".join(BENCHES), words[0] if words else "--help"
+    if name in ("--help", "-h"):
+        return f"usage: {_PROG} NAME [fields] [--json FILE] [--plot FILE]\n\n{known}"
+    if name not in BENCHES:
+        near = difflib.get_close_matches(name, BENCHES, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"bench {name!r}: expected one of {known}{meant}")
+    config, prog = BENCHES[name].config, f"{_PROG} {name}"
+    fields = [] if config is None else list(flags.of_config(type(config), config))
+    written = list(flags.of_options(Output, "output"))
+    all_ = [*fields, *written, flags.DEBUG, flags.HELP]
+    # `with` is no name in Python
+    named = ["--with-file" if word == "--with" else word for word in words[1:]]
+    given = flags.read(all_, named, prog)
+    if "help" in given:
+        return flags.help_of(
+            all_, prog, f"The bench {name}: what it costs or is worth."
+        )
+    output = Output(
+        **{one.name: given.pop(one.name) for one in written if one.name in given}
+    )
+    given.pop("debug", None)
+    if config is not None:
+        config = overrides.replaced(config, given)
+    output.check(name)
+    return flags.Command(run, {"name": name, "config": config, "output": output}, False)
+
+
+def run(name: str, config: Config | None, output: Output) -> Answer:
+    """Measures and writes the numbers and the picture; the answer is the table."""
+    # Before the first computation: threads that exist already keep their own heaps.
+    timed = isinstance(config, EngineConfig | ScalingConfig | InputConfig)
+    pixels = getattr(config, "pixels", 0) if timed else 0
+    host.prepare(cache=not output.no_cache, pixels=pixels)
+    module: Any = importlib.import_module(f"benchmarks.{BENCHES[name].module}")
+    result = module.run(*(() if config is None else (config, terminal.Terminal())))
+    if output.json is not None:
+        output.json.write_text(json.dumps(result, indent=1) + "\n")
+    if output.plot is not None:
+        module.plot(result, output.plot)
+    table = terminal.aligned(module.table(result))
+    return Answer(result, f"{table}\n{module.HOW_TO_READ}")
