@@ -108,7 +108,7 @@ def _line(error: "ValidationError", prefix: str) -> str:
         branches.setdefault(classes, []).append(one)
     first = min(branches.values(), key=len)[0]
     path = [str(key) for key in first["loc"] if not _is_class(str(key))]
-    name = f"{prefix}{'.'.join(path)}".rstrip("., ") or error.title
+    name = f"{prefix}{'.'.join(path)}".rstrip(".,: ") or error.title
     got = f"{first['input']!r:.60}"
     match first["type"]:
         case "value_error":  # of a class's own check, which names the field

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 
 from nas_jax.report import quantities as q
-from nas_jax.report.metrics import number
 from nas_jax.report.run_files import NetworkResult, RunFiles
 from nas_jax.report.scatter import Measured
 from nas_jax.report.styles import kind
@@ -51,20 +50,20 @@ def targets(run: RunFiles) -> Table | None:
     The speed-up is that over the hand-designed network of equal accuracy, as
     `result.json` states it.
     """
-    stated = run.result.get("targets")
-    if not isinstance(stated, dict) or not stated:
+    if not run.result.targets:
         return None
-    rows = []
-    for name, entry in stated.items():
-        where = f"result.json: targets: {name}"
-        faster = number(entry, "speed_up", where)
-        target_ms = q.milliseconds(number(entry, "target_ms", where))
-        cells = (
-            f"{entry.get('target')}: {target_ms}",
-            q.milliseconds(run.result_of(name).predicted_ms),
-            q.ratio(faster),
+    rows = [
+        Row(
+            name,
+            (
+                f"{target.target}: {q.milliseconds(target.target_ms)}",
+                q.milliseconds(run.result_of(name).predicted_ms),
+                q.ratio(target.speed_up),
+            ),
+            mark=name,
         )
-        rows.append(Row(name, cells, mark=name))
+        for name, target in run.result.targets.items()
+    ]
     columns = ("network", "target", "predicted", "speed-up at equal accuracy")
     return Table(columns, tuple(rows))
 

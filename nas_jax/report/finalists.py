@@ -5,11 +5,15 @@ report shows both where both were done.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from annotated_types import Ge
 
 from nas_jax.config import files
+from nas_jax.config.checks import require
+from nas_jax.config.from_json import from_json
 from nas_jax.report import quantities as q
-from nas_jax.report.metrics import number, require
 from nas_jax.report.table import Row, Table
 from nas_jax.spaces.space import SearchSpace
 
@@ -24,57 +28,49 @@ _COLUMNS = (
 _FIRST = 3
 
 
-class Finalist(NamedTuple):
+@dataclass(frozen=True)
+class Finalist:
     """One network that was compared; None is for what was not done with it."""
 
-    path: tuple[int, ...]
-    valid_accuracy: float | None
+    path: tuple[Annotated[int, Ge(0)], ...]
+    valid_accuracy: float | None = None
     """Share right of validation images, with the weights of the supernet."""
-    trained_valid_loss: float | None
+    trained_valid_loss: float | None = None
     """Loss on validation images after a full training."""
-    slack: float | None
-    """Share of the tightest target or limit left unspent."""
-    log_prob_given_up: float | None
+    slack: dict[str, float] = field(default_factory=dict)
+    """Share of each target or limit left unspent."""
+    log_prob_given_up: float | None = None
 
 
 def parse(content: bytes, shape: tuple[int, ...] | None) -> tuple[Finalist, ...]:
-    """Reads `finalists.json`, the most probable first; `shape` is (L, K) if known.
+    """The finalists of `finalists.json`, the most probable first.
 
-    Raises `ValueError` naming the place and what was expected.
+    `shape` is (L, K) if known. Raises `ValueError` naming the place and what was
+    expected.
     """
-    where = "finalists.json"
-    document = files.parse(content, where)
-    require(isinstance(document, list), where, "a list", document)
-    return tuple(
-        _finalist(entry, f"{where}: number {place}", shape)
-        for place, entry in enumerate(document, start=1)
-    )
-
-
-def _finalist(entry: Any, where: str, shape: tuple[int, ...] | None) -> Finalist:
-    require(isinstance(entry, dict), where, "a JSON object", entry)
-    path = entry.get("path")
-    expected = "candidate indices, one per layer"
-    if shape is not None:
-        expected += f" ({shape[0]} of them, each below {shape[1]})"
-    is_path = isinstance(path, list) and all(type(k) is int and k >= 0 for k in path)
-    if is_path and shape is not None:
-        is_path = len(path) == shape[0] and max(path, default=0) < shape[1]
-    require(is_path, f"{where}: path", expected, path)
-    slack = entry.get("slack") or {}
-    require(isinstance(slack, dict), f"{where}: slack", "a JSON object", slack)
-    left = [number(slack, name, f"{where}: slack") for name in slack]
-    return Finalist(
-        tuple(path),
-        number(entry, "valid_accuracy", where),
-        number(entry, "trained_valid_loss", where),
-        min((one for one in left if one is not None), default=None),
-        number(entry, "log_prob_given_up", where),
-    )
+    name = "finalists.json: "
+    finalists = []
+    document = from_json(list[Any], files.parse(content, name[:-2]), name)
+    for place, entry in enumerate(document, start=1):
+        where = f"{name}number {place}: "
+        finalist = from_json(Finalist, entry, where, extra="ignore")
+        if shape is not None:
+            layers, candidates = shape
+            require(
+                len(finalist.path) == layers and max(finalist.path) < candidates,
+                f"{where}path",
+                f"candidate indices, one per layer ({layers} of them, each below "
+                f"{candidates})",
+                list(finalist.path),
+            )
+        finalists.append(finalist)
+    return tuple(finalists)
 
 
 def tables(
-    found: Sequence[Finalist], space: SearchSpace | None, taken: Sequence[int] | None
+    finalists: Sequence[Finalist],
+    space: SearchSpace | None,
+    taken: Sequence[int] | None,
 ) -> list[Table]:
     """One row per finalist, the most probable first; that of `taken` stands out.
 
@@ -82,40 +78,36 @@ def tables(
     """
     path = None if taken is None else tuple(taken)
     # of no use where nothing was trained
-    count = 6 if any(one.trained_valid_loss is not None for one in found) else 5
+    count = 6 if any(one.trained_valid_loss is not None for one in finalists) else 5
     rows, shown = [], []
-    for place, one in enumerate(found, start=1):
-        is_taken = one.path == path
+    for place, finalist in enumerate(finalists, start=1):
+        is_taken = finalist.path == path
+        names = [space.candidates[k].name if space else str(k) for k in finalist.path]
         cells = (
-            _ops(one.path, space),
-            q.percent(one.slack),
-            q.fixed(one.log_prob_given_up, 2),
-            q.percent(one.valid_accuracy),
-            q.fixed(one.trained_valid_loss, 4),
+            " ".join(names),
+            q.percent(min(finalist.slack.values(), default=None)),
+            q.fixed(finalist.log_prob_given_up, 2),
+            q.percent(finalist.valid_accuracy),
+            q.fixed(finalist.trained_valid_loss, 4),
         )
-        name = f"{place}, taken" if is_taken else str(place)
-        rows.append(Row(name, cells[: count - 1], is_taken))
-        if place <= _FIRST or is_taken or one.trained_valid_loss is not None:
+        head = f"{place}, taken" if is_taken else str(place)
+        rows.append(Row(head, cells[: count - 1], is_taken))
+        if place <= _FIRST or is_taken or finalist.trained_valid_loss is not None:
             shown.append(rows[-1])
-    kept = [shown] if len(shown) == len(rows) else [shown, rows]
-    return [Table(_COLUMNS[:count], tuple(one), _COLUMNS[1]) for one in kept]
+    folded = [shown] if len(shown) == len(rows) else [shown, rows]
+    return [Table(_COLUMNS[:count], tuple(part), _COLUMNS[1]) for part in folded]
 
 
-def summary(found: Sequence[Finalist], taken: Sequence[int] | None) -> str:
+def summary(finalists: Sequence[Finalist], taken: Sequence[int] | None) -> str:
     """How the network was chosen among them, in a sentence or two."""
-    trained = sum(one.trained_valid_loss is not None for one in found)
-    text = f"{len(found)} networks, the most probable within the target, were compared "
-    text += "on validation images with the weights of the supernet. "
+    trained = sum(one.trained_valid_loss is not None for one in finalists)
+    text = f"{len(finalists)} networks, the most probable within the target, were "
+    text += "compared on validation images with the weights of the supernet. "
     if trained:
         text += f"{trained} of them were trained in full; the smallest loss on "
         text += "validation images decides."
     else:
         text += "None was trained in full before the choice; the accuracy decides."
-    if taken is not None and tuple(taken) not in {one.path for one in found}:
+    if taken is not None and tuple(taken) not in {one.path for one in finalists}:
         text += " The network of architecture.json is none of them."
     return text
-
-
-def _ops(path: Sequence[int], space: SearchSpace | None) -> str:
-    names = path if space is None else [space.candidates[k].name for k in path]
-    return " ".join(map(str, names))

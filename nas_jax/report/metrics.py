@@ -5,15 +5,24 @@ other line must be whole. Where a resumed run repeats an epoch, the later line h
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from nas_jax.config import files
+from nas_jax.config.checks import require
+from nas_jax.config.from_json import from_json
 
-SEARCH_PHASES = ("warmup", "joint")
-PHASES = (*SEARCH_PHASES, "train")
 _PROBS = "search/probs"
+
+
+class _Line(TypedDict):
+    phase: Literal["warmup", "joint", "train"]
+
+
+class _OfTraining(_Line):
+    network: str
 
 
 @dataclass(frozen=True)
@@ -55,27 +64,8 @@ def as_series(lines: list[dict[str, Any]], name: str) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def require(condition: bool, where: str, expected: str, got: object) -> None:
-    """Raises `ValueError` with place, expectation and a shortened finding."""
-    if not condition:
-        found = repr(got)
-        found = found if len(found) <= 60 else f"{found[:57]}..."
-        raise ValueError(f"{where}: expected {expected}, got {found}")
-
-
-def number(document: Any, key: str, where: str) -> float | None:
-    """A number of a JSON object; None if it is absent or null."""
-    require(isinstance(document, dict), where, "a JSON object", document)
-    value = document.get(key)
-    if value is None:
-        return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    require(is_number, f"{where}: {key}", "a number", value)
-    return float(value)
-
-
 def parse(content: bytes, probs_shape: tuple[int, ...] | None) -> Curves:
-    """Reads the file; `probs_shape` is (L, K) of the space if that is known."""
+    """The curves in the file; `probs_shape` is (L, K) of the space if that is known."""
     lines = [
         (place, line)
         for place, line in enumerate(content.split(b"\n"), start=1)
@@ -96,7 +86,7 @@ def parse(content: bytes, probs_shape: tuple[int, ...] | None) -> Curves:
                 )
                 continue
             raise
-        line = _check(document, where, probs_shape)
+        line = _checked(document, f"{where}: ", probs_shape)
         probs_shape = line[_PROBS].shape if _PROBS in line else probs_shape
         key = (line["phase"], line.get("epoch", line.get("step", place)))
         if line["phase"] == "train":
@@ -105,32 +95,25 @@ def parse(content: bytes, probs_shape: tuple[int, ...] | None) -> Curves:
             search[key] = line
     return Curves(
         search=list(search.values()),
-        retraining={name: list(found.values()) for name, found in retraining.items()},
+        retraining={name: list(rows.values()) for name, rows in retraining.items()},
         notes=tuple(notes),
     )
 
 
-def _check(
+def _checked(
     document: Any, where: str, probs_shape: tuple[int, ...] | None
 ) -> dict[str, Any]:
     """A line with its values checked; absent and null values are left out."""
-    require(isinstance(document, dict), where, "a JSON object", document)
-    phase = document.get("phase")
-    require(phase in PHASES, f"{where}: phase", f"one of {', '.join(PHASES)}", phase)
-    line: dict[str, Any] = {"phase": phase}
-    if phase == "train":
-        line["network"] = document.get("network")
-        require(
-            isinstance(line["network"], str),
-            f"{where}: network",
-            "the name of a network",
-            line["network"],
-        )
-    names = {"step", "epoch", "seconds"} | {name for name in document if "/" in name}
-    for name in sorted(names - {_PROBS}):
-        value = number(document, name, where)
-        if value is not None:
-            line[name] = value
+    line = from_json(_Line, document, where, extra="ignore")
+    if line["phase"] == "train":
+        line = from_json(_OfTraining, document, where, extra="ignore")
+    numbers = {
+        name: value
+        for name, value in sorted(document.items())
+        if name in ("step", "epoch", "seconds") or ("/" in name and name != _PROBS)
+    }
+    numbers = from_json(dict[str, float | None], numbers, where)
+    line |= {name: value for name, value in numbers.items() if value is not None}
     if document.get(_PROBS) is not None:
         line[_PROBS] = _probs(document[_PROBS], where, probs_shape)
     return line
@@ -146,5 +129,5 @@ def _probs(value: Any, where: str, shape: tuple[int, ...] | None) -> np.ndarray:
         probs = np.zeros(())
     is_valid = probs.ndim == 2 and probs.size > 0 and shape in (None, probs.shape)
     is_valid = is_valid and bool(((probs >= -1e-6) & (probs <= 1 + 1e-6)).all())
-    require(is_valid, f"{where}: {_PROBS}", expected, value)
+    require(is_valid, f"{where}{_PROBS}", expected, value)
     return probs

@@ -26,9 +26,9 @@ Known = TypeVar("Known")
 
 def render(run: RunFiles, refresh_s: int | None = None) -> str:
     """The whole document; it loads itself again every `refresh_s` seconds, if set."""
-    title = run.config.get("name")
+    title = None if run.experiment is None else run.experiment.name
     searched, baseline = run.result_of("searched"), run.result_of("baseline")
-    is_finished = searched.test_accuracy is not None and not run.result.get("targets")
+    is_finished = searched.test_accuracy is not None and not run.result.targets
     return rendering.render(
         "run.html",
         title=run.name if title is None else f"{title} · {run.name}",

@@ -65,12 +65,9 @@ def by_stage(
 
 def stages(run: RunFiles, network: Architecture) -> Table | None:
     """One row per stage; None for a space that has no stages, or a foreign network."""
-    settings: Any = run.config.get("space")
-    cells = settings.get("cells") if isinstance(settings, dict) else None
+    cells = getattr(run.experiment and run.experiment.space, "cells", None)
     path = run.path_of(network)
-    if path is None or run.space is None or not isinstance(cells, list):
-        return None
-    if sum(cells) != len(path):
+    if path is None or run.space is None or cells is None:
         return None
     found = by_stage(cells, run.space, path)
     rows: list[Row] = []

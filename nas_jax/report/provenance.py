@@ -1,7 +1,7 @@
 """Where a run comes from: what is needed to trust and to repeat it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas_jax.report import quantities as q
@@ -23,11 +23,12 @@ class Provenance:
 
 def provenance(run: RunFiles) -> Provenance:
     """What the files say of the origin of a run."""
-    result = run.result
+    result, experiment = run.result, run.experiment
     facts = {
-        "seed": result.get("seed", run.config.get("seed")),
-        **{key: result.get(key) for key in ("device", "commit")},
-        "versions": result.get("versions") or None,
+        "seed": result.seed if experiment is None else experiment.seed,
+        "device": result.device,
+        "commit": result.commit,
+        "versions": result.versions or None,
         "latency table": run.table.provenance or None,
     }
     differences = {
@@ -37,11 +38,13 @@ def provenance(run: RunFiles) -> Provenance:
     }
     return Provenance(
         {name: _plain(value) for name, value in facts.items() if value is not None},
-        _phases(result.get("seconds_per_phase")),
+        _phases(result.seconds_per_phase),
         _plain(differences),
-        _plain(result.get("commit", "unknown")),
-        _plain(result.get("command") or ""),
-        json.dumps(run.config, indent=1, ensure_ascii=False) if run.config else "",
+        result.commit or "unknown",
+        result.command,
+        ""
+        if experiment is None
+        else json.dumps(asdict(experiment), indent=1, ensure_ascii=False),
     )
 
 
@@ -64,15 +67,10 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _phases(seconds: Any) -> dict[str, tuple[float, str]]:
+def _phases(seconds: dict[str, float]) -> dict[str, tuple[float, str]]:
     """The time that every phase took."""
-    known = {
-        name: float(value)
-        for name, value in (seconds if isinstance(seconds, dict) else {}).items()
-        if isinstance(value, int | float) and 0 <= value < float("inf")
-    }
-    longest = max(known.values(), default=0) or 1
+    longest = max(seconds.values(), default=0) or 1
     return {
         name: (100 * value / longest, q.duration(value))
-        for name, value in known.items()
+        for name, value in seconds.items()
     }

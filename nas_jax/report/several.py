@@ -1,6 +1,7 @@
 """Several runs on one page: all their networks, and in which settings they differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from nas_jax.report import comparison, page, rendering, scatter
@@ -35,9 +36,7 @@ def render(runs: Sequence[RunFiles]) -> str:
         "several.html",
         title=f"{len(runs)} runs",
         refresh_s=None,
-        devices=sorted(
-            {str(one.result["device"]) for one in runs if "device" in one.result}
-        ),
+        devices=sorted({run.result.device for run in runs if run.result.device}),
         notes=[(name, note) for name, run in named.items() for note in page.notes(run)],
         found=found,
         trade_off=scatter.trade_off(found, list(named)),
@@ -57,7 +56,7 @@ def render(runs: Sequence[RunFiles]) -> str:
 
 def _settings(named: Mapping[str, RunFiles]) -> tuple[Table, int]:
     """Settings, device and commit that differ, and how many are the same."""
-    flat = {name: _flat(run.config) | _origin(run) for name, run in named.items()}
+    flat = {name: _flat(run) for name, run in named.items()}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     found = {
         key: tuple(values.get(key, q.ABSENT) for values in flat.values())
@@ -71,21 +70,22 @@ def _settings(named: Mapping[str, RunFiles]) -> tuple[Table, int]:
     return Table(("setting", *named), rows), len(keys) - len(rows)
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """`search.target_ratio` and the like, as texts."""
-    found: dict[str, str] = {}
+def _flat(run: RunFiles) -> dict[str, str]:
+    """Settings as `search.target_ratio` and the like, then the origin, as texts."""
+    config = {} if run.experiment is None else asdict(run.experiment)
+    flat = dict(_leaves(config))
+    origin = {"device": run.result.device, "commit": run.result.commit}
+    flat |= {key: value for key, value in origin.items() if value is not None}
+    if run.targets:
+        flat["targets"] = ", ".join(target.name for target in run.targets.values())
+    return flat
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in config.items():
         if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            found[f"{prefix}{key}"] = " ".join(map(str, value)) or "none"
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif isinstance(value, tuple):
+            yield f"{prefix}{key}", " ".join(map(str, value)) or "none"
         else:
-            found[f"{prefix}{key}"] = str(value)
-    return found
-
-
-def _origin(run: RunFiles) -> dict[str, str]:
-    found = {key: run.result.get(key) for key in ("device", "commit")}
-    if run.targets:
-        found["targets"] = ", ".join(one.name for one in run.targets.values())
-    return {key: str(value) for key, value in found.items() if value is not None}
+            yield f"{prefix}{key}", str(value)

@@ -1,14 +1,17 @@
 """The summary of a run: its question, its result, or how far it has come."""
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
+from nas_jax.config.data import DataConfig
+from nas_jax.config.from_json import from_json
+from nas_jax.config.search import SearchConfig
 from nas_jax.report import provenance
 from nas_jax.report import quantities as q
 from nas_jax.report.comparison import interval
-from nas_jax.report.metrics import number, require
 from nas_jax.report.run_files import RunFiles
 from nas_jax.report.styles import kind
+from nas_jax.spaces.space import SearchSpace
 
 _SPLITS = {
     "train_weights": "for the weights",
@@ -19,20 +22,27 @@ _SPLITS = {
 _UNITS = {"target_ms": "ms", "target_macs": "MACs", "target_params": "parameters"}
 
 
+@dataclass(frozen=True)
+class _Derivation:
+    slack: dict[str, float]
+    log_prob_given_up: float
+    log_prob_gap: float
+
+
 def question(run: RunFiles) -> dict[str, str]:
     """Space, data, target and device, as far as they are known."""
-    rows = {
-        "space": _space(run),
-        "data": _data(run.config.get("data")),
-        "target": _target(run),
-        "device": provenance.conditions(run),
-    }
+    rows = {}
+    if run.experiment is not None and run.space is not None:
+        rows["space"] = _space(run.space)
+        rows["data"] = _data(run.experiment.data)
+        rows["target"] = _targets(run)
+    rows["device"] = provenance.conditions(run)
     return {name: text for name, text in rows.items() if text}
 
 
 def progress(run: RunFiles) -> str:
     """The state of a run without one searched network that was tested."""
-    if run.result.get("targets"):
+    if run.result.targets:
         return _trade_off(run)
     lines = run.curves.search
     if run.targets and not run.curves.retraining:
@@ -44,12 +54,10 @@ def progress(run: RunFiles) -> str:
     if not lines:
         return "Not finished: the search has not begun"
     phase = "warm-up" if lines[-1]["phase"] == "warmup" else "joint phase"
-    planned = run.config.get("search")
     total = ""
-    if isinstance(planned, dict):
-        epochs = [planned.get(key) for key in ("warmup_epochs", "joint_epochs")]
-        known = [value for value in epochs if isinstance(value, int)]
-        total = f" of {sum(known)}" if len(known) == 2 else ""
+    if run.experiment is not None:
+        planned = run.experiment.search
+        total = f" of {planned.warmup_epochs + planned.joint_epochs}"
     return f"Not finished: searching, {phase}, epoch {len(lines)}{total}"
 
 
@@ -75,19 +83,12 @@ def lead(run: RunFiles) -> str:
 
 def _derivation(run: RunFiles) -> list[str]:
     """What the derivation left unspent and gave up, if the result says so."""
-    found = run.result.get("derivation")
-    if not isinstance(found, dict) or not isinstance(found.get("slack"), dict):
+    if "slack" not in run.result.derivation:
         return []
-    where = "result.json: derivation"
-    given_up, gap = (
-        number(found, name, where) for name in ("log_prob_given_up", "log_prob_gap")
-    )
-    is_told = given_up is not None and gap is not None
-    require(is_told, where, "log_prob_given_up and log_prob_gap", found)
-    left = [
-        f"{q.percent(number(found['slack'], name, f'{where}: slack'))} of {name}"
-        for name in found["slack"]
-    ]
+    where = "result.json: derivation."
+    found = from_json(_Derivation, run.result.derivation, where, extra="ignore")
+    given_up, gap = found.log_prob_given_up, found.log_prob_gap
+    left = [f"{q.percent(share)} of {name}" for name, share in found.slack.items()]
     proven = (
         f"the best has at most e^{gap:.3g} times it" if gap else "the best there is"
     )
@@ -115,10 +116,7 @@ def _trade_off(run: RunFiles) -> str:
     return f"{len(points)} targets from one warm-up: {' to '.join(ends)} measured"
 
 
-def _space(run: RunFiles) -> str:
-    space = run.space
-    if space is None:
-        return ""
+def _space(space: SearchSpace) -> str:
     digits = math.log10(space.architectures)
     size = str(space.architectures) if digits < 6 else f"about 10^{digits:.0f}"
     names = ", ".join(op.name for op in space.candidates)
@@ -130,39 +128,35 @@ def _space(run: RunFiles) -> str:
     )
 
 
-def _data(config: Any) -> str:
-    if not isinstance(config, dict) or "name" not in config:
-        return ""
-    splits = [f"{config[key]} {use}" for key, use in _SPLITS.items() if key in config]
-    name = str(config["name"])
-    return f"{name}; images: {', '.join(splits)}" if splits else name
+def _data(config: DataConfig) -> str:
+    splits = ", ".join(f"{getattr(config, key)} {use}" for key, use in _SPLITS.items())
+    return f"{config.name}; images: {splits}"
 
 
-def _target(run: RunFiles) -> str:
+def _targets(run: RunFiles) -> str:
     """The targets as they were set, and the time that each came to."""
-    if run.targets:
-        found = {name: _target(one) for name, one in run.targets.items()}
-        return "; ".join(f"{name}: {text}" for name, text in found.items() if text)
-    search = run.config.get("search")
-    if not isinstance(search, dict):
-        return ""
+    runs = run.targets or {"": run}
+    texts = {
+        name: _target(one.experiment.search, one.target_ms)
+        for name, one in runs.items()
+        if one.experiment is not None
+    }
+    return "; ".join(
+        f"{name}: {text}" if name else text for name, text in texts.items()
+    )
+
+
+def _target(search: SearchConfig, target_ms: float | None) -> str:
     parts = []
-    if search.get("target_ratio") is not None:
-        of = f"{search['target_ratio']} of the hand-designed network's "
-        parts.append(of + str(search.get("cost", "latency")))
-    parts += [
-        f"{search[key]} {unit}"
-        for key, unit in _UNITS.items()
-        if search.get(key) is not None
-    ]
-    if search.get("objective") == "none":
+    if search.target_ratio is not None:
+        of = f"{search.target_ratio} of the hand-designed network's "
+        parts.append(of + search.cost)
+    stated = {unit: getattr(search, name) for name, unit in _UNITS.items()}
+    parts += [f"{value} {unit}" for unit, value in stated.items() if value is not None]
+    if search.objective == "none":
         parts = ["none: accuracy alone"]
-    elif run.target_ms is not None and search.get("target_ms") is None:
-        parts.append(q.milliseconds(run.target_ms))
-    limits = search.get("limits")
-    if limits is not None:
-        where = "config.json: search: limits"
-        require(isinstance(limits, list), where, "a list", limits)
-    if limits:
-        parts.append(f"limits {', '.join(map(str, limits))}")
+    elif target_ms is not None and search.target_ms is None:
+        parts.append(q.milliseconds(target_ms))
+    if search.limits:
+        parts.append(f"limits {', '.join(search.limits)}")
     return ", ".join(parts)

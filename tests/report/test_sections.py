@@ -184,7 +184,16 @@ def test_prediction_has_the_error_of_the_table(run, tmp_path):
     spread = run_files.read(run).networks["searched"].prediction
     assert spread is not None and spread.source == "spread of the parts"
     document = json.loads((run / "latency_table.json").read_text())
-    document["validation"] = {"mean_ms": 5.0, "rmse_ms": 0.5, "bias_ms": 0.0}
+    document["validation"] = {
+        "networks": 60,
+        "kendall_tau": 0.98,
+        "within_5_percent": 0.5,
+        "within_10_percent": 0.9,
+        "mape": 0.1,
+        "mean_ms": 5.0,
+        "rmse_ms": 0.5,
+        "bias_ms": 0.0,
+    }
     for name in ("result.json", "config.json"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     (tmp_path / "latency_table.json").write_text(json.dumps(document))
@@ -201,7 +210,7 @@ def test_prediction_has_the_error_of_the_table(run, tmp_path):
     [
         (b"{", "finalists.json: expected JSON"),
         (b"{}", "finalists.json: expected a list, got {}"),
-        (b"[1]", "finalists.json: number 1: expected a JSON object, got 1"),
+        (b"[1]", "finalists.json: number 1: expected an object, got 1"),
         (b'[{"path": [0, 9]}]', "number 1: path: expected candidate indices, one per"),
         (b'[{"path": [0]}]', r"layer \(2 of them, each below 7\), got \[0\]"),
         (b'[{"path": [0, 1], "valid_accuracy": "x"}]', "valid_accuracy: expected a nu"),
