@@ -9,12 +9,13 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nas_jax.guidelines import kinds, models, records
 from nas_jax.guidelines.kinds import Kind, Point
+from nas_jax.guidelines.models import Interval
 from nas_jax.guidelines.records import Descriptors
 
 NEAR = 2.5
@@ -67,15 +68,16 @@ def advise(
       ValueError: for a device that no record knows.
     """
     wish = wish or Wish()
-    _require_device(known, wish.device)
+    if wish.device is not None:
+        _require_device(known, wish.device)
     by_distance = sorted(
         ((kinds.distance(task, kind.descriptors), kind) for kind in known),
         key=lambda pair: pair[0],
     )
     near = [
-        (far, own)
+        (far, allowed)
         for far, kind in by_distance
-        if far <= NEAR and (own := _allowed(kind, wish))
+        if far <= NEAR and (allowed := _allowed(kind, wish))
     ]
     answer: dict[str, Any] = {
         "descriptors": dataclasses.asdict(task),
@@ -84,31 +86,54 @@ def advise(
             "kinds": len(near),
             "families": len({kind.family for _, kind in near}),
             "networks": sum(len(kind.points) for _, kind in near),
-            "nearest": [_shown(far, kind) for far, kind in (near or by_distance)][
-                :SHOWN
+            "nearest": [
+                {
+                    "task": kind.name,
+                    "family": kind.family,
+                    "distance": round(far, 2),
+                    "networks": len(kind.points),
+                    "records": [point.record["digest"][:12] for point in kind.points],
+                }
+                for far, kind in (near or by_distance)[:SHOWN]
             ],
         },
     }
     if not near:
         return {**answer, "basis": "no evidence near this task", "size": None}
-    whole = {(kind.family, kind.name): kind for _, kind in by_distance}
-    of_nearest = whole[near[0][1].family, near[0][1].name]
-    usable = [kind for _, kind in near if len(kind.points) > 1]
+    kinds_near = [kind for _, kind in near]
+    nearest = kinds_near[0]
+    usable = [kind for kind in kinds_near if len(kind.points) > 1]
     families = {kind.family for kind in usable}
     if len(usable) >= ENOUGH_KINDS and len(families) >= ENOUGH_FAMILIES:
-        found = _by_regression(usable, near[0][1], task, wish)
+        basis, pick = "regression", _by_regression(usable, nearest, task, wish)
     else:
-        found = _by_neighbours([kind for _, kind in near], task, wish)
-    if found["size"] is not None:
-        largest = resized(of_nearest.largest, task)
-        found["largest_params"] = largest
-        found["saving"] = round(1 - found["size"]["params"] / largest, 4)
-    return {**answer, **found}
+        basis, pick = "nearest tasks", _by_neighbours(kinds_near, task, wish)
+    answer["basis"] = basis
+    if isinstance(pick, str):
+        return {**answer, "size": None, "reason": pick}
+    (whole,) = (kind for kind in known if kind[:3] == nearest[:3])
+    largest = resized(whole.largest, task)
+    return {
+        **answer,
+        **_described(pick, nearest),
+        "largest_params": largest,
+        "saving": round(1 - pick.params / largest, 4),
+    }
+
+
+class _Pick(NamedTuple):
+    """The network advised: its parameters for the task, their range, its accuracy."""
+
+    point: Point
+    params: int
+    range: tuple[float, float]
+    accuracy: Interval
 
 
 def _by_regression(
     near: list[Kind], nearest: Kind, task: Descriptors, wish: Wish
-) -> dict[str, Any]:
+) -> _Pick | str:
+    """The pick, or why there is none."""
     difficulties = [
         name
         for name in models.stated(task)
@@ -117,76 +142,47 @@ def _by_regression(
     row = models.features(task, difficulties)
     accuracy = models.accuracy_model(near, difficulties)
 
-    def expected(params: float) -> models.Interval:
-        found = accuracy.interval(models.with_size(row, params), wish.chance)
-        return models.Interval(*map(models.from_log_odds, found))
+    def expected(params: float) -> Interval:
+        log_odds = accuracy.interval(models.with_size(row, params), wish.chance)
+        return Interval(*map(models.from_log_odds, log_odds))
 
-    candidates = _shared(near, nearest)
-    sizes = [(resized(point, task), point) for point in candidates]
+    sizes = [(resized(point, task), point) for point in _shared(near, nearest)]
     size = models.size_model(near, difficulties, wish.tolerance)
-    least = [2**value for value in size.interval(np.array(row), wish.chance)]
+    needed = [2**value for value in size.interval(np.array(row), wish.chance)]
     added = models.margin(near, size, wish.tolerance, wish.chance)
     enough = 2 ** (size.predict(np.array(row)) + added)
     if wish.accuracy is None:
         fitting = [pair for pair in sizes if pair[0] >= enough] or sizes[-1:]
     else:
         fitting = [pair for pair in sizes if expected(pair[0]).low >= wish.accuracy]
-    basis = {"basis": "regression", "size": None}
-    if not fitting:
-        reach = expected(sizes[-1][0])
-        return {**basis, "reason": _out_of_reach(wish, reach.low, "at the low end")}
-    params, point = fitting[0]
     smallest, largest = sizes[0][0], sizes[-1][0]
+    if not fitting:
+        return _out_of_reach(wish, expected(largest).low, "at the low end")
+    params, point = fitting[0]
     # outside the sizes that were trained nothing is known
-    bounds = [round(min(max(value, smallest), largest)) for value in least]
-    found = expected(params)
-    return {
-        **basis,
-        "size": {
-            **_size(point, params),
-            "params_low": min(bounds[0], params),
-            "params_high": max(bounds[2], params),
-        },
-        "expected_accuracy": _rounded(found.middle),
-        "accuracy_low": _rounded(found.low),
-        "accuracy_high": _rounded(found.high),
-        "start": _start(point, nearest),
-    }
+    low, _, high = (round(min(max(value, smallest), largest)) for value in needed)
+    return _Pick(point, params, (low, high), expected(params))
 
 
-def _by_neighbours(near: list[Kind], task: Descriptors, wish: Wish) -> dict[str, Any]:
+def _by_neighbours(near: list[Kind], task: Descriptors, wish: Wish) -> _Pick | str:
     """The largest of what the nearest needed; the accuracy is the nearest one's."""
     # the report draws, and what it draws with takes a second to import
     from nas_jax.report.quantities import wilson
 
-    basis: dict[str, Any] = {"basis": "nearest tasks", "size": None}
     nearest = near[0]
     if wish.accuracy is None:
         needs = [kinds.needed(kind, wish.tolerance) for kind in near]
-        enough = max(needs)
-        fitting = [one for one in nearest.points if one.params >= enough]
-        point = (fitting or [nearest.largest])[0]
+        point = nearest.at_least(max(needs))
     else:
         fitting = [one for one in nearest.points if one.accuracy >= wish.accuracy]
         if not fitting:
             best = max(one.accuracy for one in nearest.points)
-            return {**basis, "reason": _out_of_reach(wish, best, "at best")}
+            return _out_of_reach(wish, best, "at best")
         point = fitting[0]
         needs = [point.params]
     low, high = wilson(point.accuracy, point.test_images)
-    params = resized(point, task)
-    return {
-        **basis,
-        "size": {
-            **_size(point, params),
-            "params_low": min(*needs, params),
-            "params_high": max(*needs, params),
-        },
-        "expected_accuracy": _rounded(point.accuracy),
-        "accuracy_low": _rounded(low),
-        "accuracy_high": _rounded(high),
-        "start": _start(point, nearest),
-    }
+    accuracy = Interval(low, point.accuracy, high)
+    return _Pick(point, resized(point, task), (min(needs), max(needs)), accuracy)
 
 
 def _out_of_reach(wish: Wish, reached: float, how: str) -> str:
@@ -218,82 +214,66 @@ def _shared(near: list[Kind], nearest: Kind) -> list[Point]:
     shared = [
         point
         for point in nearest.points
-        if 2 * sum(point.design in own for own in designs) >= len(near)
+        if 2 * sum(point.design in known for known in designs) >= len(near)
     ]
     return shared or list(nearest.points)
 
 
 def _allowed(kind: Kind, wish: Wish) -> Kind | None:
     """The kind with the networks within the latency; None if there are none."""
-    if wish.max_ms is None:
+    if wish.device is None or wish.max_ms is None:
         return kind
     points = tuple(
         point
         for point in kind.points
-        if any(
-            same_device(one["device"], wish.device) and one["ms"] <= wish.max_ms
-            for one in point.record["latencies"]
-        )
+        if any(one["ms"] <= wish.max_ms for one in _of_device(point, wish.device))
     )
     return kind._replace(points=points) if points else None
 
 
-def devices(known: Sequence[Kind]) -> list[str]:
-    """The devices that records state a latency for."""
-    found = {
-        one["device"]
-        for kind in known
-        for point in kind.points
-        for one in point.record["latencies"]
-    }
-    return sorted(found)
+def _of_device(point: Point, device: str) -> list[dict[str, Any]]:
+    """Latencies of a network on a device, in whatever letter case it is written."""
+    return [
+        latency
+        for latency in point.record["latencies"]
+        if latency["device"].casefold() == device.casefold()
+    ]
 
 
-def same_device(one: str, other: str | None) -> bool:
-    """Whether two names mean one device; letter case is nobody's intention."""
-    return other is not None and one.casefold() == other.casefold()
-
-
-def _require_device(known: Sequence[Kind], device: str | None) -> None:
-    names = devices(known)
-    if device is not None and not any(same_device(name, device) for name in names):
+def _require_device(known: Sequence[Kind], device: str) -> None:
+    points = [point for kind in known for point in kind.points]
+    if not any(_of_device(point, device) for point in points):
+        names = {one["device"] for point in points for one in point.record["latencies"]}
         raise ValueError(
             f"device {device!r}: expected one that records know "
-            f"({', '.join(names) or 'none do'}); add records measured on it"
+            f"({', '.join(sorted(names)) or 'none do'}); add records measured on it"
         )
 
 
-def _size(point: Point, params: int) -> dict[str, Any]:
-    written = point.record["network"]["architecture"]
+def _described(pick: _Pick, nearest: Kind) -> dict[str, Any]:
+    """The network advised, and the record that a search may start from."""
+    point, record = pick.point, pick.point.record
+    architecture = record["network"]["architecture"]
+    low, expected, high = (round(share, 4) for share in pick.accuracy)
     return {
-        "params": params,
-        "macs": point.macs,
-        "depth": records.depth(point.record),
-        "width": records.width(point.record),
-        "input_size": written["input_size"],
+        "size": {
+            "params": pick.params,
+            "macs": point.macs,
+            "depth": records.depth(record),
+            "width": records.width(record),
+            "input_size": architecture["input_size"],
+            "params_low": min(pick.range[0], pick.params),
+            "params_high": max(pick.range[1], pick.params),
+        },
+        "expected_accuracy": expected,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "start": {
+            "record": record["digest"],
+            "task": nearest.name,
+            "source": record["origin"]["source"],
+            "accuracy_there": round(point.accuracy, 4),
+            "latencies": record["latencies"],
+            "architecture": architecture,
+        },
     }
-
-
-def _start(point: Point, kind: Kind) -> dict[str, Any]:
-    return {
-        "record": point.record["digest"],
-        "task": kind.name,
-        "source": point.record["origin"]["source"],
-        "accuracy_there": _rounded(point.accuracy),
-        "latencies": point.record["latencies"],
-        "architecture": point.record["network"]["architecture"],
-    }
-
-
-def _shown(far: float, kind: Kind) -> dict[str, Any]:
-    return {
-        "task": kind.name,
-        "family": kind.family,
-        "distance": round(far, 2),
-        "networks": len(kind.points),
-        "records": [point.record["digest"][:12] for point in kind.points],
-    }
-
-
-def _rounded(share: float) -> float:
-    return round(share, 4)

@@ -12,7 +12,7 @@ import numpy as np
 
 from nas_jax.guidelines import advice
 from nas_jax.guidelines.advice import Wish
-from nas_jax.guidelines.kinds import Design, Kind, Point
+from nas_jax.guidelines.kinds import Kind
 
 HIT_RATE, SAVING, COVERAGE = 0.8, 0.2, (0.7, 0.9)
 """What is asked for: hits, median saving, true accuracies inside the interval."""
@@ -50,18 +50,16 @@ def judge(known: Sequence[Kind], wish: Wish | None = None) -> dict[str, Any]:
             "guidelines check: expected tasks near each other, got none; no advice to "
             "judge"
         )
-    inside = [row["inside"] for row in answered]
+    savings = [row["saving"] for row in answered]
     largest = [kind.largest.params for kind in judged]
     return {
         "tasks": len(judged),
         "families": len({kind.family for kind in judged}),
         "not_answered": len(rows) - len(answered),
-        "hit_rate": _share([row["hit"] for row in answered]),
-        "median_saving": _median([row["saving"] for row in answered]),
-        "saving_quartiles": np.round(
-            np.quantile([row["saving"] for row in answered], [0.25, 0.75]), 4
-        ).tolist(),
-        "coverage": _share(inside),
+        "hit_rate": _mean([row["hit"] for row in answered]),
+        "median_saving": _median(savings),
+        "saving_quartiles": np.quantile(savings, [0.25, 0.75]).round(4).tolist(),
+        "coverage": _mean([row["inside"] for row in answered]),
         "largest_params": [min(largest), max(largest)],
         "wanted": {
             "hit_rate": HIT_RATE,
@@ -83,7 +81,7 @@ def _row(kind: Kind, answer: dict[str, Any], wish: Wish) -> dict[str, Any]:
     }
     if answer["size"] is None:
         return row
-    point = _tried(kind, answer["size"]["params"])
+    point = kind.at_least(answer["size"]["params"])
     low, high = answer["accuracy_low"], answer["accuracy_high"]
     return row | {
         "params": point.params,
@@ -91,58 +89,36 @@ def _row(kind: Kind, answer: dict[str, Any], wish: Wish) -> dict[str, Any]:
         "expected": answer["expected_accuracy"],
         "interval": [low, high],
         "inside": low <= point.accuracy <= high,
-        "saving": _saving(kind, point),
-        "hit": _hits(kind, point, wish.tolerance),
+        "saving": kind.saving(point),
+        "hit": kind.suffices(point, wish.tolerance),
     }
-
-
-def _tried(kind: Kind, params: int) -> Point:
-    """The network of this size on the task, or the next larger one."""
-    larger = [point for point in kind.points if point.params >= params]
-    return (larger or [kind.largest])[0]
-
-
-def _hits(kind: Kind, point: Point, tolerance: float) -> bool:
-    # a point of accuracy, not a rounding error below it
-    return point.accuracy >= kind.largest.accuracy - tolerance - 1e-9
-
-
-def _saving(kind: Kind, point: Point) -> float:
-    return round(1 - point.params / kind.largest.params, 4)
 
 
 def _rules(judged: list[Kind], tolerance: float) -> list[dict[str, Any]]:
     """Always the same network: the largest, the median one, and every other."""
-    shared = _designs(judged)
-    found = []
-    for place, design in enumerate(shared):
-        points = [(kind, kind.point(design)) for kind in judged]
-        own = [(kind, point) for kind, point in points if point is not None]
-        name = f"size {place + 1} of {len(shared)}"
-        if place == len(shared) - 1:
-            name = "always the largest"
-        elif place == (len(shared) - 1) // 2:
-            name = "always the median size"
-        found.append(
+    by_design = [{point.design: point for point in kind.points} for kind in judged]
+    shared = [one for one in by_design[0] if all(one in points for points in by_design)]
+    names = [f"size {place} of {len(shared)}" for place in range(1, len(shared) + 1)]
+    if shared:
+        names[(len(shared) - 1) // 2] = "always the median size"
+        names[-1] = "always the largest"
+    rules = []
+    for name, design in zip(names, shared, strict=True):
+        points = [points[design] for points in by_design]
+        pairs = list(zip(judged, points, strict=True))
+        hits = [kind.suffices(point, tolerance) for kind, point in pairs]
+        rules.append(
             {
                 "rule": name,
-                "params": int(np.median([point.params for _, point in own])),
-                "hit_rate": _share([_hits(*pair, tolerance) for pair in own]),
-                "median_saving": _median([_saving(*pair) for pair in own]),
+                "params": int(np.median([point.params for point in points])),
+                "hit_rate": _mean(hits),
+                "median_saving": _median([kind.saving(point) for kind, point in pairs]),
             }
         )
-    return found
+    return rules
 
 
-def _designs(judged: list[Kind]) -> list[Design]:
-    """Designs that all tasks have, from small to large."""
-    everywhere = set.intersection(
-        *({point.design for point in kind.points} for kind in judged)
-    )
-    return [point.design for point in judged[0].points if point.design in everywhere]
-
-
-def _share(hits: list[bool]) -> float:
+def _mean(hits: list[bool]) -> float:
     return round(float(np.mean(hits)), 4)
 
 

@@ -39,9 +39,19 @@ class Kind(NamedTuple):
         """The network with the most parameters."""
         return self.points[-1]
 
-    def point(self, design: Design) -> Point | None:
-        """The network of a design, if this kind has it."""
-        return next((one for one in self.points if one.design == design), None)
+    def at_least(self, params: float) -> Point:
+        """The smallest network of so many parameters, or else the largest."""
+        larger = (point for point in self.points if point.params >= params)
+        return next(larger, self.largest)
+
+    def suffices(self, point: Point, tolerance: float) -> bool:
+        """Whether a network is as good as the largest, less a tolerance."""
+        # a point of accuracy, not a rounding error below it
+        return point.accuracy >= self.largest.accuracy - tolerance - 1e-9
+
+    def saving(self, point: Point) -> float:
+        """Share of the largest network's parameters that a network does without."""
+        return round(1 - point.params / self.largest.params, 4)
 
 
 def grouped(found: Iterable[Record]) -> list[Kind]:

@@ -143,9 +143,8 @@ def margin(
     def suffices(added: float) -> bool:
         hits = []
         for kind, value in zip(known, predicted, strict=True):
-            enough = [p for p in kind.points if math.log2(p.params) >= value + added]
-            taken = (enough or [kind.largest])[0]
-            hits.append(taken.accuracy >= kind.largest.accuracy - tolerance - 1e-9)
+            larger = (p for p in kind.points if math.log2(p.params) >= value + added)
+            hits.append(kind.suffices(next(larger, kind.largest), tolerance))
         return bool(np.sum(hits) >= chance * (len(hits) + 1))
 
     candidates = np.sort(size.errors)
@@ -156,11 +155,12 @@ def margin(
 
 def accuracy_model(known: Sequence[Kind], difficulties: Sequence[str]) -> Model:
     """Log-odds of the accuracy, over tasks and sizes."""
-    x, y, families = [], [], []
-    for kind in known:
-        row = features(kind.descriptors, difficulties)
-        for point in kind.points:
-            x.append(with_size(row, point.params))
-            y.append(log_odds(point.accuracy, point.test_images))
-            families.append(kind.family)
-    return fitted(np.array(x), np.array(y), families)
+    rows = [features(kind.descriptors, difficulties) for kind in known]
+    pairs = [
+        (kind.family, row, point)
+        for kind, row in zip(known, rows, strict=True)
+        for point in kind.points
+    ]
+    x = np.array([with_size(row, point.params) for _, row, point in pairs])
+    y = np.array([log_odds(one.accuracy, one.test_images) for _, _, one in pairs])
+    return fitted(x, y, [family for family, _, _ in pairs])
