@@ -111,21 +111,13 @@ def _over_epochs(
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         if search is not None and search.warmup_epochs:
             _mark_phases(axes, search.warmup_epochs)
-        words = {} if search is None else {look: _LINES[look][1] for look in lines}
-        return to_svg(figure, name, f"{caption}: {_in_words(lines, words)}")
-
-
-def _in_words(lines: Mapping[str, np.ndarray], words: Mapping[str, str]) -> str:
-    """First and last value of every line; `words` are names for colours."""
-    ends = {
-        name: known[[0, -1]]
-        for name, values in lines.items()
-        if len(known := values[np.isfinite(values)])
-    }
-    return "; ".join(
-        f"{words.get(name, name)} from {begin:.3g} to {end:.3g}"
-        for name, (begin, end) in ends.items()
-    )
+        names = {look: look if search is None else _LINES[look][1] for look in lines}
+        ends = [
+            f"{names[look]} from {known[0]:.3g} to {known[-1]:.3g}"
+            for look, values in lines.items()
+            if len(known := values[np.isfinite(values)])
+        ]
+        return to_svg(figure, name, f"{caption}: {'; '.join(ends)}")
 
 
 def _mark_phases(axes: Axes, warmup_epochs: int) -> None:

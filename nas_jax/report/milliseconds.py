@@ -1,24 +1,21 @@
 """Milliseconds layer by layer, by the table, against the measured whole."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from nas_jax.latency import tables
 from nas_jax.report import quantities as q
 from nas_jax.report.drawing import op_name
-from nas_jax.report.run_files import NetworkResult, RunFiles
+from nas_jax.report.run_files import RunFiles
 from nas_jax.spaces.architecture import Architecture
 
 
-@dataclass(frozen=True)
-class Bars:
-    """A bar per part: its name, per cent of the longest, text; and the totals."""
+def bars(
+    run: RunFiles, network: Architecture, measured_ms: float | None
+) -> dict[str, Any] | None:
+    """A bar per part as `rows`: its name, per cent of the longest, text; and `totals`.
 
-    rows: tuple[tuple[str, float, str], ...]
-    totals: dict[str, str]
-
-
-def bars(run: RunFiles, network: Architecture, found: NetworkResult) -> Bars | None:
-    """The bars of a network; None if the table does not know every part, or no time."""
+    None if the table does not know every part of the network, or no time.
+    """
     if tables.missing(run.table, network.parts):
         return None
     timed = [part for part in network.parts if not tables.is_free(part)]
@@ -31,16 +28,12 @@ def bars(run: RunFiles, network: Architecture, found: NetworkResult) -> Bars | N
         return None
     # the same number of decimals in all rows: three digits of the longest time
     digits = q.digits_for(longest)
-    rows = [
-        (
-            name,
-            100 * ms / longest,
-            f"{ms:.{digits}f}{q.NBSP}ms, {q.percent(ms / predicted, 0)}",
-        )
-        for name, ms in costs
-    ]
+    rows = []
+    for name, ms in costs:
+        text = f"{ms:.{digits}f}{q.NBSP}ms, {q.percent(ms / predicted, 0)}"
+        rows.append((name, 100 * ms / longest, text))
     totals = {"predicted": q.milliseconds(predicted)}
-    if found.measured_ms is not None:
-        share = q.percent(found.measured_ms / predicted)
-        totals["measured"] = f"{q.milliseconds(found.measured_ms)}, {share} of it"
-    return Bars(tuple(rows), totals)
+    if measured_ms is not None:
+        share = q.percent(measured_ms / predicted)
+        totals["measured"] = f"{q.milliseconds(measured_ms)}, {share} of it"
+    return {"rows": rows, "totals": totals}

@@ -53,7 +53,9 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         },
         bars=_by_network(
             run,
-            lambda name, found: milliseconds.bars(run, found, run.result_of(name)),
+            lambda name, found: milliseconds.bars(
+                run, found, run.result_of(name).measured_ms
+            ),
         ),
         stages=_by_network(run, lambda _, found: preferences.stages(run, found)),
         finalists=_finalists(run),

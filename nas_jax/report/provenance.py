@@ -1,28 +1,19 @@
 """Where a run comes from: what is needed to trust and to repeat it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from nas_jax.report import quantities as q
 from nas_jax.report.run_files import RunFiles
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """Facts by name, times of the phases, command and settings, as far as known."""
+def provenance(run: RunFiles) -> dict[str, Any]:
+    """What the files say of the origin of a run, as far as they do.
 
-    facts: dict[str, str]
-    phases: dict[str, tuple[float, str]]
-    """Per cent of the longest, and the time in words."""
-    differences: str
-    commit: str
-    command: str
-    settings: str
-
-
-def provenance(run: RunFiles) -> Provenance:
-    """What the files say of the origin of a run."""
+    Facts by name; of every phase per cent of the longest and the time in words; the
+    differences to ONNX; commit, command and settings.
+    """
     result, experiment = run.result, run.experiment
     facts = {
         "seed": result.seed if experiment is None else experiment.seed,
@@ -32,20 +23,26 @@ def provenance(run: RunFiles) -> Provenance:
         "latency table": run.table.provenance or None,
     }
     differences = {
-        name: f"{found.onnx_max_abs_difference:.1e}"
-        for name, found in run.networks.items()
-        if found.onnx_max_abs_difference is not None
+        name: f"{network.onnx_max_abs_difference:.1e}"
+        for name, network in run.networks.items()
+        if network.onnx_max_abs_difference is not None
     }
-    return Provenance(
-        {name: _plain(value) for name, value in facts.items() if value is not None},
-        _phases(result.seconds_per_phase),
-        _plain(differences),
-        result.commit or "unknown",
-        result.command,
-        ""
-        if experiment is None
-        else json.dumps(asdict(experiment), indent=1, ensure_ascii=False),
-    )
+    settings = ""
+    if experiment is not None:
+        settings = json.dumps(asdict(experiment), indent=1, ensure_ascii=False)
+    seconds = result.seconds_per_phase
+    longest = max(seconds.values(), default=0) or 1
+    return {
+        "facts": {key: _plain(fact) for key, fact in facts.items() if fact is not None},
+        "phases": {
+            name: (100 * value / longest, q.duration(value))
+            for name, value in seconds.items()
+        },
+        "differences": _plain(differences),
+        "commit": result.commit or "unknown",
+        "command": result.command,
+        "settings": settings,
+    }
 
 
 def conditions(run: RunFiles) -> str:
@@ -65,12 +62,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(found)}" for key, found in value.items())
     return str(value)
-
-
-def _phases(seconds: dict[str, float]) -> dict[str, tuple[float, str]]:
-    """The time that every phase took."""
-    longest = max(seconds.values(), default=0) or 1
-    return {
-        name: (100 * value / longest, q.duration(value))
-        for name, value in seconds.items()
-    }

@@ -73,16 +73,12 @@ class NetworkResult(_Numbers):
 
 
 @dataclass(frozen=True)
-class _Measured:
-    median: float | None = None
-    q25: float | None = None
-    q75: float | None = None
-
-
-@dataclass(frozen=True)
 class _Network(_Numbers):
+    """As `result.json` states it."""
+
     architecture: dict[str, Any] | None = None
-    measured_ms: _Measured | None = None
+    measured_ms: dict[str, float] | None = None
+    """Among others `median`, `q25` and `q75`."""
 
 
 @dataclass(frozen=True)
@@ -239,22 +235,17 @@ def _targets(run_folder: Path, result: Result) -> dict[str, RunFiles]:
 
 
 def _network(stated: _Network, where: str, table: LatencyTable) -> NetworkResult:
-    numbers = dict(vars(stated))
-    document, measured = numbers.pop("architecture"), numbers.pop("measured_ms")
-    measured = measured or _Measured()
+    document, measured = stated.architecture, stated.measured_ms or {}
     network = prediction = quartiles = None
     if document:
         network = _architecture(document, where)
         if not tables.missing(table, network.parts):
             prediction = risk.prediction(table, network)
-    if measured.q25 is not None and measured.q75 is not None:
-        quartiles = measured.q25, measured.q75
+    if "q25" in measured and "q75" in measured:
+        quartiles = measured["q25"], measured["q75"]
+    own = {"architecture": network, "measured_ms": measured.get("median")}
     return NetworkResult(
-        **numbers,
-        architecture=network,
-        prediction=prediction,
-        measured_ms=measured.median,
-        quartiles_ms=quartiles,
+        **vars(stated) | own, prediction=prediction, quartiles_ms=quartiles
     )
 
 
