@@ -86,7 +86,7 @@ def draw(
         ms = part_ms.get(part.key)
         stride = getattr(part, "stride", 1)
         widths = f"{part.in_channels}→{_out(part)}"
-        tooltip = f"{op_name(part)}: {widths} channels, stride {stride}, {part.key}"
+        tooltip = f"{look(part).name}: {widths} channels, stride {stride}, {part.key}"
         channels = widths if part.in_channels != _out(part) else str(_out(part))
         rows.append(
             DrawnPart(
@@ -110,11 +110,6 @@ def draw(
 def block_height(expansion: int) -> float:
     """Height of the box of a block."""
     return min(5.0 + 2.7 * expansion, PITCH - 4.0)
-
-
-def op_name(part: Part) -> str:
-    """What the part does, in a word or two."""
-    return look(part).name
 
 
 def look(part: Part) -> Look:

@@ -7,6 +7,7 @@ opacity, not cells, so that the page stays small for long searches.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -31,32 +32,24 @@ class Candidate:
     """By opacity a path through all runs at it; an epoch is 1 wide, a row 1 high."""
 
 
-@dataclass(frozen=True)
-class Heatmap:
-    """The candidates of all layers over the same epochs."""
+def heatmap(run: RunFiles) -> dict[str, Any] | None:
+    """The candidates of all `layers` over the same epochs; None if none were recorded.
 
-    layers: tuple[tuple[Candidate, ...], ...]
-    first_epoch: int
-    last_epoch: int
-    columns: int
-    warm: int
-    """Columns that belong to the warm-up."""
-
-
-def heatmap(run: RunFiles) -> Heatmap | None:
-    """The probabilities of a search, None if none were recorded."""
+    Beside them `first_epoch`, `last_epoch`, the number of `columns`, and how many of
+    these are `warm`: of the warm-up.
+    """
     epochs, probs = run.curves.probs()
     if not len(probs):
         return None
-    keep = np.unique(np.linspace(0, len(probs) - 1, _COLUMNS).round().astype(int))
-    probs, epochs = probs[keep], epochs[keep]
-    return Heatmap(
-        tuple(_layer(run, layer, probs[:, layer]) for layer in range(probs.shape[1])),
-        int(epochs[0]),
-        int(epochs[-1]),
-        len(epochs),
-        int((epochs <= run.curves.warmup_epochs).sum()),
-    )
+    shown = np.unique(np.linspace(0, len(probs) - 1, _COLUMNS).round().astype(int))
+    probs, epochs = probs[shown], epochs[shown]
+    return {
+        "layers": [_layer(run, k, probs[:, k]) for k in range(probs.shape[1])],
+        "first_epoch": int(epochs[0]),
+        "last_epoch": int(epochs[-1]),
+        "columns": len(epochs),
+        "warm": int((epochs <= run.curves.warmup_epochs).sum()),
+    }
 
 
 def _layer(run: RunFiles, layer: int, probs: np.ndarray) -> tuple[Candidate, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from nas_jax.latency import tables
 from nas_jax.report import quantities as q
-from nas_jax.report.drawing import op_name
+from nas_jax.report.drawing import look
 from nas_jax.report.run_files import RunFiles
 from nas_jax.spaces.architecture import Architecture
 
@@ -19,7 +19,7 @@ def bars(
     if tables.missing(run.table, network.parts):
         return None
     timed = [part for part in network.parts if not tables.is_free(part)]
-    costs = [(op_name(part), run.part_ms[part.key]) for part in timed]
+    costs = [(look(part).name, run.part_ms[part.key]) for part in timed]
     if run.table.fixed_ms:
         costs.append(("runtime", run.table.fixed_ms))
     predicted = tables.predict_ms(run.table, network)

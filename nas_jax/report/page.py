@@ -18,7 +18,6 @@ from nas_jax.report import (
 from nas_jax.report import quantities as q
 from nas_jax.report.heatmap import heatmap
 from nas_jax.report.run_files import FILES, RunFiles
-from nas_jax.report.table import Table
 from nas_jax.spaces.architecture import Architecture
 
 Known = TypeVar("Known")
@@ -28,6 +27,10 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
     """The whole document; it loads itself again every `refresh_s` seconds, if set."""
     title = None if run.experiment is None else run.experiment.name
     searched, baseline = run.result_of("searched"), run.result_of("baseline")
+    shown = _by_network(run, lambda _, network: network)
+    if shown and baseline.architecture is not None:
+        shown["Hand-designed baseline"] = baseline.architecture
+    captioned = {_caption(run, name): one for name, one in run.targets.items()}
     is_finished = searched.test_accuracy is not None and not run.result.targets
     return rendering.render(
         "run.html",
@@ -41,15 +44,15 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         lead=summary.lead(run),
         notes=notes(run),
         question=summary.question(run),
-        drawings=_drawings(run),
+        drawings=drawings(shown, run),
         compared=comparison.table(run.networks),
         intervals_from=comparison.source(run.networks),
         targets=comparison.targets(run),
         trade_off=scatter.accuracy_against_latency(run.networks, run.target_ms),
         search=_search(run, ""),
         searches={
-            _caption(run, name): (one, _search(one, f"target{place}-"))
-            for place, (name, one) in enumerate(run.targets.items(), start=1)
+            caption: (one, _search(one, f"target{place}-"))
+            for place, (caption, one) in enumerate(captioned.items(), start=1)
         },
         bars=_by_network(
             run,
@@ -58,7 +61,14 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
             ),
         ),
         stages=_by_network(run, lambda _, found: preferences.stages(run, found)),
-        finalists=_finalists(run),
+        finalists={
+            name: (
+                finalists.summary(one.finalists, one.chosen),
+                finalists.tables(one.finalists, one.space, one.chosen),
+            )
+            for name, one in (captioned or {"": run}).items()
+            if one.finalists
+        },
         retraining=list(charts.retraining_curves(run.curves)),
         origin=provenance.provenance(run),
     )
@@ -93,15 +103,6 @@ def drawings(
     }
 
 
-def _drawings(run: RunFiles) -> dict[str, object] | None:
-    """The searched networks, and the hand-designed one beside them."""
-    shown = {_caption(run, name): network for name, network in run.searched.items()}
-    baseline = run.result_of("baseline").architecture
-    if shown and baseline is not None:
-        shown["Hand-designed baseline"] = baseline
-    return drawings(shown, run)
-
-
 def _caption(run: RunFiles, name: str) -> str:
     """`Searched`, or which of several and for which target."""
     if name not in run.targets:
@@ -125,17 +126,4 @@ def _search(run: RunFiles, prefix: str) -> dict[str, object]:
     return {
         "charts": list(charts.search_curves(run.curves, prefix)),
         "map": heatmap(run),
-    }
-
-
-def _finalists(run: RunFiles) -> dict[str, tuple[str, list[Table]]]:
-    """What was compared, by the target; in words and in tables."""
-    runs = {_caption(run, name): one for name, one in run.targets.items()}
-    return {
-        name: (
-            finalists.summary(one.finalists, one.chosen),
-            finalists.tables(one.finalists, one.space, one.chosen),
-        )
-        for name, one in (runs or {"": run}).items()
-        if one.finalists
     }

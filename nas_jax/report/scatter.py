@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
 
 from nas_jax.report import quantities as q
 from nas_jax.report.plotting import MARKERS, colour, new_axes, style, to_svg
@@ -60,46 +59,42 @@ def _scatter(
     target_ms: float | None,
 ) -> Markup | None:
     """The picture; `look` gives the colour of a network and whether it is hollow."""
-    points = [one for one in found if one.at is not None]
+    points = [(one, one.at) for one in found if one.at is not None]
     if not points:
         return None
-    curves: dict[tuple[str, str, str], list[tuple[float, float] | None]] = {}
-    for one in points:
+    curves: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for one, at in points:
         if kind(one.name) in ("searched", "baseline"):
             of = (one.run, kind(one.name), colour(look(one)[0]))
-            curves.setdefault(of, []).append(one.at)
+            curves.setdefault(of, []).append(at)
     with style():
         figure, axes = new_axes(4.9, 3.0)
         for (*_, hue), curve in curves.items():
             if len(curve) > 1:
-                axes.plot(*zip(*sorted(filter(None, curve)), strict=True), c=hue, lw=1)
+                axes.plot(*zip(*sorted(curve), strict=True), c=hue, lw=1)
         # the searched ones on top of what lies where they do
-        for one in sorted(points, key=lambda one: kind(one.name) == "searched"):
-            _draw(axes, one, *look(one))
+        for one, at in sorted(
+            points, key=lambda point: kind(point[0].name) == "searched"
+        ):
+            hue, is_hollow = look(one)
+            ms, accuracy = at
+            low, high = q.wilson(accuracy / 100, one.network.test_images or 1)
+            early, late = one.network.quartiles_ms or (ms, ms)
+            axes.errorbar(
+                ms,
+                accuracy,
+                xerr=[[max(ms - early, 0)], [max(late - ms, 0)]],
+                yerr=[[accuracy - 100 * low], [100 * high - accuracy]],
+                color=colour(hue),
+                marker=MARKERS.get(kind(one.name), "v"),
+                markersize=7,
+                fillstyle="none" if is_hollow else "full",
+                elinewidth=1.3,
+                linestyle="none",
+            )
         if target_ms is not None:
             axes.axvline(target_ms, color=colour("muted"), lw=1, ls=(0, (2, 3)))
         axes.set_xlim(left=0)
         axes.set_xlabel("measured latency (ms)")
         axes.set_ylabel("test accuracy (%)")
-        return to_svg(figure, "tradeoff", "; ".join(map(str, points)))
-
-
-def _draw(axes: Axes, one: Measured, hue: str, is_hollow: bool) -> None:
-    """The point of one network, with its intervals."""
-    network = one.network
-    assert one.at is not None and network.test_accuracy is not None
-    ms, accuracy = one.at
-    low, high = q.wilson(network.test_accuracy, network.test_images or 1)
-    early, late = network.quartiles_ms or (ms, ms)
-    axes.errorbar(
-        ms,
-        accuracy,
-        xerr=[[max(ms - early, 0)], [max(late - ms, 0)]],
-        yerr=[[accuracy - 100 * low], [100 * high - accuracy]],
-        color=colour(hue),
-        marker=MARKERS.get(kind(one.name), "v"),
-        markersize=7,
-        fillstyle="none" if is_hollow else "full",
-        elinewidth=1.3,
-        linestyle="none",
-    )
+        return to_svg(figure, "tradeoff", "; ".join(str(one) for one, _ in points))
