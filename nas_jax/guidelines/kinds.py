@@ -69,18 +69,13 @@ def grouped(found: Iterable[Record]) -> list[Kind]:
 
 
 def _points(networks: dict[Any, list[Record]]) -> tuple[Point, ...]:
-    found = [
-        Point(
-            made_of,
-            params,
-            macs,
-            float(np.mean([one["result"]["accuracy"] for one in own])),
-            max(one["result"]["test_images"] for one in own),
-            own[0],
-        )
-        for (made_of, params, macs), own in networks.items()
-    ]
-    return tuple(sorted(found, key=lambda point: (point.params, point.macs)))
+    points = []
+    for (blocks, params, macs), trained in networks.items():
+        results = [record["result"] for record in trained]
+        accuracy = float(np.mean([result["accuracy"] for result in results]))
+        images = max(result["test_images"] for result in results)
+        points.append(Point(blocks, params, macs, accuracy, images, trained[0]))
+    return tuple(sorted(points, key=lambda point: (point.params, point.macs)))
 
 
 def design(record: Record) -> Design:

@@ -155,20 +155,18 @@ def sealed(fields: Record) -> Record:
 
 def check(record: Any, where: str) -> None:
     """Raises `ValueError` in one line unless this is a record; `where` names it."""
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise ValueError(
-            f"{where}: expected a record of format {FORMAT!r}, got "
-            f"{_short(record.get('format') if isinstance(record, dict) else record)}"
-        )
-    if record.get("version") != VERSION or isinstance(record["version"], bool):
-        raise ValueError(
-            f"{where}: expected version {VERSION}, got {_short(record.get('version'))};"
-            " import it with the nas_jax that wrote it"
-        )
+    stated = record if isinstance(record, dict) else {"format": record}
+    for name, expected in (("format", FORMAT), ("version", VERSION)):
+        value = stated.get(name)
+        if type(value) is not type(expected) or value != expected:
+            raise ValueError(
+                f"{where}: expected a record of {name} {expected!r}, got "
+                f"{value!r:.60}; import it with the nas_jax that wrote it"
+            )
     task = from_json(_Record, record, f"{where}: ").task.descriptors
     for private in filter(_PATH.search, _texts(record)):
         raise ValueError(
-            f"{where}: expected no paths of a machine, got {_short(private)}; remove it"
+            f"{where}: expected no paths of a machine, got {private!r:.60}; remove it"
         )
     built = architecture(record, where)
     if not built.blocks:
@@ -180,13 +178,13 @@ def check(record: Any, where: str) -> None:
             f"classes {(task.input_size, task.channels, task.classes)}, got {got}"
         )
     try:
-        expected = digest(record)
+        digest_ = digest(record)
     except ValueError:
         raise ValueError(f"{where}: expected finite numbers, got NaN or inf") from None
-    if record["digest"] != expected:
+    if record["digest"] != digest_:
         raise ValueError(
-            f"{where}: expected digest {expected[:12]}..., got "
-            f"{_short(record['digest'])}; the record was changed after it was written"
+            f"{where}: expected digest {digest_[:12]}..., got "
+            f"{record['digest']!r:.60}; the record was changed after it was written"
         )
 
 
@@ -240,13 +238,7 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from (key, *_texts(item))
+        yield from _texts([*value.keys(), *value.values()])
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -60,12 +60,10 @@ def write(run: RunFiles, folder: Path, new_writer: Callable[[str], Any]) -> int:
     writers: dict[str, Any] = {}
     count = 0
     try:
-        for found in scalars(run):
-            if found.log not in writers:
-                writers[found.log] = new_writer(str(folder / found.log))
-            writers[found.log].add_scalar(
-                found.tag, found.value, found.step, walltime=found.seconds
-            )
+        for log, tag, value, step, seconds in scalars(run):
+            if log not in writers:
+                writers[log] = new_writer(str(folder / log))
+            writers[log].add_scalar(tag, value, step, walltime=seconds)
             count += 1
     finally:
         for writer in writers.values():

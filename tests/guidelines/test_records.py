@@ -45,8 +45,8 @@ def test_a_changed_record_is_refused():
     ("path", "value", "line"),
     [
         (("format",), "other", "expected a record of format"),
-        (("version",), 2, "expected version 1, got 2"),
-        (("version",), True, "expected version 1, got True"),
+        (("version",), 2, "expected a record of version 1, got 2"),
+        (("version",), True, "expected a record of version 1, got True"),
         (("extra",), 1, "extra: expected no such key, got 1"),
         (("task", "extra"), 1, "task.extra: expected no such key, got 1"),
         (
