@@ -27,9 +27,8 @@ from typing import Any, NoReturn
 import yaml
 
 from nas_jax.config.checks import reason
-from nas_jax.latency import units
-from nas_jax.latency.schema import LONGEST, PROVENANCE, SHORTEST, Entry
-from nas_jax.latency.tables import LatencyTable
+from nas_jax.latency import tables
+from nas_jax.latency.tables import LONGEST, PROVENANCE, SHORTEST, Entry, LatencyTable
 from nas_jax.spaces import keys
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import Classifier, Head, Part, Stem
@@ -124,7 +123,7 @@ def read(
         raise ValueError(f"{origin}: expected entries, got none; see --from")
     facts: dict[str, Any] = dict.fromkeys(PROVENANCE)
     facts |= {**provenance, "method": "imported"}
-    units.check(entries, facts, origin)
+    tables.require_plausible(entries, facts, origin)
     return LatencyTable(entries, facts, fixed_ms)
 
 

@@ -15,8 +15,7 @@ import numpy as np
 from nas_jax.config import files
 from nas_jax.latency import risk, tables
 from nas_jax.latency.risk import Prediction
-from nas_jax.latency.schema import LONGEST, SHORTEST, Entry
-from nas_jax.latency.tables import LatencyTable
+from nas_jax.latency.tables import LONGEST, SHORTEST, Entry, LatencyTable
 from nas_jax.report import finalists, metrics
 from nas_jax.report.finalists import Finalist
 from nas_jax.report.metrics import number, require

@@ -12,8 +12,7 @@ import numpy as np
 
 from nas_jax.config import provenance
 from nas_jax.config.experiment import LatencyConfig
-from nas_jax.latency.measure.device import CALL, Device
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import CALL, Call, Device
 from nas_jax.latency.runtimes import litert_graph
 from nas_jax.latency.runtimes.litert_graph import Compute, Converter
 from nas_jax.networks import network
@@ -96,6 +95,7 @@ def device(config: LatencyConfig, converter: str | None) -> Device:
         name=provenance.device(),
         runtime="litert",
         version=importlib.metadata.version("ai-edge-litert"),
+        config=config,
         part=lambda part: run(models.part(part)),
         network=lambda architecture: run(models.network(architecture)),
         copy=lambda shape: run(call),

@@ -21,8 +21,8 @@ from nas_jax.config import files
 from nas_jax.config.checks import LARGEST
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency import tables
-from nas_jax.latency.measure import operations
-from nas_jax.latency.measure.device import CALL, Device, copy_name
+from nas_jax.latency.measurement import operations
+from nas_jax.latency.measurement.timing import CALL, Device
 from nas_jax.latency.runtimes.litert import Models
 from nas_jax.spaces import keys
 from nas_jax.spaces.parts import Part
@@ -148,22 +148,20 @@ def read(folder: Path) -> tables.LatencyTable:
             [average_ms(files.read_text(path), str(path)) for path in paths]
         )
 
-    device = _device(files.read_text(results / "device.txt").strip())
+    config = LatencyConfig(
+        threads=facts["threads"], batch=facts["batch"], repeats=repeats
+    )
+    device = _device(files.read_text(results / "device.txt").strip(), config)
     times = {key: rounds(name) for name, key in facts["parts"].items()}
-    times[copy_name(device, CALL)] = rounds(_CALL)
+    call = times[device.copy_name(CALL)] = rounds(_CALL)
     entries = {
         key: operations.entry(device, keys.parse(key), times)
         for key in facts["parts"].values()
     }
-    config = LatencyConfig(
-        threads=facts["threads"], batch=facts["batch"], repeats=repeats
-    )
-    origin = operations.origin_of(device, config, "operations", facts["input_size"])
+    origin = operations.origin_of(device, facts["input_size"])
     origin |= {"warm_up_calls": WARM_UPS, "runs_per_round": RUNS}
     del origin["loop_ms"]
-    return tables.LatencyTable(
-        entries, origin, float(times[copy_name(device, CALL)].min())
-    )
+    return tables.LatencyTable(entries, origin, float(call.min()))
 
 
 def _facts(file: Path) -> dict[str, Any]:
@@ -187,7 +185,7 @@ def _facts(file: Path) -> dict[str, Any]:
     return found
 
 
-def _device(name: str) -> Device:
+def _device(name: str, config: LatencyConfig) -> Device:
     def never(*_: Any) -> Any:
         raise NotImplementedError("a phone is timed by measure.sh")
 
@@ -195,6 +193,7 @@ def _device(name: str) -> Device:
         name=name,
         runtime="phone",
         version="benchmark_model",
+        config=config,
         part=never,
         network=never,
         copy=never,

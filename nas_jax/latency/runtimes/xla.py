@@ -19,16 +19,13 @@ import numpy as np
 from nas_jax.base import PyTree
 from nas_jax.config import provenance
 from nas_jax.config.experiment import LatencyConfig
-from nas_jax.latency.measure.device import CALL, Device
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import CALL, Call, Device
 from nas_jax.networks import network, ops
 from nas_jax.networks.onnx import whole
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
 
 INNER = 16
-
-
 Compute = Callable[[jax.Array, PyTree], jax.Array]
 
 
@@ -93,6 +90,7 @@ def device(config: LatencyConfig) -> Device:
         name=provenance.device() if found.platform == "cpu" else found.device_kind,
         runtime="xla",
         version=jax.__version__,
+        config=config,
         part=of_part,
         network=of_network,
         copy=lambda shape: repeated(lambda x, _: x + 1, jnp.zeros(CALL), None),

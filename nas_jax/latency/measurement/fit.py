@@ -21,8 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import optimize
 
-from nas_jax.latency.schema import Entry
-from nas_jax.latency.tables import LatencyTable
+from nas_jax.latency.tables import Entry, LatencyTable
 from nas_jax.spaces.architecture import Architecture
 
 RIDGES = tuple(np.logspace(-5, 1, 13).tolist())

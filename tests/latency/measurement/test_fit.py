@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from nas_jax.config import shipped
 from nas_jax.latency import tables
-from nas_jax.latency.measure import plot, whole_networks
-from nas_jax.latency.measure.fit import counts_of, fit
-from nas_jax.latency.measure.quality import intervals, quality
-from nas_jax.latency.measure.sampling import split, spread_paths
+from nas_jax.latency.measurement import plot, whole_networks
+from nas_jax.latency.measurement.fit import counts_of, fit
+from nas_jax.latency.measurement.quality import intervals, quality
+from nas_jax.latency.measurement.sampling import split, spread_paths
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path, homogeneous
 from nas_jax.spaces.operations import OpSpec

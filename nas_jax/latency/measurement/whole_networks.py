@@ -1,9 +1,9 @@
 """Whole networks measured, and latency models held against them.
 
-A model of latency is worth what it says about networks that it has not seen. The
-networks are spread from the smallest latency to the largest (`sampling`); those held
-out are in no fit. Beside the two models that make a table stand two that need none: the
-mean of all measured networks, and a straight line on multiply-adds.
+A model of latency is judged by networks that it has not seen. They are spread from the
+smallest latency to the largest (`sampling`); those held out are in no fit. Two models
+make a table; two baselines need none: the mean of all measured networks, and a straight
+line on multiply-adds.
 """
 
 import dataclasses
@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency import tables
-from nas_jax.latency.measure import timing
-from nas_jax.latency.measure.device import Device, time_groups
-from nas_jax.latency.measure.fit import fit
-from nas_jax.latency.measure.journal import Journal
-from nas_jax.latency.measure.quality import intervals, quality
-from nas_jax.latency.measure.sampling import split, spread_paths
+from nas_jax.latency.measurement import timing
+from nas_jax.latency.measurement.fit import fit
+from nas_jax.latency.measurement.journal import Journal
+from nas_jax.latency.measurement.quality import intervals, quality
+from nas_jax.latency.measurement.sampling import split, spread_paths
+from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import counts
 from nas_jax.spaces import architecture
@@ -28,7 +27,6 @@ from nas_jax.spaces.space import SearchSpace
 
 GROUP = 16
 """Networks in memory at a time, timed interleaved."""
-PASSES = 2
 
 
 def draw(
@@ -46,7 +44,6 @@ def draw(
 def measure(
     device: Device,
     networks: Sequence[Architecture],
-    config: LatencyConfig,
     journal: Journal,
     progress: timing.Progress | None = None,
 ) -> np.ndarray:
@@ -58,21 +55,17 @@ def measure(
     groups = -(-len(networks) // GROUP)
 
     def build(first: int) -> Callable[[], dict[str, timing.Call]]:
-        return lambda: {
-            one.name: device.network(one) for one in networks[first::groups]
-        }
+        members = networks[first::groups]
+        return lambda: {network.name: device.network(network) for network in members}
 
-    times = time_groups(
+    times = timing.time_groups(
         {f"networks {first}": build(first) for first in range(groups)},
         journal,
-        repeats=config.repeats,
-        loop_ms=config.loop_ms,
-        spread_s=0.0,
-        passes=PASSES,
-        progress=progress,
+        timing.Protocol(device.config.repeats, device.config.loop_ms, 0.0, passes=2),
+        progress,
     )
     return np.array(
-        [timing.steady(times[one.name]) / device.per_call for one in networks]
+        [timing.steady(times[network.name]) / device.per_call for network in networks]
     )
 
 
@@ -83,24 +76,24 @@ def validate(
     held_out: int,
     seed: int,
 ) -> tuple[LatencyTable, dict[str, Any]]:
-    """The better founded table with its validation, and the record of all models.
+    """The fitted table, else that of micro-benchmarks, validated; all models' record.
 
-    Fits from the networks that are not held out, if there are any; without, the table
-    of micro-benchmarks is validated as it is. The record has `models` (quality and 95 %
+    The fit is to the networks that are not held out; without any, the table of
+    micro-benchmarks is validated as it is. The record has `models` (quality and 95 %
     intervals of each), and `networks` (measured and predicted, held out or not).
     """
     rng = np.random.default_rng(seed)
     held = split(len(networks), held_out)
-    rest = [one for one, out in zip(networks, held, strict=True) if not out]
+    rest = [each for each, out in zip(networks, held, strict=True) if not out]
     models = {"operations": table}
     if rest:
         models["networks"] = fit(table, rest, measured_ms[~held], rng)
     predicted = {
-        name: np.array([tables.predict_ms(model, one) for one in networks])
+        name: np.array([tables.predict_ms(model, each) for each in networks])
         for name, model in models.items()
     }
     if rest:
-        macs = np.array([sum(map(counts.macs, one.parts)) for one in networks])
+        macs = np.array([sum(map(counts.macs, each.parts)) for each in networks])
         line = np.polyfit(macs[~held], measured_ms[~held], 1)
         predicted["macs"] = np.polyval(line, macs)
         predicted["mean"] = np.full(len(networks), measured_ms[~held].mean())
@@ -114,7 +107,7 @@ def validate(
         },
         "networks": [
             {
-                "ops": " ".join(block.op.name for block in one.blocks),
+                "ops": " ".join(block.op.name for block in network.blocks),
                 "held_out": bool(held[index]),
                 "measured_ms": float(measured_ms[index]),
                 **{
@@ -122,13 +115,12 @@ def validate(
                     for name, values in predicted.items()
                 },
             }
-            for index, one in enumerate(networks)
+            for index, network in enumerate(networks)
         ],
     }
     name = "networks" if rest else "operations"
-    found = record["models"][name]
-    chosen = dataclasses.replace(models[name], validation=found)
-    return chosen, record
+    validated = dataclasses.replace(models[name], validation=record["models"][name])
+    return validated, record
 
 
 LABELS = {
@@ -137,7 +129,7 @@ LABELS = {
     "macs": "line on multiply-adds",
     "mean": "mean of all networks",
 }
-"""What the models of a record are called in tables and pictures."""
+"""Names of a record's models in tables and pictures."""
 _COLUMNS = {
     "kendall_tau": "Kendall tau",
     "within_5_percent": "within 5 %",
@@ -150,12 +142,12 @@ _COLUMNS = {
 
 
 def table_of(record: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The models side by side on the held-out networks, with 95 % intervals."""
+    """Rows of the models' quality on the held-out networks, with 95 % intervals."""
     rows = [("model", *_COLUMNS.values())]
-    for name, found in record["models"].items():
+    for name, model in record["models"].items():
         cells = []
         for column in _COLUMNS:
-            value, interval = found[column], found["intervals"].get(column)
+            value, interval = model[column], model["intervals"].get(column)
             if value is None or interval is None:
                 cells.append("-")
                 continue

@@ -16,7 +16,7 @@ from annotated_types import Interval
 
 from nas_jax.config import files
 from nas_jax.config.from_json import Strict, from_json
-from nas_jax.latency.schema import LONGEST
+from nas_jax.latency.tables import LONGEST
 
 Round = dict[str, Annotated[float, Interval(ge=0, le=LONGEST)]]
 

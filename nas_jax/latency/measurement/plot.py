@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from nas_jax.latency.measure.whole_networks import LABELS
+from nas_jax.latency.measurement.whole_networks import LABELS
 
 
 def plot(record: dict[str, Any], file: Path) -> None:
