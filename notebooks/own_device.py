@@ -16,7 +16,7 @@ import numpy as np
 
 from nas_jax.config import LatencyConfig, shipped
 from nas_jax.latency import tables
-from nas_jax.latency.measurement import operations, quality, whole_networks
+from nas_jax.latency.measurement import operations, whole_networks
 from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.spaces import builders
@@ -46,7 +46,7 @@ for key, entry in table.entries.items():
 drawn = whole_networks.draw(table, searched, 12, seed=0)
 measured_ms = whole_networks.measure(device, drawn, Journal(None, {}))
 predicted_ms = np.array([tables.predict_ms(table, one) for one in drawn])
-found = quality.quality(predicted_ms, measured_ms)
+found = whole_networks.quality(predicted_ms, measured_ms)
 print({name: found[name] for name in ("kendall_tau", "within_10_percent", "bias_ms")})
 
 # %%

@@ -135,9 +135,7 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
         if options.record is not None:
             options.record.write_text(json.dumps(record, indent=1) + "\n")
         if options.plot is not None:
-            from nas_jax.latency.measurement import plot as scatter
-
-            scatter.plot(record, options.plot)
+            networks.plot(record).savefig(options.plot, dpi=150)
         lines.append(terminal.aligned(networks.table_of(record)))
     tables.save(table, options.out)
     journal.remove()

@@ -99,7 +99,8 @@ STATED = ("device", "runtime", "batch", "dtype", "input_size", "method")
 class Validation(TypedDict):
     """Quality of the predictions for whole networks that the table has not seen.
 
-    See `measurement.quality`. Shares and `mape` are fractions; other keys may follow.
+    See `measurement.whole_networks`. Shares and `mape` are fractions; more keys may
+    follow.
     """
 
     networks: Count
@@ -297,7 +298,7 @@ def median_rate(
 def require_plausible(
     entries: Mapping[str, Entry], provenance: Mapping[str, Any], origin: str
 ) -> None:
-    """Raises `ValueError` for times in a wrong unit: no hardware is so fast, or so slow.
+    """Raises `ValueError` for times in a wrong unit: no hardware has such a speed.
 
     A table in seconds that is read as milliseconds claims a thousandfold speed, one in
     microseconds a thousandth. The bounds, in 10^9 multiply-adds per second, hold per

@@ -31,7 +31,7 @@ digits (12,800 pixels) took 6.0 instead of 5.4 ms."""
 
 
 class Flag(NamedTuple):
-    """A compiler flag worth having: on which CPUs, why, and what it was measured at."""
+    """A compiler flag, the feature of CPUs that gain by it, the reason and the gain."""
 
     flag: str
     cpu_feature: str
@@ -51,10 +51,10 @@ XLA_FLAGS = (
 
 
 class Settings(NamedTuple):
-    """What `prepare` did.
+    """The settings that `prepare` made.
 
-    `too_late` are the flags that would have been set, had JAX not begun to compute
-    already; `cache` is None without a cache; `platform` is where JAX computes.
+    `too_late` are flags that were not set because JAX computes already; `cache` is None
+    without a cache; `platform` is where JAX computes.
     """
 
     allocator: bool
@@ -167,13 +167,14 @@ def set_xla_flags() -> tuple[tuple[str, ...], tuple[str, ...]]:
     A flag that the environment names is left as it is.
     """
     given = os.environ.get("XLA_FLAGS", "")
-    wanted = flags_for(_cpu_features(), given)
-    if not wanted:
+    features = frozenset(provenance.cpu().get("flags", "").split())
+    missing = flags_for(features, given)
+    if not missing:
         return (), ()
     if _jax_computes_already():
-        return (), wanted
-    os.environ["XLA_FLAGS"] = " ".join([*given.split(), *wanted])
-    return wanted, ()
+        return (), missing
+    os.environ["XLA_FLAGS"] = " ".join([*given.split(), *missing])
+    return missing, ()
 
 
 def flags_for(features: frozenset[str], given: str) -> tuple[str, ...]:
@@ -186,9 +187,9 @@ def flags_for(features: frozenset[str], given: str) -> tuple[str, ...]:
     """
     named = {flag.partition("=")[0] for flag in given.split()}
     return tuple(
-        one.flag
-        for one in XLA_FLAGS
-        if one.cpu_feature in features and one.flag.partition("=")[0] not in named
+        row.flag
+        for row in XLA_FLAGS
+        if row.cpu_feature in features and row.flag.partition("=")[0] not in named
     )
 
 
@@ -198,10 +199,6 @@ def _jax_computes_already() -> bool:
     from jax._src import xla_bridge  # there is no public way to ask
 
     return xla_bridge.backends_are_initialized()
-
-
-def _cpu_features() -> frozenset[str]:
-    return frozenset(provenance.cpu().get("flags", "").split())
 
 
 # --- compile cache -------------------------------------------------------------------
@@ -279,12 +276,12 @@ def machine() -> str:
     """
     first = provenance.cpu()
     names = ("vendor_id", "cpu family", "model", "flags", "Features")
-    told = [
+    facts = [
         platform.machine(),
         str(provenance.cores()),
         *(first.get(name, "") for name in names),
     ]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 def trim(folder: Path, limit_bytes: int) -> None:
@@ -300,7 +297,7 @@ def trim(folder: Path, limit_bytes: int) -> None:
 
 @functools.cache
 def _warn(message: str) -> None:
-    """One line, once however often it is said."""
+    """Prints a warning, each only once."""
     print(f"nas_jax: warning: {message}", file=sys.stderr)
 
 

@@ -70,7 +70,7 @@ class HasRecipe(Protocol):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Everything a training carries from step to step."""
+    """The state of a training between two steps."""
 
     step: Array
     key: PRNGKey
