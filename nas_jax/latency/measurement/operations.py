@@ -1,4 +1,4 @@
-"""A latency table from micro-benchmarks: every part of a space timed alone.
+"""A latency table of micro-benchmarks: every part of a space timed alone.
 
 At microseconds a call has costs that a whole network pays only once: entering the
 runtime, and where it copies, reading the input and writing the output. They are

@@ -1,4 +1,4 @@
-"""Latency on this CPU in LiteRT with XNNPACK, what phones run too.
+"""Latency on this CPU in LiteRT with XNNPACK, which phones run too.
 
 Needs the extra `nas_jax[litert]` (the interpreter) and, for the conversion, the Python
 of another environment (`litert_graph.ENVIRONMENT`).
@@ -41,7 +41,7 @@ class Models:
         return self._converted(compute, architecture.stem)
 
     def call(self) -> bytes:
-        """The model of one addition, which costs what a call does."""
+        """The model of one addition, whose time is that of a call."""
         return self.converter.convert(lambda x: x + x, CALL)
 
     def _converted(self, compute: Compute, part: Part) -> bytes:
@@ -83,7 +83,7 @@ def device(config: LatencyConfig, converter: str | None) -> Device:
     Raises:
       ValueError: if the interpreter or the converter is not installed.
     """
-    # both are asked before anything is measured
+    # fails before anything is measured if one of the two is missing
     models = Models(config.batch, Converter(converter))
     call = models.call()
     interpreter(call, config.threads)

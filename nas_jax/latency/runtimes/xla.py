@@ -51,9 +51,9 @@ def device(config: LatencyConfig) -> Device:
 
     Raises `ValueError` on a CPU unless `threads` is the number of cores that it uses.
     """
-    found = jax.devices()[0]
+    first = jax.devices()[0]
     cores = provenance.cores()
-    if found.platform == "cpu" and config.threads != cores:
+    if first.platform == "cpu" and config.threads != cores:
         raise ValueError(
             f"latency.threads: expected {cores}, as XLA uses all cores of a CPU, got "
             f"{config.threads}"
@@ -87,7 +87,7 @@ def device(config: LatencyConfig) -> Device:
         return repeated(compute, x, trees)
 
     return Device(
-        name=provenance.device() if found.platform == "cpu" else found.device_kind,
+        name=provenance.device() if first.platform == "cpu" else first.device_kind,
         runtime="xla",
         version=jax.__version__,
         config=config,
