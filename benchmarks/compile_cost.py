@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import fresh_process, programs
 from benchmarks.settings import EngineConfig
 from nas_jax.spaces import builders
-from nas_jax.training import allocator, compiler
+from nas_jax.training import compiler, host
 from nas_jax.training.progress import Progress
 
 _NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
@@ -33,7 +33,7 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
     """
     hits = compiler.cache_hits()
     if is_tuned:
-        allocator.tune()
+        host.tune_allocator()
     searched = builders.mobile(config.space)
     both = [make(searched, config.batch) for make in (programs.weight, programs.arch)]
     return {

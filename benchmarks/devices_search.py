@@ -30,7 +30,7 @@ from nas_jax.search import (
 )
 from nas_jax.spaces import builders
 from nas_jax.training import devices, distributed
-from nas_jax.training.calls import Call
+from nas_jax.training.compiler import Call
 
 SPACE = SpaceConfig(
     name="bench_devices",

@@ -17,7 +17,7 @@ from benchmarks import (
     step_times,
 )
 from benchmarks.settings import EngineConfig
-from nas_jax.training import allocator
+from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
 HOW_TO_READ = (
@@ -40,7 +40,7 @@ def run(config: EngineConfig | None = None, watch: Progress | None = None) -> di
     Takes the allocator's setting for the whole process, as the command line does.
     """
     config, watch = config or EngineConfig(), watch or Progress()
-    is_tuned = allocator.tune()
+    is_tuned = host.tune_allocator()
     found: dict[str, Any] = {
         "name": "engine",
         "config": dataclasses.asdict(config),

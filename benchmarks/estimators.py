@@ -24,7 +24,7 @@ from nas_jax.config.search import ESTIMATOR_ALIASES, SearchConfig
 from nas_jax.config.space import SpaceConfig
 from nas_jax.data import digits
 from nas_jax.data.batches import Batch, batch_at, permutations
-from nas_jax.latency.measure import timing
+from nas_jax.latency.measurement import timing
 from nas_jax.networks import network
 from nas_jax.search import arch_step, baselines, schedule, search_state, weight_step
 from nas_jax.search.search_state import SearchProblem, SearchState
@@ -174,7 +174,7 @@ def step_times(
         problem = estimator_gradients.without_costs(searched, config)
         calls[name] = repeated(_on(step, problem), state, batch)
     calls["plain"] = _plain_step(searched, state.key, batch)
-    times = timing.time_calls(calls, repeats=12, loop_ms=5.0)
+    times = timing.time_calls(calls, timing.Protocol(repeats=12, loop_ms=5.0))
     return {name: timing.steady(values) for name, values in times.items()}
 
 

@@ -18,7 +18,7 @@ from benchmarks import torch_network
 from benchmarks.goals import verdict
 from benchmarks.settings import ExportConfig
 from nas_jax.config import provenance
-from nas_jax.latency.measure import timing
+from nas_jax.latency.measurement import timing
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks import network
 from nas_jax.networks.onnx import whole, writer
@@ -199,15 +199,15 @@ def _compare(
             f"{difference:.1e} apart (of the largest)"
         )
     shape = (config.batch, *whole.input_shape(architecture.stem))
-    times = onnx_runtime.time_models(
-        models,
-        dict.fromkeys(models, shape),
-        threads=config.threads,
-        repeats=config.rounds,
-        loop_ms=config.loop_ms,
-        spread_s=timing.SPREAD_S,
-        progress=watch.steps,
-    )
+    rng = np.random.default_rng(0)
+    calls = {
+        name: onnx_runtime.bound_call(
+            onnx_runtime.session(model, config.threads), shape, rng
+        )
+        for name, model in models.items()
+    }
+    protocol = timing.Protocol(config.rounds, config.loop_ms, timing.SPREAD_S)
+    times = timing.time_calls(calls, protocol, watch.steps)
     steady = {name: timing.steady(values) for name, values in times.items()}
     median = {name: float(np.median(values)) for name, values in times.items()}
     peer = min(set(models) - {"ours"}, key=lambda name: steady[name])

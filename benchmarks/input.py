@@ -22,7 +22,7 @@ from nas_jax.config.data import DataConfig
 from nas_jax.data import augment, batches, pictures
 from nas_jax.data.source import Item
 from nas_jax.data.streamed import StreamedSplit
-from nas_jax.training import allocator
+from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
 WIDTH, HEIGHT = 500, 375
@@ -69,7 +69,7 @@ class _Photographs:
 def run(config: InputConfig | None = None, watch: Progress | None = None) -> dict:
     """All figures, ready for JSON."""
     config, watch = config or InputConfig(), watch or Progress()
-    is_tuned = allocator.tune()
+    is_tuned = host.tune_allocator()
     photographs = [photograph(seed) for seed in range(config.photographs)]
     rates = _rates(config, photographs, watch)
     memory = _epoch_memory(config, photographs, watch)

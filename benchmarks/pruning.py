@@ -19,7 +19,7 @@ from nas_jax.config import provenance
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import SpaceConfig
 from nas_jax.data.batches import Batch
-from nas_jax.latency.measure import timing
+from nas_jax.latency.measurement import timing
 from nas_jax.search import arch_step, prune, schedule, search_state, weight_step
 from nas_jax.search.cost import CostModel
 from nas_jax.search.search_state import SearchProblem, SearchState
@@ -121,7 +121,7 @@ def _steps(searched: SearchSpace) -> dict[str, Any]:
 def _times(calls: dict[tuple[str, str], Any]) -> dict[tuple[str, str], np.ndarray]:
     """Interleaved, so that other work on the machine hits both sides alike."""
     named = {" / ".join(names): call for names, call in calls.items()}
-    times = timing.time_calls(named, repeats=12, loop_ms=5.0)
+    times = timing.time_calls(named, timing.Protocol(repeats=12, loop_ms=5.0))
     return {names: times[" / ".join(names)] for names in calls}
 
 

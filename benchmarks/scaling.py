@@ -12,7 +12,7 @@ from benchmarks import machine, programs, scaling_plot, turns, workload
 from benchmarks.settings import FEW, Point, ScalingConfig
 from benchmarks.workload import Call
 from nas_jax.spaces import builders
-from nas_jax.training import allocator
+from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
 plot = scaling_plot.plot
@@ -32,7 +32,7 @@ def run(config: ScalingConfig | None = None, watch: Progress | None = None) -> d
     Takes the allocator's setting for the whole process, as the command line does.
     """
     config, watch = config or ScalingConfig(), watch or Progress()
-    is_tuned = allocator.tune()
+    is_tuned = host.tune_allocator()
     axes = config.points()
     points = list(dict.fromkeys(point for own in axes.values() for point in own))
     calls: dict[str, Call] = {}

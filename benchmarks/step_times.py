@@ -10,7 +10,7 @@ from benchmarks import torch_peer, turns, workload
 from benchmarks.settings import EngineConfig
 from benchmarks.workload import Call, Workload
 from nas_jax.spaces import builders
-from nas_jax.training import allocator
+from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
 STEPS = ("plain_step", "weight_step", "arch_step")
@@ -43,7 +43,7 @@ def measure(config: EngineConfig, watch: Progress) -> dict[str, Any]:
             "version": torch.__version__,
             "threads": torch.get_num_threads(),
         }
-    allocator.settle_heap()  # for PyTorch alike
+    host.settle_heap()  # for PyTorch alike
     watch.phase(
         f"timing {len(calls)} steps on {config.paths} paths in {config.rounds} rounds"
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from nas_jax.latency.measure import timing
+from nas_jax.latency.measurement import timing
 from nas_jax.training.progress import Progress
 
 

@@ -7,7 +7,7 @@ from fuzz.networks import SPACE, TINY
 from nas_jax.cli import table as table_verbs
 from nas_jax.config import files
 from nas_jax.latency import dialects, risk, tables
-from nas_jax.latency.schema import PROVENANCE, Entry, Validation
+from nas_jax.latency.tables import PROVENANCE, Entry, Validation
 
 IMPORTED = {"device": "d", "runtime": "xla", "batch": 1, "dtype": "float32"}
 

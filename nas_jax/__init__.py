@@ -15,9 +15,13 @@ _NAMES = {
     "run": ("nas_jax.runs.result", "run"),
 }
 """Module and name of everything that the package itself offers."""
+_ROOMS = ("latency",)
+"""Subpackages that offer functions themselves."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _NAMES[name]
@@ -25,4 +29,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+    return sorted({*globals(), *_NAMES, *_ROOMS})

@@ -14,8 +14,7 @@ import jax
 from nas_jax.base import stream
 from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig, provenance, shipped
 from nas_jax.latency import tables
-from nas_jax.latency.measure import operations
-from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.measurement import operations
 from nas_jax.latency.runtimes import xla
 from nas_jax.runs import setup, targets
 from nas_jax.search import loop
@@ -89,12 +88,5 @@ assert int(state.step) == 11
 latency = LatencyConfig(batch=8, threads=provenance.cores(), repeats=4, loop_ms=0.5)
 device = xla.device(latency)
 part = tables.required_parts(given.space)[-1]
-table = operations.measure_table(
-    device,
-    [part],
-    given.space.input_shape,
-    latency,
-    Journal(None, {}),
-    spread_s=0.0,
-)
+table = operations.measure_table(device, given.space, parts=[part], spread_s=0.0)
 print(f"{part.key}: {table.entries[part.key].mean_ms:.4f} ms on {device.name}")

@@ -16,8 +16,8 @@ import numpy as np
 
 from nas_jax.config import LatencyConfig, shipped
 from nas_jax.latency import tables
-from nas_jax.latency.measure import operations, quality, whole_networks
-from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.measurement import operations, whole_networks
+from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.spaces import builders
 
@@ -32,9 +32,7 @@ parts = tables.required_parts(searched)
 print(len(parts), "parts on", device.name, device.runtime, device.version)
 
 # %%
-table = operations.measure_table(
-    device, parts, searched.input_shape, config, Journal(None, {}), spread_s=1.0
-)
+table = operations.measure_table(device, searched, spread_s=1.0)
 for key, entry in table.entries.items():
     print(f"{key:42} {entry.mean_ms:.4f} ms, sd {entry.std_ms:.4f}")
 
@@ -46,9 +44,9 @@ for key, entry in table.entries.items():
 
 # %%
 drawn = whole_networks.draw(table, searched, 12, seed=0)
-measured_ms = whole_networks.measure(device, drawn, config, Journal(None, {}))
+measured_ms = whole_networks.measure(device, drawn, Journal(None, {}))
 predicted_ms = np.array([tables.predict_ms(table, one) for one in drawn])
-found = quality.quality(predicted_ms, measured_ms)
+found = whole_networks.quality(predicted_ms, measured_ms)
 print({name: found[name] for name in ("kendall_tau", "within_10_percent", "bias_ms")})
 
 # %%

@@ -2,7 +2,7 @@
 
 from nas_jax import config
 from nas_jax.latency import tables
-from nas_jax.latency.schema import PROVENANCE
+from nas_jax.latency.tables import PROVENANCE
 from nas_jax.spaces import builders
 
 EXPERIMENT = config.Experiment(

@@ -26,7 +26,7 @@ from nas_jax.data.batches import Batch
 from nas_jax.search import estimators, loop
 from nas_jax.search.search_state import SearchProblem, SearchState
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import calls, losses, optim
+from nas_jax.training import compiler, losses, optim
 
 TRAINING_STEPS = task.TRAIN.epochs * (task.IMAGES["train"] // task.TRAIN.batch)
 """Steps of one network's training: the unit of budgets."""
@@ -183,13 +183,13 @@ def searched(
 
 
 @functools.cache
-def _once(config: SearchConfig) -> calls.Compile:
+def _once(config: SearchConfig) -> compiler.Compile:
     """Keeps the steps of the first search for those of other seeds."""
     ready: dict[str, Callable[..., Any]] = {}
 
-    def keep(wanted: Mapping[str, calls.Call]) -> dict[str, Callable[..., Any]]:
+    def keep(wanted: Mapping[str, compiler.Call]) -> dict[str, Callable[..., Any]]:
         if not ready:
-            ready.update(calls.on_first_call(wanted))
+            ready.update(compiler.on_first_call(wanted))
         return ready
 
     return keep

@@ -30,10 +30,10 @@ from benchmarks.settings import CANDIDATES, EngineConfig, Point
 from nas_jax import supernet
 from nas_jax.config import SpaceConfig
 from nas_jax.config.space import MBCONV_CANDIDATES
-from nas_jax.latency.measure import timing
+from nas_jax.latency.measurement import timing
 from nas_jax.networks import network
 from nas_jax.spaces import builders
-from nas_jax.training import allocator
+from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
 # One layer, in which zero is the identity.
@@ -65,7 +65,7 @@ PAPER = builders.mobile(
 
 @pytest.fixture(autouse=True)
 def the_allocator_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr(allocator, "tune", lambda: False)
+    monkeypatch.setattr(host, "tune_allocator", lambda: False)
 
 
 # --- paths and candidates ------------------------------------------------------------

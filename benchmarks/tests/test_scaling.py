@@ -8,14 +8,14 @@ from benchmarks import command as bench_command
 from benchmarks import programs, scaling, scaling_plot
 from benchmarks.settings import AXES, Point, ScalingConfig
 from nas_jax.spaces import builders
-from nas_jax.training import allocator
+from nas_jax.training import host
 
 MIB = 2**20
 
 
 @pytest.fixture(autouse=True)
 def the_allocator_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr(allocator, "tune", lambda: False)
+    monkeypatch.setattr(host, "tune_allocator", lambda: False)
 
 
 def made_up(scale):

@@ -9,7 +9,7 @@ from benchmarks import specialisation
 from benchmarks.quality_settings import SpecialisationConfig
 from nas_jax.config import SpaceConfig
 from nas_jax.latency import tables
-from nas_jax.latency.schema import PROVENANCE
+from nas_jax.latency.tables import PROVENANCE
 from nas_jax.networks import counts
 from nas_jax.search.derive import Limit
 from nas_jax.spaces import builders

@@ -100,13 +100,12 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
 
 def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> Answer:
     from nas_jax.config import provenance
-    from nas_jax.latency import tables
-    from nas_jax.latency.measure import operations
-    from nas_jax.latency.measure import whole_networks as networks
-    from nas_jax.latency.measure.journal import Journal
-    from nas_jax.latency.runtimes import available
+    from nas_jax.latency import runtimes, tables
+    from nas_jax.latency.measurement import operations
+    from nas_jax.latency.measurement import whole_networks as networks
+    from nas_jax.latency.measurement.journal import Journal
 
-    device = available.open_device(options.runtime, config.latency, options.converter)
+    device = runtimes.open_device(options.runtime, config.latency, options.converter)
     keys = "\n".join(part.key for part in parts)
     whole = options.networks + options.held_out
     facts = {
@@ -123,12 +122,12 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
     journal = Journal(path, facts, options.max_seconds)
     watch = terminal.Terminal()
     table = operations.measure_table(
-        device, parts, searched.input_shape, config.latency, journal, watch.steps
+        device, searched, parts=parts, journal=journal, progress=watch.steps
     )
     lines, record = [], None
     if whole:
         drawn = networks.draw(table, searched, whole, config.seed)
-        measured = networks.measure(device, drawn, config.latency, journal, watch.steps)
+        measured = networks.measure(device, drawn, journal, watch.steps)
         table, record = networks.validate(
             table, drawn, measured, options.held_out, config.seed
         )
@@ -136,9 +135,7 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
         if options.record is not None:
             options.record.write_text(json.dumps(record, indent=1) + "\n")
         if options.plot is not None:
-            from nas_jax.latency.measure import plot as scatter
-
-            scatter.plot(record, options.plot)
+            networks.plot(record).savefig(options.plot, dpi=150)
         lines.append(terminal.aligned(networks.table_of(record)))
     tables.save(table, options.out)
     journal.remove()

@@ -95,7 +95,7 @@ def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
     import jax
 
     from nas_jax.config import provenance
-    from nas_jax.latency.runtimes import available
+    from nas_jax.latency import runtimes
     from nas_jax.paper import cross_hardware
 
     watch = terminal.Terminal()
@@ -108,7 +108,7 @@ def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
         batch = cross_hardware.BATCH[kind]
         config = LatencyConfig(batch=batch, repeats=given.repeats or 20)
         converter = given.converter if kind == "cpu" else None
-        device = available.open_device(runtime, config, converter)
+        device = runtimes.open_device(runtime, config, converter)
         watch.phase(f"{kind}: {device.name}, {runtime}, batch {config.batch}")
         found[kind] = {
             "device": device.name,
@@ -116,7 +116,7 @@ def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
             "batch": config.batch,
             "threads": config.threads,
             "input_size": size,
-            "ms": cross_hardware.measure(device, config, size, watch.steps),
+            "ms": cross_hardware.measure(device, size, watch.steps),
         }
     record = {"paper_ms": cross_hardware.PAPER_MS, "here": found}
     return [cross_hardware.table_of(found, None)], record | provenance.record()

@@ -8,7 +8,7 @@ from typing import Literal
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import files, shipped
-from nas_jax.latency.schema import PROVENANCE
+from nas_jax.latency.tables import PROVENANCE
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,11 @@ def validate(file: str, experiment: str | None = None) -> Answer:
       file: a table, JSON
       experiment: whose space it has to price
     """
-    from nas_jax.latency import tables, units
+    from nas_jax.latency import tables
     from nas_jax.spaces import builders
 
     table = tables.load(file)
-    units.check(table.entries, table.provenance, file)
+    tables.require_plausible(table.entries, table.provenance, file)
     lines = []
     if experiment is not None:
         searched = builders.build(shipped.load_experiment(experiment).space)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from nas_jax.export import litert_quantise
 from nas_jax.export.runner import Runner
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import Call
 from nas_jax.latency.runtimes import litert, litert_graph
 from nas_jax.latency.runtimes.litert_graph import Converter
 from nas_jax.networks.checkpoint import Model

@@ -9,7 +9,7 @@ import onnxruntime
 
 from nas_jax.config.checks import is_exhausted, reason
 from nas_jax.export.runner import Runner
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import Call
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import whole

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from numpy import ndarray
 
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import Call
 
 
 @dataclass(frozen=True)

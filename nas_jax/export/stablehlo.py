@@ -19,7 +19,7 @@ from nas_jax.base import Images, Logits
 from nas_jax.config import provenance
 from nas_jax.config.checks import is_exhausted, reason
 from nas_jax.export.runner import Runner
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import Call
 from nas_jax.networks import network
 from nas_jax.networks.checkpoint import Model
 

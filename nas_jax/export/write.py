@@ -21,7 +21,7 @@ from nas_jax.export.formats import FORMATS
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Given, Source
 from nas_jax.latency import tables
-from nas_jax.latency.measure import timing
+from nas_jax.latency.measurement import timing
 from nas_jax.networks import counts
 from nas_jax.networks.onnx import writer
 from nas_jax.spaces import architecture_json
@@ -155,10 +155,8 @@ def _times(
     batches = {name: one.batch or config.batch for name, one in runners.items()}
     times = timing.time_calls(
         {name: one.call(batches[name]) for name, one in runners.items()},
-        repeats=config.repeats,
-        loop_ms=config.loop_ms,
-        spread_s=timing.SPREAD_S,
-        progress=watch.steps,
+        timing.Protocol(config.repeats, config.loop_ms, timing.SPREAD_S),
+        watch.steps,
     )
     found = {}
     for name, one in runners.items():

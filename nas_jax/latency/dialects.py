@@ -1,4 +1,4 @@
-"""Dialects of latency tables: files that others measured, and CSV for spreadsheets.
+"""Dialects of latency tables: files measured by others, and CSV for spreadsheets.
 
 `reference` is the YAML of ProxylessNAS (`mobile_trim.yaml`: mean, var, count), `ofa`
 that of Once-for-All (`note10/*_lookup_table.yaml`: mean, std, count), `csv` is
@@ -27,9 +27,8 @@ from typing import Any, NoReturn
 import yaml
 
 from nas_jax.config.checks import reason
-from nas_jax.latency import units
-from nas_jax.latency.schema import LONGEST, PROVENANCE, SHORTEST, Entry
-from nas_jax.latency.tables import LatencyTable
+from nas_jax.latency import tables
+from nas_jax.latency.tables import LONGEST, PROVENANCE, SHORTEST, Entry, LatencyTable
 from nas_jax.spaces import keys
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import Classifier, Head, Part, Stem
@@ -76,12 +75,12 @@ def reference_part(name: str) -> Part | None:
     'stem 224x224x3->112x112x32 s2'
     """
     for form, make in _FIXED_PARTS.items():
-        if found := form.fullmatch(name):
-            return make(*map(int, found.groups()))
-    if not (found := _BLOCK.fullmatch(name)):
+        if match := form.fullmatch(name):
+            return make(*map(int, match.groups()))
+    if not (match := _BLOCK.fullmatch(name)):
         return None
-    size, cin, _, cout, expand, kernel, stride = map(int, found.groups()[:7])
-    idskip, extras = found.groups()[7:]
+    size, cin, _, cout, expand, kernel, stride = map(int, match.groups()[:7])
+    idskip, extras = match.groups()[7:]
     if extras is not None:
         if extras != "-se:0-hs:0" or expand % cin:
             return None
@@ -97,8 +96,7 @@ def read(
 ) -> LatencyTable:
     """The table in a text of one of `DIALECTS`, its times in `unit`.
 
-    `provenance` is completed with null for what is not given; `origin` names the source
-    in errors.
+    Missing keys of `provenance` become null; `origin` names the source in errors.
 
     Raises:
       ValueError: for a line that is no entry, a key that comes twice, a time that is no
@@ -107,9 +105,9 @@ def read(
     scale = UNITS_MS[unit]
     entries: dict[str, Entry] = {}
     fixed_ms = 0.0
-    for line, name, found in DIALECTS[dialect](text, unit, origin):
+    for line, name, row in DIALECTS[dialect](text, unit, origin):
         where = f"{origin}, line {line}"
-        entry = _entry(found, scale, where)
+        entry = _entry(row, scale, where)
         if dialect == "csv" and name == FIXED:
             fixed_ms = entry.mean_ms
             continue
@@ -124,7 +122,7 @@ def read(
         raise ValueError(f"{origin}: expected entries, got none; see --from")
     facts: dict[str, Any] = dict.fromkeys(PROVENANCE)
     facts |= {**provenance, "method": "imported"}
-    units.check(entries, facts, origin)
+    tables.require_plausible(entries, facts, origin)
     return LatencyTable(entries, facts, fixed_ms)
 
 
@@ -140,7 +138,7 @@ def _key(name: str, dialect: str, where: str) -> str:
 
 
 def is_foreign(key: str) -> bool:
-    """Whether an entry kept the name of its source, so that no network here uses it."""
+    """Whether an entry has the name of its source, so that no network here uses it."""
     try:
         keys.parse(key)
     except ValueError:
@@ -148,8 +146,8 @@ def is_foreign(key: str) -> bool:
     return False
 
 
-def _entry(found: Mapping[str, str], scale: float, where: str) -> Entry:
-    numbers = {name: _number(value, name, where) for name, value in found.items()}
+def _entry(row: Mapping[str, str], scale: float, where: str) -> Entry:
+    numbers = {name: _number(value, name, where) for name, value in row.items()}
     if numbers.get("mean") is None:
         raise ValueError(f"{where}: expected a mean, got none; correct the line")
     if (count := numbers.get("count")) is not None and count != int(count):
@@ -213,13 +211,13 @@ def _yaml(names: tuple[str, ...]) -> Callable[[str, str, str], Rows]:
             mark = getattr(error, "problem_mark", None)
             refuse(mark.line if mark else 0, getattr(error, "problem", reason(error)))
         for key, value in pairs(root) if root else ():
-            found: dict[str, str] = {}
+            row: dict[str, str] = {}
             for name, number in pairs(value):
-                is_new = name.value in names and name.value not in found
+                is_new = name.value in names and name.value not in row
                 if not (is_new and isinstance(number, yaml.ScalarNode)):
                     refuse(name.start_mark.line, name.value)
-                found[name.value] = number.value
-            yield key.start_mark.line + 1, key.value, found
+                row[name.value] = number.value
+            yield key.start_mark.line + 1, key.value, row
 
     return rows
 
@@ -235,7 +233,7 @@ def _csv(text: str, unit: str, origin: str) -> Rows:
     ]
     columns = ["mean"]
     for number, line in lines:
-        try:  # one by one: no field goes on in the next line
+        try:  # one by one: no field continues in the next line
             (row,) = csv.reader([line], strict=True)
         except (csv.Error, ValueError) as error:
             raise ValueError(

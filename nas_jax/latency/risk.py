@@ -1,4 +1,4 @@
-"""How likely a network keeps a deadline, by a table that knows its own error.
+"""The probability that a network keeps a deadline, by a table with a known error.
 
 The latency is taken as normal: N(predicted + bias, sd). With a validation, bias and sd
 are those of the held-out networks, sd^2 = rmse^2 - bias^2, as shares of their mean
@@ -42,10 +42,10 @@ def prediction(table: LatencyTable, architecture: Architecture) -> Prediction | 
     Raises `ValueError` for a network with a part that the table lacks.
     """
     predicted = tables.predict_ms(table, architecture)
-    if (found := table.validation) is not None and "mean_ms" in found:
-        share = predicted / found["mean_ms"]
-        bias = share * found["bias_ms"]
-        std = share * math.sqrt(max(found["rmse_ms"] ** 2 - found["bias_ms"] ** 2, 0.0))
+    if (seen := table.validation) is not None and "mean_ms" in seen:
+        share = predicted / seen["mean_ms"]
+        bias = share * seen["bias_ms"]
+        std = share * math.sqrt(max(seen["rmse_ms"] ** 2 - seen["bias_ms"] ** 2, 0.0))
         # bias is predicted - measured
         mean, source = predicted - bias, "validation"
     else:
@@ -69,17 +69,16 @@ def within(
 
     Raises `ValueError` for a network with a part that the table lacks.
     """
-    found = prediction(table, architecture)
-    if found is None:
+    expected = prediction(table, architecture)
+    if expected is None:
         return None
-    mean, std, source = found
-    if std == 0:
-        return Risk(mean, std, float(mean <= deadline_ms), source)
-    return Risk(mean, std, NormalDist(mean, std).cdf(deadline_ms), source)
+    mean, std, source = expected
+    known = NormalDist(mean, std).cdf(deadline_ms) if std else mean <= deadline_ms
+    return Risk(mean, std, float(known), source)
 
 
 def line(risk: Risk | None) -> str:
-    """What to say of it."""
+    """A risk as a line for people."""
     if risk is None:
         return "P(latency <= target): not known, the table states no spread"
     return (

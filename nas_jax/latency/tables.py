@@ -1,37 +1,138 @@
 """Latency tables: what every part of a space costs on one device, as a JSON file.
 
-Format: `schema`. Keys are `part.key` of `nas_jax.spaces.parts`; times are milliseconds
-per inference of a whole batch. A `zero` block is the identity, has no entry and costs
-0. Anything else that is missing is an error, never a default. A network's latency is
-predicted by the plain sum over its parts (ProxylessNAS, section 3.3 and appendix B) and
-`fixed_ms`, what the runtime costs once per network beside its parts.
+    {"format": "nas_jax latency table", "version": 2,
+     "provenance": {"device": ..., "runtime": ..., "method": "operations", ...},
+     "fixed_ms": 0.004,
+     "entries": {"mb6_k3 16x16x16->16x16x16 s1 skip": {"mean_ms": ..., ...}, ...},
+     "validation": {"networks": 60, "kendall_tau": 0.98, ...}}
+
+Keys are `part.key` of `nas_jax.spaces.parts`; times are milliseconds per inference of a
+whole batch. Every field is there. What the source of an imported table does not state
+is null; a table measured by this package has no nulls but `validation`, which is null
+until the table is compared with whole networks. A `zero` block is the identity, has no
+entry and costs 0. Anything else that is missing is an error, never a default. A
+network's latency is predicted by the plain sum over its parts (ProxylessNAS, section
+3.3 and appendix B) and `fixed_ms`, what the runtime costs once per network.
 """
 
 import json
 import os
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
+from annotated_types import Interval, MinLen
+from typing_extensions import TypedDict
 
 from nas_jax.config import files
-from nas_jax.latency import schema
-from nas_jax.latency.schema import MEASURE, Entry
+from nas_jax.config.from_json import Strict, fields, from_json
+from nas_jax.spaces import keys
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import Block
 from nas_jax.spaces.parts import Part
 from nas_jax.spaces.space import SearchSpace
 
+FORMAT = "nas_jax latency table"
+VERSION = 2
+
+SLOWEST = 0.01
+FASTEST_PER_THREAD = 500.0
+FASTEST_ACCELERATOR = 1e6
+ACCELERATORS = ("xla",)
+"""Runtimes whose `threads` say nothing about the speed."""
+
+MEASURE = "measure it with `nas_jax measure EXPERIMENT --out TABLE.json`"
 MEASURE_NETWORK = (
     "measure them with `nas_jax measure EXPERIMENT --also NETWORK --out TABLE.json`"
 )
 
+SHORTEST, LONGEST = 1e-12, 1e12
+"""Of a time in ms above 0: sums, products and ratios of such stay finite."""
+Positive = Annotated[float, Interval(ge=SHORTEST, le=LONGEST)]
+Time = Annotated[float, Interval(ge=0, le=LONGEST)]
+Number = Annotated[float, Interval(ge=-LONGEST, le=LONGEST)]
+Count = Annotated[int, Interval(ge=1, le=LONGEST)]
+Text = Annotated[str, MinLen(1)]
+Method = Literal["operations", "networks", "imported"]
+"""Every part measured alone; fitted to whole networks; measured elsewhere."""
+
+
+@dataclass(frozen=True)
+class Entry(Strict):
+    """Time of one part: mean, spread, quartiles over `count` measurements.
+
+    None is for what the source of an imported table does not state.
+    """
+
+    mean_ms: Positive
+    std_ms: Time | None
+    median_ms: Time | None
+    q25_ms: Time | None
+    q75_ms: Time | None
+    count: Count | None
+
+
+PROVENANCE: dict[str, type] = {
+    "device": str,
+    "runtime": str,
+    "runtime_version": str,
+    "threads": int,
+    "batch": int,
+    "dtype": str,
+    "input_size": int,
+    "date": str,
+    "commit": str,
+    "method": str,
+    "repeats": int,
+    "warm_up_calls": int,
+    "clock": str,
+}
+"""Required keys of `provenance`, others may follow. `input_size` is the side of the
+network's images, `commit` that of this package."""
+STATED = ("device", "runtime", "batch", "dtype", "input_size", "method")
+"""Those that are required of an imported table."""
+
+
+class Validation(TypedDict):
+    """Quality of the predictions for whole networks that the table has not seen.
+
+    See `measurement.whole_networks`. Shares and `mape` are fractions; more keys may
+    follow.
+    """
+
+    networks: Count
+    kendall_tau: Number
+    within_5_percent: Number
+    within_10_percent: Number
+    rmse_ms: Number
+    mape: Number
+    bias_ms: Number
+    mean_ms: NotRequired[Positive]
+
+
+@dataclass(frozen=True)
+class _Table(Strict):
+    provenance: dict[str, Any]
+    fixed_ms: Time
+    entries: dict[str, Entry]
+    validation: dict[str, Any] | None
+
+
+_BOUNDED = {int: Count, str: Text}
+_MEASURED: dict[str, Any] = {name: _BOUNDED[kind] for name, kind in PROVENANCE.items()}
+_MEASURED["method"] = Method
+_STATED = {
+    name: kind if name in STATED else kind | None for name, kind in _MEASURED.items()
+}
+_Measured, _Stated = fields("provenance", _MEASURED), fields("provenance", _STATED)
+
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Entries by `part.key`, where they come from, how they met whole networks."""
+    """Entries by `part.key`, their provenance, and the validation if there is one."""
 
     entries: dict[str, Entry]
     provenance: dict[str, Any]
@@ -46,14 +147,14 @@ def save(table: LatencyTable, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     document = {
-        "format": schema.FORMAT,
-        "version": schema.VERSION,
+        "format": FORMAT,
+        "version": VERSION,
         "provenance": table.provenance,
         "fixed_ms": table.fixed_ms,
         "entries": {key: asdict(entry) for key, entry in table.entries.items()},
         "validation": table.validation,
     }
-    schema.check(document, f"latency table for {str(path)!r}")
+    check(document, f"latency table for {str(path)!r}")
     if path.exists():
         raise ValueError(
             f"latency table {str(path)!r}: expected a new file, got one that exists; "
@@ -76,10 +177,50 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{origin}: expected a readable file, got: {error}") from error
     document = files.parse(text, origin, f"; restore the file, or {MEASURE}")
-    entries = schema.check(document, origin)
+    entries = check(document, origin)
     return LatencyTable(
         entries, document["provenance"], document["fixed_ms"], document["validation"]
     )
+
+
+def check(document: Any, origin: str) -> dict[str, Entry]:
+    """The entries of a complete table; `origin` names it.
+
+    Raises `ValueError` naming the first field that is missing, unknown or wrong.
+    """
+    rest = dict(document) if isinstance(document, dict) else {}
+    for key, expected in (("format", FORMAT), ("version", VERSION)):
+        value = rest.pop(key, None)
+        if type(value) is not type(expected) or value != expected:
+            raise ValueError(
+                f"{origin}: expected {key!r} to be {expected!r}, got {value!r:.60}; "
+                f"give a table of this version, or {MEASURE}"
+            )
+    try:
+        return _entries(rest, f"{origin}: ")
+    except ValueError as error:
+        raise ValueError(f"{error}; correct the table, or {MEASURE}") from error
+
+
+def _entries(document: dict[str, Any], prefix: str) -> dict[str, Entry]:
+    table = from_json(_Table, document, prefix)
+    is_imported = table.provenance.get("method") == "imported"
+    kind, where = _Stated if is_imported else _Measured, f"{prefix}provenance."
+    from_json(kind, table.provenance, where, extra="ignore")
+    if table.validation is not None:
+        where = f"{prefix}validation."
+        from_json(Validation, table.validation, where, extra="ignore")
+    for key, entry in table.entries.items():
+        where, numbers = f"{prefix}entries.{key}", vars(entry)
+        lacking = [name for name, value in numbers.items() if value is None]
+        if lacking and not is_imported:
+            raise ValueError(f"{where}.{lacking[0]}: expected a number, got None")
+        quartiles = [numbers[name] for name in ("q25_ms", "median_ms", "q75_ms")]
+        if None not in quartiles and quartiles != sorted(quartiles):
+            raise ValueError(
+                f"{where}: expected q25_ms <= median_ms <= q75_ms, got {quartiles}"
+            )
+    return table.entries
 
 
 def required_parts(space: SearchSpace) -> list[Part]:
@@ -110,9 +251,6 @@ def costs(
         space or input size, or in another unit; with z, for an entry without a
         standard deviation.
     """
-    # it counts with JAX, which the readers of a table (the report) can do without
-    from nas_jax.latency import units
-
     required = [part.key for part in required_parts(space)]
     if table.entries and not any(key in table.entries for key in required):
         sides = table.provenance["input_size"], space.stem.input_size
@@ -123,7 +261,7 @@ def costs(
             f"{space.name!r}, which needs for example {required[0]!r}, and it has for "
             f"example {next(iter(table.entries))!r}; {MEASURE}"
         )
-    units.check(table.entries, table.provenance, origin)
+    require_plausible(table.entries, table.provenance, origin)
     array = np.zeros(space.mask.shape)
     for row, column in np.argwhere(space.mask):
         op = space.candidates[column]
@@ -134,6 +272,52 @@ def costs(
         for part in space.fixed_parts
     )
     return array, table.fixed_ms + sum(fixed)
+
+
+def median_rate(
+    entries: Mapping[str, Entry], provenance: Mapping[str, Any]
+) -> float | None:
+    """10^9 multiply-adds per second, the median over the entries; None without any.
+
+    Entries whose key says no arithmetic (another table's names) are left out.
+    """
+    # it counts with JAX, which other readers of a table (the report) do without
+    from nas_jax.networks import counts
+
+    rates = []
+    for key, entry in entries.items():
+        try:
+            macs = counts.macs(keys.parse(key))
+        except ValueError:
+            continue
+        if macs:
+            rates.append(1e-6 * provenance["batch"] * macs / entry.mean_ms)
+    return statistics.median(rates) if rates else None
+
+
+def require_plausible(
+    entries: Mapping[str, Entry], provenance: Mapping[str, Any], origin: str
+) -> None:
+    """Raises `ValueError` for times in a wrong unit: no hardware has such a speed.
+
+    A table in seconds that is read as milliseconds claims a thousandfold speed, one in
+    microseconds a thousandth. The bounds, in 10^9 multiply-adds per second, hold per
+    thread on a CPU or phone: at most 500 (a core with two 512-bit units at 4 GHz
+    reaches 128 in float32, matrix units a few times that), at least 0.01 (a
+    microcontroller). A GPU or TPU: at most 10^6, more than any of 2026.
+    """
+    rate = median_rate(entries, provenance)
+    fastest = FASTEST_ACCELERATOR
+    if provenance["runtime"] not in ACCELERATORS:
+        fastest = FASTEST_PER_THREAD * (provenance["threads"] or 1)
+    if rate is None or SLOWEST <= rate <= fastest:
+        return
+    likely = "seconds" if rate > fastest else "microseconds"
+    raise ValueError(
+        f"{origin}: expected times in ms that mean {SLOWEST:g} to {fastest:g} x 10^9 "
+        f"multiply-adds per second, got {rate:.3g}; are they in {likely}? Import the "
+        "source again with `nas_jax table import ... --unit`"
+    )
 
 
 def predict_ms(
@@ -158,12 +342,12 @@ def predict_ms(
 
 def missing(table: LatencyTable, parts: Iterable[Part]) -> list[str]:
     """Keys of the parts that cost something and that the table lacks, none twice."""
-    keys = [part.key for part in parts if not is_free(part)]
-    return [key for key in dict.fromkeys(keys) if key not in table.entries]
+    required = dict.fromkeys(part.key for part in parts if not is_free(part))
+    return [key for key in required if key not in table.entries]
 
 
 def validation_line(validation: dict[str, Any] | None) -> str:
-    """How far a table can be trusted, or that nobody knows."""
+    """The validation of a table as a line, or the command that makes one."""
     if validation is None:
         return (
             "validation: not done; how near the sums of this table come to whole "

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.config.experiment import LatencyConfig
-from nas_jax.latency.measure import timing, whole_networks
-from nas_jax.latency.measure.device import Device
-from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.measurement import timing, whole_networks
+from nas_jax.latency.measurement.journal import Journal
+from nas_jax.latency.measurement.timing import Device
 from nas_jax.paper.tables import Table
 from nas_jax.spaces import published
 
@@ -44,13 +43,12 @@ _COMMAND = {
 
 def measure(
     device: Device,
-    config: LatencyConfig,
     input_size: int = 224,
     progress: timing.Progress | None = None,
 ) -> dict[str, float]:
     """Milliseconds of the networks on a device, all timed interleaved."""
     ones = [published.get(name, input_size) for name in PAPER_MS]
-    times = whole_networks.measure(device, ones, config, Journal(None, {}), progress)
+    times = whole_networks.measure(device, ones, Journal(None, {}), progress)
     return dict(zip(PAPER_MS, np.asarray(times).tolist(), strict=True))
 
 

@@ -17,8 +17,7 @@ from nas_jax.config.experiment import Experiment, LatencyConfig
 from nas_jax.config.search import TARGETS
 from nas_jax.latency import risk as table_risk
 from nas_jax.latency import tables
-from nas_jax.latency.measure import operations
-from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.measurement import operations
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
@@ -110,14 +109,8 @@ def measure(
     """The stored table that `config` names, or a new one measured here."""
     if config.table is not None:
         return tables.load(shipped.table_file(config.table))
-    return operations.measure_table(
-        onnx_runtime.device(config),
-        tables.required_parts(space),
-        space.input_shape,
-        config,
-        Journal(None, {}),
-        progress=progress.steps,
-    )
+    device = onnx_runtime.device(config)
+    return operations.measure_table(device, space, progress=progress.steps)
 
 
 def targets_of(run: Run, table: LatencyTable) -> Targets:

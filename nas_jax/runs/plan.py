@@ -22,7 +22,7 @@ from nas_jax.search.schedule import is_watched
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.training import loop as training_loop
 from nas_jax.training import memory, optim
-from nas_jax.training.calls import Call, Compile
+from nas_jax.training.compiler import Call, Compile
 from nas_jax.training.progress import Progress
 
 TIMED = 5

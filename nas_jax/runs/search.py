@@ -21,8 +21,8 @@ from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import architecture
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import calls, optim
-from nas_jax.training.calls import Compile
+from nas_jax.training import compiler, optim
+from nas_jax.training.compiler import Compile
 
 PHASES = ("warmup", "joint")
 
@@ -43,7 +43,7 @@ def epochs(
     aim: Targets,
     *,
     key: PRNGKey,
-    compile: Compile = calls.on_first_call,
+    compile: Compile = compiler.on_first_call,
     after: Reached | None = None,
     between_steps: Callable[[Reached], None] = loop.do_nothing,
 ) -> Iterator[Epoch]:

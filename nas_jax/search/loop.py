@@ -31,8 +31,8 @@ from nas_jax.search.arch_step import ArchStep, make_arch_step
 from nas_jax.search.search_state import SearchProblem, SearchState, init
 from nas_jax.search.weight_step import WeightStep, make_weight_step
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import calls, losses, optim
-from nas_jax.training.calls import Call, Compile
+from nas_jax.training import compiler, losses, optim
+from nas_jax.training.compiler import Call, Compile
 from nas_jax.training.devices import PLAIN, Devices
 
 Validate = Callable[[SearchState, Path, Batch], Scalar]
@@ -144,7 +144,7 @@ def run(
     problem: SearchProblem,
     data: SearchData,
     *,
-    compile: Compile = calls.on_first_call,
+    compile: Compile = compiler.on_first_call,
     after: Reached | None = None,
     between_steps: Callable[[Reached], None] = do_nothing,
 ) -> Iterator[Epoch]:

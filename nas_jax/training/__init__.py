@@ -1,1 +1,1 @@
-"""Training of plain networks, and what trainings and searches share."""
+"""Training of plain networks; devices, compilation and memory of any step."""

@@ -1,4 +1,4 @@
-"""Compiling ahead: seen, timed, and checked against the memory before anything runs."""
+"""Compilation ahead of the first step: reported, timed, checked against the memory."""
 
 import functools
 import os
@@ -12,11 +12,30 @@ from typing import Any, NamedTuple
 import jax
 
 from nas_jax.config import checks
-from nas_jax.training import allocator, host, memory
-from nas_jax.training.calls import Call
+from nas_jax.training import host, memory
 from nas_jax.training.progress import Progress
 
-_HIT = "/jax/compilation_cache/cache_hits"
+
+class Call(NamedTuple):
+    """A jitted function, arguments of the shapes it gets, and what sets their size.
+
+    `knob` names the fields of the configuration that the size of the batch follows.
+    """
+
+    function: Any
+    arguments: tuple[Any, ...]
+    knob: str
+
+
+Compile = Callable[[Mapping[str, Call]], dict[str, Callable[..., Any]]]
+"""From calls by name to functions that take arguments of the same shapes.
+
+A search or training hands its calls to one before its first step."""
+
+
+def on_first_call(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
+    """The functions as they are: JAX compiles each at its first call."""
+    return {name: call.function for name, call in calls.items()}
 
 
 class _Ready(NamedTuple):
@@ -26,13 +45,12 @@ class _Ready(NamedTuple):
 
 
 class Compiler:
-    """A `calls.Compile` that tells `watch` what it does; `seconds` adds up.
+    """A `Compile` that reports to `watch`; `seconds` is the time spent so far.
 
-    Python traces one program after the other; XLA, which holds no lock of Python's,
-    compiles those that are traced beside it. On a CPU it spends most of its time on one
-    core, so two programs on two cores take little longer than the longer of them.
-    Several processes compile theirs in the same order, one by one: what they find out
-    together must meet.
+    Python traces one program after the other; XLA compiles the traced ones in threads
+    meanwhile. On a CPU it spends most of its time on one core, so two programs on two
+    cores take little longer than the longer of them. Several processes compile in the
+    same order, one by one, as XLA exchanges what it finds.
 
     Raises:
       ValueError: if one would not fit in memory, before any runs.
@@ -50,30 +68,30 @@ class Compiler:
         self._knobs = {name: call.knob for name, call in calls.items()}
         cores = os.cpu_count() or 1
         with ThreadPoolExecutor(1 if jax.process_count() > 1 else cores) as pool:
-            begun = {}
+            futures = {}
             for name, call in calls.items():
                 self._watch.note(compiling=name)
                 traced = time.perf_counter()
                 lowered = call.function.lower(*call.arguments)
                 traced = time.perf_counter() - traced
-                begun[name] = pool.submit(_compiled, lowered, traced)
+                futures[name] = pool.submit(_compiled, lowered, traced)
             compiled = {}
-            for name, one in begun.items():
-                ready = one.result()
+            for name, future in futures.items():
+                ready = future.result()
                 compiled[name] = ready.program
                 self._watch.line(
                     f"compiled {name} in {ready.seconds:.1f} s (cache: {ready.cache})"
                 )
         self.seconds += time.perf_counter() - start
-        allocator.settle_heap()
-        needed = {name: memory.needed_bytes(one) for name, one in compiled.items()}
+        host.settle_heap()
+        needed = {name: memory.needed_bytes(each) for name, each in compiled.items()}
         self._needed |= needed
         memory.require_fit(needed, self._knobs, memory.available_bytes())
         return compiled
 
     @contextmanager
     def within_memory(self) -> Iterator[None]:
-        """Here the newest programs run; `ValueError` if a device has no room for them.
+        """The context of the newest programs: `ValueError` when memory runs out.
 
         What was free may have been taken since, or be in pieces.
         """
@@ -86,26 +104,26 @@ class Compiler:
 
 
 def _compiled(lowered: Any, traced_seconds: float) -> _Ready:
-    """Compiles in the thread that calls, where JAX tells of its cache, too."""
-    start, own = time.perf_counter(), threading.get_ident()
-    hits = cache_hits().count(own)
+    """A program compiled in this thread, where JAX also reports a hit of its cache."""
+    start, thread = time.perf_counter(), threading.get_ident()
+    hits = cache_hits().count(thread)
     program = lowered.compile()
     seconds = traced_seconds + time.perf_counter() - start
-    cache = "hit" if cache_hits().count(own) > hits else "miss"
+    cache = "hit" if cache_hits().count(thread) > hits else "miss"
     return _Ready(program, seconds, "off" if host.cache_folder() is None else cache)
 
 
 @functools.cache
 def cache_hits() -> list[int]:
-    """Grows from the first call on, by one per program that JAX finds in its cache.
+    """Threads of the programs that JAX found in its cache, since the first call.
 
-    The threads that asked for them.
+    The list grows by one per program.
     """
-    heard: list[int] = []
+    threads: list[int] = []
 
-    def hear(event: str, **_: Any) -> None:
-        if event == _HIT:
-            heard.append(threading.get_ident())
+    def listen(event: str, **_: Any) -> None:
+        if event == "/jax/compilation_cache/cache_hits":
+            threads.append(threading.get_ident())
 
-    jax.monitoring.register_event_listener(hear)
-    return heard
+    jax.monitoring.register_event_listener(listen)
+    return threads

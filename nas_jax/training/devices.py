@@ -1,13 +1,12 @@
-"""The devices of a step, the parts of its batch, the type of its numbers.
+"""Devices of a step, with the parts of its batch and the type of its activations.
 
 One mesh of devices with one axis, `data`. Parameters, statistics, optimiser states and
 alphas lie whole on every device; a batch is cut along its images, an equal part each.
-The step is the same program text for any number of devices: the compiler splits it
-and puts the sums over images together, so the loss, the gradients and the means and
-variances of batch normalisation are those of the whole batch (the reference, in
-PyTorch's DataParallel, normalises by those of each device's part). Random numbers are
-drawn for the whole batch as well (JAX's partitionable threefry): an image is augmented
-alike wherever it lies.
+The step is the same program for any number of devices: the compiler splits it, and
+loss, gradients and the means and variances of batch normalisation are those of the
+whole batch (the reference, in PyTorch's DataParallel, normalises each device's part).
+Random numbers are drawn for the whole batch as well (JAX's partitionable threefry): an
+image is augmented alike wherever it lies.
 """
 
 import functools
@@ -32,8 +31,8 @@ from nas_jax.data.batches import WHOLE, Batch, Shard
 class Devices:
     """The devices of a step; without a mesh JAX's default device alone.
 
-    Of several processes each gives the part of a batch that its own devices take. The
-    other fields are those of `DevicesConfig`.
+    Of several processes each gives the part of a batch for its own devices. The other
+    fields are those of `DevicesConfig`.
     """
 
     mesh: Mesh | None = None
@@ -47,12 +46,12 @@ class Devices:
 
     @property
     def writes(self) -> bool:
-        """Whether this process is the one of all that writes the run folder."""
+        """Whether this is the process that writes the run folder."""
         return self.mesh is None or jax.process_index() == 0
 
     @property
     def shard(self) -> Shard:
-        """What this process reads of a batch."""
+        """The part of a batch that this process reads."""
         if self.mesh is None:
             return WHOLE
         return Shard(jax.process_index(), jax.process_count())
@@ -79,8 +78,10 @@ class Devices:
         return jax.tree.map(lambda leaf: _placed(self._whole(), leaf), tree)
 
     def local(self, tree: PyTree) -> PyTree:
-        """What `whole` placed, for computations of this process alone."""
-        return tree if self.mesh is None else jax.tree.map(_first_copy, tree)
+        """A tree placed by `whole`, for computations of this process alone."""
+        if self.mesh is None:
+            return tree
+        return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
     def shared(self, part: Batch) -> Batch:
         """The batch of which this is the part of `shard`, cut among the devices.
@@ -101,7 +102,7 @@ class Devices:
         return Batch(*(_placed(where, array) for array in part))
 
     def cast(self, images: Images) -> Images:
-        """Images in the numbers of the activations, which follow them."""
+        """Images in `compute_dtype`, which activations follow."""
         is_default = self.compute_dtype == "float32"
         return images if is_default else jnp.asarray(images, self.compute_dtype)
 
@@ -223,7 +224,3 @@ def _placed(where: NamedSharding, leaf: Any) -> jax.Array:
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
     # through jnp, for its choice of the type of a number
     return jax.make_array_from_process_local_data(where, np.asarray(jnp.asarray(leaf)))
-
-
-def _first_copy(leaf: Any) -> jax.Array:
-    return leaf.addressable_data(0)

@@ -1,8 +1,7 @@
-"""Several processes as one run: how they find each other, and that they agree.
+"""Several processes as one run: their connection and their common settings.
 
 JAX's own service (`jax.distributed`) connects them; every process then sees the devices
-of all. All of them run the same program on the same configuration, which is compared
-here before anything is computed.
+of all. All run the same program on the same configuration, which is compared here.
 """
 
 import atexit
@@ -28,16 +27,12 @@ def start(
 ) -> None:
     """Joins the other processes; to be called before JAX computes anything.
 
-    Args:
-      coordinator: HOST:PORT of process 0, where it listens and the others call.
-      processes: how many there are.
-      process_id: which of them this one is, from 0.
-
-    With none of the three given JAX asks its surroundings: Slurm, a TPU slice, GKE.
+    `coordinator` is HOST:PORT of process 0, `process_id` counts from 0. Without all
+    three JAX asks its environment: Slurm, a TPU slice, GKE.
 
     Raises:
-      ValueError: if only some are given, or if the surroundings do not tell, or if the
-        others do not come.
+      ValueError: if only some are given, the environment states none, or the other
+        processes do not come.
     """
     given = {
         "--coordinator": coordinator,
@@ -77,19 +72,18 @@ def start(
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """If what is done here fails or is stopped, this process ends without the others.
+    """A context in which a failure or stop ends this process without the others.
 
-    JAX would wait for them at the end, and they wait for its part of a step. Once it is
-    gone they miss it and end as well.
+    JAX would wait for them at the end, and they for its part of a step. They end once
+    it is gone.
     """
     try:
         yield
     except BaseException as error:
         if jax.process_count() > 1:
             is_refusal = isinstance(error, ValueError | OSError)
-            code = (
-                130 if isinstance(error, KeyboardInterrupt) else 2 if is_refusal else 1
-            )
+            is_interrupt = isinstance(error, KeyboardInterrupt)
+            code = 130 if is_interrupt else 2 if is_refusal else 1
             atexit.register(_end, getattr(error, "exit_code", code))
         raise
 
@@ -103,10 +97,8 @@ def _end(code: int) -> None:
 def require_same(settings: Mapping[str, Any]) -> None:
     """Refuses settings, ready for JSON, that differ from those of process 0.
 
-    Every process calls it and, if one differs, every process raises.
-
-    Raises:
-      ValueError: naming processes, fields and values, the first five of them.
+    Every process calls it and, if one differs, every process raises `ValueError` with
+    the first five processes, fields and values.
     """
     flat = dict(_flat(json.loads(json.dumps(settings))))
     first, *others = _gathered(json.dumps(flat))
@@ -147,13 +139,9 @@ def _flat(document: Any, prefix: str = "") -> Any:
 
 def _gathered(text: str) -> list[str]:
     """The texts of all processes, in their order."""
-    own = np.frombuffer(text.encode(), np.uint8)
-    sizes = np.asarray(multihost_utils.process_allgather(np.array(own.size)))
-    padded = np.zeros(sizes.max(), np.uint8)
-    padded[: own.size] = own
-    every = np.asarray(multihost_utils.process_allgather(padded))
-    rows = every.reshape(len(sizes.ravel()), -1)
-    return [
-        bytes(row[:size]).decode()
-        for row, size in zip(rows, sizes.ravel().tolist(), strict=True)
-    ]
+    local = np.frombuffer(text.encode(), np.uint8)
+    gather = multihost_utils.process_allgather
+    sizes = np.ravel(gather(np.array(local.size)))
+    padded = np.pad(local, (0, sizes.max() - local.size))
+    rows = np.reshape(gather(padded), (len(sizes), -1))
+    return [bytes(row[:size]).decode() for row, size in zip(rows, sizes, strict=True)]

@@ -1,4 +1,4 @@
-"""Whether a training still computes with numbers: its losses and its weights."""
+"""Divergence of a training: losses or weights that are not finite."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from nas_jax.base import PyTree
 
 
 def wrong(tree: PyTree) -> list[str]:
-    """Names of the arrays with a number that is none, as `0/stem/bn/scale`.
+    """Names of the arrays that are not finite, as `0/stem/bn/scale`.
 
     >>> wrong({"stem": np.ones(2), "head": np.array([1.0, np.nan])})
     ['head']
@@ -24,18 +24,11 @@ def wrong(tree: PyTree) -> list[str]:
 def require(
     name: str, losses: Sequence[float], weights: PyTree, end: int, per_epoch: int
 ) -> None:
-    """Refuses losses and weights that are no numbers.
+    """Refuses losses of the newest steps, or weights after them, that are not finite.
 
-    Args:
-      name: of the network.
-      losses: of the newest steps.
-      weights: after the last of them; a finite loss may have had gradients that were
-        not.
-      end: the number of the step that would come next.
-      per_epoch: steps.
-
-    Raises:
-      ValueError: with the first step whose loss is none, and the first array.
+    `end` is the number of the next step, `per_epoch` that of steps in an epoch. Weights
+    are checked as well: a finite loss may have infinite gradients. Raises `ValueError`
+    with the first such step and array.
     """
     arrays = wrong(weights)
     lost = np.flatnonzero(~np.isfinite(losses))
@@ -47,5 +40,5 @@ def require(
     raise ValueError(
         f"the training of {name!r} diverged in epoch {first // per_epoch}, step "
         f"{first}: expected finite numbers, got {', '.join(what)}; lower train.lr and "
-        "train it anew"
+        "train it again"
     )

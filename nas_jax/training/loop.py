@@ -23,8 +23,8 @@ from nas_jax.networks import network
 from nas_jax.networks.batch_norm import BN_MOMENTUM
 from nas_jax.networks.checkpoint import Model
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.training import calls, finite, losses, optim
-from nas_jax.training.calls import Call, Compile
+from nas_jax.training import compiler, finite, losses, optim
+from nas_jax.training.compiler import Call, Compile
 from nas_jax.training.devices import PLAIN, Devices
 
 EVALUATED = 250
@@ -70,7 +70,7 @@ class HasRecipe(Protocol):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Everything a training carries from step to step."""
+    """The state of a training between two steps."""
 
     step: Array
     key: PRNGKey
@@ -192,7 +192,7 @@ def run(
     architecture: Architecture,
     recipe: Recipe,
     *,
-    compile: Compile = calls.on_first_call,
+    compile: Compile = compiler.on_first_call,
     after: Reached | None = None,
     save: Callable[[Reached], None] = save_nothing,
 ) -> Iterator[Epoch]:

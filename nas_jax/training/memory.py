@@ -1,8 +1,4 @@
-"""Whether a compiled program fits in memory, asked before it runs, or told afterwards.
-
-The compiler knows how much a program takes (`memory_analysis`); the operating system or
-the device knows how much there is.
-"""
+"""Memory of compiled programs: the compiler's estimate against what is free."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,17 +10,14 @@ from nas_jax.config.checks import reason
 
 
 def needed_bytes(compiled: Any) -> int:
-    """What a call takes beyond its arguments: temporaries, and outputs of its own.
-
-    Outputs in the place of donated arguments take nothing.
-    """
+    """Bytes of a call beyond its arguments: temporaries, and outputs not donated."""
     sizes = compiled.memory_analysis()
     outputs = sizes.output_size_in_bytes - sizes.alias_size_in_bytes
     return sizes.temp_size_in_bytes + outputs
 
 
 def available_bytes() -> int | None:
-    """Free memory of a device of this process; None where nobody tells.
+    """Free memory of a device of this process; None if unknown.
 
     Simulated devices of a CPU have equal parts of the main memory.
     """
@@ -39,13 +32,10 @@ def available_bytes() -> int | None:
 
 
 def host_bytes(root: Path = Path("/")) -> int | None:
-    """Main memory that can still be taken: of the machine, and of the control groups.
+    """Free main memory, of the machine and its control groups; None without /proc.
 
-    Memory that only holds a copy of files counts as free. None where /proc does not
-    tell.
-
-    Args:
-      root: where /proc and /sys are mounted.
+    Memory that only holds a copy of files counts as free. /proc and /sys are mounted
+    at `root`.
     """
     try:
         kibibytes = _numbers(root / "proc/meminfo", ":")["MemAvailable"]
@@ -55,7 +45,7 @@ def host_bytes(root: Path = Path("/")) -> int | None:
 
 
 def _left_in_groups(root: Path) -> list[int]:
-    """What every limit above this process leaves, of control groups v1 and v2."""
+    """Bytes left under every limit on this process, of control groups v1 and v2."""
     files = (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -74,10 +64,9 @@ def _left_in_groups(root: Path) -> list[int]:
 
 
 def _group_folders(root: Path) -> list[Path]:
-    """Folders of the control group of this process and of those around it.
+    """Folders of the control group of this process, of those around it, and the mount.
 
-    In a container the path may be that outside of it; the mount itself is looked at,
-    too.
+    In a container the path may be that outside of it.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -88,8 +77,8 @@ def _group_folders(root: Path) -> list[Path]:
         _, controllers, path = line.split(":", 2)
         if controllers in ("", "memory"):
             top = root / "sys/fs/cgroup" / controllers
-            own = top / path.lstrip("/")
-            folders += [own, *(up for up in own.parents if up.is_relative_to(top))]
+            group = top / path.lstrip("/")
+            folders += [group, *(up for up in group.parents if up.is_relative_to(top))]
     return folders
 
 
@@ -102,12 +91,10 @@ def _numbers(path: Path, separator: str) -> dict[str, int]:
 def require_fit(
     needed: Mapping[str, int], knobs: Mapping[str, str], available: int | None
 ) -> None:
-    """Raises `ValueError` if a program needs more memory than there is.
+    """Raises `ValueError` if a program needs more bytes than are available.
 
-    Args:
-      needed: bytes of every program.
-      knobs: what to lower for each.
-      available: bytes; None if unknown, and then nothing is refused.
+    `knobs` names the settings to lower for each; None available is unknown, and refuses
+    nothing.
     """
     if available is None:
         return
@@ -122,21 +109,18 @@ def require_fit(
 def exhausted(
     error: BaseException, needed: Mapping[str, int | None], knobs: Mapping[str, str]
 ) -> ValueError:
-    """What to say when there was no room: the programs, the largest first.
+    """The error for lack of memory, naming the programs, the largest first.
 
-    Args:
-      error: what `is_exhausted` found.
-      needed: bytes of the programs that may have run; None where the compiler itself
-        had no room.
-      knobs: what to lower for each.
+    `error` is one of `checks.is_exhausted`. None needed is that of a program which the
+    compiler had no room for.
     """
-    told = [
+    programs = [
         f"{name} ({'no' if size is None else _gigabytes(size)} estimate; lower "
         f"{knobs[name]})"
-        for name, size in sorted(needed.items(), key=lambda one: -(one[1] or 0))
+        for name, size in sorted(needed.items(), key=lambda item: -(item[1] or 0))
     ]
     return ValueError(
-        f"out of memory: expected room for {', '.join(told)}, got {reason(error)}"
+        f"out of memory: expected room for {', '.join(programs)}, got {reason(error)}"
     )
 
 

@@ -14,11 +14,11 @@ def steps_per_epoch(images: int, batch: int) -> int:
 
 
 def promoting(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """The same where a user has JAX promote nothing: optax joins counts and floats."""
+    """`tx` under standard promotion, which optax needs to join counts and floats."""
 
-    def update(*given: Any) -> Any:
+    def update(*arguments: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
-            return tx.update(*given)
+            return tx.update(*arguments)
 
     return optax.GradientTransformation(tx.init, update)
 

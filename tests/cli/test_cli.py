@@ -14,7 +14,7 @@ from nas_jax.cli.main import VERBS, command
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import Experiment, SpaceConfig, shipped
 from nas_jax.data.batches import Batch
-from nas_jax.latency import schema, tables
+from nas_jax.latency import tables
 from nas_jax.runs import pipeline, setup
 from nas_jax.search import loop
 from nas_jax.spaces import builders
@@ -321,10 +321,10 @@ def document():
     numbers = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.1)
     values = {str: "made up", int: 1}
     return {
-        "format": schema.FORMAT,
-        "version": schema.VERSION,
+        "format": tables.FORMAT,
+        "version": tables.VERSION,
         "provenance": {
-            **{key: values[kind] for key, kind in schema.PROVENANCE.items()},
+            **{key: values[kind] for key, kind in tables.PROVENANCE.items()},
             "method": "operations",
             "input_size": 16,
         },

@@ -1,5 +1,6 @@
 """`nas_jax measure` from the flags to the table, on a tiny space on this CPU."""
 
+import dataclasses
 import json
 import re
 
@@ -7,7 +8,7 @@ import pytest
 
 from nas_jax import cli
 from nas_jax.latency import tables
-from nas_jax.latency.measure import timing
+from nas_jax.latency.measurement import timing
 
 FILE = """
 from nas_jax.config import Experiment, LatencyConfig, SpaceConfig
@@ -35,7 +36,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr(
         timing,
         "rounds",
-        lambda calls, **given: rounds(calls, **given | {"spread_s": 0}),
+        lambda calls, plan: rounds(calls, dataclasses.replace(plan, spread_s=0)),
     )
     return tmp_path
 

@@ -25,7 +25,7 @@ from nas_jax.export import companions, formats, preprocessing, source, stablehlo
 from nas_jax.export.preprocessing import Preprocessing
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import litert_graph
-from nas_jax.latency.schema import PROVENANCE
+from nas_jax.latency.tables import PROVENANCE
 from nas_jax.networks import checkpoint, network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import whole

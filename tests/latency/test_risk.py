@@ -6,7 +6,7 @@ import pytest
 from nas_jax.config import SpaceConfig
 from nas_jax.latency import risk as table_risk
 from nas_jax.latency import tables
-from nas_jax.latency.schema import Entry
+from nas_jax.latency.tables import Entry
 from nas_jax.spaces.architecture import from_path
 from nas_jax.spaces.builders import mobile
 

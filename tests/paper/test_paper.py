@@ -9,7 +9,7 @@ import pytest
 from nas_jax import cli
 from nas_jax.cli.paper import MEASURED, Name
 from nas_jax.config import LatencyConfig, shipped
-from nas_jax.latency.measure.device import Device
+from nas_jax.latency.measurement.timing import Device
 from nas_jax.networks import counts
 from nas_jax.paper import cross_hardware, figures, formats, records
 from nas_jax.paper.tables import NOT_RUN, TABLES, Table
@@ -181,12 +181,12 @@ def test_networks_are_measured_at_the_size_asked_for():
         name="made up",
         runtime="made up",
         version="1",
+        config=LatencyConfig(batch=1, repeats=3, loop_ms=1e-9),
         part=lambda part: lambda: None,
         network=lambda one: sizes.append(one.stem.input_size) or (lambda: None),
         copy=lambda shape: lambda: None,
         per_call=2,
     )
-    config = LatencyConfig(batch=1, repeats=3, loop_ms=1e-9)
-    found = cross_hardware.measure(device, config, 64)
+    found = cross_hardware.measure(device, 64)
     assert list(found) == list(cross_hardware.PAPER_MS)
     assert sizes == [64] * 4 and min(found.values()) > 0

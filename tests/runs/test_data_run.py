@@ -7,7 +7,7 @@ import pytest
 
 from nas_jax import cli, config
 from nas_jax.latency import tables
-from nas_jax.latency.schema import PROVENANCE
+from nas_jax.latency.tables import PROVENANCE
 from nas_jax.spaces import builders
 from tests.data.picture_files import encoded, write_class
 

@@ -11,7 +11,7 @@ from nas_jax import cli
 from nas_jax.data.batches import Batch
 from nas_jax.runs import plan, setup
 from nas_jax.training import compiler
-from nas_jax.training.calls import Call
+from nas_jax.training.compiler import Call
 from nas_jax.training.progress import Progress
 from tests.runs.test_pipeline import (
     arguments,  # noqa: F401

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas_jax.config import SearchConfig, SpaceConfig
-from nas_jax.latency import schema, tables
+from nas_jax.latency import tables
 from nas_jax.networks import counts
 from nas_jax.runs import targets
 from nas_jax.spaces import builders
@@ -34,7 +34,7 @@ def made_up(other_ms, expansion_6_ms):
         entries[part.key] = tables.Entry(time_ms, *[0.0] * 4, 2)
     # a batch at which milliseconds are no impossible speed for parts so small
     kinds = {str: "made up", int: 100}
-    provenance = {key: kinds[kind] for key, kind in schema.PROVENANCE.items()}
+    provenance = {key: kinds[kind] for key, kind in tables.PROVENANCE.items()}
     provenance["method"] = "operations"
     return tables.LatencyTable(entries, provenance)
 

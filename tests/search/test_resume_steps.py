@@ -13,7 +13,7 @@ from nas_jax.runs.snapshots import Snapshots
 from nas_jax.search import cost, prune, schedule, search_state
 from nas_jax.search import loop as search_loop
 from nas_jax.spaces import architecture, builders
-from nas_jax.training import calls
+from nas_jax.training import compiler
 from nas_jax.training import loop as training_loop
 
 SPACE = builders.mobile(
@@ -64,7 +64,7 @@ def compile_once():
 
     def compiled(wanted):
         shapes = jax.tree.map(jnp.shape, [call.arguments for call in wanted.values()])
-        return ready.setdefault(str(shapes), calls.on_first_call(wanted))
+        return ready.setdefault(str(shapes), compiler.on_first_call(wanted))
 
     return compiled
 

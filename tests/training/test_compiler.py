@@ -10,10 +10,9 @@ from nas_jax.search import baselines, cost
 from nas_jax.search import loop as search_loop
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import builders
-from nas_jax.training import calls
 from nas_jax.training import compiler as compilation
 from nas_jax.training import loop as training_loop
-from nas_jax.training.calls import Call
+from nas_jax.training.compiler import Call
 from nas_jax.training.progress import Progress
 
 
@@ -76,7 +75,7 @@ def test_every_program_is_compiled_once_told_and_timed(two):
 def test_lines_tell_what_the_cache_knew(two, tmp_path, monkeypatch):
     made, _ = two
     hits = compilation.cache_hits()
-    monkeypatch.setattr(compilation.process, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compilation.host, "cache_folder", lambda: tmp_path)
     heard = Heard()
     calls_made = {"double": made["double"]}
     compilation.Compiler(heard)(calls_made)
@@ -105,7 +104,7 @@ def test_what_does_not_fit_is_refused_before_it_runs(two, monkeypatch):
 
 def test_without_a_compiler_the_functions_are_as_they_are(two):
     made, traced = two
-    ready = calls.on_first_call(made)
+    ready = compilation.on_first_call(made)
     assert ready == {name: call.function for name, call in made.items()}
     assert traced == {"double": 0, "sum": 0}
 

@@ -3,6 +3,7 @@
 What acts on a whole process is tried in processes of their own.
 """
 
+import ctypes
 import os
 import subprocess
 
@@ -10,14 +11,14 @@ import pytest
 
 from nas_jax.config import provenance
 from nas_jax.training import host
-from tests.clean_python import python
+from tests.clean_python import python, without
 
 TINY = """
 import jax, jax.numpy as jnp
-from nas_jax import process
+from nas_jax.training import host
 heard = []
 jax.monitoring.register_event_listener(lambda event, **_: heard.append(event))
-print(process.prepare(cache={cache}).cache)
+print(host.prepare(cache={cache}).cache)
 def f(x):
     for _ in range(4):
         x = jnp.tanh(x @ x.T) / x.shape[0] + jnp.sin(x).sum(axis=0)
@@ -49,9 +50,105 @@ def test_importing_changes_nothing_and_imports_no_jax():
 def test_allocator_is_set_for_large_batches_only(monkeypatch, images, asked):
     """50 digits of 16x16 are small; 128 are 32,768 pixels."""
     calls = []
-    monkeypatch.setattr(host.allocator, "tune", lambda: bool(calls.append(1)))
+    monkeypatch.setattr(host, "tune_allocator", lambda: bool(calls.append(1)))
     host.prepare(cache=False, pixels=images * 16 * 16)
     assert len(calls) == asked
+
+
+class Library:
+    """Stands in for the C library and remembers what was asked."""
+
+    def __init__(self, answer=1):
+        self.asked = []
+        self.answer = answer
+
+    def mallopt(self, name, value):
+        self.asked.append((name, value))
+        return self.answer
+
+
+@pytest.fixture
+def library(monkeypatch):
+    found = Library()
+    without(monkeypatch, "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+    monkeypatch.setattr(host, "_is_tuned", False)  # put back afterwards
+    monkeypatch.setattr(host.platform, "libc_ver", lambda: ("glibc", "2.36"))
+    monkeypatch.setattr(host.ctypes, "CDLL", lambda name: found)
+    return found
+
+
+def test_allocator_keeps_large_blocks_in_one_heap(library):
+    assert host.tune_allocator()
+    # glibc's malloc.h: M_MMAP_MAX -4, M_TRIM_THRESHOLD -1, M_ARENA_MAX -8
+    assert set(library.asked) == {(-4, 0), (-1, -1), (-8, 1)}
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "LD_PRELOAD"])
+def test_allocator_that_the_user_set_is_left_alone(library, monkeypatch, name):
+    monkeypatch.setenv(name, "glibc.malloc.arena_max=2")
+    assert not host.tune_allocator()
+    assert library.asked == []
+
+
+@pytest.mark.parametrize("libc", [("", ""), ("musl", "1.2.4")])
+def test_other_c_libraries_are_left_alone(library, monkeypatch, libc):
+    monkeypatch.setattr(host.platform, "libc_ver", lambda: libc)
+    assert not host.tune_allocator()
+    assert host.settle_heap() == 0
+    assert library.asked == []
+
+
+def test_refusal_of_the_allocator_is_told(library):
+    library.answer = 0
+    assert not host.tune_allocator()
+
+
+@pytest.mark.skipif(host.platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_block_is_kept_until_the_heap_is_settled():
+    code = """
+import ctypes, os
+from nas_jax.training import host
+c = ctypes.CDLL(None)
+c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+c.free.argtypes = [ctypes.c_void_p]
+c.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def resident_mb():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def growth_after_free():
+    before, block = resident_mb(), c.malloc(200_000_000)
+    c.memset(block, 1, 200_000_000)
+    c.free(block)
+    return resident_mb() - before
+print(growth_after_free() > 150, host.tune_allocator(), growth_after_free() > 150)
+before = resident_mb()
+host.settle_heap()
+print(before - resident_mb() > 150)
+"""
+    assert python(code).stdout == "False True True\nTrue\n"
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="needs glibc")
+def test_settled_heap_has_no_holes():
+    code = """
+import ctypes
+from nas_jax.training import host
+c = ctypes.CDLL(None)
+c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+c.free.argtypes, c.mallinfo2.restype = [ctypes.c_void_p], host._HeapSize
+def in_holes():
+    heap = c.mallinfo2()
+    return heap.fordblks - heap.keepcost
+tuned = host.tune_allocator()
+blocks = [c.malloc(2000 + 37 * (i % 901)) for i in range(4000)]
+for block in blocks[::2]:
+    c.free(block)
+before = in_holes()
+closed = host.settle_heap()
+print(tuned, before > 30e6, closed > 0.8 * before, in_holes() < 0.2 * before)
+print(host.settle_heap() < 0.2 * before)
+"""
+    assert python(code).stdout == "True True True True\nTrue\n"
 
 
 # --- compiler flags ------------------------------------------------------------------
@@ -105,12 +202,12 @@ def test_flags_that_come_too_late_are_told_and_not_set(cpu, monkeypatch):
 
 def test_too_late_is_after_the_first_use_of_a_backend():
     code = """
-from nas_jax import process
-print(process._jax_computes_already())
+from nas_jax.training import host
+print(host._jax_computes_already())
 import jax
-print(process._jax_computes_already())
+print(host._jax_computes_already())
 jax.devices()
-print(process._jax_computes_already())
+print(host._jax_computes_already())
 """
     assert python(code).stdout.split() == ["False", "False", "True"]
 
@@ -161,7 +258,7 @@ def test_switched_off_nothing_is_written(tmp_path, monkeypatch, cache, environme
 
 def test_folder_of_the_user_is_taken(tmp_path):
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
-    code = "from nas_jax import process; print(process.prepare().cache)"
+    code = "from nas_jax.training import host; print(host.prepare().cache)"
     given = {"JAX_COMPILATION_CACHE_DIR": str(theirs), "XDG_CACHE_HOME": "/nowhere"}
     assert python(code, **given).stdout == f"{theirs}\n"
     given["NAS_JAX_CACHE"] = str(ours)
@@ -170,7 +267,7 @@ def test_folder_of_the_user_is_taken(tmp_path):
 
 def test_folder_that_cannot_be_written_is_one_warning_and_no_more(tmp_path):
     (tmp_path / "file").write_text("")
-    code = "from nas_jax import process\n" + 2 * "print(process.prepare().cache)\n"
+    code = "from nas_jax.training import host\n" + 2 * "print(host.prepare().cache)\n"
     found = python(code, NAS_JAX_CACHE=str(tmp_path / "file"))
     assert found.stdout == "None\nNone\n"
     assert found.stderr.count("\n") == 1
@@ -180,10 +277,10 @@ def test_folder_that_cannot_be_written_is_one_warning_and_no_more(tmp_path):
 
 def test_cache_can_be_turned_off_and_on_again_in_one_process(tmp_path):
     code = """
-from nas_jax import process
+from nas_jax.training import host
 import jax
 jax.jit(lambda x: x + 1)(0)
-print(process.prepare(cache=False).cache, process.prepare().cache is None)
+print(host.prepare(cache=False).cache, host.prepare().cache is None)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.jit(lambda x: x + 2)(0)
 """

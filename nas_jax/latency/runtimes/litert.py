@@ -1,4 +1,4 @@
-"""Latency on this CPU in LiteRT with XNNPACK, what phones run too.
+"""Latency on this CPU in LiteRT with XNNPACK, which phones run too.
 
 Needs the extra `nas_jax[litert]` (the interpreter) and, for the conversion, the Python
 of another environment (`litert_graph.ENVIRONMENT`).
@@ -12,8 +12,7 @@ import numpy as np
 
 from nas_jax.config import provenance
 from nas_jax.config.experiment import LatencyConfig
-from nas_jax.latency.measure.device import CALL, Device
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import CALL, Call, Device
 from nas_jax.latency.runtimes import litert_graph
 from nas_jax.latency.runtimes.litert_graph import Compute, Converter
 from nas_jax.networks import network
@@ -42,7 +41,7 @@ class Models:
         return self._converted(compute, architecture.stem)
 
     def call(self) -> bytes:
-        """The model of one addition, which costs what a call does."""
+        """The model of one addition, whose time is that of a call."""
         return self.converter.convert(lambda x: x + x, CALL)
 
     def _converted(self, compute: Compute, part: Part) -> bytes:
@@ -84,7 +83,7 @@ def device(config: LatencyConfig, converter: str | None) -> Device:
     Raises:
       ValueError: if the interpreter or the converter is not installed.
     """
-    # both are asked before anything is measured
+    # fails before anything is measured if one of the two is missing
     models = Models(config.batch, Converter(converter))
     call = models.call()
     interpreter(call, config.threads)
@@ -96,6 +95,7 @@ def device(config: LatencyConfig, converter: str | None) -> Device:
         name=provenance.device(),
         runtime="litert",
         version=importlib.metadata.version("ai-edge-litert"),
+        config=config,
         part=lambda part: run(models.part(part)),
         network=lambda architecture: run(models.network(architecture)),
         copy=lambda shape: run(call),

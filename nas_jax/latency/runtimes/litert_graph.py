@@ -1,8 +1,7 @@
-"""Networks for LiteRT: JAX's own, with batch normalisation folded, through StableHLO.
+"""Networks for LiteRT: JAX's programs in StableHLO, with batch normalisation folded.
 
-What JAX lowers to is what LiteRT converts. Weights are constants, channels last. A
-layer whose convolution is followed by batch normalisation is lowered as one convolution
-and a bias, also where it trains as a matrix product.
+Weights are constants, channels last. A convolution followed by batch normalisation is
+lowered as one convolution and a bias, also where it trains as a matrix product.
 """
 
 import shutil
@@ -29,7 +28,7 @@ from nas_jax.spaces.parts import BN_EPS, Part
 
 PACKAGE = "litert-converter==0.5.0"
 ENVIRONMENT = f"python -m venv litert_env && litert_env/bin/pip install {PACKAGE}"
-"""What makes the environment whose Python converts."""
+"""The command for the environment whose Python converts."""
 
 Compute = Callable[[jax.Array], jax.Array]
 
@@ -59,34 +58,34 @@ def of_part(part: Part, params: PyTree, batch_stats: PyTree) -> Compute:
 
 def _folded(
     layer: Callable[..., Any],
-    given: tuple[Any, ...],
+    arguments: tuple[Any, ...],
     named: dict[str, Any],
     context: nn.module.InterceptorContext,
 ) -> Any:
-    """What a layer computes in evaluation, its batch normalisation as constants."""
+    """The output of a layer in evaluation, its batch normalisation as constants."""
     module = context.module
     if isinstance(module, BatchNorm):
         gain, shift = _affine(module.variables, module.eps)
-        return given[0] * gain + shift
+        return arguments[0] * gain + shift
     if isinstance(module, layers.ConvBNAct):
-        own = {kind: tree["bn"] for kind, tree in module.variables.items()}
-        gain, shift = _affine(own, module.bn_eps)
+        gain, shift = _affine(_of_bn(module), module.bn_eps)
         kernel = np.asarray(module.variables["params"]["kernel"]) * gain
-        y = _convolution(given[0], kernel, module.stride) + shift
-        if (
-            module.activation == "relu6"
-        ):  # the custom gradient would be a call of its own
+        y = _convolution(arguments[0], kernel, module.stride) + shift
+        if module.activation == "relu6":  # its custom gradient would be another call
             return jnp.clip(y, 0.0, 6.0)
         return layers.activation(module.activation).apply(y)
     if isinstance(module, candidates.SeparableConv):
-        own = {kind: tree["bn"] for kind, tree in module.variables.items()}
-        gain, shift = _affine(own, module.bn_eps)
+        gain, shift = _affine(_of_bn(module), module.bn_eps)
         kernels = module.variables["params"]
-        x = jax.nn.relu(given[0] * gain + shift)
+        x = jax.nn.relu(arguments[0] * gain + shift)
         each = kernels["depthwise"]["kernel"]
         x = portable(x, each, module.block.stride, module.dilation)
         return _convolution(x, kernels["pointwise"]["kernel"])
-    return layer(*given, **named)
+    return layer(*arguments, **named)
+
+
+def _of_bn(module: nn.Module) -> dict[str, Any]:
+    return {kind: tree["bn"] for kind, tree in module.variables.items()}
 
 
 def _affine(variables: Any, eps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -128,14 +127,14 @@ class Converter:
             )
         self.python = python
         self._folder = Path(tempfile.mkdtemp(prefix="nas_jax_litert_"))
-        self._said = self._folder / "said"
+        self._log = self._folder / "log"
         try:
-            with self._said.open("w") as said:
+            with self._log.open("w") as log:
                 self._process = subprocess.Popen(
                     [python, litert_convert.__file__],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    stderr=said,
+                    stderr=log,
                     text=True,
                 )
         except OSError as error:
@@ -161,11 +160,11 @@ class Converter:
             answer = ""
         if answer.strip() != "done":
             if not answer:
-                process.wait()  # it has ended, and said why by then
-            said = [answer.strip(), *self._said.read_text().strip().splitlines()]
+                process.wait()  # it ends, and has logged why
+            lines = [answer.strip(), *self._log.read_text().strip().splitlines()]
             raise ValueError(
                 f"--converter {self.python}: expected {PACKAGE} in its environment, "
-                f"got: {said[-1]}; make one with `{ENVIRONMENT}`"
+                f"got: {lines[-1]}; make one with `{ENVIRONMENT}`"
             )
         return target.read_bytes()
 

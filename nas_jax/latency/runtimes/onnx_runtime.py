@@ -17,8 +17,8 @@ import onnxruntime
 
 from nas_jax.config import provenance
 from nas_jax.config.experiment import LatencyConfig
-from nas_jax.latency.measure import timing
-from nas_jax.latency.measure.device import Device
+from nas_jax.latency.measurement import timing
+from nas_jax.latency.measurement.timing import Device
 from nas_jax.networks import network
 from nas_jax.networks.onnx import whole
 from nas_jax.spaces.architecture import Architecture
@@ -33,33 +33,9 @@ def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSessio
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 4  # errors are raised; here they would be told twice
+    options.log_severity_level = 4  # errors are raised; no second report
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def time_models(
-    models: Mapping[str, onnx.ModelProto],
-    shapes: Mapping[str, tuple[int, ...]],
-    *,
-    threads: int,
-    repeats: int,
-    loop_ms: float,
-    spread_s: float = timing.SPREAD_S,
-    progress: timing.Progress | None = None,
-) -> dict[str, np.ndarray]:
-    """Milliseconds per inference of each model, Float `[repeats]`.
-
-    `shapes` are input shapes with the batch, `[B C H W]`. See `timing.time_calls`.
-    """
-    rng = np.random.default_rng(0)
-    calls = {
-        name: bound_call(session(model, threads), shapes[name], rng)
-        for name, model in models.items()
-    }
-    return timing.time_calls(
-        calls, repeats=repeats, loop_ms=loop_ms, spread_s=spread_s, progress=progress
     )
 
 
@@ -71,7 +47,7 @@ def run(model: onnx.ModelProto, images: np.ndarray, batch: int = 250) -> np.ndar
 def logits(
     runtime: onnxruntime.InferenceSession, images: np.ndarray, batch: int = 250
 ) -> np.ndarray:
-    """As `run`, of a session that is there already."""
+    """Logits `[N classes]` of images `[N H W C]`, in an open session."""
     planes = np.ascontiguousarray(np.transpose(images, (0, 3, 1, 2)), dtype=np.float32)
     pieces = [
         runtime.run(["logits"], {"images": planes[start : start + batch]})[0]
@@ -81,7 +57,7 @@ def logits(
 
 
 def device(config: LatencyConfig) -> Device:
-    """ONNX Runtime on this CPU, for `operations` and `networks`."""
+    """ONNX Runtime on this CPU."""
     rng = np.random.default_rng(0)
     # networks share what they draw, as they share the parts of a space
     draw = functools.cache(lambda part: whole.random_weights(part, rng))
@@ -103,6 +79,7 @@ def device(config: LatencyConfig) -> Device:
         name=provenance.device(),
         runtime="onnxruntime",
         version=onnxruntime.__version__,
+        config=config,
         part=of_part,
         network=of_network,
         copy=lambda shape: call(whole.identity(shape), shape),
@@ -113,11 +90,10 @@ def measure_networks(
     models: Mapping[str, onnx.ModelProto],
     input_shape: tuple[int, int, int],
     config: LatencyConfig,
-    repeats: int | None = None,
     progress: timing.Progress | None = None,
     spread_s: float = timing.SPREAD_S,
 ) -> dict[str, dict[str, float]]:
-    """Times whole networks; ms as {"median", "q25", "q75", "mean", "overhead"}.
+    """Times of whole networks, ms, as {"median", "q25", "q75", "mean", "overhead"}.
 
     `input_shape` is H, W, C. The first four are times of a call, as deployed; the mean
     is over the fastest quarter of the rounds, as in tables. "overhead" is the same mean
@@ -126,21 +102,17 @@ def measure_networks(
     """
     height, width, channels = input_shape
     image = (channels, height, width)
+    rng = np.random.default_rng(0)
     timed = {f"network {name}": model for name, model in models.items()}
-    timed[_identity(image)] = whole.identity(image)
-    times = time_models(
-        timed,
-        dict.fromkeys(timed, (config.batch, *image)),
-        threads=config.threads,
-        repeats=config.repeats if repeats is None else repeats,
-        loop_ms=config.loop_ms,
-        spread_s=spread_s,
-        progress=progress,
-    )
-    overhead = timing.steady(times[_identity(image)])
+    calls = {
+        name: bound_call(session(model, config.threads), (config.batch, *image), rng)
+        for name, model in {**timed, "identity": whole.identity(image)}.items()
+    }
+    protocol = timing.Protocol(config.repeats, config.loop_ms, spread_s)
+    times = timing.time_calls(calls, protocol, progress)
+    overhead = timing.steady(times.pop("identity"))
     measured = {}
-    for name in models:
-        rounds = times[f"network {name}"]
+    for name, rounds in zip(models, times.values(), strict=True):
         q25, median, q75 = timing.quartiles(rounds)
         measured[name] = {
             "median": median,
@@ -173,7 +145,3 @@ def bound_call(
     binding.bind_ortvalue_input(source.name, images)
     binding.bind_ortvalue_output(result.name, output)
     return lambda: runtime.run_with_iobinding(binding)
-
-
-def _identity(shape: tuple[int, ...]) -> str:
-    return f"identity {shape}"

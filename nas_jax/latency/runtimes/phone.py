@@ -1,9 +1,9 @@
-"""Latency on a phone: models and commands go out, the outputs of the phone come back.
+"""Latency on a phone: a folder of models and commands, and the table of their outputs.
 
 `prepare` writes a folder with one `.tflite` model per part, `parts.json`, and
 `measure.sh`, which runs LiteRT's `benchmark_model` on a phone at adb, round by round
-over all models, one output file each; those that are there already are not made again.
-`read` makes the table of them. A person with a phone is all it takes.
+over all models, one output file each, and skips those that exist. `read` makes the
+table of them.
 """
 
 import json
@@ -21,8 +21,8 @@ from nas_jax.config import files
 from nas_jax.config.checks import LARGEST
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency import tables
-from nas_jax.latency.measure import operations
-from nas_jax.latency.measure.device import CALL, Device, copy_name
+from nas_jax.latency.measurement import operations
+from nas_jax.latency.measurement.timing import CALL, Device
 from nas_jax.latency.runtimes.litert import Models
 from nas_jax.spaces import keys
 from nas_jax.spaces.parts import Part
@@ -33,10 +33,10 @@ RUNS = 50
 WARM_UPS = 5
 _CALL = "call"
 
-_NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"
+_NUMBER = r"([0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?)"
 _SUMMARY = re.compile(
     rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER}, "
-    rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
+    rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}(?![0-9.e])"
 )
 
 
@@ -49,7 +49,7 @@ def average_ms(output: str, origin: str) -> float:
     Raises `ValueError` if there is none or the time is 0, naming `origin`.
     """
     found = _SUMMARY.search(output)
-    if not found or not _is_time(found[4]):
+    if not found or not 0 < float(found[4]) < 1e12:
         last = [line.strip() for line in output.splitlines() if line.strip()][-1:]
         raise ValueError(
             f"{origin}: expected the timings of benchmark_model, got "
@@ -57,13 +57,6 @@ def average_ms(output: str, origin: str) -> float:
             "measure.sh again"
         )
     return 1e-3 * float(found[4])
-
-
-def _is_time(text: str) -> bool:
-    try:
-        return 0 < float(text) < 1e12
-    except ValueError:  # as 1.2.3
-        return False
 
 
 def prepare(
@@ -100,7 +93,7 @@ def _script(names: Sequence[str], config: LatencyConfig) -> str:
         "#!/bin/sh",
         "# Measures on the phone at adb. benchmark_model is LiteRT's, from the site of",
         f"# its releases; push it first: adb push benchmark_model {BINARY}",
-        "# Stopped half-way, run it again: what is there is kept.",
+        "# Stopped half-way, run it again: it skips what exists.",
         "set -e",
         'cd "$(dirname "$0")"',
         f"adb shell mkdir -p {PUSHED}",
@@ -129,55 +122,50 @@ def read(folder: Path) -> tables.LatencyTable:
     """
     facts = _facts(folder / "parts.json")
     repeats, results = facts["repeats"], folder / "results"
-    wanted = [
+    outputs = [results / "device.txt"]
+    outputs += [
         results / f"{name}.{index}.txt"
         for name in (*facts["parts"], _CALL)
         for index in range(repeats)
     ]
-    outputs = [results / "device.txt", *wanted]
     if lacking := [path for path in outputs if not path.is_file()]:
         raise ValueError(
             f"{folder}: expected {len(outputs)} outputs of the phone, {len(lacking)} "
             f"are missing, for example {lacking[0].name}; run {folder / 'measure.sh'}, "
-            "which goes on where it stopped, then this command again"
+            "which continues where it stopped, then this command again"
         )
 
     def rounds(name: str) -> np.ndarray:
         paths = [results / f"{name}.{index}.txt" for index in range(repeats)]
-        return np.array(
-            [average_ms(files.read_text(path), str(path)) for path in paths]
-        )
+        return np.array([average_ms(files.read_text(p), str(p)) for p in paths])
 
-    device = _device(files.read_text(results / "device.txt").strip())
+    config = LatencyConfig(
+        threads=facts["threads"], batch=facts["batch"], repeats=repeats
+    )
+    device = _device(files.read_text(results / "device.txt").strip(), config)
     times = {key: rounds(name) for name, key in facts["parts"].items()}
-    times[copy_name(device, CALL)] = rounds(_CALL)
+    call = times[device.copy_name(CALL)] = rounds(_CALL)
     entries = {
         key: operations.entry(device, keys.parse(key), times)
         for key in facts["parts"].values()
     }
-    config = LatencyConfig(
-        threads=facts["threads"], batch=facts["batch"], repeats=repeats
-    )
-    origin = operations.origin_of(device, config, "operations", facts["input_size"])
+    origin = operations.origin_of(device, facts["input_size"])
     origin |= {"warm_up_calls": WARM_UPS, "runs_per_round": RUNS}
     del origin["loop_ms"]
-    return tables.LatencyTable(
-        entries, origin, float(times[copy_name(device, CALL)].min())
-    )
+    return tables.LatencyTable(entries, origin, float(call.min()))
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """What `prepare` wrote; names of parts become names of files."""
+    """The content of parts.json, where names of parts are names of files."""
     found = files.read_object(file)
     parts = found.get("parts")
-    counted = [
-        found.get(name) for name in ("input_size", "threads", "batch", "repeats")
-    ]
+    names = ("input_size", "threads", "batch", "repeats")
+    counts = [found.get(name) for name in names]
     if (
         not isinstance(parts, dict)
         or not all(re.fullmatch(r"[0-9]{3,6}", name) for name in parts)
         or not all(isinstance(key, str) for key in parts.values())
-        or not all(type(one) is int and 1 <= one <= LARGEST for one in counted)
+        or not all(type(count) is int and 1 <= count <= LARGEST for count in counts)
         or found["repeats"] > 10_000
     ):
         raise ValueError(
@@ -187,7 +175,7 @@ def _facts(file: Path) -> dict[str, Any]:
     return found
 
 
-def _device(name: str) -> Device:
+def _device(name: str, config: LatencyConfig) -> Device:
     def never(*_: Any) -> Any:
         raise NotImplementedError("a phone is timed by measure.sh")
 
@@ -195,6 +183,7 @@ def _device(name: str) -> Device:
         name=name,
         runtime="phone",
         version="benchmark_model",
+        config=config,
         part=never,
         network=never,
         copy=never,

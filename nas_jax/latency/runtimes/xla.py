@@ -19,16 +19,13 @@ import numpy as np
 from nas_jax.base import PyTree
 from nas_jax.config import provenance
 from nas_jax.config.experiment import LatencyConfig
-from nas_jax.latency.measure.device import CALL, Device
-from nas_jax.latency.measure.timing import Call
+from nas_jax.latency.measurement.timing import CALL, Call, Device
 from nas_jax.networks import network, ops
 from nas_jax.networks.onnx import whole
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
 
 INNER = 16
-
-
 Compute = Callable[[jax.Array, PyTree], jax.Array]
 
 
@@ -54,9 +51,9 @@ def device(config: LatencyConfig) -> Device:
 
     Raises `ValueError` on a CPU unless `threads` is the number of cores that it uses.
     """
-    found = jax.devices()[0]
+    first = jax.devices()[0]
     cores = provenance.cores()
-    if found.platform == "cpu" and config.threads != cores:
+    if first.platform == "cpu" and config.threads != cores:
         raise ValueError(
             f"latency.threads: expected {cores}, as XLA uses all cores of a CPU, got "
             f"{config.threads}"
@@ -90,9 +87,10 @@ def device(config: LatencyConfig) -> Device:
         return repeated(compute, x, trees)
 
     return Device(
-        name=provenance.device() if found.platform == "cpu" else found.device_kind,
+        name=provenance.device() if first.platform == "cpu" else first.device_kind,
         runtime="xla",
         version=jax.__version__,
+        config=config,
         part=of_part,
         network=of_network,
         copy=lambda shape: repeated(lambda x, _: x + 1, jnp.zeros(CALL), None),

@@ -14,10 +14,14 @@ import pytest
 from nas_jax import cli
 from nas_jax.config import LatencyConfig, SpaceConfig, TreeConfig, provenance
 from nas_jax.latency import tables
-from nas_jax.latency.measure import operations
-from nas_jax.latency.measure.journal import Journal
-from nas_jax.latency.runtimes import litert, litert_graph, onnx_runtime, xla
-from nas_jax.latency.runtimes.available import open_device
+from nas_jax.latency.measurement import operations
+from nas_jax.latency.runtimes import (
+    litert,
+    litert_graph,
+    onnx_runtime,
+    open_device,
+    xla,
+)
 from nas_jax.networks import network
 from nas_jax.networks.onnx import whole
 from nas_jax.spaces import builders
@@ -112,14 +116,7 @@ def test_part_for_litert_computes_what_onnx_runtime_does(part):
 
 def test_xla_table_has_every_part_net_of_the_call():
     device = xla.device(CONFIG)
-    table = operations.measure_table(
-        device,
-        tables.required_parts(SPACE),
-        SPACE.input_shape,
-        CONFIG,
-        Journal(None, {}),
-        spread_s=0.0,
-    )
+    table = operations.measure_table(device, SPACE, spread_s=0.0)
     assert list(table.entries) == [part.key for part in tables.required_parts(SPACE)]
     assert all(0 < entry.mean_ms < math.inf for entry in table.entries.values())
     assert table.provenance["runtime"] == "xla"

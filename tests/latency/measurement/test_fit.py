@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from nas_jax.config import shipped
 from nas_jax.latency import tables
-from nas_jax.latency.measure import plot, whole_networks
-from nas_jax.latency.measure.fit import counts_of, fit
-from nas_jax.latency.measure.quality import intervals, quality
-from nas_jax.latency.measure.sampling import split, spread_paths
+from nas_jax.latency.measurement import whole_networks
+from nas_jax.latency.measurement.fit import counts_of, fit
+from nas_jax.latency.measurement.sampling import split, spread_paths
+from nas_jax.latency.measurement.whole_networks import intervals, quality
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path, homogeneous
 from nas_jax.spaces.operations import OpSpec
@@ -131,7 +131,7 @@ def test_fit_finds_what_parts_cost_in_company(drawn):
     key = "mb6_k7 14x14x96->14x14x96 s1 skip"
     off = abs(chosen.entries[key].mean_ms / truth.entries[key].mean_ms - 1)
     assert off < 0.05 < abs(PHONE.entries[key].mean_ms / truth.entries[key].mean_ms - 1)
-    assert len(plot.draw(record).axes) == 4
+    assert len(whole_networks.plot(record).axes) == 4
     assert len(whole_networks.table_of(record)) == 5
 
 

@@ -1,17 +1,17 @@
 import gc
 import math
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nas_jax.config import LatencyConfig, SpaceConfig
 from nas_jax.latency import tables
-from nas_jax.latency.measure import operations, timing
-from nas_jax.latency.measure.device import Device
-from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.measurement import operations, timing
+from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.latency.schema import PROVENANCE
+from nas_jax.latency.tables import PROVENANCE
 from nas_jax.networks.onnx import whole
 from nas_jax.spaces.architecture import from_path
 from nas_jax.spaces.builders import mobile
@@ -42,14 +42,8 @@ def space():
 
 @pytest.fixture(scope="module")
 def table(space):
-    return operations.measure_table(
-        onnx_runtime.device(CONFIG),
-        tables.required_parts(space),
-        space.input_shape,
-        CONFIG,
-        Journal(None, {}),
-        spread_s=0.0,
-    )
+    device = onnx_runtime.device(CONFIG)
+    return operations.measure_table(device, space, spread_s=0.0)
 
 
 def test_table_has_every_required_entry_positive_and_finite(space, table):
@@ -91,7 +85,7 @@ def test_networks_are_timed_beside_their_overhead(space):
             trees[tree]["blocks"] = [block[tree] for block in blocks]
         models[name] = whole.network(architecture, *trees)
     measured = onnx_runtime.measure_networks(
-        models, space.input_shape, CONFIG, repeats=4, spread_s=0.0
+        models, space.input_shape, replace(CONFIG, repeats=4), spread_s=0.0
     )
     assert list(measured) == ["a", "b"]
     for times in measured.values():
@@ -109,6 +103,7 @@ DEVICE = Device(
     name="made up",
     runtime="made up",
     version="1",
+    config=CONFIG,
     part=lambda part: lambda: None,
     network=lambda network: lambda: None,
     copy=lambda shape: lambda: None,
@@ -155,9 +150,8 @@ def test_rounds_time_every_call_with_the_collector_off():
 
     calls = {name: lambda name=name: call(name) for name in "abc"}
     # a loop that is long enough after one call
-    times = timing.time_calls(
-        calls, repeats=4, loop_ms=1e-9, spread_s=0.0, progress=progress
-    )
+    protocol = timing.Protocol(repeats=4, loop_ms=1e-9, spread_s=0.0)
+    times = timing.time_calls(calls, protocol, progress)
     assert shown == [(4, "measuring latency")]
     assert gc.isenabled() and not any(collecting)
     assert {name: value.shape for name, value in times.items()} == {
@@ -175,7 +169,7 @@ def test_collector_is_restored_after_an_error():
         raise RuntimeError("no such device")
 
     with pytest.raises(RuntimeError, match="no such device"):
-        timing.time_calls({"a": fail}, repeats=3, loop_ms=1.0, spread_s=0.0)
+        timing.time_calls({"a": fail}, timing.Protocol(3, loop_ms=1.0, spread_s=0.0))
     assert gc.isenabled()
 
 

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from nas_jax.latency.measure.device import time_groups
-from nas_jax.latency.measure.journal import Journal
+from nas_jax.latency.measurement.journal import Journal
+from nas_jax.latency.measurement.timing import Protocol, time_groups
 
 FACTS = {"batch": 8, "seed": 0}
-QUICK = {"repeats": 3, "loop_ms": 1e-9, "spread_s": 0.0, "passes": 1}
+QUICK = Protocol(repeats=3, loop_ms=1e-9, spread_s=0.0, passes=1)
 
 
 def groups(*names, build=lambda name: {name: lambda: None}):
@@ -23,15 +23,13 @@ def test_what_was_measured_is_not_measured_again(tmp_path):
         return {f"{name}1": lambda: None, f"{name}2": lambda: None}
 
     with pytest.raises(ValueError) as caught:
-        time_groups(groups("a", "b", "c", build=build), Journal(path, FACTS), **QUICK)
+        time_groups(groups("a", "b", "c", build=build), Journal(path, FACTS), QUICK)
     assert str(caught.value) == (
         "the device failed after 6 rounds (RuntimeError: unplugged); they are kept in "
         f"{str(path)!r} and the same command goes on from there"
     )
     first = path.read_text()
-    times = time_groups(
-        groups("a", "b", "c", build=build), Journal(path, FACTS), **QUICK
-    )
+    times = time_groups(groups("a", "b", "c", build=build), Journal(path, FACTS), QUICK)
     assert built == ["a", "b", "c", "c"]
     assert path.read_text().startswith(first)
     assert {name: len(found) for name, found in times.items()} == dict.fromkeys(
@@ -52,15 +50,15 @@ def test_a_device_that_fails_within_a_round_loses_that_round_only(tmp_path):
 
     build = {"a": lambda: {"x": fail}}
     with pytest.raises(ValueError, match=r"failed after 1 rounds \(OSError: gone\)"):
-        time_groups(build, Journal(path, FACTS), **QUICK)
+        time_groups(build, Journal(path, FACTS), QUICK)
     assert len(Journal(path, FACTS).rounds("a")) == 1
-    assert len(time_groups(build, Journal(path, FACTS), **QUICK)["x"]) == 3
+    assert len(time_groups(build, Journal(path, FACTS), QUICK)["x"]) == 3
 
 
 def test_time_that_is_over_keeps_the_round_that_was_made(tmp_path):
     path = tmp_path / "t.rounds"
     with pytest.raises(ValueError, match=r"--max-seconds 1e-09: .* got 1 rounds; they"):
-        time_groups(groups("a"), Journal(path, FACTS, 1e-9), **QUICK)
+        time_groups(groups("a"), Journal(path, FACTS, 1e-9), QUICK)
     assert len(Journal(path, FACTS).rounds("a")) == 1
 
 
@@ -115,8 +113,8 @@ def test_progress_counts_what_is_left(tmp_path):
         return rounds
 
     journal = Journal(path, FACTS)
-    time_groups(groups("a"), journal, **QUICK, progress=progress)
-    time_groups(groups("a", "b"), journal, **QUICK, progress=progress)
+    time_groups(groups("a"), journal, QUICK, progress)
+    time_groups(groups("a", "b"), journal, QUICK, progress)
     assert shown == [3, 3]
     journal.remove()
     assert not path.exists()

@@ -1,7 +1,7 @@
-"""A latency table fitted from whole networks: the paper's way, kept near benchmarks.
+"""A latency table fitted to whole networks, as the paper's, and near benchmarks.
 
 The paper's table holds average effects in measured networks (its stem counts 982 of
-them). Measured so, an entry contains what a part costs in company: fusion with its
+them). So an entry contains what a part costs in a network: fusion with its
 neighbours, caches that they emptied. With y_i the measured latency of network i less
 `fixed_ms`, n_ik how often it has part k, and b_k that part's micro-benchmark,
 
@@ -21,8 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import optimize
 
-from nas_jax.latency.schema import Entry
-from nas_jax.latency.tables import LatencyTable
+from nas_jax.latency.tables import Entry, LatencyTable
 from nas_jax.spaces.architecture import Architecture
 
 RIDGES = tuple(np.logspace(-5, 1, 13).tolist())
@@ -80,14 +79,10 @@ def fit(
     std = np.std(samples, axis=0, ddof=1)
     quartiles = np.percentile(samples, [25, 50, 75], axis=0)
     networks_with = (used > 0).sum(axis=0)
-    entries = {}
-    column = 0
-    for index, key in enumerate(keys):
-        if not seen[index]:
-            entries[key] = _scaled(table.entries[key], factor)
-            continue
+    entries = {key: _scaled(entry, factor) for key, entry in table.entries.items()}
+    for column, index in enumerate(np.flatnonzero(seen)):
         q25, median, q75 = quartiles[:, column].tolist()
-        entries[key] = Entry(
+        entries[keys[index]] = Entry(
             mean_ms=float(fitted[index]),
             std_ms=float(std[column]),
             median_ms=median,
@@ -95,7 +90,6 @@ def fit(
             q75_ms=q75,
             count=int(networks_with[index]),
         )
-        column += 1
     origin = {
         **table.provenance,
         "method": "networks",
@@ -136,7 +130,7 @@ def _choose(shares: np.ndarray, rng: np.random.Generator) -> float:
     for ridge in RIDGES:
         error = 0.0
         for fold in range(FOLDS):
-            found = _solve(shares[folds != fold], ridge)
-            error += float(((shares[folds == fold] @ found - 1) ** 2).sum())
+            factors = _solve(shares[folds != fold], ridge)
+            error += float(((shares[folds == fold] @ factors - 1) ** 2).sum())
         errors.append(error)
     return RIDGES[int(np.argmin(errors))]

@@ -1,9 +1,9 @@
-"""Rounds of a measurement on disk as they are made, so that none is lost.
+"""Journal of a measurement: its rounds on disk as they are made, so that none is lost.
 
-A file of JSON lines beside the table that is to come. The first states what is measured
-and how; every other is one round of one group: {"group": "parts", "ms": {name: ms}}. A
-line is written in one piece and flushed; one that was cut off by a crash is dropped and
-its round measured again.
+A file of JSON lines next to the future table. The first states what is measured and
+how; every other is one round of one group: {"group": "parts", "ms": {name: ms}}. A line
+is written in one piece and flushed; one that a crash cut off is dropped and its round
+measured again.
 """
 
 import json
@@ -16,7 +16,7 @@ from annotated_types import Interval
 
 from nas_jax.config import files
 from nas_jax.config.from_json import Strict, from_json
-from nas_jax.latency.schema import LONGEST
+from nas_jax.latency.tables import LONGEST
 
 Round = dict[str, Annotated[float, Interval(ge=0, le=LONGEST)]]
 
@@ -28,22 +28,19 @@ class _Line(Strict):
 
 
 class Journal:
-    """Rounds by group; kept in memory alone if `path` is None.
+    """Rounds by group; in memory alone if `path` is None.
 
     Args:
-      path: of the file. What an earlier run of the same measurement kept is read.
-      facts: what has to be the same for the rounds to belong together.
-      max_seconds: from now on, time after which `keep` stops the measurement.
+      path: of the file. Rounds of an earlier run of the same measurement are read.
+      facts: that must be equal for rounds to belong together.
+      max_seconds: time from now after which `keep` stops the measurement.
 
     Raises:
       ValueError: if the file states other facts, or is damaged before its end.
     """
 
     def __init__(
-        self,
-        path: Path | None,
-        facts: dict[str, Any],
-        max_seconds: float | None = None,
+        self, path: Path | None, facts: dict[str, Any], max_seconds: float | None = None
     ) -> None:
         self.path = path
         self._rounds: dict[str, list[Round]] = {}
@@ -68,7 +65,7 @@ class Journal:
             )
 
     def kept(self) -> str:
-        """What to do after an interruption."""
+        """The advice after an interruption."""
         if self.path is None:
             return "nothing is kept without a file"
         return (
@@ -77,14 +74,14 @@ class Journal:
         )
 
     def stopped(self, error: Exception) -> ValueError:
-        """What to say when the device failed."""
+        """The error of a device that failed."""
         return ValueError(
             f"the device failed after {self._count()} rounds "
             f"({type(error).__name__}: {error}); {self.kept()}"
         )
 
     def remove(self) -> None:
-        """The table is written: the rounds have done their work."""
+        """Deletes the file, once the table is written."""
         if self.path is not None:
             self.path.unlink()
 
@@ -108,13 +105,13 @@ class Journal:
         if not lines:
             self._append(facts)
             return
-        begun = lines[0]
-        for name in sorted(facts.keys() | begun.keys()):
-            if facts.get(name) != begun.get(name):
+        first = lines[0]
+        for name in sorted(facts.keys() | first.keys()):
+            if facts.get(name) != first.get(name):
                 raise ValueError(
-                    f"{str(path)!r} was begun with {name} = {begun.get(name)!r}, "
+                    f"{str(path)!r} was begun with {name} = {first.get(name)!r}, "
                     f"got {facts.get(name)!r}; measure as before, remove the file, or "
                     "choose another --out"
                 )
-        for one in rounds:
-            self._rounds.setdefault(one.group, []).append(one.ms)
+        for line in rounds:
+            self._rounds.setdefault(line.group, []).append(line.ms)

@@ -20,7 +20,7 @@ def spread_paths(
 ) -> np.ndarray:
     """Distinct paths, Int `[count L]`, by rising expected cost; `costs` is `[L K]`.
 
-    Raises `ValueError` if the space has not so many networks.
+    Raises `ValueError` if the space has fewer networks.
     """
     if count < 2 or space.architectures < count:
         raise ValueError(
@@ -29,22 +29,22 @@ def spread_paths(
         )
     costs = np.where(space.mask, costs, np.nan)
     smallest, largest = np.nanmin(costs, axis=1).sum(), np.nanmax(costs, axis=1).sum()
-    found: dict[tuple[int, ...], None] = {}
+    paths: dict[tuple[int, ...], None] = {}
     for goal in np.linspace(smallest, largest, count):
         probs = _tilted(costs, _tilt(costs, goal))
         for _ in range(_TRIES):
             path = tuple(int(rng.choice(len(row), p=row)) for row in probs)
-            if path not in found:
+            if path not in paths:
                 break
-            # a hard tilt leaves one path only: let go of it step by step
+            # a hard tilt leaves one path only: soften it step by step
             probs = 0.9 * probs + 0.1 * space.mask / space.mask.sum(1, keepdims=True)
-        found[path] = None
-    if len(found) < count:
+        paths[path] = None
+    if len(paths) < count:
         raise ValueError(
             f"space {space.name!r}: expected {count} distinct networks, drew "
-            f"{len(found)}; ask for fewer"
+            f"{len(paths)}; ask for fewer"
         )
-    return np.array(list(found))
+    return np.array(list(paths))
 
 
 def split(count: int, held_out: int) -> np.ndarray:
@@ -59,8 +59,7 @@ def split(count: int, held_out: int) -> np.ndarray:
 
 def _tilted(costs: np.ndarray, tilt: float) -> np.ndarray:
     scaled = tilt * costs
-    weights = np.exp(scaled - np.nanmax(scaled, axis=1, keepdims=True))
-    weights = np.nan_to_num(weights)
+    weights = np.nan_to_num(np.exp(scaled - np.nanmax(scaled, axis=1, keepdims=True)))
     return weights / weights.sum(axis=1, keepdims=True)
 
 

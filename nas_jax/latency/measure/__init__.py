@@ -1,1 +1,0 @@
-"""Measuring latency on the runtimes that networks are deployed on."""

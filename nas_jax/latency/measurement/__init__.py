@@ -1,0 +1,1 @@
+"""Measurement of latency on the runtimes that networks are deployed on."""
