@@ -9,17 +9,13 @@ Durations are in epochs, times in milliseconds, widths in channels.
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 
 from nas_jax.config.checks import SEEDS, require, require_exact
 from nas_jax.config.data import DataConfig
-from nas_jax.config.devices import DevicesConfig
 from nas_jax.config.from_json import require_types
-from nas_jax.config.search import SearchConfig
+from nas_jax.config.search import Count, Fraction, Positive, SearchConfig
 from nas_jax.config.space import OwnSpace, SpaceConfig, TreeConfig
-
-Count = Annotated[int, Ge(1)]
-Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class LatencyConfig:
     """Images in a call; every time and target is of one call."""
     repeats: Annotated[int, Ge(3)] = 20
     """Interleaved rounds per entry."""
-    loop_ms: Annotated[float, Gt(0)] = 1.0
+    loop_ms: Positive = 1.0
     """Each timed loop lasts at least this long."""
     z: Annotated[float, Interval(ge=0, le=10)] = 0.0
     """The search counts mean + z standard deviations of every entry."""
@@ -53,7 +49,7 @@ class TrainConfig:
     """Passes over both training splits."""
     batch: Count = 256
     """Images in a training step."""
-    lr: Annotated[float, Gt(0)] = 0.05
+    lr: Positive = 0.05
     """Learning rate at the beginning; it falls as a cosine."""
     momentum: Fraction = 0.9
     """Of SGD, Nesterov's."""
@@ -67,6 +63,27 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "train.")
+
+
+@dataclass(frozen=True)
+class DevicesConfig:
+    """Devices of the search and of the trainings; docs/devices.md."""
+
+    data: Count | None = None
+    """How many devices share every batch; None for all that JAX sees."""
+    accumulate: Count = 1
+    """Parts into which each batch is cut, one computed after the other in the memory
+    of one; their gradients are averaged before the one update. Batch normalisation
+    sees a part at a time, and its running values move with each."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the activations and of what multiplies them. Parameters, batch statistics,
+    logits, losses and optimisers are float32 in any case."""
+    paths_per_step: Count = 1
+    """How many samples an architecture step averages over: 1, or one for each device,
+    which computes it on its own part of the batch."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "devices.")
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ class Experiment:
     devices: DevicesConfig = field(default_factory=DevicesConfig)
     random_networks: Annotated[int, Ge(0)] = 1
     """Networks drawn at random at the searched one's latency, trained beside it."""
-    checkpoint_every_s: Annotated[float, Gt(0)] = 60.0
+    checkpoint_every_s: Positive = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.
     """
     checkpoints_kept: Count = 2
@@ -121,7 +138,7 @@ class Experiment:
         require(
             self.search.trials == 1 or self.train.start == "scratch",
             "search.trials",
-            "1 with train.start supernet, which knows one network to go on with",
+            "1 with train.start supernet, which has weights for one network alone",
             self.search.trials,
         )
         train_images = self.data.train_weights + self.data.train_alphas

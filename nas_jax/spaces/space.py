@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from nas_jax.spaces import topology
-from nas_jax.spaces.operations import Block, OpSpec, strided
+from nas_jax.spaces.operations import Block, OpSpec, Strided
 from nas_jax.spaces.parts import Classifier, Head, Norm, Part, Stem
 from nas_jax.spaces.topology import Cell
 
 
 @dataclass(frozen=True)
-class LayerSpec:
+class LayerSpec(Strided):
     """A searchable layer: a block whose operation is one of `candidates`."""
 
     candidates: tuple[OpSpec, ...]
@@ -44,10 +44,6 @@ class LayerSpec:
     def shortcut(self) -> bool:
         is_same = self.stride == 1 and self.in_channels == self.out_channels
         return self.residual and is_same
-
-    @property
-    def output_size(self) -> int:
-        return strided(self.input_size, self.stride)
 
     def block(self, op: OpSpec) -> Block:
         """This layer with one operation in its place."""
