@@ -1,22 +1,28 @@
-"""Refusing a value in one line."""
+"""Ranges of numbers as types, and the refusal of a value in one line."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Interval
+
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 LARGEST = 10**6
 """No network has a width, a side or a number of classes above it."""
 WIDEST_KERNEL = 99
 MOST_LAYERS = 2000
-"""Blocks of a network, open operations of tree cells among them; the paper's has 648.
-"""
+"""Blocks of a network, with the open operations of tree cells; the paper's has 648."""
 SEEDS = 2**32
 """Seeds are below this, as NumPy's and scikit-learn's are."""
 _EXACT = 2**53
-"""Beyond, a float knows no single integers any more."""
+"""The largest integer up to which a float holds each one."""
 
 
 def require(condition: bool, name: str, expected: str, got: object) -> None:
-    """Raises `ValueError` with name, expectation and finding unless `condition`."""
+    """Raises `ValueError` with these three unless `condition`."""
     if not condition:
         raise ValueError(f"{name}: expected {expected}, got {got!r:.200}")
 
@@ -36,11 +42,7 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 def require_exact(config: Any, prefix: str = "") -> None:
-    """Raises `ValueError` for an integer of a dataclass beyond 2^53.
-
-    Of such floats know no single ones. Fields at any depth and every member of a
-    sequence are looked at.
-    """
+    """Raises `ValueError` for an integer beyond 2^53, at any depth of a dataclass."""
     for field in dataclasses.fields(config):
         value, name = getattr(config, field.name), f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):

@@ -11,10 +11,18 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
 
-from nas_jax.config.checks import SEEDS, require, require_exact
+from nas_jax.config.checks import (
+    SEEDS,
+    Count,
+    Fraction,
+    Natural,
+    Positive,
+    require,
+    require_exact,
+)
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import require_types
-from nas_jax.config.search import Count, Fraction, Positive, SearchConfig
+from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import OwnSpace, SpaceConfig, TreeConfig
 
 
@@ -100,7 +108,7 @@ class Experiment:
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     devices: DevicesConfig = field(default_factory=DevicesConfig)
-    random_networks: Annotated[int, Ge(0)] = 1
+    random_networks: Natural = 1
     """Networks drawn at random at the searched one's latency, trained beside it."""
     checkpoint_every_s: Positive = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.

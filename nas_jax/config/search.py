@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge
 
-from nas_jax.config.checks import require
+from nas_jax.config.checks import Count, Fraction, Natural, Positive, require
 from nas_jax.config.from_json import require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
@@ -24,12 +24,6 @@ EXPECTED = {
     "params": "expected_params",
 }
 """Name of each expected cost among the metrics, with its unit."""
-
-
-Count = Annotated[int, Ge(1)]
-Natural = Annotated[int, Ge(0)]
-Positive = Annotated[float, Gt(0)]
-Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 
 class LimitSpec(NamedTuple):

@@ -95,7 +95,7 @@ def _split(
     is_training: bool,
 ) -> Split:
     if isinstance(source, Arrays):
-        return in_memory.HeldSplit(source, indices, config, is_training)
+        return in_memory.InMemorySplit(source, indices, config, is_training)
     return streamed.StreamedSplit(
         source, indices, image_shape, config, seed, is_training
     )

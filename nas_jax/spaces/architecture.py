@@ -172,7 +172,8 @@ def homogeneous(space: SearchSpace, op: OpSpec) -> Architecture:
 
 def path_of(space: SearchSpace, architecture: Architecture) -> np.ndarray:
     """The path Int `[L]` of an architecture; `ValueError` if it is of another space."""
-    ops = [block.op for block in architecture.blocks[space.first_block is not None :]]
+    fixed = 0 if space.first_block is None else 1
+    ops = [block.op for block in architecture.blocks[fixed:]]
     try:
         is_of_space = from_ops(space, ops, architecture.name) == architecture
     except ValueError:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from annotated_types import MinLen
 
 from nas_jax.config import files
+from nas_jax.config.checks import Count
 from nas_jax.config.from_json import from_json as typed
-from nas_jax.config.search import Count
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Stem
