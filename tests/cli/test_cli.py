@@ -247,7 +247,7 @@ def test_wrong_command_is_refused_with_what_was_expected(refused, words, message
     [
         (
             "x = 1",
-            "expected get_config() returning nas_jax.config.Experiment, got no get_conf",
+            "expected get_config() returning nas_jax.config.Experiment, got no get_co",
         ),
         ("def get_config(): return 3", "expected get_config() returning nas_jax.conf"),
         ("x = 1\n1 / 0", ", line 2: cannot be read (ZeroDivisionError: division by z"),

@@ -13,7 +13,7 @@ import pytest
 
 from nas_jax import config
 from nas_jax.config import SearchConfig, SpaceConfig
-from nas_jax.config.devices import DevicesConfig
+from nas_jax.config.experiment import DevicesConfig
 from nas_jax.data.batches import Batch
 from nas_jax.networks import network
 from nas_jax.search import (
