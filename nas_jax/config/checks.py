@@ -1,13 +1,14 @@
 """Ranges of numbers as types, and the refusal of a value in one line."""
 
-import dataclasses
-from typing import Annotated, Any
+from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Interval
 
-Count = Annotated[int, Ge(1)]
-Natural = Annotated[int, Ge(0)]
-Positive = Annotated[float, Gt(0)]
+EXACT = 2**53
+"""Numbers stay below: beyond, a float no longer holds every integer."""
+Count = Annotated[int, Interval(ge=1, lt=EXACT)]
+Natural = Annotated[int, Interval(ge=0, lt=EXACT)]
+Positive = Annotated[float, Interval(gt=0, lt=EXACT)]
 Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 LARGEST = 10**6
@@ -17,8 +18,6 @@ MOST_LAYERS = 2000
 """Blocks of a network, with the open operations of tree cells; the paper's has 648."""
 SEEDS = 2**32
 """Seeds are below this, as NumPy's and scikit-learn's are."""
-_EXACT = 2**53
-"""The largest integer up to which a float holds each one."""
 
 
 def require(condition: bool, name: str, expected: str, got: object) -> None:
@@ -39,15 +38,3 @@ def reason(error: BaseException) -> str:
 def is_exhausted(error: BaseException) -> bool:
     """Whether a device, or the main memory, had no room left."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-
-
-def require_exact(config: Any, prefix: str = "") -> None:
-    """Raises `ValueError` for an integer beyond 2^53, at any depth of a dataclass."""
-    for field in dataclasses.fields(config):
-        value, name = getattr(config, field.name), f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(value):
-            require_exact(value, f"{name}.")
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, int):
-                require(abs(one) <= _EXACT, name, "an integer to 2^53", one)

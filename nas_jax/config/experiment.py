@@ -9,16 +9,16 @@ Durations are in epochs, times in milliseconds, widths in channels.
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 
 from nas_jax.config.checks import (
+    EXACT,
     SEEDS,
     Count,
     Fraction,
     Natural,
     Positive,
     require,
-    require_exact,
 )
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import require_types
@@ -38,7 +38,7 @@ class LatencyConfig:
     """Of the processor that a call may use."""
     batch: Count = 8
     """Images in a call; every time and target is of one call."""
-    repeats: Annotated[int, Ge(3)] = 20
+    repeats: Annotated[int, Interval(ge=3, lt=EXACT)] = 20
     """Interleaved rounds per entry."""
     loop_ms: Positive = 1.0
     """Each timed loop lasts at least this long."""
@@ -61,7 +61,7 @@ class TrainConfig:
     """Learning rate at the beginning; it falls as a cosine."""
     momentum: Fraction = 0.9
     """Of SGD, Nesterov's."""
-    weight_decay: Annotated[float, Ge(0)] = 4e-5
+    weight_decay: Annotated[float, Interval(ge=0, lt=EXACT)] = 4e-5
     """Of the weights."""
     label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
@@ -124,7 +124,6 @@ class Experiment:
             "letters, digits, - and _",
             self.name,
         )
-        require_exact(self)
         require(
             self.devices.paths_per_step == 1 or self.search.expectation == "full",
             "devices.paths_per_step",

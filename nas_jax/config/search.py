@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
-from annotated_types import Ge
+from annotated_types import Interval
 
-from nas_jax.config.checks import Count, Fraction, Natural, Positive, require
+from nas_jax.config.checks import EXACT, Count, Fraction, Natural, Positive, require
 from nas_jax.config.from_json import require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
@@ -102,7 +102,7 @@ class SearchConfig:
     """Learning rate of the weights when the joint phase begins."""
     momentum: Fraction = 0.9
     """Of the weights' SGD, Nesterov's."""
-    weight_decay: Annotated[float, Ge(0)] = 4e-5
+    weight_decay: Annotated[float, Interval(ge=0, lt=EXACT)] = 4e-5
     """Of the weights."""
     label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
@@ -132,7 +132,7 @@ class SearchConfig:
     reinforce; none leaves it out."""
     expectation: Literal["pair", "full"] = "full"
     """Expected latency over the two sampled candidates, or over all of a layer."""
-    reinforce_samples: Annotated[int, Ge(2)] = 10
+    reinforce_samples: Annotated[int, Interval(ge=2, lt=EXACT)] = 10
     """Networks sampled per update of reinforce."""
     reinforce_baseline: Literal["leave_one_out", "reference"] = "leave_one_out"
     """What a reward is held against: the mean of the other samples' (unbiased), or the
@@ -146,9 +146,9 @@ class SearchConfig:
     """Weight lambda of `add_linear`."""
     penalty_weight: Positive = 1.0
     """rho of `constrained` when architecture steps begin."""
-    penalty_growth: Annotated[float, Ge(1)] = 100.0
+    penalty_growth: Annotated[float, Interval(ge=1, lt=EXACT)] = 100.0
     """Factor by which rho grows over all architecture steps."""
-    multiplier_gain: Annotated[float, Ge(0)] = 10.0
+    multiplier_gain: Annotated[float, Interval(ge=0, lt=EXACT)] = 10.0
     """How far a multiplier of `constrained` moves over all architecture steps, in units
     of rho times the mean excess E/T - 1."""
     prune_below: Fraction = 0.0

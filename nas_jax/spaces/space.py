@@ -104,8 +104,19 @@ class SearchSpace:
 
     @functools.cached_property
     def runs(self) -> tuple[range, ...]:
-        """The layers in order, equal ones that follow each other together."""
-        return topology.stages(self.cells, self.layers)
+        """The layers in order; equal neighbours with a shortcut form one run.
+
+        A signal keeps its shape through a run, so one piece of code can be repeated
+        over it. In cells every layer stands alone.
+        """
+        runs: list[range] = []
+        for index, layer in enumerate(self.layers):
+            is_repeated = index > 0 and layer == self.layers[index - 1]
+            if is_repeated and layer.shortcut and not self.cells:
+                runs[-1] = range(runs[-1].start, index + 1)
+            else:
+                runs.append(range(index, index + 1))
+        return tuple(runs)
 
     def forward(self, fixed: topology.RunFixed, run: topology.RunLayer, x: Any) -> Any:
         """The way of a signal: `fixed(name, x)` and `run(index, x)` run the parts.

@@ -136,25 +136,6 @@ def fixed_parts(cells: Sequence[Cell]) -> dict[str, Part]:
     }
 
 
-def stages(cells: Sequence[Cell], layers: Sequence[Any]) -> tuple[range, ...]:
-    """Equal layers that follow each other and have a shortcut, taken together.
-
-    A signal keeps its shape through a run, so that one piece of code can be repeated
-    over it. In cells every layer stands alone.
-
-    >>> stages((), [])
-    ()
-    """
-    found: list[range] = []
-    for index, layer in enumerate(layers):
-        is_next = bool(found) and not cells and layer.shortcut
-        if is_next and layer == layers[index - 1]:
-            found[-1] = range(found[-1].start, index + 1)
-        else:
-            found.append(range(index, index + 1))
-    return tuple(found)
-
-
 def forward(
     cells: Sequence[Cell],
     shortcuts: Sequence[bool],
