@@ -9,11 +9,11 @@ from nas_jax.config.checks import Count, Natural, Positive, require
 from nas_jax.config.from_json import require_types
 
 NAMES = ("digits", "cifar10", "cifar100", "folder")
-"""Data sets with a reader of their own."""
+"""Data sets that the package reads itself."""
 TFDS = "tfds:"
 """Before the name of a data set that tensorflow-datasets has prepared."""
 WATCHED = 1000
-"""Images of one batch of `valid`; the reference looks at its progress so."""
+"""Images in a batch of `valid`, as in the reference."""
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 

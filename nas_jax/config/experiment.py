@@ -66,8 +66,8 @@ class TrainConfig:
     label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
     start: Literal["scratch", "supernet"] = "scratch"
-    """Where the searched network's weights begin: drawn afresh, or kept from the
-    supernet with its batch statistics estimated anew. Others always begin afresh."""
+    """Initial weights of the derived network: drawn at random, or those of the
+    supernet with re-estimated batch statistics. Others always start at random."""
 
     def __post_init__(self) -> None:
         require_types(self, "train.")
@@ -109,12 +109,12 @@ class Experiment:
     train: TrainConfig = field(default_factory=TrainConfig)
     devices: DevicesConfig = field(default_factory=DevicesConfig)
     random_networks: Natural = 1
-    """Networks drawn at random at the searched one's latency, trained beside it."""
+    """Networks drawn at random at the latency of the derived one, trained as it is."""
     checkpoint_every_s: Positive = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.
     """
     checkpoints_kept: Count = 2
-    """How many of the newest are kept, and the best of a search beside them."""
+    """Newest checkpoints that are kept, besides the best of a search."""
 
     def __post_init__(self) -> None:
         require_types(self)

@@ -1,7 +1,7 @@
 """Dataclasses from JSON, and the types of their fields, checked by pydantic.
 
 Strictly: an integer may stand for a float, a list for a tuple, a bool for no number,
-nothing for a text. Of a document whose fields are wrong the first is told in one line.
+nothing for a text. An error names the first wrong field, in one line.
 """
 
 import json
@@ -29,7 +29,7 @@ _WORDS = {
     "greater than": "above",
     "less than": "below",
 }
-"""In pydantic's errors, and in ours."""
+"""Words of pydantic's errors, and ours."""
 
 
 class Strict:

@@ -14,7 +14,7 @@ ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 NAME = r"[a-z][a-z0-9_]*"
 """Names of estimators."""
 ESTIMATORS: dict[str, Any] = {}
-"""By name, what `estimators.register` was given; ours are registered there as well."""
+"""Estimators by name, as `estimators.register` enters them; ours are among them."""
 
 TARGETS = {"latency": "target_ms", "macs": "target_macs", "params": "target_params"}
 """Field that states the target of each cost, in its unit."""
@@ -123,7 +123,7 @@ class SearchConfig:
     of a layer; reinforce, by reward; or one registered by the experiment's file. The
     reference's names two, full_v2 and rl mean the first three."""
     estimator_options: tuple[str, ...] = ()
-    """NAME=NUMBER for what an estimator of your own lets be set."""
+    """NAME=NUMBER for each option of a registered estimator."""
     objective: Literal[
         "constrained", "add_linear", "mul_log", "mnasnet", "tunas", "none"
     ] = "constrained"

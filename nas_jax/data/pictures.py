@@ -54,7 +54,7 @@ def cut(
     height, width, channels = shape
     try:
         picture = _opened(item.image)
-        box = _drafted(picture, box_of(*picture.size), width, height)
+        box = drafted(picture, box_of(*picture.size), width, height)
         coloured = _coloured(picture, _MODES[channels])
         small = coloured.resize((width, height), Image.Resampling.BILINEAR, box)
     except Exception as error:  # Pillow raises many kinds, from OSError to SyntaxError
@@ -65,13 +65,13 @@ def cut(
     return np.asarray(small).reshape(shape)
 
 
-def _drafted(picture: Image.Image, box: Box, width: int, height: int) -> Box:
-    """The box in a picture that will be decoded at less than its size, if it may be."""
+def drafted(picture: Image.Image, box: Box, width: int, height: int) -> Box:
+    """The box in `picture` once that decodes at a smaller size, if this is enough."""
     whole = picture.size
     reduction = min((box[2] - box[0]) / width, (box[3] - box[1]) / height)
     if reduction >= 2:
-        wanted = math.ceil(whole[0] / reduction), math.ceil(whole[1] / reduction)
-        picture.draft(picture.mode, wanted)
+        size = math.ceil(whole[0] / reduction), math.ceil(whole[1] / reduction)
+        picture.draft(picture.mode, size)
     x, y = picture.size[0] / whole[0], picture.size[1] / whole[1]
     # rounding may reach a hair over the border, which Pillow refuses
     right, lower = min(box[2] * x, picture.size[0]), min(box[3] * y, picture.size[1])

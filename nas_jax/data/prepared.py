@@ -49,15 +49,15 @@ class Records:
         with _readable(f"{self.what} record {index}"):
             feature = features(self.records[index])
             image = feature[self.image_key].bytes_list.value[0]
-            file = [*feature[FILE].bytes_list.value] if FILE in feature else []
-            names = "".join(f" ({one.decode()})" for one in file)
+            stored = feature[FILE].bytes_list.value if FILE in feature else ()
+            names = "".join(f" ({file.decode()})" for file in stored)
         name = f"{self.what} record {index}{names}"
         return Item(image, int(self.labels[index]), name)
 
 
 @contextlib.contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """What is raised becomes a line about `what`: the readers raise kinds of their own.
+    """One `ValueError` about `what` in place of whatever the readers raise.
 
     A file cut short or with flipped bits is a RuntimeError of array_record's, a record
     that is none a DecodeError, a field that is missing an IndexError.
@@ -101,8 +101,8 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
     import tensorflow_datasets as tfds
 
     name = config.name.removeprefix(TFDS)
-    given = config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    folder = Path(given).expanduser()
+    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    folder = Path(config.path or default).expanduser()
     version = newest(name, folder)
     _require_known_classes(version / "features.json")
     # it prints that TensorFlow should be installed, for a damaged file
@@ -124,14 +124,16 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
             labels = _labels(records, label_key, version, split)
         _require_known(labels, len(names), what)
         source = Records(records, image_key, what, names, labels)
-        kept, notes = sound(source, what, True) if config.skip_corrupt else (source, ())
+        items, notes = (
+            sound(source, what, True) if config.skip_corrupt else (source, ())
+        )
         if builder.info.features[image_key].shape != image_shape:
-            return kept, notes
+            return items, notes
         whole = [
             pictures.cut(item, image_shape, lambda width, height: (0, 0, width, height))
-            for item in map(kept.__getitem__, range(len(kept)))
+            for item in map(items.__getitem__, range(len(items)))
         ]
-        return Arrays(np.stack(whole), kept.labels, names), notes
+        return Arrays(np.stack(whole), items.labels, names), notes
 
     train, notes = read(config.train_split)
     if config.test_split == config.train_split:
@@ -141,12 +143,15 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
 
 
 def _require_whole(split: Any, where: str) -> None:
-    """Raises `ValueError` unless every file has as many records as is said of it."""
+    """Raises `ValueError` unless every file has its stated number of records."""
     from array_record.python.array_record_module import ArrayRecordReader
 
     for file, stated in zip(split.filepaths, split.shard_lengths, strict=True):
-        with _readable(where), contextlib.closing(ArrayRecordReader(str(file))) as one:
-            count = int(one.num_records())
+        with (
+            _readable(where),
+            contextlib.closing(ArrayRecordReader(str(file))) as reader,
+        ):
+            count = int(reader.num_records())
         if count != stated:
             raise ValueError(
                 f"{where}: expected {stated} records in {file.name}, as "
@@ -298,16 +303,16 @@ def prepare(name: str, folder: Path, manual: Path | None) -> Path:
     import tensorflow_datasets as tfds
 
     name = name.removeprefix(TFDS)
-    given: dict[str, Any] = {} if manual is None else {"manual_dir": manual}
+    options: dict[str, Any] = {} if manual is None else {"manual_dir": manual}
     try:
         builder = tfds.builder(name, data_dir=folder, file_format="array_record")
         builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(**given)
+            download_config=tfds.download.DownloadConfig(**options)
         )
     except Exception as error:  # every builder raises its own kinds
-        said = " ".join(str(error).split()) or type(error).__name__
+        message = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"prepare {name}: expected a data set of tensorflow-datasets and its "
-            f"archives, got {type(error).__name__}: {said}"
+            f"archives, got {type(error).__name__}: {message}"
         ) from error
     return Path(builder.data_dir)

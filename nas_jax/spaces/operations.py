@@ -55,8 +55,8 @@ class OpSpec:
     def parse(name: str) -> "OpSpec":
         """Reads a name; raises `ValueError` if there is no such operation."""
         for kind, operation in OPERATIONS.items():
-            if found := re.fullmatch(operation.form, name):
-                numbers = {key: int(text) for key, text in found.groupdict().items()}
+            if match := re.fullmatch(operation.form, name):
+                numbers = {key: int(text) for key, text in match.groupdict().items()}
                 return OpSpec(kind, **numbers)
         known = ", ".join(repr(one.spelling) for one in OPERATIONS.values())
         raise ValueError(
