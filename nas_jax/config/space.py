@@ -13,8 +13,9 @@ MBCONV_CANDIDATES = (
     "zero",
 )
 TREE_CANDIDATES = (
-    *("identity", "sep_k3", "sep_k5", "sep_k7"),
-    *("dil_k3", "avg_k3", "max_k3"),
+    "identity",
+    *(f"sep_k{kernel}" for kernel in (3, 5, 7)),
+    *(f"{kind}_k3" for kind in ("dil", "avg", "max")),
 )
 MOST_CANDIDATES = 100
 Size = Annotated[int, Interval(ge=1, le=LARGEST)]
