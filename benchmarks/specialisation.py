@@ -19,10 +19,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks import glyphs
 from benchmarks.quality_settings import SpecialisationConfig
 from nas_jax.config import provenance, shipped
 from nas_jax.config.search import SearchConfig
-from nas_jax.data import glyphs
 from nas_jax.latency import tables
 from nas_jax.networks import counts
 from nas_jax.report import preferences

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks import glyphs
 from nas_jax.config import shipped
 from nas_jax.config.experiment import TrainConfig
 from nas_jax.config.space import SpaceConfig
-from nas_jax.data import glyphs
 from nas_jax.data.batches import Batch
 from nas_jax.latency import tables
 from nas_jax.networks import counts

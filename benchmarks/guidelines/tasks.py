@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from benchmarks import glyphs
 from nas_jax.config.data import DataConfig
-from nas_jax.data import digits, glyphs
+from nas_jax.data import digits
 from nas_jax.data.batches import Batch
 
 EVALUATED = {"valid": 1000, "test": 4000}

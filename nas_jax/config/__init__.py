@@ -1,18 +1,11 @@
 """Configuration as frozen dataclasses, and the files it comes from. Imports no JAX."""
 
-from nas_jax.config.data import DataConfig
-from nas_jax.config.devices import DevicesConfig
-from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
-from nas_jax.config.search import SearchConfig
-from nas_jax.config.space import SpaceConfig, TreeConfig
-
-__all__ = [
-    "DataConfig",
-    "DevicesConfig",
-    "Experiment",
-    "LatencyConfig",
-    "SearchConfig",
-    "SpaceConfig",
-    "TrainConfig",
-    "TreeConfig",
-]
+from nas_jax.config.data import DataConfig as DataConfig
+from nas_jax.config.experiment import DevicesConfig as DevicesConfig
+from nas_jax.config.experiment import Experiment as Experiment
+from nas_jax.config.experiment import LatencyConfig as LatencyConfig
+from nas_jax.config.experiment import TrainConfig as TrainConfig
+from nas_jax.config.search import SearchConfig as SearchConfig
+from nas_jax.config.space import OwnSpace as OwnSpace
+from nas_jax.config.space import SpaceConfig as SpaceConfig
+from nas_jax.config.space import TreeConfig as TreeConfig

@@ -1,22 +1,27 @@
-"""Refusing a value in one line."""
+"""Ranges of numbers as types, and the refusal of a value in one line."""
 
-import dataclasses
-from typing import Any
+from typing import Annotated
+
+from annotated_types import Interval
+
+EXACT = 2**53
+"""Numbers stay below: beyond, a float no longer holds every integer."""
+Count = Annotated[int, Interval(ge=1, lt=EXACT)]
+Natural = Annotated[int, Interval(ge=0, lt=EXACT)]
+Positive = Annotated[float, Interval(gt=0, lt=EXACT)]
+Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 LARGEST = 10**6
 """No network has a width, a side or a number of classes above it."""
 WIDEST_KERNEL = 99
 MOST_LAYERS = 2000
-"""Blocks of a network, open operations of tree cells among them; the paper's has 648.
-"""
+"""Blocks of a network, with the open operations of tree cells; the paper's has 648."""
 SEEDS = 2**32
 """Seeds are below this, as NumPy's and scikit-learn's are."""
-_EXACT = 2**53
-"""Beyond, a float knows no single integers any more."""
 
 
 def require(condition: bool, name: str, expected: str, got: object) -> None:
-    """Raises `ValueError` with name, expectation and finding unless `condition`."""
+    """Raises `ValueError` with these three unless `condition`."""
     if not condition:
         raise ValueError(f"{name}: expected {expected}, got {got!r:.200}")
 
@@ -33,19 +38,3 @@ def reason(error: BaseException) -> str:
 def is_exhausted(error: BaseException) -> bool:
     """Whether a device, or the main memory, had no room left."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-
-
-def require_exact(config: Any, prefix: str = "") -> None:
-    """Raises `ValueError` for an integer of a dataclass beyond 2^53.
-
-    Of such floats know no single ones. Fields at any depth and every member of a
-    sequence are looked at.
-    """
-    for field in dataclasses.fields(config):
-        value, name = getattr(config, field.name), f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(value):
-            require_exact(value, f"{name}.")
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, int):
-                require(abs(one) <= _EXACT, name, "an integer to 2^53", one)

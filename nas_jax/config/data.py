@@ -3,20 +3,18 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Interval
 
-from nas_jax.config.checks import require
+from nas_jax.config.checks import Count, Natural, Positive, require
 from nas_jax.config.from_json import require_types
 
 NAMES = ("digits", "cifar10", "cifar100", "folder")
-"""Data sets with a reader of their own."""
+"""Data sets that the package reads itself."""
 TFDS = "tfds:"
 """Before the name of a data set that tensorflow-datasets has prepared."""
 WATCHED = 1000
-"""Images of one batch of `valid`; the reference looks at its progress so."""
+"""Images in a batch of `valid`, as in the reference."""
 
-Images = Annotated[int, Ge(1)]
-Pixels = Annotated[int, Ge(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 
 
@@ -38,21 +36,21 @@ class DataConfig:
     """tensorflow-datasets' name of the images to train on, and the folder of such."""
     test_split: str = "test"
     """Its name of the images to test on; drawn from `train_split` if the same."""
-    train_weights: Images = 300
+    train_weights: Count = 300
     """Images that train the weights of the supernet."""
-    train_alphas: Images = 300
+    train_alphas: Count = 300
     """Images that train the architecture parameters."""
-    valid: Images = 197
+    valid: Count = 197
     """Images for looking at progress and for choosing among the finalists."""
-    test: Images = 1000
+    test: Count = 1000
     """Images used once, at the end, on every network."""
     skip_corrupt: bool = False
     """Leave pictures out that do not decode, and say which; False stops at them."""
-    shift_pixels: Pixels = 2
+    shift_pixels: Natural = 2
     """Augmentation: random translation by up to this many pixels; 0 for none."""
     flip: bool = False
     """Augmentation: half of the images are mirrored, left to right."""
-    cutout_pixels: Pixels = 0
+    cutout_pixels: Natural = 0
     """Augmentation: side of a square that is blanked out; 0 for none."""
     crop_area: Annotated[float, Interval(gt=0, le=1)] = 0.08
     """Augmentation of pictures that are cut to size: the smallest share of the picture
@@ -63,7 +61,7 @@ class DataConfig:
     """Augmentation: so is the distance of the colours from grey."""
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     """Subtracted from each channel of values from 0 to 1; those of ImageNet."""
-    std: tuple[Annotated[float, Gt(0)], ...] = (0.229, 0.224, 0.225)
+    std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
     """By which each channel is divided afterwards."""
 
     def __post_init__(self) -> None:

@@ -9,17 +9,21 @@ Durations are in epochs, times in milliseconds, widths in channels.
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Interval
 
-from nas_jax.config.checks import SEEDS, require, require_exact
+from nas_jax.config.checks import (
+    EXACT,
+    SEEDS,
+    Count,
+    Fraction,
+    Natural,
+    Positive,
+    require,
+)
 from nas_jax.config.data import DataConfig
-from nas_jax.config.devices import DevicesConfig
 from nas_jax.config.from_json import require_types
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import OwnSpace, SpaceConfig, TreeConfig
-
-Count = Annotated[int, Ge(1)]
-Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class LatencyConfig:
     """Of the processor that a call may use."""
     batch: Count = 8
     """Images in a call; every time and target is of one call."""
-    repeats: Annotated[int, Ge(3)] = 20
+    repeats: Annotated[int, Interval(ge=3, lt=EXACT)] = 20
     """Interleaved rounds per entry."""
-    loop_ms: Annotated[float, Gt(0)] = 1.0
+    loop_ms: Positive = 1.0
     """Each timed loop lasts at least this long."""
     z: Annotated[float, Interval(ge=0, le=10)] = 0.0
     """The search counts mean + z standard deviations of every entry."""
@@ -53,20 +57,41 @@ class TrainConfig:
     """Passes over both training splits."""
     batch: Count = 256
     """Images in a training step."""
-    lr: Annotated[float, Gt(0)] = 0.05
+    lr: Positive = 0.05
     """Learning rate at the beginning; it falls as a cosine."""
     momentum: Fraction = 0.9
     """Of SGD, Nesterov's."""
-    weight_decay: Annotated[float, Ge(0)] = 4e-5
+    weight_decay: Annotated[float, Interval(ge=0, lt=EXACT)] = 4e-5
     """Of the weights."""
     label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
     start: Literal["scratch", "supernet"] = "scratch"
-    """Where the searched network's weights begin: drawn afresh, or kept from the
-    supernet with its batch statistics estimated anew. Others always begin afresh."""
+    """Initial weights of the derived network: drawn at random, or those of the
+    supernet with re-estimated batch statistics. Others always start at random."""
 
     def __post_init__(self) -> None:
         require_types(self, "train.")
+
+
+@dataclass(frozen=True)
+class DevicesConfig:
+    """Devices of the search and of the trainings; docs/devices.md."""
+
+    data: Count | None = None
+    """How many devices share every batch; None for all that JAX sees."""
+    accumulate: Count = 1
+    """Parts into which each batch is cut, one computed after the other in the memory
+    of one; their gradients are averaged before the one update. Batch normalisation
+    sees a part at a time, and its running values move with each."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the activations and of what multiplies them. Parameters, batch statistics,
+    logits, losses and optimisers are float32 in any case."""
+    paths_per_step: Count = 1
+    """How many samples an architecture step averages over: 1, or one for each device,
+    which computes it on its own part of the batch."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "devices.")
 
 
 @dataclass(frozen=True)
@@ -83,13 +108,13 @@ class Experiment:
     search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     devices: DevicesConfig = field(default_factory=DevicesConfig)
-    random_networks: Annotated[int, Ge(0)] = 1
-    """Networks drawn at random at the searched one's latency, trained beside it."""
-    checkpoint_every_s: Annotated[float, Gt(0)] = 60.0
+    random_networks: Natural = 1
+    """Networks drawn at random at the latency of the derived one, trained as it is."""
+    checkpoint_every_s: Positive = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.
     """
     checkpoints_kept: Count = 2
-    """How many of the newest are kept, and the best of a search beside them."""
+    """Newest checkpoints that are kept, besides the best of a search."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -99,7 +124,6 @@ class Experiment:
             "letters, digits, - and _",
             self.name,
         )
-        require_exact(self)
         require(
             self.devices.paths_per_step == 1 or self.search.expectation == "full",
             "devices.paths_per_step",
@@ -121,7 +145,7 @@ class Experiment:
         require(
             self.search.trials == 1 or self.train.start == "scratch",
             "search.trials",
-            "1 with train.start supernet, which knows one network to go on with",
+            "1 with train.start supernet, which has weights for one network alone",
             self.search.trials,
         )
         train_images = self.data.train_weights + self.data.train_alphas

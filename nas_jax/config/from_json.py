@@ -1,17 +1,19 @@
 """Dataclasses from JSON, and the types of their fields, checked by pydantic.
 
 Strictly: an integer may stand for a float, a list for a tuple, a bool for no number,
-nothing for a text. Of a document whose fields are wrong the first is told in one line.
+nothing for a text. An error names the first wrong field, in one line.
 """
 
-import json
-import re
-import typing
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
-
+import json
+import re
+from typing import Any
+from typing import Literal
+from typing import TYPE_CHECKING
+import typing
 from typing_extensions import TypedDict
+
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -29,7 +31,7 @@ _WORDS = {
     "greater than": "above",
     "less than": "below",
 }
-"""In pydantic's errors, and in ours."""
+"""Words of pydantic's errors, and ours."""
 
 
 class Strict:

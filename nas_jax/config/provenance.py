@@ -41,8 +41,8 @@ def device() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that shape a result."""
-    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **found}
+    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **libraries}
 
 
 def commit() -> str:

@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from nas_jax.config.checks import require
+from annotated_types import Interval
+
+from nas_jax.config.checks import EXACT, Count, Fraction, Natural, Positive, require
 from nas_jax.config.from_json import require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
@@ -12,7 +14,7 @@ ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 NAME = r"[a-z][a-z0-9_]*"
 """Names of estimators."""
 ESTIMATORS: dict[str, Any] = {}
-"""By name, what `estimators.register` was given; ours are registered there as well."""
+"""Estimators by name, as `estimators.register` enters them; ours are among them."""
 
 TARGETS = {"latency": "target_ms", "macs": "target_macs", "params": "target_params"}
 """Field that states the target of each cost, in its unit."""
@@ -25,7 +27,7 @@ EXPECTED = {
 
 
 class LimitSpec(NamedTuple):
-    """A further limit, read; see `SearchConfig.limits`."""
+    """A further limit, parsed; see `SearchConfig.limits`."""
 
     cost: str
     amount: float
@@ -88,39 +90,40 @@ class SearchConfig:
     phase and a joint phase. Architecture parameters: Adam with beta1 = 0.
     """
 
-    warmup_epochs: int = 40
+    warmup_epochs: Natural = 40
     """Epochs that train the weights alone."""
-    joint_epochs: int = 120
+    joint_epochs: Count = 120
     """Epochs that train weights and architecture parameters in turn."""
-    batch: int = 256
+    batch: Count = 256
     """Images in a weight step."""
-    warmup_lr: float = 0.05
+    warmup_lr: Positive = 0.05
     """Learning rate of the weights when the warm-up begins."""
-    lr: float = 0.025
+    lr: Positive = 0.025
     """Learning rate of the weights when the joint phase begins."""
-    momentum: float = 0.9
+    momentum: Fraction = 0.9
     """Of the weights' SGD, Nesterov's."""
-    weight_decay: float = 4e-5
+    weight_decay: Annotated[float, Interval(ge=0, lt=EXACT)] = 4e-5
     """Of the weights."""
-    label_smoothing: float = 0.1
+    label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
-    arch_batch: int = 256
+    arch_batch: Count = 256
     """Images in an architecture step."""
-    arch_every: int = 5
+    arch_every: Count = 5
     """Weight steps per architecture step in the joint phase."""
-    arch_start_epoch: int = 1
+    arch_start_epoch: Natural = 1
     """First epoch of the joint phase with architecture steps."""
-    watch_every_epochs: int = 1
+    watch_every_epochs: Count = 1
     """How often the most probable network is tried on `valid`; at the end always."""
-    arch_lr: float = 1e-3
+    arch_lr: Positive = 1e-3
     """Learning rate of the architecture parameters, Adam's."""
-    alpha_init_std: float = 1e-3
+    alpha_init_std: Positive = 1e-3
+    """Standard deviation of the alphas at the beginning."""
     estimator: str = "two_path"
     """Gradient of the alphas: two_path or full, straight through two or all candidates
     of a layer; reinforce, by reward; or one registered by the experiment's file. The
     reference's names two, full_v2 and rl mean the first three."""
     estimator_options: tuple[str, ...] = ()
-    """NAME=NUMBER for what an estimator of your own lets be set."""
+    """NAME=NUMBER for each option of a registered estimator."""
     objective: Literal[
         "constrained", "add_linear", "mul_log", "mnasnet", "tunas", "none"
     ] = "constrained"
@@ -129,29 +132,29 @@ class SearchConfig:
     reinforce; none leaves it out."""
     expectation: Literal["pair", "full"] = "full"
     """Expected latency over the two sampled candidates, or over all of a layer."""
-    reinforce_samples: int = 10
+    reinforce_samples: Annotated[int, Interval(ge=2, lt=EXACT)] = 10
     """Networks sampled per update of reinforce."""
     reinforce_baseline: Literal["leave_one_out", "reference"] = "leave_one_out"
     """What a reward is held against: the mean of the other samples' (unbiased), or the
     reference's moving mean, which contains the sample itself."""
-    mnasnet_exponent: float = 0.1
+    mnasnet_exponent: Positive = 0.1
     """w of the reward accuracy * (target / cost)^w."""
-    tunas_beta: float = 0.1
+    tunas_beta: Positive = 0.1
     """beta of the reward accuracy - beta abs(cost / target - 1); our value, not a
     paper's."""
     penalty: float = 0.1
     """Weight lambda of `add_linear`."""
-    penalty_weight: float = 1.0
+    penalty_weight: Positive = 1.0
     """rho of `constrained` when architecture steps begin."""
-    penalty_growth: float = 100.0
+    penalty_growth: Annotated[float, Interval(ge=1, lt=EXACT)] = 100.0
     """Factor by which rho grows over all architecture steps."""
-    multiplier_gain: float = 10.0
+    multiplier_gain: Annotated[float, Interval(ge=0, lt=EXACT)] = 10.0
     """How far a multiplier of `constrained` moves over all architecture steps, in units
     of rho times the mean excess E/T - 1."""
-    prune_below: float = 0.0
+    prune_below: Fraction = 0.0
     """Candidates less probable than this are removed while the search runs; 0 keeps
     all to the end, as the reference does."""
-    prune_every_epochs: int = 0
+    prune_every_epochs: Natural = 0
     """How often that happens in the joint phase; 0 for never."""
     mul_log_alpha: float = 0.2
     """alpha of the loss alpha * CE * (ln cost / ln target)^beta."""
@@ -159,23 +162,23 @@ class SearchConfig:
     """beta of the same."""
     cost: Literal["latency", "macs", "params"] = "latency"
     """What the objective counts: milliseconds by table, multiply-adds, parameters."""
-    target_ratio: float | None = None
+    target_ratio: Positive | None = None
     """Target as a share of the hand-designed baseline's cost. Exactly one target is
     given: this, or the one in the unit of the cost."""
-    target_ms: float | None = None
+    target_ms: Positive | None = None
     """Target latency of a call with latency.batch images, in milliseconds."""
-    target_macs: float | None = None
+    target_macs: Positive | None = None
     """Target of the multiply-adds of one image."""
-    target_params: float | None = None
+    target_params: Positive | None = None
     """Target of the parameters."""
 
-    max_slack: float = 0.01
+    max_slack: Positive = 0.01
     """Share of the target that the derived network may leave unspent, if the space has
     networks that spend the rest; 1 for any."""
-    finalists: int = 16
+    finalists: Count = 16
     """How many of the most probable networks within the target are compared by their
     accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
-    trials: int = 1
+    trials: Count = 1
     """How many of the best finalists are trained in full; the one with the smallest
     loss on `valid` is kept. 1 trains the best alone."""
     limits: tuple[str, ...] = ()
@@ -188,113 +191,68 @@ class SearchConfig:
         require_types(self, "search.")
         name = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", name)
-        require(
-            re.fullmatch(NAME, name) is not None,
-            "search.estimator",
-            "a name of small letters, digits and _",
-            name,
-        )
-        for name in (
-            *("batch", "arch_batch", "arch_every", "joint_epochs"),
-            *("finalists", "trials", "watch_every_epochs"),
-        ):
-            value = getattr(self, name)
-            require(value >= 1, f"search.{name}", "a positive integer", value)
-        require(
-            self.trials <= self.finalists,
-            "search.trials",
-            f"at most search.finalists = {self.finalists}",
-            self.trials,
-        )
-        require(
-            self.reinforce_samples >= 2,
-            "search.reinforce_samples",
-            "at least 2",
-            self.reinforce_samples,
-        )
-        require(
-            self.objective == "constrained" or not self.limits,
-            "search.objective",
-            "constrained with search.limits",
-            self.objective,
-        )
         for limit in self.limits:
             parse_limit(limit)
-        require(
-            self.penalty_growth >= 1,
-            "search.penalty_growth",
-            "1 or more",
-            self.penalty_growth,
-        )
-        require(
-            self.objective != "constrained" or self.expectation == "full",
-            "search.expectation",
-            "'full' with objective constrained, which follows the cost that all "
-            "candidates let expect",
-            self.expectation,
-        )
-        for name in (
-            "warmup_epochs",
-            "arch_start_epoch",
-            "weight_decay",
-            "multiplier_gain",
-            "prune_every_epochs",
+        is_constrained = self.objective == "constrained"
+        for field, is_met, expected in (
+            (
+                "estimator",
+                re.fullmatch(NAME, name) is not None,
+                "a name of small letters, digits and _",
+            ),
+            (
+                "trials",
+                self.trials <= self.finalists,
+                f"at most search.finalists = {self.finalists}",
+            ),
+            (
+                "objective",
+                is_constrained or not self.limits,
+                "constrained with search.limits",
+            ),
+            (
+                "expectation",
+                self.expectation == "full" or not is_constrained,
+                "'full' with objective constrained, which follows the cost that all "
+                "candidates let expect",
+            ),
+            (
+                "prune_below",
+                self.prune_every_epochs == 0 or self.prune_below > 0,
+                "above 0 with search.prune_every_epochs",
+            ),
+            (
+                "prune_every_epochs",
+                self.prune_below == 0 or self.prune_every_epochs > 0,
+                "1 or more with search.prune_below",
+            ),
+            (
+                "prune_every_epochs",
+                self.prune_every_epochs < self.joint_epochs,
+                f"less than search.joint_epochs = {self.joint_epochs} (nothing is "
+                "pruned after the last)",
+            ),
         ):
-            value = getattr(self, name)
-            require(value >= 0, f"search.{name}", "0 or more", value)
-        for name in (
-            "warmup_lr",
-            "lr",
-            "arch_lr",
-            "alpha_init_std",
-            "mnasnet_exponent",
-            "tunas_beta",
-            "penalty_weight",
-            "max_slack",
-        ):
-            value = getattr(self, name)
-            require(value > 0, f"search.{name}", "above 0", value)
-        for name in ("momentum", "label_smoothing", "prune_below"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"search.{name}", "in [0, 1)", value)
-        require(
-            self.prune_every_epochs == 0 or self.prune_below > 0,
-            "search.prune_below",
-            "above 0 with search.prune_every_epochs",
-            self.prune_below,
-        )
-        require(
-            self.prune_below == 0 or self.prune_every_epochs > 0,
-            "search.prune_every_epochs",
-            "1 or more with search.prune_below",
-            self.prune_every_epochs,
-        )
-        require(
-            self.prune_every_epochs < self.joint_epochs,
-            "search.prune_every_epochs",
-            f"less than search.joint_epochs = {self.joint_epochs} (nothing is pruned "
-            "after the last)",
-            self.prune_every_epochs,
-        )
-        stated = {
-            name: getattr(self, name)
+            require(is_met, f"search.{field}", expected, getattr(self, field))
+        targets = {
+            f"search.{name}": value
             for name in (*TARGETS.values(), "target_ratio")
-            if getattr(self, name) is not None
+            if (value := getattr(self, name)) is not None
         }
-        for name, value in stated.items():
-            require(value > 0, f"search.{name}", "a number above 0", value)
+        in_unit = f"search.{TARGETS[self.cost]}"
+        for name, value in targets.items():
             require(
-                name in (TARGETS[self.cost], "target_ratio"),
-                f"search.{name}",
-                f"search.{TARGETS[self.cost]} or search.target_ratio with search.cost "
-                f"{self.cost}, and None here",
+                name in (in_unit, "search.target_ratio"),
+                name,
+                f"{in_unit} or search.target_ratio with search.cost {self.cost}, and "
+                "None here",
                 value,
             )
         require(
-            len(stated) <= 1,
-            ", ".join(f"search.{name}" for name in stated),
+            len(targets) <= 1,
+            ", ".join(targets),
             "only one of the two (give the other as None)",
-            tuple(stated.values()),
+            tuple(targets.values()),
         )
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from nas_jax.config.experiment import Experiment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+# the package has code of this name
 _INSTALLED = {"guidelines": "guidelines/shipped"}
-"""Where the code of a name already has a folder of it."""
 _IN_CHECKOUT = {"records": "benchmarks/records"}
-"""What lies deeper in a checkout than its name says."""
 
 
 def folder(name: str) -> Path:
@@ -26,7 +25,7 @@ def folder(name: str) -> Path:
 
 
 def names(kind: str, pattern: str) -> list[str]:
-    """What the folder of a name holds."""
+    """Names of the files in one of these folders, without their endings."""
     files = folder(kind).glob(pattern)
     return sorted(file.stem for file in files if not file.stem.startswith("_"))
 
@@ -82,25 +81,16 @@ def load_experiment(name: str) -> Experiment:
         get_config = getattr(module, "get_config", None)
         experiment = get_config() if callable(get_config) else None
     except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [one.lineno for one in frames if one.filename == spec.origin]
+        place = f"{path}, line {lines[-1]}" if lines else str(path)
         raise ValueError(
-            f"{_place(path, error)}: cannot be read ({type(error).__name__}: {error})"
+            f"{place}: cannot be read ({type(error).__name__}: {error})"
         ) from error
-    if not callable(get_config):
-        raise ValueError(
-            f"{path}: expected a function get_config() returning "
-            "nas_jax.config.experiment.Experiment, found none"
-        )
     if not isinstance(experiment, Experiment):
+        got = type(experiment).__name__ if callable(get_config) else "no get_config()"
         raise ValueError(
-            f"{path}: expected get_config() returning nas_jax.config.Experiment, got "
-            f"{type(experiment).__name__}"
+            f"{path}: expected get_config() returning nas_jax.config.Experiment, "
+            f"got {got}"
         )
     return experiment
-
-
-def _place(path: Path, error: Exception) -> str:
-    """The file, and the line of it that raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = str(path.resolve())
-    lines = [one.lineno for one in frames if one.filename == own]
-    return f"{path}, line {lines[-1]}" if lines else str(path)

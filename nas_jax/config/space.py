@@ -9,16 +9,14 @@ from nas_jax.config.checks import LARGEST, MOST_LAYERS, require
 from nas_jax.config.from_json import require_types
 
 MBCONV_CANDIDATES = (
-    "mb3_k3",
-    "mb6_k3",
-    "mb3_k5",
-    "mb6_k5",
-    "mb3_k7",
-    "mb6_k7",
+    *(f"mb{expansion}_k{kernel}" for kernel in (3, 5, 7) for expansion in (3, 6)),
     "zero",
 )
-
-
+TREE_CANDIDATES = (
+    "identity",
+    *(f"sep_k{kernel}" for kernel in (3, 5, 7)),
+    *(f"{kind}_k3" for kind in ("dil", "avg", "max")),
+)
 MOST_CANDIDATES = 100
 Size = Annotated[int, Interval(ge=1, le=LARGEST)]
 Classes = Annotated[int, Interval(ge=2, le=LARGEST)]
@@ -103,17 +101,6 @@ class OwnSpace:
     def __post_init__(self) -> None:
         require_types(self, "space.")
         _require_candidates(self.candidates)
-
-
-TREE_CANDIDATES = (
-    "identity",
-    "sep_k3",
-    "sep_k5",
-    "sep_k7",
-    "dil_k3",
-    "avg_k3",
-    "max_k3",
-)
 
 
 @dataclass(frozen=True)

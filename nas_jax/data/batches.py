@@ -1,4 +1,4 @@
-"""Batches: which images, in which order, and who else takes a part of them.
+"""Batches: their images, the order of these, and the shard of each process.
 
 Order is a pure function of (key, epoch) and a batch one of (split, order, step), so
 the step is the only cursor: a run that resumes at any step sees what an uninterrupted
@@ -48,7 +48,7 @@ class Split(Protocol):
 
     A split comes in one of two forms. As evaluated, its images are normalised and the
     same at every call. For training they are what `augment` of the same problem takes:
-    they may be bytes, and cut anew in every epoch.
+    they may be bytes, and cut differently in every epoch.
     """
 
     @property

@@ -7,7 +7,6 @@ rows each.
 """
 
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,10 +27,14 @@ class Layout(NamedTuple):
     test: tuple[str, ...]
     names: str
     label_bytes: int
-    """Of which the last is the label."""
+    """Bytes of label before the pixels; the last is the label."""
     train_records: int
-    """In every file of these."""
+    """In each file of `train`."""
     test_records: int
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (*self.train, *self.test, self.names)
 
     @property
     def largest(self) -> int:
@@ -62,7 +65,6 @@ LAYOUTS = {
         10_000,
     ),
 }
-Read = Callable[[str], bytes]
 
 
 def load(name: str, path: str | None) -> DataSet:
@@ -77,18 +79,15 @@ def load(name: str, path: str | None) -> DataSet:
       ValueError: if there is no such file, or it is cut off or another.
     """
     layout = LAYOUTS[name]
-    where = _found(name, layout, path)
-    read = (
-        _from_folder(where, layout) if where.is_dir() else _from_archive(where, layout)
-    )
-    names = tuple(read(layout.names).decode("ascii", "replace").split())
+    where = _place(name, layout, path)
+    contents = (_read_folder if where.is_dir() else _read_archive)(where, layout)
     return DataSet(
-        _arrays(where, read, layout.train, layout, layout.train_records, names),
-        _arrays(where, read, layout.test, layout, layout.test_records, names),
+        _arrays(where, layout, contents, layout.train, layout.train_records),
+        _arrays(where, layout, contents, layout.test, layout.test_records),
     )
 
 
-def _found(name: str, layout: Layout, path: str | None) -> Path:
+def _place(name: str, layout: Layout, path: str | None) -> Path:
     """The archive or the folder of the binary files."""
     advice = (
         f"download {layout.archive} from cs.toronto.edu/~kriz/cifar.html and set "
@@ -97,39 +96,31 @@ def _found(name: str, layout: Layout, path: str | None) -> Path:
     if path is None:
         raise ValueError(f"{name}: expected data.path, got None; {advice}")
     given = Path(path).expanduser()
-    if given.is_file():
-        return given
-    for folder in (given / layout.folder, given):
-        if (folder / layout.names).is_file():
-            return folder
-    if (given / layout.archive).is_file():
-        return given / layout.archive
+    for place in (given, given / layout.folder, given / layout.archive):
+        if place.is_file() or (place / layout.names).is_file():
+            return place
     raise ValueError(
         f"{name}: expected {layout.archive}, or {layout.folder} unpacked from it, at "
         f"{given}, got neither; {advice}"
     )
 
 
-def _from_folder(folder: Path, layout: Layout) -> Read:
-    def read(file: str) -> bytes:
-        if not (folder / file).is_file():
+def _read_folder(folder: Path, layout: Layout) -> dict[str, bytes]:
+    contents = {}
+    for name in layout.files:
+        file = folder / name
+        size = file.stat().st_size if file.is_file() else None
+        if size is None or size > layout.largest:
             raise ValueError(
-                f"{folder}: expected {file}, found none; unpack the archive again"
+                f"{folder}: expected {name} of at most {layout.largest:,} bytes, got "
+                f"{'none' if size is None else f'{size:,}'}; unpack the archive again"
             )
-        size = (folder / file).stat().st_size
-        if size > layout.largest:
-            raise ValueError(
-                f"{folder}: {file}: expected at most {layout.largest:,} bytes, got "
-                f"{size:,}; unpack the archive again"
-            )
-        return (folder / file).read_bytes()
-
-    return read
+        contents[name] = file.read_bytes()
+    return contents
 
 
-def _from_archive(archive: Path, layout: Layout) -> Read:
-    """Reads the whole archive once, since gzip can only be read from its start."""
-    wanted = {*layout.train, *layout.test, layout.names}
+def _read_archive(archive: Path, layout: Layout) -> dict[str, bytes]:
+    """All files in one pass, since gzip can only be read from its start."""
     contents: dict[str, bytes] = {}
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -137,41 +128,39 @@ def _from_archive(archive: Path, layout: Layout) -> Read:
                 if member.size > layout.largest:  # as of an archive made to burst
                     raise ValueError(f"{member.name!r:.80} of {member.size:,} bytes")
                 file = Path(member.name).name
-                if file in wanted and (stream := tar.extractfile(member)):
+                if file in layout.files and (stream := tar.extractfile(member)):
                     contents[file] = stream.read()
     except Exception as error:  # a damaged archive raises many kinds
         raise ValueError(
             f"{archive}: expected the whole archive {layout.archive}, got one that "
             f"breaks off or is none ({error}); download it again"
         ) from error
-    missing = sorted(wanted - set(contents))
+    missing = sorted({*layout.files} - {*contents})
     if missing:
         raise ValueError(
             f"{archive}: expected {layout.archive}, got an archive without "
             f"{', '.join(missing)}; download the binary version"
         )
-    return contents.__getitem__
+    return contents
 
 
 def _arrays(
     where: Path,
-    read: Read,
-    files: tuple[str, ...],
     layout: Layout,
+    contents: dict[str, bytes],
+    files: tuple[str, ...],
     records: int,
-    names: tuple[str, ...],
 ) -> Arrays:
     bytes_each = layout.label_bytes + PIXELS
-    tables = []
     for file in files:
-        content = read(file)
-        if len(content) != records * bytes_each:
+        if len(contents[file]) != records * bytes_each:
             raise ValueError(
                 f"{where}: {file}: expected {records:,} records of {bytes_each:,} "
-                f"bytes, got {len(content):,} bytes; download it again"
+                f"bytes, got {len(contents[file]):,} bytes; download it again"
             )
-        tables.append(np.frombuffer(content, np.uint8).reshape(records, bytes_each))
-    table = np.concatenate(tables)
+    whole = b"".join(contents[file] for file in files)
+    table = np.frombuffer(whole, np.uint8).reshape(-1, bytes_each)
+    names = tuple(contents[layout.names].decode("ascii", "replace").split())
     labels = table[:, layout.label_bytes - 1].astype(np.int32)
     if labels.max() >= len(names):
         raise ValueError(
@@ -179,5 +168,4 @@ def _arrays(
             f"{layout.names}, got {labels.max()}; download it again"
         )
     planes = table[:, layout.label_bytes :].reshape(-1, CHANNELS, SIDE, SIDE)
-    images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-    return Arrays(images, labels, names)
+    return Arrays(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels, names)

@@ -13,7 +13,6 @@ from nas_jax.data import partition
 from nas_jax.data.batches import Batch
 from nas_jax.data.partition import SPLITS
 
-CLASSES = 10
 LABELS = tuple("0123456789")
 _FULL_INK = 16.0
 

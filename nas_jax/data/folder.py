@@ -82,7 +82,7 @@ def _files(root: Path) -> Files:
             f"{root}: expected one folder per class with pictures in it, as in "
             f"{root / 'cat' / 'one.jpg'}, got none"
         )
-    found, labels = [], []
+    pictures, labels = [], []
     for label, folder in enumerate(folders):
         try:
             folder.name.encode()
@@ -97,7 +97,7 @@ def _files(root: Path) -> Files:
                 f"{folder}: expected pictures of this class, got an empty folder; "
                 "remove it"
             )
-        found += files
+        pictures += files
         labels += [label] * len(files)
     names = tuple(folder.name for folder in folders)
-    return Files(tuple(found), np.array(labels, np.int32), names)
+    return Files(tuple(pictures), np.array(labels, np.int32), names)

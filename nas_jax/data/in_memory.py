@@ -13,7 +13,7 @@ from nas_jax.data.source import Arrays
 
 
 @dataclass(frozen=True, eq=False)
-class HeldSplit:
+class InMemorySplit:
     """Some images of an array, which all splits share.
 
     A batch for training holds bytes, to be augmented inside the step; one as evaluated
@@ -44,10 +44,10 @@ class HeldSplit:
         epoch, chosen = places(len(self.indices), order, size, step)
         return self.take(chosen[shard.rows(size)], epoch)
 
-    def evaluated(self) -> "HeldSplit":
+    def evaluated(self) -> "InMemorySplit":
         return dataclasses.replace(self, is_training=False)
 
-    def joined(self, other: Split) -> "HeldSplit":
-        assert isinstance(other, HeldSplit) and other.source is self.source
+    def joined(self, other: Split) -> "InMemorySplit":
+        assert isinstance(other, InMemorySplit) and other.source is self.source
         indices = np.concatenate([self.indices, other.indices])
         return dataclasses.replace(self, indices=indices)

@@ -1,4 +1,4 @@
-"""Which image belongs to which split: disjoint, by class, a function of the seed."""
+"""Which image belongs to which split: disjoint, by class, by seed alone."""
 
 from collections.abc import Mapping
 
@@ -40,24 +40,23 @@ def held_out(labels: np.ndarray, sizes: list[int], seed: int) -> list[np.ndarray
     numbers = np.random.default_rng(seed)
     classes = np.unique(labels)
     members = [numbers.permutation(np.flatnonzero(labels == one)) for one in classes]
-    used = np.zeros(len(classes), int)
+    ends = np.zeros(len(classes), int)
     chosen = []
     for size in sizes:
-        share = np.full(len(classes), size // len(classes))
-        share[numbers.permutation(len(classes))[: size % len(classes)]] += 1
-        ends = used + share
-        for one, end, images in zip(classes, ends, members, strict=True):
-            if end >= len(images):
+        starts, ends = ends, ends + size // len(classes)
+        ends[numbers.permutation(len(classes))[: size % len(classes)]] += 1
+        images = []
+        for label, every, start, end in zip(
+            classes, members, starts, ends, strict=True
+        ):
+            if end >= len(every):
                 raise ValueError(
-                    f"class {one}: expected more than {end} images, of which {end} are "
-                    f"held out for data.train_alphas and data.valid, got {len(images)};"
-                    " lower these"
+                    f"class {label}: expected more than {end} images, of which {end} "
+                    "are held out for data.train_alphas and data.valid, got "
+                    f"{len(every)}; lower these"
                 )
-        pieces = zip(members, used, ends, strict=True)
-        chosen.append(
-            np.sort(np.concatenate([of[start:end] for of, start, end in pieces]))
-        )
-        used = ends
+            images.append(every[start:end])
+        chosen.append(np.sort(np.concatenate(images)))
     return chosen
 
 
@@ -71,23 +70,22 @@ def four(labels: np.ndarray, sizes: Mapping[str, int], seed: int, what: str) -> 
 def three(labels: np.ndarray, sizes: Mapping[str, int], seed: int, what: str) -> dict:
     """The training splits where the test has images of its own.
 
-    The alphas' and the watched images are held out, equally many per class; the weights
-    get the rest, or if they want less a part of it in proportion.
+    Images for the alphas and `valid` are held out, equally many per class; the weights
+    get the rest, or a part of it in proportion if their size is less.
 
     Raises:
       ValueError: as `require` and `held_out`.
     """
-    wanted = {split: sizes[split] for split in SPLITS[:3]}
-    require(len(labels), len(np.unique(labels)), wanted, what)
+    sizes = {split: sizes[split] for split in SPLITS[:3]}
+    require(len(labels), len(np.unique(labels)), sizes, what)
+    weights, *held = sizes.values()
     try:
-        alphas, valid = held_out(
-            labels, [wanted["train_alphas"], wanted["valid"]], seed
-        )
+        alphas, valid = held_out(labels, held, seed)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
     rest = np.setdiff1d(np.arange(len(labels)), np.concatenate([alphas, valid]))
-    (places,) = in_proportion(labels[rest], [wanted["train_weights"]], seed)
-    return dict(zip(SPLITS, (np.sort(rest[places]), alphas, valid), strict=False))
+    (places,) = in_proportion(labels[rest], [weights], seed)
+    return dict(zip(sizes, (np.sort(rest[places]), alphas, valid), strict=True))
 
 
 def tested(labels: np.ndarray, size: int, seed: int, what: str) -> np.ndarray:
@@ -109,10 +107,9 @@ def require(images: int, classes: int, sizes: Mapping[str, int], what: str) -> N
         raise ValueError(
             f"{what}: expected images of at least 2 classes, got those of {classes}"
         )
-    wanted = sum(sizes.values())
-    if wanted > images:
+    if sum(sizes.values()) > images:
         raise ValueError(
-            f"{what}: the splits ask for {wanted} images "
+            f"{what}: the splits ask for {sum(sizes.values())} images "
             f"({' + '.join(map(str, sizes.values()))}), the set has {images}; lower "
             "data.*"
         )

@@ -54,7 +54,7 @@ def cut(
     height, width, channels = shape
     try:
         picture = _opened(item.image)
-        box = _drafted(picture, box_of(*picture.size), width, height)
+        box = drafted(picture, box_of(*picture.size), width, height)
         coloured = _coloured(picture, _MODES[channels])
         small = coloured.resize((width, height), Image.Resampling.BILINEAR, box)
     except Exception as error:  # Pillow raises many kinds, from OSError to SyntaxError
@@ -65,13 +65,13 @@ def cut(
     return np.asarray(small).reshape(shape)
 
 
-def _drafted(picture: Image.Image, box: Box, width: int, height: int) -> Box:
-    """The box in a picture that will be decoded at less than its size, if it may be."""
+def drafted(picture: Image.Image, box: Box, width: int, height: int) -> Box:
+    """The box in `picture` once that decodes at a smaller size, if this is enough."""
     whole = picture.size
     reduction = min((box[2] - box[0]) / width, (box[3] - box[1]) / height)
     if reduction >= 2:
-        wanted = math.ceil(whole[0] / reduction), math.ceil(whole[1] / reduction)
-        picture.draft(picture.mode, wanted)
+        size = math.ceil(whole[0] / reduction), math.ceil(whole[1] / reduction)
+        picture.draft(picture.mode, size)
     x, y = picture.size[0] / whole[0], picture.size[1] / whole[1]
     # rounding may reach a hair over the border, which Pillow refuses
     right, lower = min(box[2] * x, picture.size[0]), min(box[3] * y, picture.size[1])
@@ -89,9 +89,8 @@ def failure(item: Item) -> str | None:
 
 def reason(error: Exception) -> str:
     """What Pillow complains of, without the object that it could not read."""
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "no known format"
-    return checks.reason(error)
+    is_unknown = isinstance(error, Image.UnidentifiedImageError)
+    return "no known format" if is_unknown else checks.reason(error)
 
 
 def opened(image: bytes) -> Image.Image:
@@ -101,12 +100,11 @@ def opened(image: bytes) -> Image.Image:
         warnings.simplefilter("ignore")
         Image.init()
         known = [name for name in FORMATS if name in Image.OPEN]
-        found = Image.open(io.BytesIO(image), formats=known)
-    if found.width * found.height > MOST_PIXELS:
-        raise ValueError(
-            f"{found.width} x {found.height} pixels, more than {MOST_PIXELS:,}"
-        )
-    return found
+        picture = Image.open(io.BytesIO(image), formats=known)
+    width, height = picture.size
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"{width} x {height} pixels, more than {MOST_PIXELS:,}")
+    return picture
 
 
 def _opened(image: bytes | np.ndarray) -> Image.Image:
@@ -164,12 +162,12 @@ def random_box(
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """A source without some of its items."""
+class Subset:
+    """Some items of a source."""
 
     source: Source
     numbers: np.ndarray
-    """Of the items that are left."""
+    """Numbers of these items in the source."""
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -214,7 +212,7 @@ def sound(
         raise ValueError(
             f"{line}; remove them, or leave them out with --data.skip-corrupt"
         )
-    left = Kept(source, np.setdiff1d(np.arange(len(source)), list(broken)))
+    left = Subset(source, np.setdiff1d(np.arange(len(source)), list(broken)))
     for label, name in enumerate(source.label_names):
         if label not in left.labels:
             raise ValueError(f"{line}; nothing is left of class {name!r}")

@@ -27,9 +27,9 @@ from nas_jax.data.source import Arrays, DataSet, Item, Source
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 """Name of the folder of a prepared version."""
 FILE = "file_name"
-"""What several data sets, ImageNet among them, keep beside the image."""
-KEPT_FROM = 100_000
-"""Records from which on their labels are kept: reading them again takes a minute."""
+"""Field of several data sets, ImageNet among them, with the name of the image."""
+CACHED_FROM = 100_000
+"""Records from which on their labels are cached: reading them again takes a minute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +49,15 @@ class Records:
         with _readable(f"{self.what} record {index}"):
             feature = features(self.records[index])
             image = feature[self.image_key].bytes_list.value[0]
-            file = [*feature[FILE].bytes_list.value] if FILE in feature else []
-            names = "".join(f" ({one.decode()})" for one in file)
+            stored = feature[FILE].bytes_list.value if FILE in feature else ()
+            names = "".join(f" ({file.decode()})" for file in stored)
         name = f"{self.what} record {index}{names}"
         return Item(image, int(self.labels[index]), name)
 
 
 @contextlib.contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """What is raised becomes a line about `what`: the readers raise kinds of their own.
+    """One `ValueError` about `what` in place of whatever the readers raise.
 
     A file cut short or with flipped bits is a RuntimeError of array_record's, a record
     that is none a DecodeError, a field that is missing an IndexError.
@@ -101,9 +101,9 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
     import tensorflow_datasets as tfds
 
     name = config.name.removeprefix(TFDS)
-    given = config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    folder = Path(given).expanduser()
-    version = _newest(name, folder)
+    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    folder = Path(config.path or default).expanduser()
+    version = newest(name, folder)
     _require_known_classes(version / "features.json")
     # it prints that TensorFlow should be installed, for a damaged file
     with _readable(str(version)), contextlib.redirect_stdout(io.StringIO()):
@@ -124,10 +124,16 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
             labels = _labels(records, label_key, version, split)
         _require_known(labels, len(names), what)
         source = Records(records, image_key, what, names, labels)
-        kept, notes = sound(source, what, True) if config.skip_corrupt else (source, ())
-        if builder.info.features[image_key].shape == image_shape:
-            return _in_memory(kept, image_shape), notes
-        return kept, notes
+        items, notes = (
+            sound(source, what, True) if config.skip_corrupt else (source, ())
+        )
+        if builder.info.features[image_key].shape != image_shape:
+            return items, notes
+        whole = [
+            pictures.cut(item, image_shape, lambda width, height: (0, 0, width, height))
+            for item in map(items.__getitem__, range(len(items)))
+        ]
+        return Arrays(np.stack(whole), items.labels, names), notes
 
     train, notes = read(config.train_split)
     if config.test_split == config.train_split:
@@ -137,33 +143,21 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
 
 
 def _require_whole(split: Any, where: str) -> None:
-    """Raises `ValueError` unless every file has as many records as is said of it."""
+    """Raises `ValueError` unless every file has its stated number of records."""
     from array_record.python.array_record_module import ArrayRecordReader
 
-    def count(file: Any) -> int:
-        reader = ArrayRecordReader(str(file))
-        found = int(reader.num_records())
-        reader.close()
-        return found
-
-    with _readable(where):
-        said = dict(zip(split.filepaths, split.shard_lengths, strict=True))
-        found = {file: count(file) for file in said}
-    for file in said:
-        if found[file] != said[file]:
+    for file, stated in zip(split.filepaths, split.shard_lengths, strict=True):
+        with (
+            _readable(where),
+            contextlib.closing(ArrayRecordReader(str(file))) as reader,
+        ):
+            count = int(reader.num_records())
+        if count != stated:
             raise ValueError(
-                f"{where}: expected {said[file]} records in {file.name}, as "
-                f"dataset_info.json says, got {found[file]}; copy or prepare it again "
+                f"{where}: expected {stated} records in {file.name}, as "
+                f"dataset_info.json says, got {count}; copy or prepare it again "
                 "(docs/data.md)"
             )
-
-
-def _in_memory(source: Source, shape: tuple[int, ...]) -> Arrays:
-    whole = [
-        pictures.cut(source[index], shape, lambda width, height: (0, 0, width, height))
-        for index in range(len(source))
-    ]
-    return Arrays(np.stack(whole), source.labels, source.label_names)
 
 
 def _labels(
@@ -171,27 +165,30 @@ def _labels(
 ) -> np.ndarray:
     """The labels of all records, which takes one pass over the files.
 
-    Of a large split they are kept in the user's cache, under a name that changes with
-    the files.
+    Those of a large split lie in the user's cache, under a name that changes with the
+    files.
     """
     shards = sorted(version.glob(f"*-{split}.array_record-*"))
-    stats = [(str(file.resolve()), *_size_and_time(file)) for file in shards]
+    stats = [
+        (str(file.resolve()), about.st_size, about.st_mtime_ns)
+        for file, about in ((file, file.stat()) for file in shards)
+    ]
     digest = hashlib.sha256(json.dumps([key, stats]).encode()).hexdigest()[:16]
-    kept = provenance.user_cache() / "nas_jax" / "labels" / f"{digest}.npy"
-    if kept.is_file():
-        return np.load(kept)
+    stored = provenance.user_cache() / "nas_jax" / "labels" / f"{digest}.npy"
+    if stored.is_file():
+        return np.load(stored)
     labels = np.fromiter(
         (features(record)[key].int64_list.value[0] for record in records),
         np.int32,
         len(records),
     )
-    if len(records) >= KEPT_FROM:
+    if len(records) >= CACHED_FROM:
         # where nothing can be written they are read again the next time
         with contextlib.suppress(OSError):
-            kept.parent.mkdir(parents=True, exist_ok=True)
+            stored.parent.mkdir(parents=True, exist_ok=True)
             content = io.BytesIO()
             np.save(content, labels)
-            files.write(kept, content.getvalue())
+            files.write(stored, content.getvalue())
     return labels
 
 
@@ -206,12 +203,7 @@ def _require_known(labels: np.ndarray, classes: int, what: str) -> None:
         )
 
 
-def _size_and_time(file: Path) -> tuple[int, int]:
-    about = file.stat()
-    return about.st_size, about.st_mtime_ns
-
-
-def _newest(name: str, folder: Path) -> Path:
+def newest(name: str, folder: Path) -> Path:
     """The folder of the highest version that is prepared as ArrayRecord."""
     versions = [
         path
@@ -271,9 +263,8 @@ def _keys(name: str, fields: Any) -> tuple[str, str]:
     if not isinstance(fields, tfds.features.FeaturesDict):
         kind = type(fields).__name__
         raise ValueError(f"{TFDS}{name}: expected records of named fields, got {kind}")
-    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
-    found = []
-    for what, kind in kinds.items():
+
+    def key_of(what: str, kind: type) -> str:
         keys = [key for key, field in fields.items() if isinstance(field, kind)]
         if len(keys) != 1:
             raise ValueError(
@@ -281,8 +272,10 @@ def _keys(name: str, fields: Any) -> tuple[str, str]:
                 f"{', '.join(keys) or 'none'} among {', '.join(fields)}; only image "
                 "classification is read"
             )
-        found += keys
-    return found[0], found[1]
+        return keys[0]
+
+    image = key_of("image", tfds.features.Image)
+    return image, key_of("label", tfds.features.ClassLabel)
 
 
 def prepare(name: str, folder: Path, manual: Path | None) -> Path:
@@ -310,16 +303,16 @@ def prepare(name: str, folder: Path, manual: Path | None) -> Path:
     import tensorflow_datasets as tfds
 
     name = name.removeprefix(TFDS)
-    given: dict[str, Any] = {} if manual is None else {"manual_dir": manual}
+    options: dict[str, Any] = {} if manual is None else {"manual_dir": manual}
     try:
         builder = tfds.builder(name, data_dir=folder, file_format="array_record")
         builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(**given)
+            download_config=tfds.download.DownloadConfig(**options)
         )
     except Exception as error:  # every builder raises its own kinds
-        said = " ".join(str(error).split()) or type(error).__name__
+        message = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"prepare {name}: expected a data set of tensorflow-datasets and its "
-            f"archives, got {type(error).__name__}: {said}"
+            f"archives, got {type(error).__name__}: {message}"
         ) from error
     return Path(builder.data_dir)

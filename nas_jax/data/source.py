@@ -1,7 +1,7 @@
-"""What every data set is to the rest: a length, items, names of the labels.
+"""The interface of a data set: a length, items, names of the labels.
 
-A source says what there is. Which of it belongs to a split, in which order it comes and
-how it is cut is decided by seed elsewhere, so that every reader gives the same batches.
+A source does not shuffle, split or crop. These are decided by seed elsewhere, so that
+every reader gives the same batches.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class DataSet(NamedTuple):
     train: Source
     test: Source
     notes: tuple[str, ...] = ()
-    """What a user should hear about it, one line each."""
+    """Warnings for the user, one line each."""
 
 
 def require_classes(what: str, names: tuple[str, ...], classes: int) -> None:

@@ -1,21 +1,21 @@
-"""From a configuration to the four splits, whichever data set it names."""
+"""The four splits of a configuration, whichever data set it names."""
 
 from typing import NamedTuple
 
-import numpy as np
-
 from nas_jax.config.data import TFDS, DataConfig
-from nas_jax.data import cifar, digits, folder, in_memory, partition, prepared, streamed
+from nas_jax.data import cifar, digits, folder, partition, prepared
 from nas_jax.data.batches import Split
-from nas_jax.data.source import Arrays, DataSet, Source, require_classes
+from nas_jax.data.in_memory import InMemorySplit
+from nas_jax.data.source import Arrays, DataSet, require_classes
+from nas_jax.data.streamed import StreamedSplit
 
 
 class Loaded(NamedTuple):
-    """The splits by name, and what there is to know of the data."""
+    """The splits by name, with notes and label names."""
 
     splits: dict[str, Split]
     notes: tuple[str, ...]
-    """What a user should hear, a line each."""
+    """Warnings for the user, a line each."""
     label_names: tuple[str, ...]
     """What the labels stand for, in their order."""
 
@@ -52,17 +52,17 @@ def load(
         chosen["test"] = partition.tested(
             data.test.labels, sizes["test"], seed, f"{config.name}, test"
         )
-    splits = {
-        name: _split(
-            data.test if name == "test" else data.train,
-            indices,
-            image_shape,
-            config,
-            seed,
-            is_training=name == "train_weights",
+
+    def split(name: str) -> Split:
+        source = data.test if name == "test" else data.train
+        is_training = name == "train_weights"
+        if isinstance(source, Arrays):
+            return InMemorySplit(source, chosen[name], config, is_training)
+        return StreamedSplit(
+            source, chosen[name], image_shape, config, seed, is_training
         )
-        for name, indices in chosen.items()
-    }
+
+    splits = {name: split(name) for name in chosen}
     return Loaded(splits, data.notes, data.train.label_names)
 
 
@@ -84,18 +84,3 @@ def _read(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
         return folder.load(config)
     assert config.name.startswith(TFDS)
     return prepared.load(config, image_shape)
-
-
-def _split(
-    source: Source,
-    indices: np.ndarray,
-    image_shape: tuple[int, ...],
-    config: DataConfig,
-    seed: int,
-    is_training: bool,
-) -> Split:
-    if isinstance(source, Arrays):
-        return in_memory.HeldSplit(source, indices, config, is_training)
-    return streamed.StreamedSplit(
-        source, indices, image_shape, config, seed, is_training
-    )

@@ -38,8 +38,8 @@ class _Reader:
 class StreamedSplit:
     """Some pictures of a source.
 
-    For training, a picture is cut at random, anew in every epoch, and stays in bytes;
-    as evaluated it is cut in the middle and normalised.
+    For training, a picture is cut at random, differently in every epoch, and stays in
+    bytes; as evaluated it is cut in the middle and normalised.
     """
 
     source: Source

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.config.checks import LARGEST, MOST_LAYERS, WIDEST_KERNEL
+from nas_jax.config.checks import LARGEST, MOST_LAYERS, WIDEST_KERNEL, require
 from nas_jax.spaces import topology
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Part, Stem
@@ -42,77 +42,57 @@ class Architecture:
 
     def __post_init__(self) -> None:
         # it becomes the name of a folder
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", self.name):
-            raise ValueError(
-                "architecture: expected a 'name' of letters, digits, - and _, at most "
-                f"100, got {self.name!r:.60}"
-            )
-        if self.stem.kernel % 2 == 0:
-            raise ValueError(
-                f"architecture {self.name!r}: expected a stem kernel of odd size "
-                f"(padding is k//2), got {self.stem.kernel}"
-            )
-        if not 0 < self.bn_eps < math.inf:
-            raise ValueError(
-                f"architecture {self.name!r}: expected a positive bn_eps, got "
-                f"{self.bn_eps}"
-            )
-        self._check_sizes()
+        is_plain = re.fullmatch(r"[A-Za-z0-9_-]{1,100}", self.name) is not None
+        expected = "a 'name' of letters, digits, - and _, at most 100"
+        require(is_plain, "architecture", expected, self.name)
+        where = f"architecture {self.name!r}"
+        self._require_sizes(where)
         channels, size = self.stem.out_channels, self.stem.output_size
-        if self.cells:
-            channels, size = self._check_cells(channels, size)
+        for index, cell in enumerate(self.cells):
+            _require_continued(f"cell {index}", cell, channels, size)
+            for block in self.blocks_of(index):
+                cell.check(block)
+            channels, size = cell.out_channels, cell.output_size
         for index, block in enumerate(() if self.cells else self.blocks):
-            _check_chain(f"block {index}", block, channels, size)
+            _require_continued(f"block {index}", block, channels, size)
             if block.shortcut and (
                 block.stride != 1 or block.in_channels != block.out_channels
             ):
                 raise ValueError(
-                    f"architecture {self.name!r}: block {index} has a shortcut, which "
-                    f"needs stride 1 and equal widths, got {block.key!r}"
+                    f"{where}: block {index} has a shortcut, which needs stride 1 and "
+                    f"equal widths, got {block.key!r}"
                 )
             if block.op.is_zero and not block.shortcut:
                 raise ValueError(
-                    f"architecture {self.name!r}: block {index} is 'zero' without a "
-                    "shortcut, so nothing would pass through it"
+                    f"{where}: block {index} is 'zero' without a shortcut, so nothing "
+                    "would pass through it"
                 )
             channels, size = block.out_channels, block.output_size
-        _check_chain("head", self.head, channels, size)
-        _check_chain("classifier", self.classifier, self.head.out_channels, size)
+        _require_continued("head", self.head, channels, size)
+        _require_continued("classifier", self.classifier, self.head.out_channels, size)
 
-    def _check_sizes(self) -> None:
-        """Refuses what would fill the memory before anything else is looked at."""
-        if len(self.blocks) > MOST_LAYERS:
-            raise ValueError(
-                f"architecture {self.name!r}: expected at most {MOST_LAYERS} blocks, "
-                f"got {len(self.blocks)}"
-            )
-        kernels = [self.stem.kernel, *(block.op.kernel for block in self.blocks)]
-        if max(kernels) > WIDEST_KERNEL:
-            raise ValueError(
-                f"architecture {self.name!r}: expected kernels of side at most "
-                f"{WIDEST_KERNEL}, got {max(kernels)}"
-            )
-        parts = (self.stem, *self.cells, *self.blocks, self.head, self.classifier)
-        for part in parts:
+    def _require_sizes(self, where: str) -> None:
+        """Raises `ValueError` for what would fill the memory, and impossible sizes."""
+        kernel, eps, number = self.stem.kernel, self.bn_eps, len(self.blocks)
+        expected = "a stem kernel of odd size (padding is k//2)"
+        require(kernel % 2 == 1, where, expected, kernel)
+        require(0 < eps < math.inf, where, "a positive bn_eps", eps)
+        require(number <= MOST_LAYERS, where, f"at most {MOST_LAYERS} blocks", number)
+        widest = max([kernel, *(block.op.kernel for block in self.blocks)])
+        expected = f"kernels of side at most {WIDEST_KERNEL}"
+        require(widest <= WIDEST_KERNEL, where, expected, widest)
+        for part in (self.stem, *self.cells, *self.blocks, self.head, self.classifier):
             for name, value in vars(part).items():
                 if type(value) is int and not 1 <= value <= LARGEST:
                     raise ValueError(
-                        f"architecture {self.name!r}: expected {name} from 1 to "
-                        f"{LARGEST:,}, got {value} in {part}"
+                        f"{where}: expected {name} from 1 to {LARGEST:,}, got {value} "
+                        f"in {part}"
                     )
-
-    def _check_cells(self, channels: int, size: int) -> tuple[int, int]:
-        if len(self.blocks) != topology.EDGES * len(self.cells):
+        if self.cells and number != topology.EDGES * len(self.cells):
             raise ValueError(
-                f"architecture {self.name!r}: expected {topology.EDGES} operations for "
-                f"each of {len(self.cells)} cells, got {len(self.blocks)}"
+                f"{where}: expected {topology.EDGES} operations for each of "
+                f"{len(self.cells)} cells, got {number}"
             )
-        for index, cell in enumerate(self.cells):
-            _check_chain(f"cell {index}", cell, channels, size)
-            for block in self.blocks_of(index):
-                cell.check(block)
-            channels, size = cell.out_channels, cell.output_size
-        return channels, size
 
     def blocks_of(self, cell: int) -> tuple[Block, ...]:
         """The operations of one tree cell."""
@@ -145,7 +125,7 @@ class Architecture:
         return (size, size, self.stem.in_channels)
 
 
-def _check_chain(
+def _require_continued(
     where: str, part: Block | Cell | Head | Norm | Classifier, channels: int, size: int
 ) -> None:
     if (part.in_channels, part.input_size) != (channels, size):
@@ -162,12 +142,12 @@ def from_ops(space: SearchSpace, ops: Sequence[OpSpec], name: str) -> Architectu
             f"expected {len(space.layers)} operations for space {space.name!r}, got "
             f"{len(ops)}"
         )
-    first = () if space.first_block is None else (space.first_block,)
-    blocks = tuple(layer.block(op) for layer, op in zip(space.layers, ops, strict=True))
+    blocks = [] if space.first_block is None else [space.first_block]
+    blocks += [layer.block(op) for layer, op in zip(space.layers, ops, strict=True)]
     return Architecture(
         name,
         space.stem,
-        (*first, *blocks),
+        tuple(blocks),
         space.head,
         space.classifier,
         cells=space.cells,
@@ -192,18 +172,15 @@ def homogeneous(space: SearchSpace, op: OpSpec) -> Architecture:
 
 def path_of(space: SearchSpace, architecture: Architecture) -> np.ndarray:
     """The path Int `[L]` of an architecture; `ValueError` if it is of another space."""
-    first = () if space.first_block is None else (space.first_block,)
-    searchable = architecture.blocks[len(first) :]
-    path = [
-        space.candidates.index(block.op) if block.op in space.candidates else -1
-        for block in searchable
-    ]
-    rebuilt = None
-    if len(path) == len(space.layers) and -1 not in path:
-        rebuilt = from_path(space, path, architecture.name)
-    if rebuilt != architecture:
+    fixed = 0 if space.first_block is None else 1
+    ops = [block.op for block in architecture.blocks[fixed:]]
+    try:
+        is_of_space = from_ops(space, ops, architecture.name) == architecture
+    except ValueError:
+        is_of_space = False
+    if not is_of_space:
         raise ValueError(
             f"architecture {architecture.name!r} is not a network of space "
             f"{space.name!r}"
         )
-    return np.array(path, dtype=np.int32)
+    return np.array([space.candidates.index(op) for op in ops], dtype=np.int32)

@@ -152,14 +152,14 @@ def own(space: SearchSpace) -> OwnSpace:
 
 
 def is_built(config: SpaceConfig | TreeConfig | OwnSpace) -> bool:
-    """Whether `build` can make it: a space of one's own has to be known before."""
+    """Whether `build` knows the space: an experiment's own is built by its file."""
     return not isinstance(config, OwnSpace) or config.digest in _OWN_SPACES
 
 
 def build(config: SpaceConfig | TreeConfig | OwnSpace) -> SearchSpace:
     """The space that a configuration describes.
 
-    Raises `ValueError` for a space of one's own that no file has built.
+    Raises `ValueError` for an `OwnSpace` that no file of this process has built.
     """
     match config:
         case TreeConfig():

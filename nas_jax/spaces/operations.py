@@ -55,8 +55,8 @@ class OpSpec:
     def parse(name: str) -> "OpSpec":
         """Reads a name; raises `ValueError` if there is no such operation."""
         for kind, operation in OPERATIONS.items():
-            if found := re.fullmatch(operation.form, name):
-                numbers = {key: int(text) for key, text in found.groupdict().items()}
+            if match := re.fullmatch(operation.form, name):
+                numbers = {key: int(text) for key, text in match.groupdict().items()}
                 return OpSpec(kind, **numbers)
         known = ", ".join(repr(one.spelling) for one in OPERATIONS.values())
         raise ValueError(
@@ -80,8 +80,29 @@ def shape_text(size: int, channels: int) -> str:
     return f"{size}x{size}x{channels}"
 
 
+class Strided:
+    """A part from `[H W in_channels]` to `[H / stride, W / stride, out_channels]`."""
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    input_size: int
+
+    @property
+    def output_size(self) -> int:
+        return strided(self.input_size, self.stride)
+
+    @property
+    def ends(self) -> str:
+        """Both feature maps and the stride, in the key of a latency table."""
+        return (
+            f"{shape_text(self.input_size, self.in_channels)}->"
+            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
+        )
+
+
 @dataclass(frozen=True)
-class Block:
+class Block(Strided):
     """One operation in its place; with `shortcut` the input is added to its output."""
 
     op: OpSpec
@@ -90,10 +111,6 @@ class Block:
     stride: int
     input_size: int
     shortcut: bool
-
-    @property
-    def output_size(self) -> int:
-        return strided(self.input_size, self.stride)
 
     @property
     def inner_channels(self) -> int:
@@ -107,11 +124,7 @@ class Block:
 
     @property
     def key(self) -> str:
-        return (
-            f"{self.op.name} {shape_text(self.input_size, self.in_channels)}->"
-            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
-            f"{' skip' if self.shortcut else ''}"
-        )
+        return f"{self.op.name} {self.ends}{' skip' if self.shortcut else ''}"
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""The code of a run: its `experiment.py` registers operations and spaces of its own."""
+"""The code of a run: its `experiment.py`, which registers operations and spaces."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from nas_jax.spaces.operations import is_known
 def read_space(
     folder: Path, document: dict[str, Any]
 ) -> SpaceConfig | TreeConfig | OwnSpace:
-    """The space part of a run's configuration, with what it is made of registered.
+    """The space in a run's configuration; its operations are registered as well.
 
-    Raises `ValueError` if it is not one.
+    Raises `ValueError` if `document` describes no space.
     """
     config = from_json(SpaceConfig | TreeConfig | OwnSpace, document, "space.")
     register(folder, config)
@@ -23,7 +23,7 @@ def read_space(
 
 
 def register(folder: Path, config: SpaceConfig | TreeConfig | OwnSpace) -> None:
-    """Loads the code of a run if this process does not know what its space names."""
+    """Loads the code of a run if its space or an operation of it is not yet known."""
     if not (builders.is_built(config) and all(map(is_known, config.candidates))):
         load(folder)
 

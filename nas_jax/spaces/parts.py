@@ -6,15 +6,14 @@ around them. Every part has a readable `key`, which is its name in latency table
 
 from dataclasses import dataclass
 
-from nas_jax.spaces.operations import Block, shape_text, strided
-from nas_jax.spaces.operations import OpSpec as OpSpec
+from nas_jax.spaces.operations import Block, Strided, shape_text
 
-# epsilon of every batch normalisation, unless a network says otherwise
 BN_EPS = 1e-3
+"""Epsilon of every batch normalisation, unless a network says otherwise."""
 
 
 @dataclass(frozen=True)
-class Stem:
+class Stem(Strided):
     """3x3 convolution, BN, and ReLU6 if `activate`."""
 
     in_channels: int
@@ -25,14 +24,9 @@ class Stem:
     activate: bool = True
 
     @property
-    def output_size(self) -> int:
-        return strided(self.input_size, self.stride)
-
-    @property
     def macs(self) -> int:
-        return (
-            self.kernel**2 * self.in_channels * self.out_channels * self.output_size**2
-        )
+        taps = self.kernel**2 * self.in_channels
+        return taps * self.out_channels * self.output_size**2
 
     @property
     def params(self) -> int:
@@ -40,11 +34,7 @@ class Stem:
 
     @property
     def key(self) -> str:
-        return (
-            f"stem {shape_text(self.input_size, self.in_channels)}->"
-            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
-            f"{'' if self.activate else ' linear'}"
-        )
+        return f"stem {self.ends}{'' if self.activate else ' linear'}"
 
 
 @dataclass(frozen=True)
@@ -100,6 +90,7 @@ class Norm:
     channels: int
     input_size: int
     activate: bool = False
+    macs = 0
 
     @property
     def in_channels(self) -> int:
@@ -114,10 +105,6 @@ class Norm:
         return self.input_size
 
     @property
-    def macs(self) -> int:
-        return 0
-
-    @property
     def params(self) -> int:
         return 2 * self.channels
 
@@ -128,7 +115,7 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class NormConv:
+class NormConv(Strided):
     """BN, ReLU if `activate`, then a convolution without bias.
 
     With `groups` above 1 its output channels are shuffled: channel g of n per group
@@ -142,10 +129,6 @@ class NormConv:
     kernel: int = 1
     groups: int = 1
     activate: bool = True
-
-    @property
-    def output_size(self) -> int:
-        return strided(self.input_size, self.stride)
 
     @property
     def weights(self) -> int:
@@ -163,40 +146,28 @@ class NormConv:
 
     @property
     def key(self) -> str:
-        return (
-            f"{'relu-' if self.activate else ''}conv_k{self.kernel}_g{self.groups} "
-            f"{shape_text(self.input_size, self.in_channels)}->"
-            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
-        )
+        relu = "relu-" if self.activate else ""
+        return f"{relu}conv_k{self.kernel}_g{self.groups} {self.ends}"
 
 
 @dataclass(frozen=True)
-class Widen:
+class Widen(Strided):
     """Average pooling over stride x stride, then zeros for the missing channels."""
 
     in_channels: int
     out_channels: int
     stride: int
     input_size: int
+    macs = 0
+    params = 0
 
     @property
     def output_size(self) -> int:
         return self.input_size // self.stride
 
     @property
-    def macs(self) -> int:
-        return 0
-
-    @property
-    def params(self) -> int:
-        return 0
-
-    @property
     def key(self) -> str:
-        return (
-            f"widen {shape_text(self.input_size, self.in_channels)}->"
-            f"{shape_text(self.output_size, self.out_channels)} s{self.stride}"
-        )
+        return f"widen {self.ends}"
 
 
 @dataclass(frozen=True)

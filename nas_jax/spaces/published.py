@@ -13,14 +13,14 @@ implementation: no shortcut in the first block, batch normalisation with eps 1e-
 import dataclasses
 from typing import NamedTuple
 
-from nas_jax.config.space import SpaceConfig
+from nas_jax.config.space import TREE_CANDIDATES, SpaceConfig
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import Architecture, from_ops
 from nas_jax.spaces.operations import OpSpec
 
 
 class _Published(NamedTuple):
-    """Widths in channels, and the operations of each stage."""
+    """A chain of the mobile space: widths in channels, operations of each stage."""
 
     stem: int
     first_block: int
@@ -29,7 +29,23 @@ class _Published(NamedTuple):
     stages: tuple[str, ...]
 
 
-_MOBILE_STAGES = (
+_GPU = (
+    "mb3_k5 zero zero zero",
+    "mb3_k7 zero zero mb3_k3",
+    "mb6_k7 zero zero mb3_k5",
+    "mb6_k5 zero mb3_k3 mb3_k5",
+    "mb6_k7 mb6_k7 mb6_k7 mb6_k5",
+    "mb6_k7",
+)
+_CPU = (
+    "mb6_k3 mb3_k3 mb3_k3 mb3_k3",
+    "mb6_k3 mb3_k3 mb3_k3 mb3_k5",
+    "mb6_k3 zero zero mb3_k3",
+    "mb6_k5 mb3_k3 mb3_k3 mb3_k3",
+    "mb6_k5 mb3_k5 mb3_k5 mb3_k3",
+    "mb6_k5",
+)
+_MOBILE = (
     "mb3_k5 mb3_k3 zero zero",
     "mb3_k7 mb3_k3 mb3_k5 mb3_k5",
     "mb6_k7 mb3_k5 mb3_k5 mb3_k5",
@@ -37,78 +53,24 @@ _MOBILE_STAGES = (
     "mb6_k7 mb6_k7 mb3_k7 mb3_k7",
     "mb6_k7",
 )
-_MOBILENET_V2_STAGES = tuple("mb6_k3 " * cells for cells in (2, 3, 4, 3, 3, 1))
+_MOBILENET_V2 = tuple("mb6_k3 " * cells for cells in (2, 3, 4, 3, 3, 1))
 
 _NETWORKS = {
-    "proxyless_gpu": _Published(
-        stem=40,
-        first_block=24,
-        widths=(32, 56, 112, 128, 256, 432),
-        head=1728,
-        stages=(
-            "mb3_k5 zero zero zero",
-            "mb3_k7 zero zero mb3_k3",
-            "mb6_k7 zero zero mb3_k5",
-            "mb6_k5 zero mb3_k3 mb3_k5",
-            "mb6_k7 mb6_k7 mb6_k7 mb6_k5",
-            "mb6_k7",
-        ),
-    ),
-    "proxyless_cpu": _Published(
-        stem=40,
-        first_block=24,
-        widths=(32, 48, 88, 104, 216, 360),
-        head=1432,
-        stages=(
-            "mb6_k3 mb3_k3 mb3_k3 mb3_k3",
-            "mb6_k3 mb3_k3 mb3_k3 mb3_k5",
-            "mb6_k3 zero zero mb3_k3",
-            "mb6_k5 mb3_k3 mb3_k3 mb3_k3",
-            "mb6_k5 mb3_k5 mb3_k5 mb3_k3",
-            "mb6_k5",
-        ),
-    ),
-    "proxyless_mobile": _Published(
-        stem=32,
-        first_block=16,
-        widths=(32, 40, 80, 96, 192, 320),
-        head=1280,
-        stages=_MOBILE_STAGES,
-    ),
+    "proxyless_gpu": _Published(40, 24, (32, 56, 112, 128, 256, 432), 1728, _GPU),
+    "proxyless_cpu": _Published(40, 24, (32, 48, 88, 104, 216, 360), 1432, _CPU),
+    "proxyless_mobile": _Published(32, 16, (32, 40, 80, 96, 192, 320), 1280, _MOBILE),
     "proxyless_mobile_14": _Published(
-        stem=48,
-        first_block=24,
-        widths=(40, 56, 112, 136, 256, 448),
-        head=1792,
-        stages=_MOBILE_STAGES,
+        48, 24, (40, 56, 112, 136, 256, 448), 1792, _MOBILE
     ),
-    "mobilenet_v2": _Published(
-        stem=32,
-        first_block=16,
-        widths=(24, 32, 64, 96, 160, 320),
-        head=1280,
-        stages=_MOBILENET_V2_STAGES,
-    ),
+    "mobilenet_v2": _Published(32, 16, (24, 32, 64, 96, 160, 320), 1280, _MOBILENET_V2),
     # the widths above times 1.4, rounded to multiples of 8
     "mobilenet_v2_14": _Published(
-        stem=48,
-        first_block=24,
-        widths=(32, 48, 88, 136, 224, 448),
-        head=1792,
-        stages=_MOBILENET_V2_STAGES,
+        48, 24, (32, 48, 88, 136, 224, 448), 1792, _MOBILENET_V2
     ),
 }
 
 # one letter per operation, twelve per cell in the order of `topology.EDGES`
-_TREE_OPS = {
-    "i": "identity",
-    "3": "sep_k3",
-    "5": "sep_k5",
-    "7": "sep_k7",
-    "d": "dil_k3",
-    "a": "avg_k3",
-    "m": "max_k3",
-}
+_TREE_OPS = dict(zip("i357dam", TREE_CANDIDATES, strict=True))
 _CIFAR_CELLS = """
 7dim7m555d77 aaai3imdi7dd 73ai5a33add5 a5d53dd737i7 a5did577amim 77mm35ad37ii
 dimm777537ii d57d57maa537 75mdiim3amad 53ii37357i57 775a35dadid3 5a5d33a775d3
@@ -140,25 +102,20 @@ def get(name: str, input_size: int | None = None) -> Architecture:
     if name == "proxyless_cifar":
         if input_size not in (None, 32):
             raise ValueError(f"{name}: expected images of side 32, got {input_size}")
-        return _proxyless_cifar()
-    network = _NETWORKS[name]
-    stages = [stage.split() for stage in network.stages]
+        letters = "".join(_CIFAR_CELLS.split())
+        ops = [OpSpec.parse(_TREE_OPS[letter]) for letter in letters]
+        network = from_ops(builders.cifar10_tree(), ops, name)
+        # its configuration names no epsilon: the framework's default then
+        return dataclasses.replace(network, bn_eps=1e-5)
+    stem, first_block, widths, head, stages = _NETWORKS[name]
     config = SpaceConfig(
         name=name,
         input_size=224 if input_size is None else input_size,
-        stem_channels=network.stem,
-        first_block_channels=network.first_block,
-        stage_widths=network.widths,
-        cells=tuple(map(len, stages)),
-        head_channels=network.head,
+        stem_channels=stem,
+        first_block_channels=first_block,
+        stage_widths=widths,
+        cells=tuple(len(stage.split()) for stage in stages),
+        head_channels=head,
     )
-    ops = [OpSpec.parse(op) for stage in stages for op in stage]
+    ops = [OpSpec.parse(op) for op in " ".join(stages).split()]
     return from_ops(builders.mobile(config), ops, name)
-
-
-def _proxyless_cifar() -> Architecture:
-    letters = "".join(_CIFAR_CELLS.split())
-    ops = [OpSpec.parse(_TREE_OPS[letter]) for letter in letters]
-    found = from_ops(builders.cifar10_tree(), ops, "proxyless_cifar")
-    # its configuration names no epsilon: the framework's default then
-    return dataclasses.replace(found, bn_eps=1e-5)

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from nas_jax.spaces import topology
-from nas_jax.spaces.operations import Block, OpSpec, strided
+from nas_jax.spaces.operations import Block, OpSpec, Strided
 from nas_jax.spaces.parts import Classifier, Head, Norm, Part, Stem
 from nas_jax.spaces.topology import Cell
 
 
 @dataclass(frozen=True)
-class LayerSpec:
+class LayerSpec(Strided):
     """A searchable layer: a block whose operation is one of `candidates`."""
 
     candidates: tuple[OpSpec, ...]
@@ -44,10 +44,6 @@ class LayerSpec:
     def shortcut(self) -> bool:
         is_same = self.stride == 1 and self.in_channels == self.out_channels
         return self.residual and is_same
-
-    @property
-    def output_size(self) -> int:
-        return strided(self.input_size, self.stride)
 
     def block(self, op: OpSpec) -> Block:
         """This layer with one operation in its place."""
@@ -108,8 +104,19 @@ class SearchSpace:
 
     @functools.cached_property
     def runs(self) -> tuple[range, ...]:
-        """The layers in order, equal ones that follow each other together."""
-        return topology.stages(self.cells, self.layers)
+        """The layers in order; equal neighbours with a shortcut form one run.
+
+        A signal keeps its shape through a run, so one piece of code can be repeated
+        over it. In cells every layer stands alone.
+        """
+        runs: list[range] = []
+        for index, layer in enumerate(self.layers):
+            is_repeated = index > 0 and layer == self.layers[index - 1]
+            if is_repeated and layer.shortcut and not self.cells:
+                runs[-1] = range(runs[-1].start, index + 1)
+            else:
+                runs.append(range(index, index + 1))
+        return tuple(runs)
 
     def forward(self, fixed: topology.RunFixed, run: topology.RunLayer, x: Any) -> Any:
         """The way of a signal: `fixed(name, x)` and `run(index, x)` run the parts.

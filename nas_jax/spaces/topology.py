@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas_jax.spaces.operations import Block, strided
+from nas_jax.spaces.operations import Block, Strided
 from nas_jax.spaces.parts import Norm, NormConv, Part, Widen
 
 EDGES = 12
@@ -29,7 +29,7 @@ RunLayer = Callable[[int, Any], Any]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Strided):
     """A residual block whose middle is a tree of operations on `width` channels."""
 
     in_channels: int
@@ -44,10 +44,6 @@ class Cell:
                 "tree cell: expected at least as many channels out as in (the shortcut "
                 f"adds zeros), got {self.in_channels} -> {self.out_channels}"
             )
-
-    @property
-    def output_size(self) -> int:
-        return strided(self.input_size, self.stride)
 
     @functools.cached_property
     def fixed(self) -> dict[str, Part]:
@@ -138,25 +134,6 @@ def fixed_parts(cells: Sequence[Cell]) -> dict[str, Part]:
         for index, cell in enumerate(cells)
         for name, part in cell.fixed.items()
     }
-
-
-def stages(cells: Sequence[Cell], layers: Sequence[Any]) -> tuple[range, ...]:
-    """Equal layers that follow each other and have a shortcut, taken together.
-
-    A signal keeps its shape through a run, so that one piece of code can be repeated
-    over it. In cells every layer stands alone.
-
-    >>> stages((), [])
-    ()
-    """
-    found: list[range] = []
-    for index, layer in enumerate(layers):
-        is_next = bool(found) and not cells and layer.shortcut
-        if is_next and layer == layers[index - 1]:
-            found[-1] = range(found[-1].start, index + 1)
-        else:
-            found.append(range(index, index + 1))
-    return tuple(found)
 
 
 def forward(

@@ -2,26 +2,30 @@
 
 import importlib.metadata
 import json
-import subprocess
-import sys
-
-import numpy as np
-import pytest
-
 from nas_jax import cli
-from nas_jax.cli import flags, networks
-from nas_jax.cli.main import VERBS, command
+from nas_jax.cli import flags
+from nas_jax.cli import networks
+from nas_jax.cli.main import VERBS
+from nas_jax.cli.main import command
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import Experiment, SpaceConfig, shipped
+from nas_jax.config import Experiment
+from nas_jax.config import SpaceConfig
+from nas_jax.config import shipped
 from nas_jax.data.batches import Batch
 from nas_jax.latency import tables
-from nas_jax.runs import pipeline, setup
+from nas_jax.runs import pipeline
+from nas_jax.runs import setup
 from nas_jax.search import loop
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.architecture_json import to_json
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.training import host
+import numpy as np
+import pytest
+import subprocess
+import sys
+
 
 ALL = [
     f"{name} {below}" if below else name
@@ -247,7 +251,7 @@ def test_wrong_command_is_refused_with_what_was_expected(refused, words, message
     [
         (
             "x = 1",
-            "expected a function get_config() returning nas_jax.config.experiment.Exp",
+            "expected get_config() returning nas_jax.config.Experiment, got no get_co",
         ),
         ("def get_config(): return 3", "expected get_config() returning nas_jax.conf"),
         ("x = 1\n1 / 0", ", line 2: cannot be read (ZeroDivisionError: division by z"),

@@ -117,3 +117,10 @@ def test_choice_of_spaces_goes_by_the_keys():
     tree = dataclasses.asdict(TreeConfig())
     assert isinstance(from_json(SPACE, json.loads(json.dumps(tree))), TreeConfig)
     assert isinstance(from_json(SPACE, {"cells": [1] * 6}), SpaceConfig)
+
+
+def test_number_that_no_float_holds_exactly_is_refused():
+    with pytest.raises(ValueError, match=r"search.batch: expected below 900719925474"):
+        config.SearchConfig(batch=2**53 + 1)
+    with pytest.raises(ValueError, match=r"search.target_macs: expected below 90071"):
+        config.SearchConfig(cost="macs", target_macs=2**53 + 1)

@@ -126,7 +126,7 @@ def test_a_missing_file_is_named(tmp_path):
     path = archive(tmp_path / "c.tar.gz", "cifar10", files)
     with pytest.raises(ValueError, match=r"without test_batch.bin; download"):
         cifar.load("cifar10", str(path))
-    with pytest.raises(ValueError, match=r"expected test_batch.bin, found none"):
+    with pytest.raises(ValueError, match=r"expected test_batch.bin of .*, got none"):
         cifar.load("cifar10", str(unpacked(tmp_path, "cifar10", files)))
 
 
@@ -172,5 +172,5 @@ def test_unpacked_file_that_is_far_too_large_is_not_read(tmp_path):
     folder = unpacked(tmp_path, "cifar10", files)
     with (folder / "data_batch_2.bin").open("wb") as file:
         file.truncate(1 << 40)  # without a block on the disk
-    with pytest.raises(ValueError, match=r"data_batch_2\.bin: expected at most"):
+    with pytest.raises(ValueError, match=r"data_batch_2\.bin of at most .* got 1,099"):
         cifar.load("cifar10", str(folder))

@@ -108,5 +108,5 @@ def test_digits_experiment_tests_on_500_images_or_more():
     experiment = shipped.load_experiment("digits_cpu")
     loaded = digits.load(experiment.data, experiment.space.input_size, experiment.seed)
     assert len(loaded["test"].labels) == experiment.data.test >= 500
-    assert experiment.space.classes == digits.CLASSES
+    assert experiment.space.classes == len(digits.LABELS)
     assert experiment.space.input_channels == loaded["test"].images.shape[-1]

@@ -176,7 +176,7 @@ def test_a_large_photograph_is_decoded_small_and_looks_the_same(monkeypatch):
     content = encoded(pixels(1200, 1600))
     small = cut(content, (32, 32, 3), pictures.centre_box)
     decoded = []
-    monkeypatch.setattr(pictures, "_drafted", lambda picture, box, *_: box)
+    monkeypatch.setattr(pictures, "drafted", lambda picture, box, *_: box)
     monkeypatch.setattr(
         pictures,
         "_coloured",
@@ -188,8 +188,8 @@ def test_a_large_photograph_is_decoded_small_and_looks_the_same(monkeypatch):
 
 
 def test_a_draft_is_never_smaller_than_what_is_wanted():
-    picture = pictures._opened(encoded(pixels(1200, 1600)))
-    box = pictures._drafted(picture, (100, 200, 500, 600), 64, 64)
+    picture = pictures.opened(encoded(pixels(1200, 1600)))
+    box = pictures.drafted(picture, (100, 200, 500, 600), 64, 64)
     assert picture.size == (400, 300)  # a quarter: an eighth would make 50 of 64
     assert box == (25, 50, 125, 150)
 

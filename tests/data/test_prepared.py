@@ -143,7 +143,7 @@ def test_labels_of_a_large_set_are_kept_until_the_files_change(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     prepared.load(config(folder), (16, 16, 3))
     assert not list(tmp_path.rglob("*.npy"))
-    monkeypatch.setattr(prepared, "KEPT_FROM", 10)
+    monkeypatch.setattr(prepared, "CACHED_FROM", 10)
     first = prepared.load(config(folder), (16, 16, 3)).train.labels
     kept = list(tmp_path.rglob("*.npy"))
     assert len(kept) == 1  # of train; validation has fewer
@@ -201,7 +201,7 @@ def test_the_newest_version_is_read(folder, tmp_path):
         (tmp_path / "made" / version).mkdir(parents=True)
         about = (folder / "made" / "1.2.0" / "dataset_info.json").read_text()
         (tmp_path / "made" / version / "dataset_info.json").write_text(about)
-    assert prepared._newest("made", tmp_path).name == "1.10.0"
+    assert prepared.newest("made", tmp_path).name == "1.10.0"
 
 
 def test_a_split_that_is_not_there_is_refused(folder):

@@ -204,8 +204,8 @@ def test_operation_without_an_onnx_form_is_refused_at_once(
 
 OWN_SPACE = """
 import dataclasses
-import small_run
-from nas_jax import builders
+from nas_jax.spaces import builders
+from tests import small_run
 
 def get_config():
     space = builders.mobile(small_run.EXPERIMENT.space)

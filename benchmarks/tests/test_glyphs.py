@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas_jax.data import glyphs
+from benchmarks import glyphs
 
 CLEAN = glyphs.Distortion(size=(0.9, 0.9), degrees=0, shift=0, noise=0)
 
