@@ -12,7 +12,7 @@ from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
 from nas_jax.cli.terminal import Answer, Terminal
 from nas_jax.config import changes, files, shipped
 from nas_jax.config.experiment import Experiment
-from nas_jax.config.search import TARGETS
+from nas_jax.config.search import TARGET_FIELDS, TARGETS, parse_target
 from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
@@ -125,21 +125,19 @@ def search(
 
 
 def _targets(options: Options, fields: Fields) -> Fields:
-    """The fields, that of `--target` among them; a search has one way to say targets.
-
-    Raises `ValueError` for two ways at once.
-    """
-    ways = {"--targets": options.targets, "--target": options.target}
-    given = [flag for flag, value in ways.items() if value is not None]
-    names = [name for name in overrides.TARGET_FIELDS if name in fields]
-    typed = overrides.words(dict.fromkeys(names, True))
-    if given and len([*given, *typed]) > 1:
+    """The fields, that of `--target` among them; `ValueError` for several targets."""
+    flagged = [
+        one for one in ("targets", "target") if getattr(options, one) is not None
+    ]
+    names = [one for one in fields if one.removeprefix("search.") in TARGET_FIELDS]
+    if flagged and len([*flagged, *names]) > 1:
+        flags = overrides.words(dict.fromkeys([*flagged, *names][:2], True))
         advice = "; name all targets in --targets" if options.targets else ""
-        raise ValueError(
-            f"{', '.join([*given, *typed][:2])}: expected only one of the two{advice}"
-        )
-    target = {} if options.target is None else overrides.target(options.target)
-    return Fields({**fields, **target})
+        raise ValueError(f"{', '.join(flags)}: expected only one of the two{advice}")
+    if options.target is None:
+        return fields
+    name, amount = parse_target(options.target, "--target")
+    return Fields({**fields, f"search.{name}": amount})
 
 
 def _cut(experiment: Experiment, recommendation: Path | None) -> Experiment:

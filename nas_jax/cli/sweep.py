@@ -9,6 +9,7 @@ from nas_jax.cli import overrides, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import files
+from nas_jax.config.search import parse_target
 from nas_jax.training import host
 
 
@@ -91,8 +92,10 @@ def _check(listed: Any, fields: Fields) -> None:
     # seeds draw other splits of the same data: one of them stands for all
     first = {(one.experiment, one.target): one for one in reversed(listed)}
     for one in first.values():
-        target = overrides.target(one.target) if one.target else {}
-        own = {**fields, "seed": one.seed, **target}
+        own = {**fields, "seed": one.seed}
+        if one.target:
+            name, amount = parse_target(one.target)
+            own[f"search.{name}"] = amount
         setup.check(overrides.load(one.experiment, own))
 
 
