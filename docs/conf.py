@@ -35,12 +35,17 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+# `Attributes:` would describe fields twice, which autodoc lists already
+napoleon_use_ivar = True
+napoleon_attr_annotations = False
 # `name` in a docstring is code
 default_role = "code"
 
 # A link to a function that is not there is an error; annotations are not links.
 nitpicky = True
 nitpick_ignore_regex = [("py:(class|obj|data|exc)", ".*")]
+# of an annotation such as `slice`, which is the name of two attributes as well
+suppress_warnings = ["ref.python"]
 
 
 def list_modules(app, page, source):

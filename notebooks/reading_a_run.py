@@ -56,8 +56,8 @@ warmup = sum(line["phase"] == "warmup" for line in epochs)
 names = ("search/valid_accuracy", "search/expected_latency_ms", "search/entropy")
 figure, axes = plt.subplots(1, 3, figsize=(13, 3))
 for axis, name in zip(axes, names, strict=True):
-    told = [(place, line[name]) for place, line in enumerate(epochs) if name in line]
-    axis.plot(*zip(*told, strict=True))
+    watched = [(place, line[name]) for place, line in enumerate(epochs) if name in line]
+    axis.plot(*zip(*watched, strict=True))
     axis.axvline(warmup, color="grey", linewidth=1)
     axis.set(title=name, xlabel="epoch")
 axes[1].axhline(epochs[-1]["search/target_ms"], linestyle=":", color="black")

@@ -25,8 +25,8 @@ PACKAGE = Path(nas_jax.__file__).resolve().parent
 # --- networks ------------------------------------------------------------------------
 
 OFFLINE = """
-import os, socket, sys
-import guideline_records  # made-up evidence
+import os, pathlib, socket, sys
+from tests.guidelines import made_up_records
 os.environ.pop("ORT_DISABLE_TELEMETRY", None)
 asked = []
 NAMES = ("connect", "getaddrinfo", "gethostbyname", "sendto", "sendmsg")
@@ -38,11 +38,11 @@ sys.addaudithook(hear)
 try: socket.create_connection(("127.0.0.1", 9))
 except OSError as error: assert "the test allows no network" in str(error), error
 assert asked.pop()[0] == "socket.getaddrinfo" and not asked
-from nas_jax import cli, shipped
+from nas_jax import cli
 from nas_jax.guidelines import store
 home, words = sys.argv[1], sys.argv[2:]
 run = home + "/run"
-store.add(shipped.Path(home + "/own.sqlite"), guideline_records.law())
+store.add(pathlib.Path(home + "/own.sqlite"), made_up_records.law())
 task = ["--input-size", "16", "--channels", "1", "--classes", "10",
         "--images-per-class", "100", "--tiny-accuracy", "0.84"]
 for verb in (
@@ -68,7 +68,7 @@ def offline(tmp_path_factory):
     Image.fromarray(pixels).save(home / "picture.png")
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, str(home), *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

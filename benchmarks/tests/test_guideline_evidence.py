@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import ledger
 from benchmarks.guidelines import evidence, filing, ladder, tasks
+from benchmarks.guidelines.__main__ import main
 from nas_jax import supernet
 from nas_jax.data.batches import Batch
 from nas_jax.guidelines import difficulty, records
@@ -223,3 +224,16 @@ def test_making_stops_and_goes_on(tmp_path, monkeypatch):
     assert file.read_text() == whole
     # two letters, 40 images seen 16 times: better than chance
     assert all(row["test"] > 0.55 for row in ledger.read(file).rows[1:])
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("", "expected --file, got none; see python -m benchmarks.guidelines --help"),
+        ("--file x --out nowhere", "expected an existing folder"),
+    ],
+)
+def test_command_refuses_in_one_line(capsys, words, line):
+    assert main(words.split()) == 2
+    heard = capsys.readouterr().err
+    assert line in heard and heard.count("\n") == 1

@@ -1,5 +1,3 @@
-"""The command line; every verb is a function that returns what it found."""
+"""The command line: every verb is a function that returns its answer."""
 
-from nas_jax.cli.main import main
-
-__all__ = ["main"]
+from nas_jax.cli.main import main as main

@@ -12,6 +12,7 @@ import difflib
 import functools
 import inspect
 import itertools
+import re
 import shlex
 import sys
 import types
@@ -89,7 +90,7 @@ _ALL = Flag("help_all", bool, "show this and every field of the experiment")
 
 
 class Command(NamedTuple):
-    """A verb's function and what it was told."""
+    """A verb's function and its arguments."""
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
@@ -103,19 +104,19 @@ def parse(
 
     Raises `ValueError` for an unknown flag, a wrong type or what is missing.
     """
-    own, kinds = list(of_function(function)), typing.get_type_hints(function)
+    flags, kinds = list(of_function(function)), typing.get_type_hints(function)
     has_fields = Fields in kinds.values()
     common = [_JSON, DEBUG, HELP, *([_ALL] if has_fields else [])]
     # two kinds of space have fields of one name
-    given = read({flag.name: flag for flag in [*own, *common]}.values(), words, prog)
+    given = read({flag.name: flag for flag in [*flags, *common]}.values(), words, prog)
     if "help" in given or "help_all" in given:
         if has_fields and "experiment" in given:
             experiment = shipped.load_experiment(given["experiment"])
-            own = [flag for flag in own if flag.group != FIELDS]
-            own += of_config(Experiment, experiment)
+            flags = [flag for flag in flags if flag.group != FIELDS]
+            flags += of_config(Experiment, experiment)
         shown = {
             flag.name: flag
-            for flag in [*own, *common]
+            for flag in [*flags, *common]
             if flag.group != FIELDS or flag.name in USUAL or "help_all" in given
         }
         about = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
@@ -125,8 +126,8 @@ def parse(
         if kind is Typed:
             arguments[name] = Typed(shlex.join([*prog.split(), *words]))
         elif kind is Fields or dataclasses.is_dataclass(kind):
-            below = {flag.name for flag in own if flag.parameter == name}
-            values = {one: given[one] for one in given if one in below}
+            below = {flag.name for flag in flags if flag.parameter == name}
+            values = {key: value for key, value in given.items() if key in below}
             make: Any = kind
             arguments[name] = Fields(values) if kind is Fields else make(**values)
         elif name in given:
@@ -192,9 +193,9 @@ def of_config(
 def _below_fields(kind: Any) -> dict[str, str]:
     """The text below each field of a dataclass, which Python does not keep."""
     return {
-        ast.unparse(one.target): " ".join(str(after.value.value).split())
-        for one, after in itertools.pairwise(_bodies(kind.__module__)[kind.__name__])
-        if isinstance(one, ast.AnnAssign)
+        ast.unparse(field.target): " ".join(str(after.value.value).split())
+        for field, after in itertools.pairwise(_bodies(kind.__module__)[kind.__name__])
+        if isinstance(field, ast.AnnAssign)
         and isinstance(after, ast.Expr)
         and isinstance(after.value, ast.Constant)
     }
@@ -203,21 +204,15 @@ def _below_fields(kind: Any) -> dict[str, str]:
 @functools.cache
 def _bodies(module: str) -> dict[str, list[ast.stmt]]:
     """The bodies of a module's classes; inspect would read it once for each."""
-    found = ast.parse(inspect.getsource(sys.modules[module])).body
-    return {one.name: one.body for one in found if isinstance(one, ast.ClassDef)}
+    nodes = ast.parse(inspect.getsource(sys.modules[module])).body
+    return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}
 
 
 def _arguments(function: Callable[..., Any]) -> dict[str, str]:
-    """What `Args:` of a docstring says of each parameter."""
+    """The text of each parameter below `Args:` of a docstring."""
     section = (inspect.getdoc(function) or "").partition("Args:\n")[2]
-    found: dict[str, str] = {}
-    for line in itertools.takewhile(str.strip, section.splitlines()):
-        if line[2] != " ":
-            name, _, text = line.strip().partition(": ")
-            found[name] = text
-        else:
-            found[name] += f" {line.strip()}"
-    return found
+    texts = re.findall(r"^  (\w+): (.+(?:\n {3}.+)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in texts}
 
 
 # --- argparse ------------------------------------------------------------------------
@@ -231,7 +226,10 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
     """
     by_name = {flag.name: flag for flag in flags}
     parser = _parser(by_name.values(), prog, "")
-    words = ["--help" if word == "-h" else _with_hyphens(word) for word in words]
+    # as people type them: -h, --search.arch_lr=1
+    typed = re.compile(r"^--[^=]+")
+    words = ["--help" if word == "-h" else word for word in words]
+    words = [typed.sub(lambda flag: flag[0].replace("_", "-"), word) for word in words]
     try:
         found, rest = parser.parse_known_intermixed_args(words)
     except argparse.ArgumentError as error:
@@ -259,14 +257,8 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
 
 
 def help_of(flags: Iterable[Flag], prog: str, about: str) -> str:
-    """What `--help` shows."""
+    """The text of `--help`."""
     return _parser(list(flags), prog, about).format_help().rstrip()
-
-
-def _with_hyphens(word: str) -> str:
-    """`--search.arch_lr=1` with the hyphens of the flags."""
-    flag, equals, value = word.partition("=")
-    return flag.replace("_", "-") + equals + value if word.startswith("--") else word
 
 
 class _Parser(argparse.ArgumentParser):
@@ -322,20 +314,15 @@ def _add(group: Any, flag: Flag) -> None:
             head, dot, tail = flag.typed.removeprefix("--").rpartition(".")
             names.append(f"--{head}{dot}no-{tail}")
     else:
-        more |= {"nargs": _words_of(flag), "metavar": _metavar(flag)}
-        more["type"] = functools.partial(_value, flag)
+        is_field, items = flag.group == FIELDS, typing.get_args(flag.item)
+        if not flag.several:
+            more["nargs"] = "?" if flag.is_word else None
+        elif flag.several is tuple and not (flag.is_word or is_field or Path in items):
+            more["nargs"] = 1  # with commas, since an EXPERIMENT may come after it
+        else:
+            more["nargs"] = "*"
+        more |= {"metavar": _metavar(flag), "type": functools.partial(_value, flag)}
     group.add_argument(*names, **more)
-
-
-def _words_of(flag: Flag) -> str | int | None:
-    """How many words it takes.
-
-    A verb's flag takes one, with commas, since an EXPERIMENT may come after it.
-    """
-    if not flag.several:
-        return "?" if flag.is_word else None
-    has_commas = flag.several is tuple and typing.get_args(flag.item)[0] is not Path
-    return 1 if has_commas and not flag.is_word and flag.group != FIELDS else "*"
 
 
 def _metavar(flag: Flag) -> str:

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_jax.cli import terminal
-from nas_jax.cli.terminal import Answer
+from nas_jax.cli.terminal import Answer, aligned
 from nas_jax.config import files, shipped
-from nas_jax.guidelines.records import Descriptors
-from nas_jax.training import host
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,10 @@ class Task:
     tiny_accuracy: float | None = None
     """of the tiny fixed network, if known"""
 
-    def descriptors(self) -> Descriptors:
+    def descriptors(self) -> Any:
         """Raises `ValueError` for what is missing or out of range."""
+        from nas_jax.guidelines.records import Descriptors
+
         needed = ("input_size", "channels", "classes", "images_per_class")
         flags = [f"--{name.replace('_', '-')}" for name in needed]
         for name, flag in zip(needed, flags, strict=True):
@@ -41,24 +40,23 @@ class Task:
                 raise ValueError(
                     f"recommend: expected DATA, or {', '.join(flags)}; got no {flag}"
                 )
-        stated = dataclasses.asdict(self)
-        return Descriptors(**stated | {"balance": stated["balance"] or 1.0})
+        return Descriptors(**vars(self) | {"balance": self.balance or 1.0})
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the network shall do."""
+class Demand:
+    """What the network has to achieve."""
 
     device: str | None = None
-    """a device that records know"""
+    """a device of the records"""
     max_ms: float | None = None
     """latency at most, on the device"""
     accuracy: float | None = None
     """test accuracy, a fraction"""
     tolerance: float | None = None
-    """what may be lost against the largest network (default: 0.01)"""
+    """accuracy that may be lost against the largest network (default: 0.01)"""
     chance: float | None = None
-    """how sure the answer shall be (default: 0.85)"""
+    """how sure the answer has to be (default: 0.85)"""
 
 
 @dataclass(frozen=True)
@@ -70,18 +68,15 @@ class Store:
 
     @property
     def file(self) -> Path:
-        return self.db or self.module.default_file()
-
-    @property
-    def module(self) -> Any:
-        """Imported when a verb runs."""
         from nas_jax.guidelines import store
 
-        return store
+        return self.db or store.default_file()
 
     def everything(self) -> list[Any]:
         """The user's records and the shipped ones."""
-        return self.module.everything(self.file)
+        from nas_jax.guidelines import store
+
+        return store.everything(self.file)
 
     def kinds(self) -> list[Any]:
         """The same by kind of task."""
@@ -89,21 +84,22 @@ class Store:
 
         return list(kinds.grouped(self.everything()))
 
-    def add(self, found: list[Any]) -> Answer:
-        """Adds records."""
-        new = self.module.add(self.file, found)
-        numbers = {"new": new, "records": len(found), "store": str(self.file)}
-        text = f"{new} of {len(found)} records were new: {self.file}"
-        return Answer(numbers, text)
+    def add(self, records: list[Any]) -> Answer:
+        """Adds records; the answer says how many were new."""
+        from nas_jax.guidelines import store
+
+        new, total = store.add(self.file, records), len(records)
+        numbers = {"new": new, "records": total, "store": str(self.file)}
+        return Answer(numbers, f"{new} of {total} records were new: {self.file}")
 
 
-MEASURED, THE_BEST, USERS = Task(), Wanted(), Store()
+MEASURED, THE_BEST, USERS = Task(), Demand(), Store()
 
 
 def recommend(
     data: str | None = None,
     task: Task = MEASURED,
-    wanted: Wanted = THE_BEST,
+    demand: Demand = THE_BEST,
     store: Store = USERS,
 ) -> Answer:
     """The size of network that a task needs, by what others needed.
@@ -111,34 +107,31 @@ def recommend(
     Args:
       data: an .npz file with images [N H W C] and labels [N], or an experiment
     """
-    from nas_jax.cli import guidelines_answers as answers
     from nas_jax.guidelines import advice
 
-    wish = advice.Wish(**_given(wanted))
+    wish = advice.Wish(**_stated(demand))
     if data is None:
         descriptors = task.descriptors()
-    elif stated := _given(task):
+    elif stated := _stated(task):
         raise ValueError(
             f"recommend {data}: expected DATA or a stated task, got both; leave out "
             f"--{next(iter(stated)).replace('_', '-')}"
         )
     else:
-        descriptors = _measured(data)
+        # measuring needs images, and those come with JAX: a stated task answers sooner
+        from nas_jax.guidelines import difficulty, from_run
+
+        descriptors = difficulty.measure(
+            difficulty.load(Path(data))
+            if data.endswith(".npz")
+            else from_run.trained_on(shipped.load_experiment(data))
+        )
     answer = advice.advise(store.kinds(), descriptors, wish)
-    return Answer(answer, answers.text(answer))
+    return Answer(answer, _advice(answer))
 
 
-def _given(options: Task | Wanted) -> dict[str, Any]:
+def _stated(options: Task | Demand) -> dict[str, Any]:
     return {name: value for name, value in vars(options).items() if value is not None}
-
-
-def _measured(name: str) -> Descriptors:
-    # measuring wants images, and those come with JAX: a stated task answers sooner
-    from nas_jax.guidelines import difficulty, from_run
-
-    if name.endswith(".npz"):
-        return difficulty.measure(difficulty.load(Path(name)))
-    return difficulty.measure(from_run.trained_on(shipped.load_experiment(name)))
 
 
 def add(run: Path, store: Store = USERS) -> Answer:
@@ -159,13 +152,14 @@ def import_(source: Path, store: Store = USERS) -> Answer:
       source: what `guidelines export` wrote
     """
     from nas_jax.guidelines import records
+    from nas_jax.guidelines.store import read
 
-    found = store.module.read(source)
-    for number, record in enumerate(found):
+    imported = read(source)
+    for number, record in enumerate(imported):
         where = f"{source}, record {number}"
         records.check(record, where)
         records.check_counts(record, where)
-    return store.add(found)
+    return store.add(imported)
 
 
 def export(file: Path, store: Store = USERS) -> Answer:
@@ -174,20 +168,48 @@ def export(file: Path, store: Store = USERS) -> Answer:
     Args:
       file: to write
     """
+    from nas_jax.guidelines.store import stored, write
+
     files.require_new("guidelines export", file)
-    found = store.module.stored(store.file)
-    store.module.write(file, found)
-    text = f"{len(found)} records written: {file}"
-    return Answer({"file": str(file), "records": len(found)}, text)
+    records = stored(store.file)
+    write(file, records)
+    text = f"{len(records)} records written: {file}"
+    return Answer({"file": str(file), "records": len(records)}, text)
 
 
 def list_(store: Store = USERS) -> Answer:
     """The kinds of tasks that there are records of."""
-    from nas_jax.cli import guidelines_answers as answers
-
-    found = store.kinds()
-    summaries = [answers.summary(kind) for kind in found]
-    return Answer({"tasks": summaries}, answers.listing(found))
+    header = ("task", "family", "side", "classes", "per class", "networks")
+    rows: list[tuple[str, ...]] = [(*header, "params", "accuracy")]
+    tasks = []
+    for kind in store.kinds():
+        networks = [
+            {
+                "record": point.record["digest"],
+                "params": point.params,
+                "macs": point.macs,
+                "accuracy": point.accuracy,
+            }
+            for point in kind.points
+        ]
+        task, accuracies = kind.descriptors, [point.accuracy for point in kind.points]
+        tasks.append(
+            {
+                "family": kind.family,
+                "task": kind.name,
+                "descriptors": dataclasses.asdict(task),
+                "networks": networks,
+            }
+        )
+        rows.append(
+            (
+                *(kind.name, kind.family, str(task.input_size), str(task.classes)),
+                *(f"{task.images_per_class:g}", str(len(networks))),
+                f"{kind.points[0].params:,} to {kind.largest.params:,}",
+                f"{min(accuracies):.1%} to {max(accuracies):.1%}",
+            )
+        )
+    return Answer({"tasks": tasks}, aligned(rows))
 
 
 def show(digest: str, store: Store = USERS) -> Answer:
@@ -196,24 +218,35 @@ def show(digest: str, store: Store = USERS) -> Answer:
     Args:
       digest: the beginning of its digest
     """
-    found = [one for one in store.everything() if one["digest"].startswith(digest)]
-    if len(found) != 1:
+    records = [one for one in store.everything() if one["digest"].startswith(digest)]
+    if len(records) != 1:
         raise ValueError(
             f"guidelines show {digest}: expected the beginning of one digest, it is "
-            f"that of {len(found)}; `nas_jax guidelines list --json` has them"
+            f"that of {len(records)}; `nas_jax guidelines list --json` has them"
         )
-    return Answer(dict(found[0]), json.dumps(found[0], indent=1))
+    return Answer(dict(records[0]), json.dumps(records[0], indent=1))
 
 
 def check(store: Store = USERS) -> Answer:
     """How good the advice is on families of tasks that it has not seen."""
-    from nas_jax.cli import guidelines_answers as answers
     from nas_jax.guidelines import judgement, records
 
     for record in store.everything():
         records.check(record, f"record {str(record.get('digest'))[:12]}")
     result = judgement.judge(store.kinds())
-    return Answer(result, answers.judged(result))
+    asked = result["wanted"]
+    low, high = asked["coverage"]
+    verdicts = (
+        ("hit rate", "hit_rate", asked["hit_rate"], 1.0),
+        ("median saving", "median_saving", asked["median_saving"], 1.0),
+        ("inside the interval", "coverage", low, high),
+    )
+    lines = [aligned(judgement.table(result))]
+    for name, key, least, most in verdicts:
+        met = "as" if least <= result[key] <= most else "NOT as"
+        lines.append(f"{name}: {result[key]:.0%}, {met} asked for")
+    lines.append(f"not answered, nothing near: {result['not_answered']}")
+    return Answer(result, "\n".join(lines))
 
 
 def report(store: Store = USERS, *, out: Path = Path("guidelines.html")) -> Answer:
@@ -228,24 +261,49 @@ def report(store: Store = USERS, *, out: Path = Path("guidelines.html")) -> Answ
     return Answer({"page": str(out)}, str(out))
 
 
-def make(*, file: Path, out: Path | None = None) -> Answer:
-    """The networks behind the shipped records, trained here; stopped, it goes on.
-
-    Args:
-      file: where the trainings are kept
-      out: folder to write the records to
-    """
-    if out is not None and not out.is_dir():
-        raise ValueError(f"--out {out}: expected an existing folder")
-    host.prepare()
-    from benchmarks.guidelines import evidence, filing
-
-    made, lines = evidence.make(file, terminal.Terminal()), []
-    if out is not None:
-        for name, found in filing.collections(file).items():
-            USERS.module.write(out / name, found)
-            lines.append(f"{len(found)} records written: {out / name}")
-    return Answer({"made": made}, "\n".join([json.dumps(made), *lines]))
+def _advice(answer: dict[str, Any]) -> str:
+    """A recommendation, most important first."""
+    evidence = answer["evidence"]
+    nearest = "; ".join(
+        f"{one['task']} at {one['distance']:.2f} ({one['networks']} networks)"
+        for one in evidence["nearest"]
+    )
+    if answer["basis"] == "no evidence near this task":
+        return (
+            "no evidence near this task: no size is recommended\n"
+            f"nearest: {nearest or 'there are no records'}"
+        )
+    stands_on = (
+        f"evidence nearby: tasks {evidence['kinds']}, families {evidence['families']}, "
+        f"networks {evidence['networks']}; by {answer['basis']}\n"
+        f"nearest: {nearest}"
+    )
+    if answer["size"] is None:
+        return f"{answer['reason']}\n{stands_on}"
+    size, start = answer["size"], answer["start"]
+    interval = (
+        f"{answer['wish']['chance']:.0%} interval"
+        if answer["basis"] == "regression"
+        else "of one network, 95 % by its test images: other tasks may differ by more"
+    )
+    lines = [
+        f"size: {size['params']:,} parameters ({size['params_low']:,} to "
+        f"{size['params_high']:,}), {size['macs']:,} MACs at {size['input_size']} "
+        f"pixels, {size['depth']} blocks, up to {size['width']} channels",
+        f"expected accuracy: {answer['expected_accuracy']:.1%} "
+        f"({answer['accuracy_low']:.1%} to {answer['accuracy_high']:.1%}, {interval})",
+        f"saving: {answer['saving']:.0%} of the largest network's "
+        f"{answer['largest_params']:,} parameters",
+        f"start from: {start['architecture']['name']} on {start['task']}, "
+        f"{start['accuracy_there']:.1%} there, {start['source']}, record "
+        f"{start['record'][:12]}",
+        *(
+            f"  {one['ms']:g} ms on {one['device']}, batch {one['batch']}, "
+            f"{one['source']}"
+            for one in start["latencies"]
+        ),
+    ]
+    return "\n".join([*lines, stands_on])
 
 
 VERBS = {
@@ -256,5 +314,4 @@ VERBS = {
     "import": import_,
     "check": check,
     "report": report,
-    "make": make,
 }

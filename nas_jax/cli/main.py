@@ -1,4 +1,4 @@
-"""The command line: which verbs there are, and what is said of their answers.
+"""The command line: its verbs, their answers, one line for a mistake.
 
 A mistake of a user ends in one line on standard error and exit code 2; `--debug` shows
 the traceback instead. JAX is imported by the verbs that need it, when they run.
@@ -53,7 +53,7 @@ _GROUPS = {
     "guidelines": f"What sizes tasks needed: {', '.join(guidelines.VERBS)}.",
 }
 _LONGEST = 2000
-"""Characters of an error; a file may bring longer words."""
+"""Characters of an error; a file may hold longer words."""
 _ABOUT = """usage: nas_jax VERB [words] [flags]
 
 Hardware-aware neural architecture search: ProxylessNAS in JAX.
@@ -70,36 +70,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(command: Callable[[], flags.Command | str], words: Sequence[str]) -> int:
     """Reads a command, calls its function and prints the answer, or what went wrong."""
     try:
-        told = command()
-        if isinstance(told, str):
-            print(told, flush=True)
+        parsed = command()
+        if isinstance(parsed, str):
+            print(parsed, flush=True)
             return 0
-        # what others print is none of the answer
+        # what libraries print is not part of the answer
         with contextlib.redirect_stdout(sys.stderr):
-            answer = told.function(**told.arguments)
-        text = json.dumps(answer.found) if told.is_json else answer.text
+            answer = parsed.function(**parsed.arguments)
+        text = json.dumps(answer.found) if parsed.is_json else answer.text
         print(text, end="\n" if text else "", flush=True)
         return answer.code
     except KeyboardInterrupt as stop:
         notes = getattr(stop, "__notes__", ())
         print("; ".join(["nas_jax: stopped", *notes]), file=sys.stderr)
         return getattr(stop, "exit_code", 130)
-    except BrokenPipeError:  # who reads has read enough
+    except BrokenPipeError:  # as of `nas_jax list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        line = str(error)
+        if isinstance(error, RuntimeError | MemoryError):
+            line = (
+                f"out of memory: {' '.join(line.split())[:200]}; lower "
+                "space.input_size or a batch, or free memory that others hold"
+            )
+            if not checks.is_exhausted(error):
+                raise
         if "--debug" in words:
             raise
-        print(f"nas_jax: {terminal_line(str(error))}", file=sys.stderr)
-        return 2
-    except (RuntimeError, MemoryError) as error:
-        if "--debug" in words or not checks.is_exhausted(error):
-            raise
-        print(
-            f"nas_jax: out of memory: {' '.join(str(error).split())[:200]}; lower "
-            "space.input_size or a batch, or free what others hold",
-            file=sys.stderr,
-        )
+        print(f"nas_jax: {terminal_line(line)}", file=sys.stderr)
         return 2
 
 
@@ -118,23 +117,20 @@ def command(words: Sequence[str]) -> flags.Command | str:
     for depth in (0, 1):
         if names[depth : depth + 1] in (["--help"], ["-h"], ["--help-all"]):
             return _listed(verbs, about)
-        name = _known(names[depth] if len(names) > depth else None, verbs, prog)
+        name = names[depth] if len(names) > depth else ""
+        if name not in verbs:
+            near = difflib.get_close_matches(name, verbs, n=1)
+            got = repr(name) if name else "none"
+            got += f"; did you mean {near[0]}?" if near else ""
+            known = ", ".join(verbs)
+            raise ValueError(
+                f"VERB: expected one of {known}; got {got}; see {prog} --help"
+            )
         verb, prog = verbs[name], f"{prog} {name}"
         if not isinstance(verb, dict):
             return flags.parse(verb, names[depth + 1 :], prog)
         verbs, about = verb, f"usage: {prog} VERB [words] [flags]\n"
     raise AssertionError("verbs are one or two words")
-
-
-def _known(name: str | None, verbs: Mapping[str, Any], prog: str) -> str:
-    if name in verbs:
-        return str(name)
-    got, near = "none", difflib.get_close_matches(name or "", verbs, n=1)
-    if name is not None:
-        got = repr(name) + (f"; did you mean {near[0]}?" if near else "")
-    raise ValueError(
-        f"VERB: expected one of {', '.join(verbs)}; got {got}; see {prog} --help"
-    )
 
 
 def _listed(verbs: Mapping[str, Any], about: str) -> str:

@@ -1,7 +1,7 @@
 """The verb `measure`: a latency table of a space, on a runtime, from parts or networks.
 
-Rounds are kept beside the table that is to come, `TABLE.json.rounds`; after an
-interruption the same command goes on from there.
+Rounds are written to `TABLE.json.rounds`; after an interruption the same command
+resumes from there.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ class Options:
     also: tuple[str, ...] = ()
     """published networks whose parts are measured as well, with commas"""
     max_seconds: float | None = None
-    """stop then; the same command goes on"""
+    """stop then; the same command resumes"""
     record: Path | None = None
     """file to write all models' numbers to, JSON"""
     plot: Path | None = None
@@ -42,7 +42,7 @@ class Options:
     converter: str | None = None
     """Python of an environment with litert-converter"""
     no_cache: bool = False
-    """compile anew"""
+    """compile again"""
 
     def check(self) -> None:
         """Raises `ValueError` for flags that do not fit."""
@@ -90,15 +90,16 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
             ops.require_onnx(op)
     parts = tables.required_parts(searched)
     for name in options.also:
-        one = published.get(name, searched.stem.input_size)
-        parts += [part for part in one.parts if not tables.is_free(part)]
+        network = published.get(name, searched.stem.input_size)
+        parts += [part for part in network.parts if not tables.is_free(part)]
     parts = list({part.key: part for part in parts}.values())
-    if options.runtime == "phone":
-        return _phone(config, options, searched, parts)
-    return _here(config, options, searched, parts)
+    measured = _on_phone if options.runtime == "phone" else _on_this_machine
+    return measured(config, options, searched, parts)
 
 
-def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> Answer:
+def _on_this_machine(
+    config: Experiment, options: Options, searched: Any, parts: Any
+) -> Answer:
     from nas_jax.config import provenance
     from nas_jax.latency import runtimes, tables
     from nas_jax.latency.measurement import operations
@@ -108,7 +109,7 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
     device = runtimes.open_device(options.runtime, config.latency, options.converter)
     keys = "\n".join(part.key for part in parts)
     whole = options.networks + options.held_out
-    facts = {
+    settings = {
         "runtime": device.runtime,
         "runtime_version": device.version,
         "device": device.name,
@@ -119,7 +120,7 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
     }
     path = options.out.with_name(options.out.name + ".rounds")
     path.parent.mkdir(parents=True, exist_ok=True)
-    journal = Journal(path, facts, options.max_seconds)
+    journal = Journal(path, settings, options.max_seconds)
     watch = terminal.Terminal()
     table = operations.measure_table(
         device, searched, parts=parts, journal=journal, progress=watch.steps
@@ -145,19 +146,20 @@ def _here(config: Experiment, options: Options, searched: Any, parts: Any) -> An
 def _written(out: Path, table: Any, lines: list[str]) -> Answer:
     from nas_jax.latency import tables
 
-    found = {
+    answer = {
         "file": str(out),
         "entries": len(table.entries),
         "validation": table.validation,
         "provenance": dict(table.provenance),
     }
-    said = (f"{len(table.entries)} entries: {out}",)
-    return Answer(
-        found, "\n".join([*lines, *said, tables.validation_line(table.validation)])
-    )
+    lines.append(f"{len(table.entries)} entries: {out}")
+    lines.append(tables.validation_line(table.validation))
+    return Answer(answer, "\n".join(lines))
 
 
-def _phone(config: Experiment, options: Options, searched: Any, parts: Any) -> Answer:
+def _on_phone(
+    config: Experiment, options: Options, searched: Any, parts: Any
+) -> Answer:
     """Writes the phone's folder; with its outputs there, the table."""
     from nas_jax.latency import tables
     from nas_jax.latency.runtimes import litert_graph, phone

@@ -9,21 +9,21 @@ from nas_jax.config import files, shipped
 from nas_jax.training import host
 
 RUNS = Path("runs")
-"""Where runs go that are not told where."""
+"""Where runs are made without `--out`."""
 
 
 def list_names() -> Answer:
-    """The experiments, spaces, published networks and tables that come with it."""
+    """The experiments, spaces, published networks and tables of the package."""
     from nas_jax.spaces import builders, published
 
-    found = {
+    names = {
         "experiments": shipped.names("experiments", "*.py"),
         "spaces": sorted(builders.PRESETS),
         "networks": sorted(published.NAMES),
         "tables": shipped.names("latency_tables", "*.json"),
     }
-    lines = [f"{kind}: {', '.join(names)}" for kind, names in found.items()]
-    return Answer(found, "\n".join(lines))
+    lines = [f"{kind}: {', '.join(listed)}" for kind, listed in names.items()]
+    return Answer(names, "\n".join(lines))
 
 
 def describe(name: str) -> Answer:
@@ -48,8 +48,8 @@ def prepare(name: str, *, data_path: Path, manual: Path | None = None) -> Answer
     """
     from nas_jax.data import prepared
 
-    said = prepared.prepare(name, data_path, manual)
-    return Answer({"name": name, "prepared": str(said)}, str(said))
+    place = str(prepared.prepare(name, data_path, manual))
+    return Answer({"name": name, "prepared": place}, place)
 
 
 def derive(run: Path) -> Answer:
@@ -62,13 +62,11 @@ def derive(run: Path) -> Answer:
 
     run_folder.read_experiment(run)  # a run folder, before anything is put there
     with run_lock.held(run):
-        found, derived = finalists.derive_run(run)
-    ops = [block.op.name for block in found.blocks]
-    written, told = run / "architecture.json", finalists.line(derived)
-    lines = [" ".join(ops), told, f"written: {written}"]
-    return Answer(
-        {"ops": ops, "derivation": told, "file": str(written)}, "\n".join(lines)
-    )
+        network, derived = finalists.derive_run(run)
+    ops = [block.op.name for block in network.blocks]
+    file, line = run / "architecture.json", finalists.line(derived)
+    answer = {"ops": ops, "derivation": line, "file": str(file)}
+    return Answer(answer, f"{' '.join(ops)}\n{line}\nwritten: {file}")
 
 
 def train(
@@ -85,7 +83,7 @@ def train(
       architecture: a run folder, or an architecture's .json file
       experiment: whose data and schedule; not for a run folder, which has its own
       out: folder for the trained network (default: runs/...)
-      no_cache: compile anew
+      no_cache: compile again
     """
     from nas_jax.runs import pipeline, run_folder, run_lock, setup, stopping
     from nas_jax.spaces import architecture_json
@@ -102,8 +100,8 @@ def train(
         config = overrides.load(experiment, fields)
         network = run_folder.read_architecture(architecture)
         setup.check_network(config, network)
-        file = shipped.experiment_file(experiment)
-        folder = run_folder.create(config, out, RUNS, file)
+        source = shipped.experiment_file(experiment)
+        folder = run_folder.create(config, out, RUNS, source)
         text = architecture_json.to_json(network)
         files.write(folder / "architecture.json", text)
     else:
@@ -117,8 +115,8 @@ def train(
         saved, accuracy = pipeline.train_network(
             config, network, folder, progress=Terminal(), stop=stop
         )
-    found = {"test_accuracy": accuracy, "folder": str(saved)}
-    return Answer(found, f"test accuracy {accuracy:.1%}: {saved}")
+    answer = {"test_accuracy": accuracy, "folder": str(saved)}
+    return Answer(answer, f"test accuracy {accuracy:.1%}: {saved}")
 
 
 def evaluate(run: Path, *, no_cache: bool = False) -> Answer:
@@ -126,7 +124,7 @@ def evaluate(run: Path, *, no_cache: bool = False) -> Answer:
 
     Args:
       run: folder of a search or a training
-      no_cache: compile anew
+      no_cache: compile again
     """
     host.prepare(cache=not no_cache)
     from nas_jax.runs import assess

@@ -8,9 +8,7 @@ from typing import Any
 
 from nas_jax.config import shipped
 from nas_jax.config.experiment import Experiment
-from nas_jax.config.search import TARGETS, parse_target
-
-TARGET_FIELDS = tuple(f"search.{name}" for name in (*TARGETS.values(), "target_ratio"))
+from nas_jax.config.search import TARGET_FIELDS, without_target
 
 
 def load(name: str, fields: Mapping[str, Any]) -> Experiment:
@@ -30,8 +28,9 @@ def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
     Raises:
       ValueError: for an unknown field or a refused value.
     """
-    if any(name in fields for name in TARGET_FIELDS):
-        fields = {**dict.fromkeys(TARGET_FIELDS), **fields}
+    if any(f"search.{name}" in fields for name in TARGET_FIELDS):
+        search = without_target(experiment.search)
+        experiment = dataclasses.replace(experiment, search=search)
     return replaced(experiment, fields)
 
 
@@ -78,19 +77,3 @@ def words(fields: Mapping[str, Any]) -> list[str]:
         if not isinstance(value, bool):
             found += map(str, value if isinstance(value, tuple) else (value,))
     return found
-
-
-def target(text: str) -> dict[str, float]:
-    """The field that `0.4ms`, or `0.5x` of the hand-designed network's cost, sets.
-
-    >>> target("0.4ms"), target("0.5x")
-    ({'search.target_ms': 0.4}, {'search.target_ratio': 0.5})
-    """
-    try:
-        name, amount = parse_target(text.removesuffix("x"))
-    except ValueError:
-        raise ValueError(
-            "--target: expected 0.4ms, or 0.5x for that share of the hand-designed "
-            f"network's cost, got {text!r}"
-        ) from None
-    return {f"search.{name}": amount}

@@ -55,22 +55,25 @@ def paper(
       recorded: of cross-hardware the stored runs; measure nothing
     """
     given = [name for name, value in vars(measurement).items() if value is not None]
+    where = "a measurement; --recorded prints stored ones"
     if table != MEASURED:
         given += ["recorded"] if recorded else []
         where = f"{MEASURED} alone; {table} measures nothing"
-    else:
-        where = "a measurement; --recorded prints stored ones"
     if given and (recorded or table != MEASURED):
         flag = given[0].replace("_", "-")
         raise ValueError(f"--{flag}: expected only with {where}; leave it out")
     host.prepare()
-    from nas_jax.paper import formats, tables
+    from nas_jax.paper import cross_hardware, formats, records, tables
 
-    if table == MEASURED:
-        shown, record = _recorded() if recorded else _measured(measurement)
-    else:
+    if table != MEASURED:
         shown = [tables.TABLES[table]()]
         record = shown[0]._asdict()
+    elif recorded:
+        runs = records.every("cross-hardware-*.json")
+        shown = [cross_hardware.table_of(run["here"], run["commit"]) for run in runs]
+        record = {"records": runs}
+    else:
+        shown, record = _measured(measurement)
     lines = []
     for one in shown:
         if format == "text":
@@ -81,17 +84,8 @@ def paper(
     return Answer(record, "\n".join(lines))
 
 
-def _recorded() -> tuple[list[Any], dict[str, Any]]:
-    """The tables, one per stored measurement, and what is told of them."""
-    from nas_jax.paper import cross_hardware, records
-
-    stored = records.cross_hardware()
-    tables = [cross_hardware.table_of(one["here"], one["commit"]) for one in stored]
-    return tables, {"records": stored}
-
-
 def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
-    """The same of this CPU and, where JAX has one, the GPU."""
+    """The table and record of this CPU and, where JAX has one, the GPU."""
     import jax
 
     from nas_jax.config import provenance
@@ -103,14 +97,14 @@ def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
     kinds = {"cpu": str(given.runtime or "onnxruntime")}
     if jax.default_backend() == "gpu":
         kinds["gpu"] = "xla"
-    found: dict[str, dict[str, Any]] = {}
+    here: dict[str, dict[str, Any]] = {}
     for kind, runtime in kinds.items():
         batch = cross_hardware.BATCH[kind]
         config = LatencyConfig(batch=batch, repeats=given.repeats or 20)
         converter = given.converter if kind == "cpu" else None
         device = runtimes.open_device(runtime, config, converter)
         watch.phase(f"{kind}: {device.name}, {runtime}, batch {config.batch}")
-        found[kind] = {
+        here[kind] = {
             "device": device.name,
             "runtime": f"{device.runtime} {device.version}",
             "batch": config.batch,
@@ -118,5 +112,5 @@ def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:
             "input_size": size,
             "ms": cross_hardware.measure(device, size, watch.steps),
         }
-    record = {"paper_ms": cross_hardware.PAPER_MS, "here": found}
-    return [cross_hardware.table_of(found, None)], record | provenance.record()
+    record = {"paper_ms": cross_hardware.PAPER_MS, "here": here}
+    return [cross_hardware.table_of(here, None)], record | provenance.record()

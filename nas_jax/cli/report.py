@@ -1,5 +1,6 @@
-"""The verb `report`: the page of a run, of several, of one that goes on."""
+"""The verb `report`: the page of a run, of several together, of one that still runs."""
 
+import functools
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ def report(
     watch: bool = False,
     tensorboard: Path | None = None,
 ) -> Answer:
-    """The page of a run again, of several together, or of one that goes on.
+    """The page of a run again, of several together, or of one that still runs.
 
     Args:
       runs: run folders
@@ -47,21 +48,17 @@ def report(
     if tensorboard is not None:
         run, writer = run_files.read(runs[0]), events.writer_class()
         count = events.write(run, tensorboard, writer)
-        found = {"folder": str(tensorboard), "numbers": count}
-        return Answer(found, f"{tensorboard}: {count} numbers")
+        answer = {"folder": str(tensorboard), "numbers": count}
+        return Answer(answer, f"{tensorboard}: {count} numbers")
     if len(runs) > 1 and out is not None:
         page = pages.write_several(runs, out)
     elif watch:
-
-        def write(refresh_s: int | None) -> Path:
-            return pages.write(runs[0], out, refresh_s)
-
-        for place, page in enumerate(
-            live.follow(runs[0], write, lambda: time.sleep(_LOOK_S))
-        ):
-            if place == 0:
-                said = f"{page}: written until the run is finished; Ctrl-C"
-                print(said, file=sys.stderr)
+        write = functools.partial(pages.write, runs[0], out)
+        written = live.follow(runs[0], write, lambda: time.sleep(_LOOK_S))
+        page = next(written)
+        print(f"{page}: written until the run is finished; Ctrl-C", file=sys.stderr)
+        for _ in written:
+            continue
     else:
         page = pages.write(runs[0], out)
     return Answer({"page": str(page)}, str(page))

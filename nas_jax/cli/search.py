@@ -1,4 +1,4 @@
-"""The verb `search`: from a configuration to a report, or on with a stopped run."""
+"""The verb `search`: from an experiment to a report, or a stopped run resumed."""
 
 import shlex
 import sys
@@ -12,7 +12,7 @@ from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
 from nas_jax.cli.terminal import Answer, Terminal
 from nas_jax.config import changes, files, shipped
 from nas_jax.config.experiment import Experiment
-from nas_jax.config.search import TARGETS
+from nas_jax.config.search import TARGET_FIELDS, TARGETS, parse_target
 from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
@@ -22,7 +22,7 @@ _COMMAND = "command.txt"
 
 @dataclass(frozen=True)
 class Options:
-    """What a search is told besides fields."""
+    """Flags of a search besides fields."""
 
     out: Path | None = None
     """run folder to make (default: runs/...)"""
@@ -31,13 +31,13 @@ class Options:
     targets: tuple[str, ...] | None = None
     """several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"""
     resume: Path | None = None
-    """run to go on with where it stopped; no EXPERIMENT beside it"""
+    """stopped run to resume; takes no EXPERIMENT"""
     plan: bool = False
-    """steps, memory and hours of it; nothing is begun"""
+    """show steps, memory and hours; start nothing"""
     from_recommendation: Path | None = None
-    """cut the space to the size that `recommend --json` printed to this file"""
+    """cut the space to the size in this file, written by `recommend --json`"""
     no_cache: bool = False
-    """compile anew"""
+    """compile again"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Processes:
     """Several processes, docs/devices.md."""
 
     distributed: bool = False
-    """this process is one of several; alone, Slurm, a TPU slice or GKE tell"""
+    """one process of several; without other flags as Slurm, a TPU or GKE say"""
     coordinator: str | None = None
     """HOST:PORT where process 0 listens"""
     processes: int | None = None
@@ -58,12 +58,12 @@ class Processes:
 
         Raises `ValueError` for flags that do not fit, and if the others do not come.
         """
-        told = (self.coordinator, self.processes, self.process_id)
+        place = (self.coordinator, self.processes, self.process_id)
         if self.distributed:
             from nas_jax.training import distributed
 
-            distributed.start(*told)
-        elif any(value is not None for value in told):
+            distributed.start(*place)
+        elif any(value is not None for value in place):
             raise ValueError(
                 "--coordinator, --processes, --process-id: expected with "
                 "--distributed, got alone; add it"
@@ -71,14 +71,14 @@ class Processes:
 
 
 class _Run(NamedTuple):
-    """A search with its folder, ready to begin or to go on."""
+    """A search and its folder, ready to start or to resume."""
 
     experiment: Experiment
     targets: Sequence[str]
     folder: Path
     command: str
     changed: dict[str, Any] | None = None
-    """Fields of a run that goes on with other values."""
+    """Fields with other values than before, if the run is resumed."""
 
 
 AS_IT_IS, ALONE = Options(), Processes()
@@ -101,7 +101,12 @@ def search(
         return _resume(experiment, fields, options, processes, typed)
     if experiment is None:
         raise ValueError("expected EXPERIMENT, got none; see nas_jax search --help")
-    config = _cut(overrides.load(experiment, fields), options.from_recommendation)
+    config = overrides.load(experiment, fields)
+    if options.from_recommendation is not None:
+        from nas_jax.guidelines import cutting
+
+        config, largest = cutting.cut(config, options.from_recommendation)
+        print(f"space cut: networks of at most {largest:,} parameters", file=sys.stderr)
     processes.start()
     host.prepare(cache=not options.no_cache, pixels=config.pixels)
     from nas_jax.runs import multihost, run_folder, setup, trade_off
@@ -125,32 +130,19 @@ def search(
 
 
 def _targets(options: Options, fields: Fields) -> Fields:
-    """The fields, that of `--target` among them; a search has one way to say targets.
-
-    Raises `ValueError` for two ways at once.
-    """
-    ways = {"--targets": options.targets, "--target": options.target}
-    given = [flag for flag, value in ways.items() if value is not None]
-    names = [name for name in overrides.TARGET_FIELDS if name in fields]
-    typed = overrides.words(dict.fromkeys(names, True))
-    if given and len([*given, *typed]) > 1:
+    """The fields, that of `--target` among them; `ValueError` for several targets."""
+    flagged = [
+        one for one in ("targets", "target") if getattr(options, one) is not None
+    ]
+    names = [one for one in fields if one.removeprefix("search.") in TARGET_FIELDS]
+    if flagged and len([*flagged, *names]) > 1:
+        flags = overrides.words(dict.fromkeys([*flagged, *names][:2], True))
         advice = "; name all targets in --targets" if options.targets else ""
-        raise ValueError(
-            f"{', '.join([*given, *typed][:2])}: expected only one of the two{advice}"
-        )
-    target = {} if options.target is None else overrides.target(options.target)
-    return Fields({**fields, **target})
-
-
-def _cut(experiment: Experiment, recommendation: Path | None) -> Experiment:
-    """The experiment, its space cut to the recommended size if one is given."""
-    if recommendation is None:
-        return experiment
-    from nas_jax.guidelines import cutting
-
-    smaller, largest = cutting.cut(experiment, recommendation)
-    print(f"space cut: networks of at most {largest:,} parameters", file=sys.stderr)
-    return smaller
+        raise ValueError(f"{', '.join(flags)}: expected only one of the two{advice}")
+    if options.target is None:
+        return fields
+    name, amount = parse_target(options.target, "--target")
+    return Fields({**fields, f"search.{name}": amount})
 
 
 def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
@@ -179,7 +171,7 @@ def _resume(
     processes: Processes,
     typed: Typed,
 ) -> Answer:
-    """Goes on with a run, with its configuration but for lower rates of the search."""
+    """Resumes a run with its configuration, but for other rates of the search."""
     folder = options.resume
     assert folder is not None
     for flag in ("out", "targets", "from_recommendation", "plan"):
@@ -193,12 +185,9 @@ def _resume(
     from nas_jax.runs import search as search_stage
 
     saved = run_folder.read_experiment(folder)
-    if experiment is not None:
-        config = overrides.load(experiment, fields)
-    else:
-        config = overrides.apply(saved, fields)
-    origin = f"--resume {folder}"
-    found = changes.require_same(saved, config, origin, changes.RATES)
+    named = saved if experiment is None else shipped.load_experiment(experiment)
+    config, origin = overrides.apply(named, fields), f"--resume {folder}"
+    others = changes.require_same(saved, config, origin, changes.RATES)
     if (folder / "result.json").is_file():
         page = folder / "report.html"
         if not page.is_file():
@@ -210,7 +199,7 @@ def _resume(
             f"{origin}: expected checkpoints to go on from, found none; "
             f"{_begin_again(folder)}"
         )
-    rates = [one for one in found if one.field in changes.RATES]
+    rates = [one for one in others if one.field in changes.RATES]
     if rates and any(folder.glob(f"**/{finalists.FINALISTS}")):
         raise ValueError(
             f"{origin}: expected no other {rates[0].field}, a search is finished; "
@@ -224,12 +213,12 @@ def _resume(
         multihost.follow(config, None, folder, typed)
         return Answer({}, "")
     multihost.meet()  # the others have copied what is there
-    changed = {one.field: {"from": one.saved, "to": one.given} for one in found}
+    changed = {one.field: {"from": one.saved, "to": one.given} for one in others}
     return _work(_Run(config, targets, folder, typed, changed))
 
 
 def _begin_again(folder: Path) -> str:
-    """How a run is begun once more, without measuring its table again."""
+    """The command that starts a run again, with its measured table."""
     path = folder / _COMMAND
     typed = files.read_text(path).strip() if path.is_file() else "nas_jax search"
     again = "start again" + (" with a new --out" if "--out" in typed else "")
@@ -240,9 +229,10 @@ def _begin_again(folder: Path) -> str:
 
 
 def _work(run: _Run) -> Answer:
-    """Runs what a folder lacks."""
+    """Runs what a folder lacks, and says how to resume if it stops."""
     from nas_jax.runs import pipeline, run_folder, run_lock, stopping, trade_off
     from nas_jax.runs import search as search_stage
+    from nas_jax.runs import targets as costs_of
     from nas_jax.training import distributed
 
     experiment, targets, folder, command, changed = run
@@ -280,19 +270,15 @@ def _work(run: _Run) -> Answer:
         again = f"; go on from its last checkpoint: {go_on}"
         where = f"{folder}{again if search_stage.has_snapshots(folder) else ''}"
         raise ValueError(f"{error} (run folder: {where})") from error
-    return Answer(result, _told(run, result))
-
-
-def _told(run: _Run, result: dict[str, Any]) -> str:
-    from nas_jax.runs import targets as costs_of
-    from nas_jax.runs import trade_off
-
-    lines = [terminal.comparison_table(result["networks"])]
-    page = run.folder / "report.html"
-    if run.targets:
-        lines += [terminal.aligned(trade_off.table(result)), f"report: {page}"]
-        return "\n".join(lines)
-    cost, calls = run.experiment.search.cost, run.experiment.latency
-    wanted = costs_of.amount(cost, result[TARGETS[cost]])
-    lines.append(f"ms per call of {calls.batch} images, {calls.threads} thread(s)")
-    return "\n".join([*lines, f"target {wanted}, report: {page}"])
+    page = f"report: {folder / 'report.html'}"
+    if targets:
+        lines = [terminal.aligned(trade_off.table(result)), page]
+    else:
+        cost, calls = experiment.search.cost, experiment.latency
+        target = costs_of.amount(cost, result[TARGETS[cost]])
+        lines = [
+            f"ms per call of {calls.batch} images, {calls.threads} thread(s)",
+            f"target {target}, {page}",
+        ]
+    table = terminal.comparison_table(result["networks"])
+    return Answer(result, "\n".join([table, *lines]))

@@ -42,11 +42,10 @@ def start(
         f"next: nas_jax search {shlex.quote(str(out))}  (first with --plan)",
     )
     sizes = ("train_weights", "train_alphas", "valid", "test")
-    found = {
+    shape = ("classes", "input_size", "input_channels")
+    answer = {
         "file": str(out),
-        "classes": space.classes,
-        "input_size": space.input_size,
-        "input_channels": space.input_channels,
+        **{name: getattr(space, name) for name in shape},
         "pictures": {name: getattr(data, name) for name in sizes},
     }
-    return Answer(found, "\n".join(lines))
+    return Answer(answer, "\n".join(lines))

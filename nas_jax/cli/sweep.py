@@ -1,4 +1,4 @@
-"""The verb `sweep`: seeds x targets x experiments, here or as an array of Slurm."""
+"""The verb `sweep`: seeds x targets x experiments, here or as Slurm jobs."""
 
 import sys
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from nas_jax.cli import overrides, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import files
+from nas_jax.config.search import parse_target
 from nas_jax.training import host
 
 
@@ -19,7 +20,7 @@ class Launch:
     jobs: int = 1
     """runs at a time"""
     launcher: Literal["local", "slurm"] = "local"
-    """as processes here, or as an array of Slurm"""
+    """as processes here, or as an array of Slurm jobs"""
     slurm: dict[str, str] | None = None
     """for slurm: timeout_min=600 gpus_per_node=1 slurm_partition=..."""
 
@@ -48,6 +49,7 @@ def sweep(
       targets: ratios or times with commas between: 0.4,0.6 or 0.2ms,0.3ms
       gather: run nothing; the table as it stands
     """
+    from nas_jax.runs import setup
     from nas_jax.runs import sweep as runs
 
     if gather:
@@ -59,10 +61,17 @@ def sweep(
     if launch.slurm and launch.launcher != "slurm":
         raise ValueError("--slurm: expected only with --launcher slurm; leave it out")
     listed = runs.listed(experiments, seeds, targets, out)
-    _check(listed, fields)
+    host.prepare()
+    # seeds draw other splits of the same data: one of them stands for all
+    for run in {(run.experiment, run.target): run for run in reversed(listed)}.values():
+        own = {**fields, "seed": run.seed}
+        if run.target:
+            name, amount = parse_target(run.target)
+            own[f"search.{name}"] = amount
+        setup.check(overrides.load(run.experiment, own))
     common = overrides.words(fields)
     runs.write_list(out, listed, common)
-    todo = [one for one in listed if not one.is_finished]
+    todo = [run for run in listed if not run.is_finished]
     print(f"{len(todo)} of {len(listed)} runs to do", file=sys.stderr)
     if launch.launcher == "slurm":
         parameters = {
@@ -81,19 +90,6 @@ def sweep(
         how = "finished" if ended.code == 0 else f"failed: {ended.reason}"
         print(f"{ended.run.folder.name}: {how}", file=sys.stderr)
     return _table(out, listed, failed)
-
-
-def _check(listed: Any, fields: Fields) -> None:
-    """Raises what any of the runs would refuse at its start."""
-    host.prepare()
-    from nas_jax.runs import setup
-
-    # seeds draw other splits of the same data: one of them stands for all
-    first = {(one.experiment, one.target): one for one in reversed(listed)}
-    for one in first.values():
-        target = overrides.target(one.target) if one.target else {}
-        own = {**fields, "seed": one.seed, **target}
-        setup.check(overrides.load(one.experiment, own))
 
 
 def _table(out: Path, listed: Any, failed: int) -> Answer:

@@ -1,6 +1,5 @@
 """The verbs `table show`, `import`, `export` and `validate`: a latency table."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,17 +58,13 @@ def show(file: str) -> Answer:
         times = (entry.mean_ms, entry.std_ms, entry.median_ms, entry.q25_ms)
         cells = ["-" if ms is None else f"{ms:.4f}" for ms in (*times, entry.q75_ms)]
         rows.append((key, *cells, "-" if entry.count is None else str(entry.count)))
-    return Answer(
-        {
-            "provenance": dict(table.provenance),
-            "fixed_ms": table.fixed_ms,
-            "validation": table.validation,
-            "entries": {
-                key: dataclasses.asdict(entry) for key, entry in table.entries.items()
-            },
-        },
-        "\n".join([*lines, terminal.aligned(rows)]),
-    )
+    answer = {
+        "provenance": dict(table.provenance),
+        "fixed_ms": table.fixed_ms,
+        "validation": table.validation,
+        "entries": {key: vars(entry) for key, entry in table.entries.items()},
+    }
+    return Answer(answer, "\n".join([*lines, terminal.aligned(rows)]))
 
 
 def import_(
@@ -91,14 +86,12 @@ def import_(
     from nas_jax.latency import dialects, tables
 
     files.require_new("--out", out)
-    said = dataclasses.asdict(origin)
     provenance = dict.fromkeys(PROVENANCE) | {
         name: value
-        for name, value in said.items()
+        for name, value in vars(origin).items()
         if name in PROVENANCE or value is not None
     }
-    text = files.read_text(file)
-    table = dialects.read(text, from_, unit, provenance, file)
+    table = dialects.read(files.read_text(file), from_, unit, provenance, file)
     tables.save(table, out)
     foreign = [key for key in table.entries if dialects.is_foreign(key)]
     lines = [f"{len(table.entries)} entries: {out}"]
@@ -107,8 +100,8 @@ def import_(
             f"{len(foreign)} of them have no counterpart here and keep their own "
             f"names, for example {foreign[0]}"
         )
-    found = {"file": str(out), "entries": len(table.entries), "foreign": foreign}
-    return Answer(found, "\n".join(lines))
+    answer = {"file": str(out), "entries": len(table.entries), "foreign": foreign}
+    return Answer(answer, "\n".join(lines))
 
 
 def export(file: str, *, out: Path) -> Answer:
@@ -123,8 +116,8 @@ def export(file: str, *, out: Path) -> Answer:
     table = tables.load(file)
     files.require_new("--out", out)
     out.write_text(dialects.write_csv(table), encoding="utf-8")
-    found = {"file": str(out), "rows": len(table.entries)}
-    return Answer(found, f"{len(table.entries)} rows: {out}")
+    count = len(table.entries)
+    return Answer({"file": str(out), "rows": count}, f"{count} rows: {out}")
 
 
 def validate(file: str, experiment: str | None = None) -> Answer:
@@ -139,15 +132,14 @@ def validate(file: str, experiment: str | None = None) -> Answer:
 
     table = tables.load(file)
     tables.require_plausible(table.entries, table.provenance, file)
-    lines = []
+    count, validation = len(table.entries), table.validation
+    lines = [f"{count} entries, complete", tables.validation_line(validation)]
     if experiment is not None:
         searched = builders.build(shipped.load_experiment(experiment).space)
         tables.costs(table, searched, file)
-        lines.append(f"prices every network of {experiment}")
-    lines.append(f"{len(table.entries)} entries, complete")
-    lines.append(tables.validation_line(table.validation))
-    found = {"entries": len(table.entries), "validation": table.validation}
-    return Answer(found | {"prices": experiment}, "\n".join(lines))
+        lines.insert(0, f"prices every network of {experiment}")
+    answer = {"entries": count, "validation": validation, "prices": experiment}
+    return Answer(answer, "\n".join(lines))
 
 
 VERBS = {"show": show, "import": import_, "export": export, "validate": validate}

@@ -1,4 +1,4 @@
-"""What a run looks like on a terminal, and in plain text without one."""
+"""Progress and tables on a terminal, and in plain text without one."""
 
 import sys
 import time
@@ -10,11 +10,11 @@ from tqdm import tqdm
 from nas_jax.training.progress import Progress
 
 EVERY_S = 30.0
-"""Where there is no terminal, a loop says how far it is as often."""
+"""Between two lines about a loop, where there is no terminal."""
 
 
 class Answer(NamedTuple):
-    """What a verb found: for JSON, as text, and the exit code of its command."""
+    """A verb's answer: for JSON, as text, and the exit code of its command."""
 
     found: dict[str, Any]
     text: str
@@ -40,17 +40,17 @@ class Terminal(Progress):
 
     def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
         if not sys.stderr.isatty():
-            yield from self._told(iterable, total, desc)
+            yield from self._lines(iterable, total, desc)
             return
         self._bar = tqdm(iterable, total=total, desc=f"  {desc}", leave=False)
         with self._bar:
             yield from self._bar
 
-    def _told(self, iterable: Any, total: int, desc: str) -> Iterator[Any]:
+    def _lines(self, iterable: Any, total: int, desc: str) -> Iterator[Any]:
         begun = said = time.monotonic()
         self._noted = ""
-        for done, one in enumerate(iterable, start=1):
-            yield one
+        for done, step in enumerate(iterable, start=1):
+            yield step
             now = time.monotonic()
             if now - said >= EVERY_S and done < total:
                 said = now
@@ -65,28 +65,16 @@ class Terminal(Progress):
 
 def comparison_table(networks: dict[str, Any]) -> str:
     """Networks side by side, one a line."""
-    header = (
-        "network",
-        "test acc.",
-        "params",
-        "MACs",
-        "predicted ms",
-        "measured ms [q25, q75]",
-        "meas./pred.",
-    )
-    rows = [header]
-    for name, found in networks.items():
-        rows.append(
-            (
-                name,
-                f"{found['test_accuracy']:.1%}",
-                f"{found['params']:,}",
-                f"{found['macs']:,}",
-                _number(found.get("predicted_ms"), 4),
-                timing(found["measured_ms"]),
-                _number(found.get("measured_over_predicted"), 2),
-            )
+    header = ("network", "test acc.", "params", "MACs", "predicted ms")
+    rows = [(*header, "measured ms [q25, q75]", "meas./pred.")]
+    for name, network in networks.items():
+        predicted, ratio = (
+            "-" if network.get(key) is None else f"{network[key]:.{digits}f}"
+            for key, digits in (("predicted_ms", 4), ("measured_over_predicted", 2))
         )
+        sizes = (f"{network['params']:,}", f"{network['macs']:,}")
+        measured, accuracy = timing(network["measured_ms"]), network["test_accuracy"]
+        rows.append((name, f"{accuracy:.1%}", *sizes, predicted, measured, ratio))
     return aligned(rows)
 
 
@@ -100,16 +88,9 @@ def description(size: dict[str, Any]) -> str:
     header = ("layer", "op", "input", "in", "out", "stride", "MACs", "params")
     rows = [header]
     for layer in size["layers"]:
-        numbers = (layer["input"], layer["in"], layer["out"], layer["stride"])
-        rows.append(
-            (
-                layer["name"],
-                layer["op"],
-                *map(str, numbers),
-                f"{layer['macs']:,}",
-                f"{layer['params']:,}",
-            )
-        )
+        numbers = (str(layer[key]) for key in ("input", "in", "out", "stride"))
+        costs = (f"{layer[key]:,}" for key in ("macs", "params"))
+        rows.append((layer["name"], layer["op"], *numbers, *costs))
     rest = [f"{key}: {_short(value)}" for key, value in size.items() if key != "layers"]
     if "searchable_layers" in size:
         rest.insert(0, "the layers, macs and params are those of the largest network")
@@ -131,10 +112,6 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:

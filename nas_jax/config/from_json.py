@@ -4,16 +4,14 @@ Strictly: an integer may stand for a float, a list for a tuple, a bool for no nu
 nothing for a text. An error names the first wrong field, in one line.
 """
 
-from collections.abc import Callable
-from functools import cache
 import json
 import re
-from typing import Any
-from typing import Literal
-from typing import TYPE_CHECKING
 import typing
-from typing_extensions import TypedDict
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
+from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError

@@ -18,6 +18,8 @@ ESTIMATORS: dict[str, Any] = {}
 
 TARGETS = {"latency": "target_ms", "macs": "target_macs", "params": "target_params"}
 """Field that states the target of each cost, in its unit."""
+TARGET_FIELDS = (*TARGETS.values(), "target_ratio")
+"""Fields of which exactly one states the target."""
 EXPECTED = {
     "latency": "expected_latency_ms",
     "macs": "expected_macs",
@@ -59,7 +61,7 @@ def parse_limit(text: str) -> LimitSpec:
     return LimitSpec(cost, number, amount.endswith("x"), table or None)
 
 
-def parse_target(text: str) -> tuple[str, float]:
+def parse_target(text: str, flag: str = "--targets") -> tuple[str, float]:
     """The field that a target sets, and its value: a ratio, or a time.
 
     Raises `ValueError` for what is neither.
@@ -75,7 +77,7 @@ def parse_target(text: str) -> tuple[str, float]:
         amount = 0.0
     require(
         0 < amount < float("inf"),
-        "--targets",
+        flag,
         "ratios or milliseconds above 0, as in 0.45,0.6 or 0.25ms",
         text,
     )
@@ -236,7 +238,7 @@ class SearchConfig:
             require(is_met, f"search.{field}", expected, getattr(self, field))
         targets = {
             f"search.{name}": value
-            for name in (*TARGETS.values(), "target_ratio")
+            for name in TARGET_FIELDS
             if (value := getattr(self, name)) is not None
         }
         in_unit = f"search.{TARGETS[self.cost]}"
@@ -265,5 +267,5 @@ def with_target(config: SearchConfig, text: str) -> SearchConfig:
 
 def without_target(config: SearchConfig) -> SearchConfig:
     """The configuration with no target, equal for searches that differ in it alone."""
-    none: dict[str, Any] = dict.fromkeys((*TARGETS.values(), "target_ratio"))
+    none: dict[str, Any] = dict.fromkeys(TARGET_FIELDS)
     return replace(config, **none)

@@ -91,10 +91,15 @@ class OwnSpace:
     """
 
     name: str
+    """Of the space."""
     input_size: Size
+    """Side of the images in pixels."""
     input_channels: Size
+    """Channels of the images."""
     classes: Size
+    """How many classes there are."""
     candidates: tuple[str, ...]
+    """Names of all operations that a layer offers."""
     digest: str
     """Of all its layers and parts."""
 

@@ -38,7 +38,7 @@ def judge(known: Sequence[Kind], wish: Wish | None = None) -> dict[str, Any]:
     if len({kind.family for kind in judged}) < 2:
         raise ValueError(
             "guidelines check: expected records of at least two families of tasks, "
-            "each with two networks or more; make some with `nas_jax guidelines make`"
+            "each with two networks or more; add some with `nas_jax guidelines add RUN`"
         )
     rows = []
     for kind in judged:

@@ -47,15 +47,15 @@ def measure(
     progress: timing.Progress | None = None,
 ) -> dict[str, float]:
     """Milliseconds of the networks on a device, all timed interleaved."""
-    ones = [published.get(name, input_size) for name in PAPER_MS]
-    times = whole_networks.measure(device, ones, Journal(None, {}), progress)
+    networks = [published.get(name, input_size) for name in PAPER_MS]
+    times = whole_networks.measure(device, networks, Journal(None, {}), progress)
     return dict(zip(PAPER_MS, np.asarray(times).tolist(), strict=True))
 
 
-def table_of(found: dict[str, dict[str, Any]], commit: str | None) -> Table:
+def table_of(here: dict[str, dict[str, Any]], commit: str | None) -> Table:
     """Per kind of device the paper's and our ms and ratios.
 
-    `found` has for every kind of device ("cpu", "gpu") that was measured its `ms` by
+    `here` has for every kind of device ("cpu", "gpu") that was measured its `ms` by
     network and what they were measured on; `commit` is that of a stored measurement.
     """
     kinds = ("gpu", "cpu", "mobile")
@@ -67,7 +67,7 @@ def table_of(found: dict[str, dict[str, Any]], commit: str | None) -> Table:
         cells = [name, f"{PAPER_TOP1[name]:.1f}"]
         for kind in kinds:
             cells += _pair(paper.get(kind), PAPER_MS[REFERENCE].get(kind))
-            ours = found[kind]["ms"] if kind in found else {}
+            ours = here[kind]["ms"] if kind in here else {}
             cells += _pair(ours.get(name), ours.get(REFERENCE))
         rows.append(tuple(cells))
     where = "" if commit is None else f", commit {commit}"
@@ -77,17 +77,15 @@ def table_of(found: dict[str, dict[str, Any]], commit: str | None) -> Table:
         *(
             f"{kind} here: {one['device']}, {one['runtime']}, batch {one['batch']}, "
             f"{one['threads']} thread(s), images of {one['input_size']}{where}"
-            for kind, one in found.items()
+            for kind, one in here.items()
         ),
     ]
-    missing = sorted(set(kinds) - found.keys())
+    missing = sorted(set(kinds) - here.keys())
     notes += [f"{kind} here: not yet run: {_COMMAND[kind]}" for kind in missing]
     return Table("Networks across devices", tuple(header), rows, tuple(notes))
 
 
 def _pair(ms: float | None, reference_ms: float | None) -> list[str]:
-    ratio = None if ms is None or reference_ms is None else ms / reference_ms
-    return [
-        "-" if ms is None else f"{ms:.4g}",
-        "-" if ratio is None else f"{ratio:.2f}",
-    ]
+    if ms is None:
+        return ["-", "-"]
+    return [f"{ms:.4g}", "-" if reference_ms is None else f"{ms / reference_ms:.2f}"]

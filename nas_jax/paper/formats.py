@@ -26,12 +26,14 @@ def as_csv(table: Table) -> str:
     return out.getvalue().rstrip("\n")
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    **{special: f"\\{special}" for special in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        **{special: f"\\{special}" for special in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
 
 
 def latex(table: Table) -> str:
@@ -41,24 +43,19 @@ def latex(table: Table) -> str:
         " & ".join(map(_escaped, row)) + r" \\" for row in (table.header, *table.rows)
     ]
     notes = " ".join(f"{_escaped(note)}." for note in table.notes)
-    return "\n".join(
-        (
-            r"\begin{table}",
-            rf"\caption{{{_escaped(table.title)}. {notes}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            rows[0],
-            r"\midrule",
-            *rows[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        )
+    lines = (
+        r"\begin{table}",
+        rf"\caption{{{_escaped(table.title)}. {notes}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        *(r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule"),
+        r"\end{tabular}",
+        r"\end{table}",
     )
+    return "\n".join(lines)
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    return text.translate(_LATEX)
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

@@ -1,7 +1,6 @@
-"""What recorded runs say, from the files that come with the package."""
+"""Figures of recorded runs, from the files of the package."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,32 +10,32 @@ from nas_jax.config import shipped
 Rows = list[tuple[str, ...]]
 
 
+def every(pattern: str) -> list[dict[str, Any]]:
+    """The records whose file names match, by name."""
+    files = sorted(shipped.folder("records").glob(pattern))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
 def newest(pattern: str) -> dict[str, Any] | None:
     """The record whose file name matches, the last by name; None if there is none."""
-    found = sorted(shipped.folder("records").glob(pattern))
-    return _read(found[-1]) if found else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    records = every(pattern)
+    return records[-1] if records else None
 
 
 def trade_off() -> tuple[Rows, str]:
     """Networks of recorded curves with mean ms and accuracy, and where from."""
-    files = sorted(shipped.folder("records").glob("trade-off-*.json"))
+    runs = every("trade-off-*.json")
     command = (
         "nas_jax search digits_cpu --targets 0.3,0.45,0.6,0.75,0.9 --search.trials 1 "
         "--seed K"
     )
-    if not files:
+    if not runs:
         return [], f"not yet run: {command}"
-    runs = [_read(file) for file in files]
     rows: Rows = []
     for name in runs[0]["networks"]:
-        found = [run["networks"][name] for run in runs]
-        ms = np.mean([one["measured_ms"]["median"] for one in found])
-        accuracy = np.mean([one["test_accuracy"] for one in found])
+        networks = [run["networks"][name] for run in runs]
+        ms = np.mean([network["measured_ms"]["median"] for network in networks])
+        accuracy = np.mean([network["test_accuracy"] for network in networks])
         rows.append((name, f"{ms:.3f}", f"{accuracy:.2%}"))
     # each kind from the fastest on, the searched ones first
     rows.sort(key=lambda row: (not row[0].startswith("searched"), float(row[1])))
@@ -73,25 +72,13 @@ def latency_models() -> tuple[Rows, str]:
     for pattern in ("latency-onnxruntime-*.json", "latency-litert-*.json"):
         record = newest(pattern)
         if record is not None:
-            found, about = record["models"]["networks"], record["provenance"]
-            rows.append(
-                (
-                    "here",
-                    f"{about['device']}, {about['runtime']}",
-                    f"{found['mean_ms']:.2f}",
-                    f"{found['rmse_ms']:.3f}",
-                    f"{about['networks']}",
-                    f"{found['networks']}",
-                )
-            )
+            quality, about = record["models"]["networks"], record["provenance"]
+            device = f"{about['device']}, {about['runtime']}"
+            ms = (f"{quality['mean_ms']:.2f}", f"{quality['rmse_ms']:.3f}")
+            networks = (f"{about['networks']}", f"{quality['networks']}")
+            rows.append(("here", device, *ms, *networks))
             commits.add(record["commit"])
     command = "nas_jax measure imagenet_mobile --held-out 60 --networks"
     if not rows:
         return rows, f"not yet run: {command} 180"
     return rows, f"here: {command} N, commit {', '.join(sorted(commits))}"
-
-
-def cross_hardware() -> list[dict[str, Any]]:
-    """The recorded measurements of `cross_hardware`, one per runtime."""
-    files = sorted(shipped.folder("records").glob("cross-hardware-*.json"))
-    return [_read(file) for file in files]

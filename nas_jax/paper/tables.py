@@ -6,7 +6,7 @@ Nothing is guessed.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nas_jax.networks import counts
 from nas_jax.paper import figures, records
@@ -30,15 +30,12 @@ class Table(NamedTuple):
 
 def cifar10() -> Table:
     """Test error and parameters on CIFAR-10; our count of the published network."""
-    params = _size("proxyless_cifar")["params"]
-    rows = [
-        (
-            *_paper(row, params=_millions, error="{:.2f}".format),
-            _millions(params) if row.name == figures.PROXYLESS_CIFAR else ABSENT,
-            NOT_RUN if row.name == figures.PROXYLESS_CIFAR else ABSENT,
-        )
-        for row in figures.CIFAR10
-    ]
+    rows = []
+    for row in figures.CIFAR10:
+        is_ours = row.name == figures.PROXYLESS_CIFAR
+        params, _ = _counts("proxyless_cifar" if is_ours else None)
+        error = NOT_RUN if is_ours else ABSENT
+        rows.append((*_paper(row, "params", "error"), params, error))
     return Table(
         "CIFAR-10 test error",
         ("model", "paper params", "paper error %", "here params", "here error %"),
@@ -56,11 +53,13 @@ def imagenet_mobile() -> Table:
         figures.MOBILENET_V2: "mobilenet_v2",
         figures.PROXYLESS_MOBILE: "proxyless_mobile",
     }
+    searches = (figures.WITH_LATENCY, figures.WITHOUT_LATENCY, figures.PROXYLESS_MOBILE)
     rows = []
     for row in figures.IMAGENET_MOBILE:
-        paper = _paper(row, top1=_tenth, top5=_tenth, ms=_whole, hours=_whole)
+        paper = _paper(row, "top1", "top5", "ms", "hours")
         ms = NOT_RUN if row.name in ours else ABSENT
-        rows.append((*paper, *_here(ours.get(row.name)), ms, _searched(row)))
+        top1 = NOT_RUN if row.name in searches else ABSENT
+        rows.append((*paper, *_counts(ours.get(row.name)), ms, top1))
     return Table(
         "ImageNet, under a latency on the phone",
         (
@@ -85,9 +84,9 @@ def imagenet_gpu() -> Table:
     }
     rows = []
     for row in figures.IMAGENET_GPU:
-        paper = _paper(row, top1=_tenth, top5=_tenth, ms=_tenth)
+        paper = _paper(row, "top1", "top5", "ms", ms=".1f")
         ms = NOT_RUN if row.name in ours else ABSENT
-        rows.append((*paper, *_here(ours.get(row.name)), ms))
+        rows.append((*paper, *_counts(ours.get(row.name)), ms))
     return Table(
         "ImageNet, under a latency on the GPU",
         (
@@ -108,7 +107,7 @@ def ablation() -> Table:
     chosen = (figures.WITHOUT_LATENCY, figures.WITH_LATENCY)
     flags = ("--search.objective none", "--search.objective add_linear")
     rows = [
-        (*_paper(row, top1=_tenth, ms=_whole), NOT_RUN, NOT_RUN)
+        (*_paper(row, "top1", "ms"), NOT_RUN, NOT_RUN)
         for row in figures.IMAGENET_MOBILE
         if row.name in chosen
     ]
@@ -129,10 +128,7 @@ def ablation() -> Table:
 
 def trade_off() -> Table:
     """Accuracy against latency; ours on the digits, where a curve was recorded."""
-    paper = [
-        (*_paper(row, ms=_whole, top1=_tenth), ABSENT, ABSENT)
-        for row in figures.TRADE_OFF
-    ]
+    paper = [(*_paper(row, "ms", "top1"), ABSENT, ABSENT) for row in figures.TRADE_OFF]
     rows, note = records.trade_off()
     return Table(
         "Accuracy against latency",
@@ -155,7 +151,7 @@ def cost() -> Table:
     here = {figures.PROXYLESS_COST: one, figures.ALL_PATHS: every}
     rows = [
         (
-            *_paper(row, hours=_whole, gb=_whole),
+            *_paper(row, "hours", "gb"),
             NOT_RUN if row.name == figures.PROXYLESS_COST else ABSENT,
             here.get(row.name, ABSENT),
         )
@@ -182,11 +178,11 @@ def latency_model() -> Table:
     paper = figures.LATENCY_MODEL.numbers
     numbers = (f"{paper[key]:g}" for key in ("rmse_ms", "fitted", "held_out"))
     rows = [("paper", "Pixel 1", ABSENT, *numbers)]
-    found, note = records.latency_models()
+    ours, note = records.latency_models()
     return Table(
         "Predicted latency of networks that fitted nothing",
         ("", "device", "mean ms", "RMSE ms", "fitted to", "held-out networks"),
-        [*rows, *found],
+        [*rows, *ours],
         (note,),
     )
 
@@ -203,30 +199,29 @@ TABLES: dict[str, Callable[[], Table]] = {
 """What can be printed without measuring anything."""
 
 
-def _paper(row: Figure, **formats: Callable[[float], str]) -> tuple[str, ...]:
+def _paper(row: Figure, *columns: str, ms: str = ",.0f") -> tuple[str, ...]:
+    """Name and cells of a row of the paper; `ms` is the format of milliseconds."""
+    forms = {"error": ".2f", "top1": ".1f", "top5": ".1f", "ms": ms}
+    cells = {
+        key: format(number, forms.get(key, ",.0f"))
+        for key, number in row.numbers.items()
+    }
+    if "params" in cells:
+        cells["params"] = _millions(row.numbers["params"])
     name = row.name if row.is_checked else f"{row.name} {UNCHECKED}"
-    cells = (
-        form(row.numbers[column]) if column in row.numbers else ABSENT
-        for column, form in formats.items()
-    )
-    return (name, *cells)
+    return (name, *(cells.get(column, ABSENT) for column in columns))
 
 
-def _searched(row: Figure) -> str:
-    searches = (figures.WITH_LATENCY, figures.WITHOUT_LATENCY, figures.PROXYLESS_MOBILE)
-    return NOT_RUN if row.name in searches else ABSENT
-
-
-def _here(name: str | None) -> tuple[str, str]:
+def _counts(name: str | None) -> tuple[str, str]:
     """Parameters and multiply-adds of a published network."""
     if name is None:
         return ABSENT, ABSENT
-    size = _size(name)
+    size = counts.describe(published.get(name))
     return _millions(size["params"]), _millions(size["macs"])
 
 
-def _size(name: str) -> dict[str, Any]:
-    return counts.describe(published.get(name))
+def _millions(number: float) -> str:
+    return f"{number / 1e6:.2f} M"
 
 
 def _unchecked(rows: Sequence[Figure]) -> tuple[str, ...]:
@@ -237,15 +232,3 @@ def _unchecked(rows: Sequence[Figure]) -> tuple[str, ...]:
 
 def _not_run(command: str) -> str:
     return f"{NOT_RUN}: {command}"
-
-
-def _millions(number: float) -> str:
-    return f"{number / 1e6:.2f} M"
-
-
-def _tenth(number: float) -> str:
-    return f"{number:.1f}"
-
-
-def _whole(number: float) -> str:
-    return f"{number:,.0f}"

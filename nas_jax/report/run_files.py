@@ -5,35 +5,26 @@ wrong is a `ValueError` that names the file, the place and what was expected. A 
 several targets holds a run for each, in `targets/`.
 """
 
-from annotated_types import Ge
-from annotated_types import Interval
-from dataclasses import dataclass
-from dataclasses import field
 import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Interval
+
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
-from nas_jax.latency import risk
-from nas_jax.latency import tables
+from nas_jax.latency import risk, tables
 from nas_jax.latency.risk import Prediction
-from nas_jax.latency.schema import Time
-from nas_jax.latency.tables import Entry
-from nas_jax.latency.tables import LONGEST
-from nas_jax.latency.tables import LatencyTable
-from nas_jax.latency.tables import SHORTEST
-from nas_jax.report import finalists
-from nas_jax.report import metrics
+from nas_jax.latency.tables import LatencyTable, Time
+from nas_jax.report import finalists, metrics
 from nas_jax.report.finalists import Finalist
 from nas_jax.spaces import architecture as architectures
-from nas_jax.spaces import architecture_json
-from nas_jax.spaces import own_code
+from nas_jax.spaces import architecture_json, own_code
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.builders import build
 from nas_jax.spaces.space import SearchSpace
-from pathlib import Path
-from typing import Annotated
-from typing import Any
-
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
 FILES = {

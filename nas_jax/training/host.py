@@ -1,8 +1,8 @@
 """Settings of the whole process: allocator, compiler flags, compile cache, backend.
 
 `prepare` makes them; the command line calls it before a verb that computes, a notebook
-may (`from nas_jax.training import host; host.prepare()`). Importing this module changes
-nothing and imports no JAX. What the user has set is never overridden.
+may as well (`from nas_jax.training import host; host.prepare()`). Importing this module
+changes nothing and imports no JAX. What the user has set is never overridden.
 """
 
 import ctypes

@@ -217,14 +217,11 @@ def test_check_as_json_has_its_keys(db, capsys):
         (("add",), "expected RUN, got none; see nas_jax guidelines add --help"),
         (("add", "nowhere"), "nowhere: expected a run folder"),
         (("import", "none.json"), "none.json: expected a JSON file"),
-        (("make",), "expected --file, got none; see nas_jax guidelines make --help"),
-        (("make", "--file", "x", "--out", "nowhere"), "expected an existing folder"),
         (("grow",), "; got 'grow'"),
     ],
 )
 def test_guidelines_refuses_in_one_line(db, capsys, words, line):
-    where = () if words[0] == "make" else ("--db", db)
-    code, _, err = typed(capsys, "guidelines", *words, *where)
+    code, _, err = typed(capsys, "guidelines", *words, "--db", db)
     assert code == 2
     assert line in err
     assert err.count("\n") == 1

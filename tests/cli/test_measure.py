@@ -80,3 +80,9 @@ def test_measurement_without_whole_networks_says_that_nothing_is_known(home, cap
     table = tables.load(home / "t.json")
     assert (table.provenance["method"], table.validation) == ("operations", None)
     assert table.fixed_ms > 0
+
+
+def test_measured_table_does_not_overwrite_a_file(refused, tmp_path):
+    (tmp_path / "t.json").write_text("precious")
+    line = refused("measure", "digits_cpu", "--out", "t.json")
+    assert line.startswith("--out t.json: expected a new file, this one exists; choose")

@@ -8,7 +8,7 @@ import numpy as np
 
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.latency import tables
-from nas_jax.latency.schema import Entry
+from nas_jax.latency.tables import Entry
 from nas_jax.networks import counts
 from nas_jax.report.run_files import NETWORKS
 from nas_jax.spaces import architecture, architecture_json

@@ -4,30 +4,30 @@ What needs several devices runs in one process of its own with four simulated on
 """
 
 import dataclasses
+import json
+
 import jax
 import jax.numpy as jnp
-import json
+import numpy as np
+import pytest
+
 from nas_jax import config
-from nas_jax.config import SearchConfig
-from nas_jax.config import SpaceConfig
+from nas_jax.config import SearchConfig, SpaceConfig
 from nas_jax.config.experiment import DevicesConfig
 from nas_jax.data.batches import Batch
 from nas_jax.networks import network
-from nas_jax.search import arch_step
-from nas_jax.search import cost
-from nas_jax.search import divergence
-from nas_jax.search import schedule
-from nas_jax.search import search_state
-from nas_jax.search import weight_step
-from nas_jax.spaces import architecture
-from nas_jax.spaces import builders
-from nas_jax.training import devices
-from nas_jax.training import losses
+from nas_jax.search import (
+    arch_step,
+    cost,
+    divergence,
+    schedule,
+    search_state,
+    weight_step,
+)
+from nas_jax.spaces import architecture, builders
+from nas_jax.training import devices, losses
 from nas_jax.training.devices import PLAIN
-import numpy as np
-import pytest
 from tests.clean_python import python
-
 
 SPACE = builders.mobile(
     SpaceConfig(
