@@ -7,7 +7,7 @@ import numpy as np
 
 from fuzz.case import reader
 from fuzz.networks import SPACE
-from nas_jax.latency import tables
+from nas_jax.latency import schema, tables
 from nas_jax.latency.measure import journal
 from nas_jax.latency.runtimes import phone
 
@@ -50,11 +50,11 @@ def _phone(where):
 
 
 def _read_phone(where):
-    tables.table_schema.check(
+    schema.check(
         {
             **dataclasses.asdict(phone.read(where / "phone")),
-            "format": tables.table_schema.FORMAT,
-            "version": tables.table_schema.VERSION,
+            "format": schema.FORMAT,
+            "version": schema.VERSION,
         },
         "phone",
     )
