@@ -23,6 +23,11 @@ from nas_jax.search import estimators, schedule, search_state
 from nas_jax.spaces import builders
 from nas_jax.training import losses
 from nas_jax.training.progress import Progress
+from tests.search.test_own_estimator import (
+    GET_CONFIG,
+    GUMBEL,
+    registry,  # noqa: F401
+)
 
 # Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
 SPACE = builders.mobile(
@@ -220,3 +225,23 @@ def test_pruning_bench_shows_what_falls_and_what_does_not(tmp_path, capsys):
     assert len(memory) == 3
     assert all(row["after"] <= 1.01 * row["before"] for row in memory)
     assert "arch step, full: time, ms" in capsys.readouterr().out
+
+
+def test_mine_are_compared_with_ours(tmp_path):
+    (tmp_path / "mine.py").write_text(GUMBEL + GET_CONFIG)
+    compared = comparison.configs(str(tmp_path / "mine.py"))
+    assert list(compared) == [*comparison.CONFIGS, "gumbel"]
+    for config in compared.values():
+        assert estimators.of(config).name == config.estimator
+    draws = estimators.of(compared["gumbel"]).sample(
+        jax.random.key(0),
+        jnp.zeros((2, 3)),
+        jnp.array([[True, True, False]] * 2),
+        compared["gumbel"],
+    )
+    assert bool(jnp.isneginf(draws[:, 2]).all())
+
+
+def test_ours_alone_are_no_experiment_to_compare():
+    with pytest.raises(ValueError, match="--with-file digits_cpu: expected an exper"):
+        comparison.configs("digits_cpu")
