@@ -17,35 +17,20 @@ from benchmarks import command as bench_command
 from benchmarks import estimator_gradients as bench
 from benchmarks import estimators as comparison
 from benchmarks.settings import EstimatorsConfig
-from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig
 from nas_jax.data.batches import Batch
 from nas_jax.search import estimators, schedule, search_state
 from nas_jax.spaces import builders
 from nas_jax.training import losses
 from nas_jax.training.progress import Progress
+from tests import tiny_spaces
 from tests.search.test_own_estimator import (
     GET_CONFIG,
     GUMBEL,
     registry,  # noqa: F401
 )
 
-# Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
-SPACE = builders.mobile(
-    SpaceConfig(
-        name="tiny",
-        input_size=8,
-        input_channels=1,
-        classes=3,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(3,),
-        strides=(2,),
-        candidates=("mb3_k3", "zero", "mb6_k5"),
-        head_channels=16,
-    )
-)
+SPACE = builders.mobile(tiny_spaces.THREE_LAYERS)
 PATHS = bench.all_paths(SPACE)
 NUMBERS = np.random.default_rng(0)
 LOSSES = NUMBERS.normal(2, 1, len(PATHS))
