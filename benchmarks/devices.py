@@ -7,7 +7,6 @@ Every search has fresh processes of its own.
 
 import dataclasses
 import os
-import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +17,7 @@ from benchmarks import fresh_process, machine
 from benchmarks.devices_search import Place, follow
 from benchmarks.devices_settings import DevicesBenchConfig
 from nas_jax.training.progress import Progress
+from tests.clean_python import free_port
 
 
 def search(
@@ -37,7 +37,7 @@ def search(
             [*kept, f"--xla_force_host_platform_device_count={devices}"]
         ),
     }
-    coordinator = f"127.0.0.1:{_free_port()}" if processes > 1 else None
+    coordinator = f"127.0.0.1:{free_port()}" if processes > 1 else None
 
     def one(process: int) -> dict[str, Any]:
         place = Place(processes, process, coordinator)
@@ -53,12 +53,6 @@ def search(
             "numbers from every process, got different ones"
         )
     return first
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 ONE_STEP = ("first losses", "weight gradients", "alpha gradients")

@@ -1,13 +1,11 @@
-"""`benchmarks resume`: searches killed at random moments, and gone on with.
+"""`benchmarks resume`: searches killed at random moments, then resumed.
 
 A short search of the digits, warm-up to report, runs to its end twice; then again and
-again it is killed (SIGKILL) at a place that is drawn (`kills`) and resumed. What comes
-out is compared bit by bit. Everything runs in processes of its own.
+again it is killed (SIGKILL) at a drawn moment (`tests/runs/kills.py`) and resumed. The
+results are compared bit by bit. Every run is a process of its own.
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 import random
 import re
@@ -18,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import kills
 from benchmarks.settings import ResumeConfig
 from nas_jax.config import provenance
-from nas_jax.runs import search, snapshots
+from nas_jax.runs import search
 from nas_jax.training.progress import Progress
+from tests.runs import kills
 
 HOW_TO_READ = (
     "A row per kill: the phase that was waited for, what the run was doing when it "
@@ -45,9 +43,9 @@ def run(config: ResumeConfig, watch: Progress) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as root:
         home = Path(root)
         watch.phase("a run to its end, which fills the compile cache")
-        expected = digests(_begun(config, home / "first"))
+        expected = kills.digests(_begun(config, home / "first"))
         watch.phase("a second one")
-        control = digests(_begun(config, home / "second"))
+        control = kills.digests(_begun(config, home / "second"))
         watch.line(_told(control == expected))
         phases = [line["phase"] for line in kills.metrics(home / "second")]
         numbers = random.Random(config.seed)
@@ -89,7 +87,7 @@ def _killed(
             step = int(found[1]) if found else None
         else:  # nothing to go on from: as the command says, with a new folder
             folder = _begun(config, folder.with_name(folder.name + "-again"))
-    own = digests(folder)
+    own = kills.digests(folder)
     differing = [name for name in expected if own.get(name) != expected[name]]
     return {
         "aim": moment._asdict(),
@@ -99,32 +97,6 @@ def _killed(
         "from_step": step,
         "identical": own == expected,
         "differing": differing,
-    }
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of all that must not depend on whether a run was stopped."""
-    where = search.snapshots_in(folder)
-    last = snapshots.steps(where)[-1]
-    state = snapshots.Snapshots(where, kept=1).digests(last)
-    timeless = [
-        {name: value for name, value in line.items() if name != "seconds"}
-        for line in kills.metrics(folder)
-    ]
-    texts = {
-        "search state": json.dumps([last, state]),
-        "metrics": json.dumps(timeless),
-        **{
-            name: (folder / name).read_text(encoding="utf-8")
-            for name in ("architecture.json", "finalists.json")
-        },
-        **{
-            f"weights of {path.parent.name}": path.read_text(encoding="utf-8")
-            for path in folder.glob("checkpoints/*/digests.json")
-        },
-    }
-    return {
-        name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()
     }
 
 

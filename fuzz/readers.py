@@ -1,4 +1,4 @@
-"""Everything that is read from outside, by name: see `fuzz_case.Reader`.
+"""Everything that is read from outside, by name: see `fuzz.case.Reader`.
 
 Readers that hide behind a checksum (zip, gzip, a digest) are there twice: as they are,
 and with what is inside changed before it is packed.

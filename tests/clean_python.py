@@ -1,6 +1,7 @@
-"""An interpreter, and an environment, in which nobody has set anything."""
+"""Processes of a test: an interpreter without settings, and a free port."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -21,3 +22,10 @@ def python(code, **environment):
 def without(monkeypatch, *prefixes):
     for name in [name for name in os.environ if name.startswith(prefixes)]:
         monkeypatch.delenv(name)
+
+
+def free_port():
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

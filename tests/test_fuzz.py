@@ -1,4 +1,4 @@
-"""Whatever is read from outside gives a result or one line (`fuzz_case`), by readers.
+"""Whatever is read from outside gives a result or one line (`fuzz.case`), by readers.
 
 `NAS_JAX_FUZZ_CASES` and `NAS_JAX_FUZZ_SEED` change what is drawn; `make fuzz` does
 more.
@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from fuzz import __main__, case, readers
+from fuzz import campaign, case, readers
 
 CASES = int(os.environ.get("NAS_JAX_FUZZ_CASES", "1000"))
 SEED = int(os.environ.get("NAS_JAX_FUZZ_SEED", "0"))
@@ -19,10 +19,10 @@ SEED = int(os.environ.get("NAS_JAX_FUZZ_SEED", "0"))
 @pytest.mark.parametrize("name", readers.READERS)
 def test_reader_gives_a_result_or_one_line(name):
     print(f"seed {SEED}")
-    found = __main__.run(name, CASES, SEED)
-    assert found.faults == ()
-    assert found.cases >= round(CASES * readers.READERS[name].share)
-    assert found.refused > 0
+    outcome = campaign.run(name, CASES, SEED)
+    assert outcome.faults == ()
+    assert outcome.cases >= round(CASES * readers.READERS[name].share)
+    assert outcome.refused > 0
 
 
 @pytest.mark.parametrize(

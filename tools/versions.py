@@ -1,10 +1,10 @@
 """The tests on the oldest and the newest versions that setup.cfg allows; a table.
 
     make test-versions
-    make test-versions ARGS="--only oldest tests/test_gates.py"
+    make test-versions ARGS="--only oldest tests/search/test_gates.py"
 
 Makes an environment each below build/versions with uv: the oldest direct dependencies
-(`constraints-oldest.txt`, which --renew makes anew) and the newest ones on Python 3.11,
+(`constraints-oldest.txt`, which --renew writes) and the newest ones on Python 3.11,
 and the newest on 3.12 where uv finds such an interpreter.
 """
 

@@ -17,30 +17,20 @@ from benchmarks import command as bench_command
 from benchmarks import estimator_gradients as bench
 from benchmarks import estimators as comparison
 from benchmarks.settings import EstimatorsConfig
-from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig
 from nas_jax.data.batches import Batch
 from nas_jax.search import estimators, schedule, search_state
 from nas_jax.spaces import builders
 from nas_jax.training import losses
 from nas_jax.training.progress import Progress
-
-# Layer 0 does not offer `zero`: 2 * 3 * 3 networks.
-SPACE = builders.mobile(
-    SpaceConfig(
-        name="tiny",
-        input_size=8,
-        input_channels=1,
-        classes=3,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(3,),
-        strides=(2,),
-        candidates=("mb3_k3", "zero", "mb6_k5"),
-        head_channels=16,
-    )
+from tests import tiny_spaces
+from tests.search.test_own_estimator import (
+    GET_CONFIG,
+    GUMBEL,
+    registry,  # noqa: F401
 )
+
+SPACE = builders.mobile(tiny_spaces.THREE_LAYERS)
 PATHS = bench.all_paths(SPACE)
 NUMBERS = np.random.default_rng(0)
 LOSSES = NUMBERS.normal(2, 1, len(PATHS))
@@ -220,3 +210,23 @@ def test_pruning_bench_shows_what_falls_and_what_does_not(tmp_path, capsys):
     assert len(memory) == 3
     assert all(row["after"] <= 1.01 * row["before"] for row in memory)
     assert "arch step, full: time, ms" in capsys.readouterr().out
+
+
+def test_mine_are_compared_with_ours(tmp_path):
+    (tmp_path / "mine.py").write_text(GUMBEL + GET_CONFIG)
+    compared = comparison.configs(str(tmp_path / "mine.py"))
+    assert list(compared) == [*comparison.CONFIGS, "gumbel"]
+    for config in compared.values():
+        assert estimators.of(config).name == config.estimator
+    draws = estimators.of(compared["gumbel"]).sample(
+        jax.random.key(0),
+        jnp.zeros((2, 3)),
+        jnp.array([[True, True, False]] * 2),
+        compared["gumbel"],
+    )
+    assert bool(jnp.isneginf(draws[:, 2]).all())
+
+
+def test_ours_alone_are_no_experiment_to_compare():
+    with pytest.raises(ValueError, match="--with-file digits_cpu: expected an exper"):
+        comparison.configs("digits_cpu")

@@ -214,7 +214,7 @@ def test_process_is_prepared_for_the_largest_batch(words, pixels, monkeypatch):
     def prepare(*, cache, pixels):
         raise Prepared(cache, pixels)
 
-    monkeypatch.setattr(bench_command.process, "prepare", prepare)
+    monkeypatch.setattr(bench_command.host, "prepare", prepare)
     with pytest.raises(Prepared) as found:
         bench_command.main([*words, "--no-cache"])
     assert found.value.args == (False, pixels)

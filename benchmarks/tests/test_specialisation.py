@@ -7,26 +7,15 @@ import pytest
 
 from benchmarks import specialisation
 from benchmarks.quality_settings import SpecialisationConfig
-from nas_jax.config import SpaceConfig
 from nas_jax.latency import tables
 from nas_jax.latency.tables import PROVENANCE
 from nas_jax.networks import counts
 from nas_jax.search.derive import Limit
 from nas_jax.spaces import builders
 from nas_jax.training.progress import Progress
+from tests import tiny_spaces
 
-SPACE = SpaceConfig(
-    name="two_stages",
-    input_size=16,
-    stem_channels=8,
-    stem_stride=1,
-    first_block_channels=None,
-    stage_widths=(8, 16),
-    cells=(2, 2),
-    strides=(1, 2),
-    candidates=("mb3_k3", "mb6_k3", "mb3_k7", "mb6_k7", "zero"),
-    head_channels=16,
-)
+SPACE = tiny_spaces.TWO_STAGES
 MACS = 890_000.0
 KERNEL_MS = {"flat": {3: 1.0, 7: 1.0}, "steep": {3: 1.0, 7: 4.0}}
 

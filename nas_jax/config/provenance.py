@@ -50,7 +50,7 @@ def commit() -> str:
 
     "unknown" for an installed package, which knows its version only.
     """
-    folder = Path(__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(

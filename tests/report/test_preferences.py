@@ -3,24 +3,11 @@
 import numpy as np
 import pytest
 
-from nas_jax.config import SpaceConfig
 from nas_jax.report import preferences
 from nas_jax.spaces import builders
+from tests import tiny_spaces
 
-SPACE = builders.mobile(
-    SpaceConfig(
-        name="two_stages",
-        input_size=16,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8, 16),
-        cells=(2, 2),
-        strides=(1, 2),
-        candidates=("mb3_k3", "mb6_k3", "mb3_k7", "mb6_k7", "zero"),
-        head_channels=16,
-    )
-)
+SPACE = builders.mobile(tiny_spaces.TWO_STAGES)
 
 
 def path(*names):

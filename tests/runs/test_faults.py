@@ -16,7 +16,6 @@ from pathlib import Path
 import jax
 import pytest
 
-from benchmarks import resume
 from nas_jax import cli
 from nas_jax.cli.main import VERBS
 from nas_jax.latency.runtimes import onnx_runtime
@@ -25,6 +24,7 @@ from nas_jax.runs import run_folder, run_lock, sweep
 from nas_jax.training import compiler
 from tests import small_run
 from tests.report import made_up_run
+from tests.runs import kills
 
 NOBODY = 65534
 
@@ -113,7 +113,7 @@ def test_run_on_a_full_disk_loses_nothing(words, quick, tmp_path, monkeypatch, c
         full(run / f".{name}.{os.getpid()}.partial")
         assert "No space left on device" in refused(capsys, "search", "--resume", run)
     assert cli.main(["search", "--resume", str(run)]) == 0
-    assert resume.digests(run) == resume.digests(alone)
+    assert kills.digests(run) == kills.digests(alone)
     assert (run / "report.html").is_file()
 
 

@@ -3,21 +3,17 @@
 import dataclasses
 import json
 import os
-import random
 import shutil
 import signal
-import subprocess
 
 import pytest
 
-from benchmarks import kills, resume
-from benchmarks.settings import ResumeConfig
 from nas_jax import cli
 from nas_jax.config import changes
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.runs import run_folder, run_lock, search, snapshots
-from nas_jax.training.progress import Progress
 from tests import small_run
+from tests.runs import kills
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,7 +95,7 @@ def refused(capsys, *given):
 
 def test_run_stopped_twice_ends_as_one_left_alone(copy, alone, stopped_at, capsys):
     """First in the search, after its first epoch, then within the second training."""
-    whole = resume.digests(alone)
+    whole = kills.digests(alone)
     assert {"search state", "metrics", "weights of searched"} <= set(whole)
     assert snapshots.steps(search.snapshots_in(copy))[-1] == 2
     stopped_at(5)  # two epochs of the search, two of a training, one of the next
@@ -120,7 +116,7 @@ def test_run_stopped_twice_ends_as_one_left_alone(copy, alone, stopped_at, capsy
     heard = capsys.readouterr().err
     assert heard.count("goes on from") == 1
     assert heard.count("retraining: ") == 2
-    assert resume.digests(copy) == whole
+    assert kills.digests(copy) == whole
     result = json.loads((copy / "result.json").read_text())
     assert [one["changed"] for one in result["resumed"]] == [{}, {}]
     assert not list((copy / "snapshots" / "train").iterdir())
@@ -289,67 +285,3 @@ def test_curve_of_several_targets_goes_on(words, stopped_at, tmp_path, capsys):
     for path in (tmp_path / "alone").glob("checkpoints/*/digests.json"):
         own = folder / path.relative_to(tmp_path / "alone")
         assert own.read_text() == path.read_text()
-
-
-def test_moments_are_drawn_from_every_phase_alike():
-    phases = ["warmup"] * 3 + ["joint"] * 4 + ["train"] * 5
-    drawn, again, other = (
-        kills.draw(random.Random(seed), 10, phases, 0.1) for seed in (0, 0, 1)
-    )
-    assert drawn == again != other
-    assert sorted(one.phase for one in drawn) == sorted(2 * kills.PHASES)
-    assert [one.phase for one in drawn] != [*kills.PHASES, *kills.PHASES]
-    for phase, lines, delay_s in drawn:
-        assert phase in ("saving", phases[lines - 1]) or lines == len(phases)
-        assert 0 <= delay_s <= 0.1
-    assert len({one.lines for one in drawn}) > 5
-
-
-@pytest.mark.parametrize(
-    ("moment", "before", "there"),
-    [
-        (kills.Moment("joint", 2, 0.0), "{}\n", "{}\n{}\n"),
-        (
-            kills.Moment("saving", 1, 0.0),
-            "{}\n",
-            "snapshots/search/8.orbax-checkpoint-tmp",
-        ),
-        (kills.Moment("saving", 1, 0.0), "{}\n", "trials/.one.partial"),
-        (kills.Moment("evaluation", 1, 0.0), "{}\n{}\n", "export"),
-    ],
-)
-def test_a_process_is_killed_when_its_files_are_that_far(
-    tmp_path, moment, before, there
-):
-    (tmp_path / "metrics.jsonl").write_text(before)
-    assert not kills._has_come(moment, tmp_path)
-    if there.startswith("{"):
-        (tmp_path / "metrics.jsonl").write_text(there)
-    else:
-        (tmp_path / there).mkdir(parents=True)
-    endless = subprocess.Popen(["sleep", "1000"])
-    assert kills.kill_at(moment, tmp_path, endless)
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    assert not kills.kill_at(moment, tmp_path, ended)
-
-
-@pytest.mark.slow
-def test_killed_runs_end_as_one_left_alone(words):
-    _, name, _, table, *_ = words
-    config = ResumeConfig(
-        kills=2,
-        experiment=name,
-        table=table,
-        warmup_epochs=2,
-        joint_epochs=2,
-        train_epochs=2,
-        checkpoint_every_s=0.001,
-    )
-    result = resume.run(config, Progress())
-    assert result["is_control_identical"]
-    assert (result["alive"], result["identical"], len(result["rows"])) == (2, 2, 2)
-    for row in result["rows"]:
-        assert row["lines"] >= row["aim"]["lines"]
-        assert row["phase"] != "finished"
-    assert resume.table(result)[-2][-1] == "2 of 2"

@@ -1,6 +1,6 @@
-"""A wish to stop at any moment: one line, the shell's code, a valid run folder.
+"""Stop requests at any moment: one line, the shell's code, a valid run folder.
 
-The rules while steps are taken: test_snapshots.py. Going on: test_resume.py.
+The rules while steps are taken: test_snapshots.py. Resuming: test_resume.py.
 """
 
 import json
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import kills
 from nas_jax.runs import run_folder
 from tests import small_run
+from tests.runs import kills
 
 SEED, MOMENTS = 11, 6
 CASES = {

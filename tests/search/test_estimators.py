@@ -1,6 +1,6 @@
 """The estimators of the alphas' gradient: values by hand, oracles, what moves.
 
-Their bias and variance against the exact gradient: test_bench.py.
+Their bias and variance against the exact gradient: benchmarks/tests/test_benchmarks.py.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nas_jax import supernet
-from nas_jax.config import SearchConfig, SpaceConfig
+from nas_jax.config import SearchConfig
 from nas_jax.data.batches import Batch
 from nas_jax.networks import ops
 from nas_jax.search import (
@@ -28,24 +28,9 @@ from nas_jax.search import (
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import builders
 from nas_jax.training import losses
+from tests import tiny_spaces
 
-# `zero` stands in the middle and layer 0 does not offer it: rows are not columns.
-SPACE = builders.mobile(
-    SpaceConfig(
-        name="tiny",
-        input_size=8,
-        input_channels=1,
-        classes=3,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(3,),
-        strides=(2,),
-        candidates=("mb3_k3", "zero", "mb6_k5"),
-        head_channels=16,
-    )
-)
+SPACE = builders.mobile(tiny_spaces.THREE_LAYERS)
 MASK = jnp.asarray(SPACE.mask)
 MODEL = cost.CostModel(jnp.where(MASK, jnp.array([2.0, 0.0, 5.0]), 0.0), 1.0)
 TARGET = 6.0

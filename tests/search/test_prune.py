@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,8 +84,7 @@ def test_what_stays_is_bit_unchanged(trained):
             SPACE, trained.params, trained.batch_stats, layer, op
         )
         after = supernet.candidate(smaller, small.params, small.batch_stats, layer, op)
-        assert jax.tree.structure(before) == jax.tree.structure(after)
-        jax.tree.map(np.testing.assert_array_equal, before, after)
+        chex.assert_trees_all_equal(before, after)
     np.testing.assert_array_equal(trained.alphas, small.alphas)
 
 
@@ -112,7 +112,7 @@ def test_network_of_the_survivors_is_the_same_before_and_after(trained):
     found = architecture.from_path(SPACE, np.array([3, 2]), "found")
     before = supernet.extract(SPACE, trained.params, trained.batch_stats, found)
     after = supernet.extract(smaller, small.params, small.batch_stats, found)
-    jax.tree.map(np.testing.assert_array_equal, before, after)
+    chex.assert_trees_all_equal(before, after)
 
 
 def test_stored_weights_fall(trained):

@@ -33,24 +33,11 @@ from nas_jax.spaces.architecture import from_ops, from_path
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.supernet import paths
 from nas_jax.training import losses
+from tests import tiny_spaces
 from tests.oracles import conv2d_nhwc
 from tests.supernet.plain_candidate import output
 
-# `zero` stands in the middle and layer 0 does not offer it: rows are not columns.
-SPACE_CONFIG = SpaceConfig(
-    name="tiny",
-    input_size=8,
-    input_channels=1,
-    classes=3,
-    stem_channels=8,
-    stem_stride=1,
-    first_block_channels=None,
-    stage_widths=(8,),
-    cells=(3,),
-    strides=(2,),
-    candidates=("mb3_k3", "zero", "mb6_k5"),
-    head_channels=16,
-)
+SPACE_CONFIG = tiny_spaces.THREE_LAYERS
 SPACE = builders.mobile(SPACE_CONFIG)
 MASK = jnp.asarray(SPACE.mask)
 CONFIG = SearchConfig(

@@ -9,11 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import kills, resume
-from benchmarks.devices import _free_port
 from nas_jax import cli
 from nas_jax.runs import stopping
 from nas_jax.training import distributed
+from tests.clean_python import free_port
+from tests.runs import kills
 from tests.runs.test_pipeline import (
     arguments,  # noqa: F401
     home,  # noqa: F401
@@ -123,7 +123,7 @@ def test_a_process_that_fails_does_not_wait_for_the_others(monkeypatch, error, c
 
 def begun(words, *own, devices, folder):
     """Two processes, each with flags of its own."""
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     environment = {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
@@ -223,4 +223,4 @@ def test_two_processes_go_on_with_what_two_began(shared, together, tmp_path):
     (_, out, err), (_, other, _) = found
     assert "goes on from the checkpoint of step" in err
     assert "report: run/report.html" in out and "report" not in other
-    assert resume.digests(tmp_path / "run") == resume.digests(together[0] / "run")
+    assert kills.digests(tmp_path / "run") == kills.digests(together[0] / "run")

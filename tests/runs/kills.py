@@ -1,9 +1,11 @@
-"""Where a run is killed: at a place in its own files, drawn by seed.
+"""Kills of a run at random moments, and digests that compare two runs.
 
-A clock would have to know how long a run takes on this machine, today. Its files say
-how far it is: lines of metrics, unfinished folders of a save, exported networks.
+A moment is a place in the files of the run, drawn by seed: lines of metrics, unfinished
+folders of a save, exported networks. A clock would have to know how long a run takes on
+this machine. Also used by `python -m benchmarks resume`.
 """
 
+import hashlib
 import json
 import random
 import signal
@@ -14,25 +16,27 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nas_jax.runs import search, snapshots
+
 PHASES = ("warmup", "joint", "saving", "train", "evaluation")
-"""Of which every one comes in turn; `train` are trials and retraining."""
+"""Phases of a run; `train` stands for trials and retraining."""
 POLL_S = 0.002
-"""How often the files are looked at: a save takes some hundredths of a second."""
+"""Between two looks at the files: a save takes some hundredths of a second."""
 
 
 class Moment(NamedTuple):
-    """When a phase is that far, and so much later."""
+    """A number of lines of metrics in a phase, and a delay."""
 
     phase: str
     lines: int
-    """Of `metrics.jsonl` that are there."""
+    """Of `metrics.jsonl`, at least."""
     delay_s: float
 
 
 def draw(
     numbers: random.Random, kills: int, phases: Sequence[str], delay_s: float
 ) -> list[Moment]:
-    """Moments in all `PHASES` equally often, in an order of chance.
+    """Moments in all `PHASES` equally often, in random order.
 
     Args:
       phases: of every line of metrics of a whole run, in order.
@@ -52,8 +56,8 @@ def draw(
 
 
 def await_moment(moment: Moment, folder: Path, process: subprocess.Popen) -> None:
-    """Returns when a moment of a run has come, or the run has ended."""
-    while process.poll() is None and not _has_come(moment, folder):
+    """Waits until the moment of a run has come, or the run has ended."""
+    while process.poll() is None and not has_come(moment, folder):
         time.sleep(POLL_S)
     time.sleep(moment.delay_s)
 
@@ -65,7 +69,8 @@ def kill_at(moment: Moment, folder: Path, process: subprocess.Popen) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
-def _has_come(moment: Moment, folder: Path) -> bool:
+def has_come(moment: Moment, folder: Path) -> bool:
+    """Whether a run is that far, by its files."""
     if moment.phase == "evaluation":
         return (folder / "export").is_dir()
     path = folder / "metrics.jsonl"
@@ -86,7 +91,7 @@ def is_saving(folder: Path) -> bool:
 
 
 def doing(folder: Path) -> str:
-    """What a run was at when it stopped, by its files."""
+    """Phase in which a run stopped, by its files."""
     lines = metrics(folder)
     if (folder / "result.json").is_file():
         return "finished"
@@ -107,3 +112,29 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     whole = text[: text.rfind("\n") + 1]
     return [json.loads(line) for line in whole.splitlines()]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of all that must be equal in a resumed and in an undisturbed run."""
+    where = search.snapshots_in(folder)
+    last = snapshots.steps(where)[-1]
+    state = snapshots.Snapshots(where, kept=1).digests(last)
+    timeless = [
+        {name: value for name, value in line.items() if name != "seconds"}
+        for line in metrics(folder)
+    ]
+    texts = {
+        "search state": json.dumps([last, state]),
+        "metrics": json.dumps(timeless),
+        **{
+            name: (folder / name).read_text(encoding="utf-8")
+            for name in ("architecture.json", "finalists.json")
+        },
+        **{
+            f"weights of {path.parent.name}": path.read_text(encoding="utf-8")
+            for path in folder.glob("checkpoints/*/digests.json")
+        },
+    }
+    return {
+        name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()
+    }
