@@ -11,7 +11,7 @@ from nas_jax.config import SpaceConfig
 from nas_jax.latency import tables
 from nas_jax.latency.schema import PROVENANCE
 from nas_jax.networks import counts
-from nas_jax.search.derive import Limit
+from nas_jax.search.derivation import Limit
 from nas_jax.spaces import builders
 from nas_jax.training.progress import Progress
 

@@ -10,8 +10,8 @@ import numpy as np
 from nas_jax.config import files
 from nas_jax.latency import tables
 from nas_jax.runs import run_folder, targets
-from nas_jax.runs.targets import Targets
-from nas_jax.search import derive
+from nas_jax.search import derivation
+from nas_jax.search.targets import Targets
 from nas_jax.spaces import architecture, architecture_json, builders
 from nas_jax.spaces.architecture import Architecture
 
@@ -45,9 +45,9 @@ def of_run(folder: Path, aim: Targets | None = None) -> list[dict[str, Any]]:
         aim = targets.resolve(config, searched, table, origin=file, z=z)
     if config.objective == "none":
         assert aim.latency is not None  # a run has a table
-        path = derive.most_probable(searched, probs, aim.latency.candidates)
+        path = derivation.most_probable(searched, probs, aim.latency.candidates)
         return [{"path": path.tolist()}]
-    ranked = derive.ranked_within(
+    ranked = derivation.ranked_within(
         searched, probs, aim.limits, config.max_slack, config.finalists
     )
     return [derived._asdict() | {"path": derived.path.tolist()} for derived in ranked]

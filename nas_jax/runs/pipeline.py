@@ -27,9 +27,9 @@ from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, Session
 from nas_jax.runs.setup import load, resolve_targets
 from nas_jax.runs.stopping import Stop
-from nas_jax.runs.targets import Targets
 from nas_jax.search import baselines
 from nas_jax.search import loop as search_loop
+from nas_jax.search.targets import Targets
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop as training_loop

@@ -1,28 +1,23 @@
 """The search of a run: metrics line by line, snapshots, and on from the newest."""
 
-from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from nas_jax.base import PRNGKey, Probs, PyTree, stream
-from nas_jax.config.search import EXPECTED, SearchConfig, without_target
+from nas_jax import search
+from nas_jax.base import Probs, PyTree, stream
+from nas_jax.config.search import EXPECTED
 from nas_jax.runs import plan, run_folder, stage, targets
 from nas_jax.runs.session import Run
 from nas_jax.runs.setup import Setup
 from nas_jax.runs.snapshots import Notes
-from nas_jax.runs.targets import Targets
-from nas_jax.search import derive, divergence, loop, prune, schedule, search_state
-from nas_jax.search.loop import Epoch, Reached
-from nas_jax.search.search_state import SearchProblem
-from nas_jax.spaces import architecture
-from nas_jax.spaces.architecture import Architecture
+from nas_jax.search import divergence, prune, schedule, search_state
+from nas_jax.search.loop import Reached
+from nas_jax.search.targets import Targets
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import calls, optim
-from nas_jax.training.calls import Compile
+from nas_jax.training import optim
 
 PHASES = ("warmup", "joint")
 
@@ -36,56 +31,6 @@ def has_snapshots(folder: Path) -> bool:
     """Whether a search of a run, or of one of its targets, can continue from one."""
     found = folder.glob("**/snapshots/search/*")
     return any(path.name.isdecimal() for path in found)
-
-
-def epochs(
-    setup: Setup,
-    aim: Targets,
-    *,
-    key: PRNGKey,
-    compile: Compile = calls.on_first_call,
-    after: Reached | None = None,
-    between_steps: Callable[[Reached], None] = loop.do_nothing,
-) -> Iterator[Epoch]:
-    """The epochs of a search, as `search_loop.run` yields them; nothing is written."""
-    # a target is an array: searches that share a warm-up share its programs
-    config = without_target(setup.experiment.search)
-    return loop.run(
-        key,
-        SearchProblem(setup.space, config, aim.costs, aim.values),
-        setup.search_data,
-        compile=compile,
-        after=after,
-        between_steps=between_steps,
-    )
-
-
-class Derived(NamedTuple):
-    """A network of a search, and what its limits cost in probability."""
-
-    architecture: Architecture
-    cost: derive.Derived
-
-
-def derived(
-    space: SearchSpace,
-    probs: Probs,
-    aim: Targets,
-    *,
-    max_slack: float = SearchConfig.max_slack,
-    count: int = SearchConfig.finalists,
-) -> list[Derived]:
-    """The most probable networks within the limits that spend the target, best first.
-
-    They leave at most the share `max_slack` of it, where such networks exist.
-    """
-    ranked = derive.ranked_within(
-        space, np.asarray(probs), aim.limits, max_slack, count
-    )
-    return [
-        Derived(architecture.from_path(space, one.path, f"searched_{place}"), one)
-        for place, one in enumerate(ranked, start=1)
-    ]
 
 
 def run(
@@ -151,7 +96,7 @@ def run(
             if record.is_due():
                 save(reached)
 
-        running = epochs(
+        running = search.run(
             setup,
             aim,
             key=key,

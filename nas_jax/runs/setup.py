@@ -9,9 +9,9 @@ from nas_jax.data.batches import Augment, Split
 from nas_jax.latency import tables
 from nas_jax.networks import ops
 from nas_jax.runs import targets
-from nas_jax.runs.targets import Targets
 from nas_jax.search import baselines, estimators, prune, schedule
 from nas_jax.search.loop import SearchData
+from nas_jax.search.targets import Targets
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
