@@ -1,10 +1,9 @@
-"""Every stage of a run, from a configuration to a report.
+"""The stages of a run, from a configuration to a report.
 
     measure -> search -> derive -> retrain -> test -> export -> time -> report
 
-Each stage reads and writes the run folder, so the later ones can be run again alone
-(`derive`, `train`, `evaluate`). `run` is the chain of stages for one target,
-`trade_off.run` that for several.
+Each reads and writes the run folder, so the later ones can be repeated alone (`derive`,
+`train`, `evaluate`). `run` is the chain for one target, `trade_off.run` for several.
 """
 
 from collections.abc import Mapping
@@ -37,10 +36,10 @@ from nas_jax.training.progress import Progress
 
 
 class Searched(NamedTuple):
-    """The outcome of a search: its network, and the cost of the derivation."""
+    """The outcome of a search: its network, and the record of the derivation."""
 
     network: Architecture
-    aim: Targets
+    targets: Targets
     derivation: dict[str, Any]
 
 
@@ -54,9 +53,9 @@ def run(
 ) -> dict[str, Any]:
     """Runs everything into a folder made by `run_folder.create`; returns the result.
 
-    Work that the folder holds already, of a process that was stopped, is not repeated;
-    the result is the same, but for what is timed. Of several processes only the one
-    that writes continues after the retraining; the others return {}.
+    Work that a stopped process has left there is not repeated; the result is the same,
+    but for what is timed. Of several processes only the one that writes continues after
+    the retraining; the others return {}.
 
     Raises:
       ValueError: if data, table or target do not fit; the folder then holds what was
@@ -67,32 +66,33 @@ def run(
     for note in work.setup.notes:
         progress.line(note)
     table = stored_table(work)
-    aim = targets_of(work, table)
+    resolved = targets_of(work, table)
     cost = experiment.search.cost
     with work.session.timed("search"):
-        progress.phase(f"search, target {targets.amount(cost, aim.target)}")
-        searched = search_and_derive(work, aim)
-    assert aim.latency is not None  # by the table
+        progress.phase(f"search, target {targets.amount(cost, resolved.target)}")
+        searched = search_and_derive(work, resolved)
+    assert resolved.latency is not None  # by the table
     networks = baselines.comparison(
         work.setup.space,
-        aim.latency.model,
+        resolved.latency.model,
         searched.network,
         experiment.random_networks,
         experiment.seed,
     )
-    models = retrained(work, networks)
+    with work.session.timed("retrain"):
+        models = retrain.retrain_all(work, networks)
     if not work.setup.devices.writes:
         return {}
     with work.session.timed("evaluate"):
         progress.phase("test, export, timing")
         results = assess.assess(work, models, table)
     add_risk(work, table, {SEARCHED: searched}, results)
-    answer = {TARGETS[cost]: aim.target, "derivation": searched.derivation}
+    answer = {TARGETS[cost]: resolved.target, "derivation": searched.derivation}
     return finish(work, {"networks": results, **answer}, command)
 
 
 def stored_table(run: Run) -> LatencyTable:
-    """The table of the folder; measured, or read where it is stored, if it has none."""
+    """The table of the folder; without one, as `measure` gives it."""
     path = run.folder / "latency_table.json"
     with run.session.timed("measure"):
         run.progress.phase("latency table")
@@ -123,7 +123,7 @@ def measure(
 def targets_of(run: Run, table: LatencyTable) -> Targets:
     """Target and limits, by the table of a run; `ValueError` if out of reach."""
     try:
-        aim = resolve_targets(run.setup, table)
+        resolved = resolve_targets(run.setup, table)
     except ValueError as error:
         if run.experiment.latency.table is not None:
             raise
@@ -131,14 +131,14 @@ def targets_of(run: Run, table: LatencyTable) -> Targets:
             f"{error}; measured already: --latency.table "
             f"{run.folder / 'latency_table.json'}"
         ) from error
-    if aim.warning:
-        run.progress.phase(f"warning: {aim.warning}")
-    return aim
+    if resolved.warning:
+        run.progress.phase(f"warning: {resolved.warning}")
+    return resolved
 
 
 def search_and_derive(
     run: Run,
-    aim: Targets,
+    goal: Targets,
     *,
     after: search_loop.Reached | None = None,
     saved: Path | None = None,
@@ -153,41 +153,25 @@ def search_and_derive(
     is_compared = (folder / finalists.FINALISTS).is_file()
     is_complete = experiment.train.start != "supernet" or weights.exists()
     if not (is_compared and is_complete):
-        last = search.run(run, aim, after=after)
+        last = search.run(run, goal, after=after)
         if not is_compared:
             accuracy = last.accuracy(run.setup.splits["valid"])
-            finalists.compare(folder, accuracy, aim)
+            finalists.compare(folder, accuracy, goal)
     if experiment.search.trials > 1:
         retrain.run_trials(run)
     network, derivation = finalists.derive_run(folder)
     run.progress.line(finalists.line(derivation))
     if not is_complete:
-        checkpoint.save_model(weights, with_supernet_weights(run, last, network))
+        state, recipe = run.setup.devices.local(last.state), run.setup.recipe
+        stored = state.params, state.batch_stats
+        params, _ = supernet.extract(last.space, *stored, network)
+        data, batch = recipe.data.evaluated(), recipe.config.batch
+        stats = training_loop.reestimate(network, params, data, batch)
+        checkpoint.save_model(weights, checkpoint.Model(network, params, stats))
     if derivation["trials"]:
         trial = folder / retrain.TRIALS / derivation["trial"]
         retrain.adopt_trial(trial, saved or folder / retrain.TRAINED / SEARCHED)
-    return Searched(network, aim, derivation)
-
-
-def with_supernet_weights(
-    run: Run, last: search_loop.Reached, network: Architecture
-) -> checkpoint.Model:
-    """A network with the supernet's weights, statistics re-estimated."""
-    state = run.setup.devices.local(last.state)
-    params, _ = supernet.extract(last.space, state.params, state.batch_stats, network)
-    recipe = run.setup.recipe
-    batch_stats = training_loop.reestimate(
-        network, params, recipe.data.evaluated(), recipe.config.batch
-    )
-    return checkpoint.Model(network, params, batch_stats)
-
-
-def retrained(
-    run: Run, networks: Mapping[str, Architecture]
-) -> dict[str, checkpoint.Model]:
-    """The networks trained from scratch, or loaded where the folder has them."""
-    with run.session.timed("retrain"):
-        return retrain.retrain_all(run, networks)
+    return Searched(network, goal, derivation)
 
 
 def add_risk(
@@ -200,7 +184,7 @@ def add_risk(
     if run.experiment.search.cost != "latency":
         return
     for name, searched in searches.items():
-        risk = table_risk.within(table, searched.network, searched.aim.target)
+        risk = table_risk.within(table, searched.network, searched.targets.target)
         results[name]["risk"] = None if risk is None else risk._asdict()
         run.progress.line(f"{name}: {table_risk.line(risk)}")
 
@@ -227,10 +211,7 @@ def train_network(
     progress: Progress,
     stop: Stop | None = None,
 ) -> tuple[Path, float]:
-    """Trains and saves one network; returns its folder and its test accuracy.
-
-    From its snapshot on, if the folder has one.
-    """
+    """Trains one network, or resumes that; returns its folder and its test accuracy."""
     setup = load(experiment)
     saved = folder / retrain.TRAINED / network.name
     if saved.exists():

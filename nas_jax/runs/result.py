@@ -12,7 +12,7 @@ from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import with_target
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import pipeline, retrain, run_folder, run_lock, setup
+from nas_jax.runs import pipeline, retrain, run_folder, setup
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.training.progress import Progress
 
@@ -69,7 +69,7 @@ def run(
     made = None if out is None else Path(out)
     folder = run_folder.create(experiment, made, Path("runs"))
     command = f"nas_jax.run({experiment.name!r})"
-    with run_lock.held(folder):
+    with run_folder.held(folder):
         pipeline.run(
             experiment, folder, command=command, progress=progress or Progress()
         )

@@ -10,9 +10,9 @@ import jax
 from nas_jax.base import PyTree, stream
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import finalists, run_folder, stage
+from nas_jax.runs import finalists, run_folder
 from nas_jax.runs.finalists import SEARCHED
-from nas_jax.runs.session import Run
+from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.architecture_json import to_json
@@ -75,13 +75,15 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
             )
         return jax.eval_shape(lambda: loop.init(key, network, tx))
 
-    with stage.opened(run, folder) as record:
+    with stage(run, folder) as record:
         newest = record.newest(like)
         if newest is not None:
-            collected = newest.notes["collected"]
-            after = loop.Reached(newest.state, collected)
+            after = loop.Reached(newest.state, newest.notes["collected"])
         else:
-            weights = _supernet_weights(run, network)
+            weights = None
+            if run.experiment.train.start == "supernet" and network.name == SEARCHED:
+                model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
+                weights = model.params, model.batch_stats
             after = loop.Reached(loop.init(key, network, tx, weights))
         begun = int(after.state.step)
         run_folder.cut_metrics(
@@ -110,11 +112,11 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
         )
         left = recipe.config.epochs - begun // per_epoch
         for epoch in run.progress.steps(running, total=left, desc=network.name):
-            step, state = int(epoch.state.step), epoch.state
-            place = {"step": step, "phase": "train", "network": network.name}
+            step, name = int(epoch.state.step), network.name
+            place = {"step": step, "phase": "train", "network": name}
             record.log(place | {"epoch": epoch.epoch}, epoch.metrics)
             run.progress.note(accuracy=f"{epoch.metrics['train/accuracy']:.1%}")
-            after = loop.Reached(state)
+            after = loop.Reached(epoch.state)
             save_if_due(after)
     model = loop.trained(network, after.state, recipe.devices)
     checkpoint.save_model(run.folder / group / network.name, model)
@@ -147,10 +149,3 @@ def adopt_trial(trial: Path, saved: Path) -> None:
         model = checkpoint.load_model(trial)
         named = replace(model.architecture, name=saved.name)
         checkpoint.save_model(saved, replace(model, architecture=named))
-
-
-def _supernet_weights(run: Run, network: Architecture) -> tuple[PyTree, PyTree] | None:
-    if run.experiment.train.start != "supernet" or network.name != SEARCHED:
-        return None
-    model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
-    return model.params, model.batch_stats

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from nas_jax import search
-from nas_jax.base import Probs, PyTree, stream
+from nas_jax.base import PyTree, stream
 from nas_jax.config.search import EXPECTED
-from nas_jax.runs import plan, run_folder, stage, targets
-from nas_jax.runs.session import Run
+from nas_jax.runs import plan, run_folder, targets
+from nas_jax.runs.session import Run, stage
 from nas_jax.runs.setup import Setup
 from nas_jax.runs.snapshots import Notes
 from nas_jax.search import divergence, prune, schedule, search_state
@@ -47,7 +47,7 @@ def run(
     Its last state is always saved.
 
     Raises:
-      ValueError: as `search_loop.run` and `stage.opened`, and for snapshots of another
+      ValueError: as `search.run` and `session.stage`, and for snapshots of another
         configuration.
       Stopped: when requested, after a snapshot.
     """
@@ -56,7 +56,7 @@ def run(
     images = len(setup.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(images, config.batch)
     accuracy = None
-    with stage.opened(work, snapshots_in(work.folder)) as record:
+    with stage(work, snapshots_in(work.folder)) as record:
 
         def like(notes: Notes) -> PyTree:
             weights_tx = schedule.search_weights(config, per_epoch)
@@ -67,14 +67,9 @@ def run(
 
         newest = record.newest(like)
         if newest is not None:
-            notes = newest.notes
-            accuracy = notes["accuracy"]
-            after = Reached(
-                _space(setup, notes),
-                newest.state,
-                notes["collected"],
-                devices=setup.devices,
-            )
+            _, state, notes = newest
+            accuracy, space = notes["accuracy"], _space(setup, notes)
+            after = Reached(space, state, notes["collected"], devices=setup.devices)
         begun = 0 if after is None else int(after.state.step)
         run_folder.cut_metrics(
             work.folder,
@@ -113,9 +108,11 @@ def run(
             after, metrics = epoch.reached, epoch.metrics
             accuracy = metrics.get("search/valid_accuracy", accuracy)
             step = int(epoch.state.step)
+            # seven digits that matter: a rare candidate does not become impossible
+            probs = [[float(f"{p:.7g}") for p in row] for row in epoch.probs.tolist()]
             record.log(
                 {"step": step, "phase": epoch.phase, "epoch": epoch.epoch},
-                metrics | {"search/probs": _written(epoch.probs)},
+                metrics | {"search/probs": probs},
             )
             expected = metrics[f"search/{EXPECTED[config.cost]}"]
             work.progress.note(
@@ -133,8 +130,3 @@ def run(
 def _space(setup: Setup, notes: Notes) -> SearchSpace:
     """The space that pruning had left."""
     return prune.restrict(setup.space, np.array(notes["mask"], bool))
-
-
-def _written(probs: Probs) -> list[list[float]]:
-    """Seven digits that matter: a rare candidate stays one, not an impossible one."""
-    return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]

@@ -1,18 +1,20 @@
 """Space, images and devices of an experiment, checked against each other."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from nas_jax.config import shipped
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import augment, splits
 from nas_jax.data.batches import Augment, Split
 from nas_jax.latency import tables
-from nas_jax.networks import ops
-from nas_jax.runs import targets
+from nas_jax.networks import counts, ops
+from nas_jax.runs import run_folder, targets
 from nas_jax.search import baselines, estimators, prune, schedule
 from nas_jax.search.loop import SearchData
 from nas_jax.search.targets import Targets
-from nas_jax.spaces import builders
+from nas_jax.spaces import builders, published
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import devices, optim
@@ -134,3 +136,27 @@ def check_network(experiment: Experiment, network: Architecture) -> None:
             f"architecture {network.name!r}: expected height, width, channels, classes "
             f"{wanted} of experiment {experiment.name!r}, got {got}"
         )
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Size of a preset space, a published network, a file, or an experiment's space.
+
+    Raises `ValueError` naming the first two kinds if `name` is none of these.
+    """
+    if name in builders.PRESETS:
+        return counts.describe_space(builders.PRESETS[name]())
+    if name in published.NAMES:
+        return counts.describe(published.get(name))
+    if name.endswith(".json"):
+        return counts.describe(run_folder.read_architecture(Path(name)))
+    try:
+        experiment = shipped.load_experiment(name)
+    except ValueError as error:
+        if Path(name).is_file():
+            raise
+        raise ValueError(
+            f"describe {name!r}: expected a space ({', '.join(builders.PRESETS)}), a "
+            f"published network ({', '.join(published.NAMES)}), an architecture file "
+            "(.json) or an experiment"
+        ) from error
+    return counts.describe_space(builders.build(experiment.space))
