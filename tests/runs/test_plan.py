@@ -13,10 +13,6 @@ from nas_jax.runs import plan, setup
 from nas_jax.training import compiler
 from nas_jax.training.calls import Call
 from nas_jax.training.progress import Progress
-from tests.runs.test_pipeline import (
-    arguments,  # noqa: F401
-    home,  # noqa: F401
-)
 from tests.small_run import EXPERIMENT
 
 

@@ -14,7 +14,7 @@ from benchmarks.devices import _free_port
 from nas_jax import cli
 from nas_jax.runs import stopping
 from nas_jax.training import distributed
-from tests.runs.test_pipeline import (
+from tests.runs.conftest import (
     arguments,  # noqa: F401
     home,  # noqa: F401
 )
