@@ -62,29 +62,25 @@ def load(experiment: Experiment, on: Devices | None = None) -> Setup:
     Raises `ValueError` if the data cannot be read, or if something does not fit.
     """
     on = devices.of(experiment) if on is None else on
-    searched = builders.build(experiment.space)
+    space, data = builders.build(experiment.space), experiment.data
     loaded, notes, label_names = splits.load(
-        experiment.data,
-        searched.input_shape,
-        searched.classifier.classes,
-        experiment.seed,
+        data, space.input_shape, space.classifier.classes, experiment.seed
     )
     for name, split in loaded.items():
-        check_split(name, split, searched)
-    augmentation = augment.of(experiment.data)
-    return Setup(experiment, searched, loaded, augmentation, label_names, notes, on)
+        _check_split(name, split, space)
+    augmentation = augment.of(data)
+    return Setup(experiment, space, loaded, augmentation, label_names, notes, on)
 
 
-def check_split(name: str, split: Split, searched: SearchSpace) -> None:
+def _check_split(name: str, split: Split, space: SearchSpace) -> None:
     """Raises `ValueError` if images or labels do not fit the space."""
-    shape = split.image_shape
-    if shape != searched.input_shape:
+    if split.image_shape != space.input_shape:
         raise ValueError(
-            f"{name}: expected images of shape {searched.input_shape} (height, width, "
-            f"channels) for space {searched.name!r}, got {shape}; set "
+            f"{name}: expected images of shape {space.input_shape} (height, width, "
+            f"channels) for space {space.name!r}, got {split.image_shape}; set "
             "space.input_size and space.input_channels"
         )
-    classes = searched.classifier.classes
+    classes = space.classifier.classes
     low, high = int(split.labels.min()), int(split.labels.max())
     if low < 0 or high >= classes:
         raise ValueError(
@@ -129,12 +125,12 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
 def check_network(experiment: Experiment, network: Architecture) -> None:
     """Raises `ValueError` if a network does not take the experiment's images."""
     expected = builders.build(experiment.space)
+    inputs = (*expected.input_shape, expected.classifier.classes)
     got = (*network.input_shape, network.classifier.classes)
-    wanted = (*expected.input_shape, expected.classifier.classes)
-    if got != wanted:
+    if got != inputs:
         raise ValueError(
             f"architecture {network.name!r}: expected height, width, channels, classes "
-            f"{wanted} of experiment {experiment.name!r}, got {got}"
+            f"{inputs} of experiment {experiment.name!r}, got {got}"
         )
 
 

@@ -6,7 +6,6 @@ or parameters.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -89,14 +88,6 @@ def amount(cost: str, value: float) -> str:
     return f"{value:,.0f} {'MACs' if cost == 'macs' else 'parameters'}"
 
 
-class _Range(NamedTuple):
-    """The cost of the cheapest, the dearest and the hand-designed network."""
-
-    least: float
-    most: float
-    of_baseline: float
-
-
 @dataclass(frozen=True)
 class _Prices:
     """The costs of a space, counted or by a table."""
@@ -114,14 +105,17 @@ class _Prices:
             raise ValueError(f"{self.origin}: expected a latency table, got none")
         return Costs(*tables.costs(self.table, self.space, self.origin, z=self.z))
 
-    def range_of(self, found: Costs) -> _Range:
-        costs, fixed = found
-        path = path_of(self.space, baselines.hand_designed(self.space))
-        mask = self.space.mask
-        return _Range(
-            float(fixed + np.where(mask, costs, np.inf).min(axis=1).sum()),
-            float(fixed + np.where(mask, costs, -np.inf).max(axis=1).sum()),
-            float(fixed + costs[np.arange(len(costs)), path].sum()),
+    def range_of(self, costs: Costs) -> tuple[float, float, float]:
+        """The cost of the cheapest, the dearest and the hand-designed network."""
+        path, mask = (
+            path_of(self.space, baselines.hand_designed(self.space)),
+            self.space.mask,
+        )
+        each, fixed = costs
+        return (
+            float(fixed + np.where(mask, each, np.inf).min(axis=1).sum()),
+            float(fixed + np.where(mask, each, -np.inf).max(axis=1).sum()),
+            float(fixed + each[np.arange(len(each)), path].sum()),
         )
 
     def target(self, config: SearchConfig) -> tuple[Limit, str | None]:
@@ -169,8 +163,8 @@ def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None
     """Refuses limits of which each can be kept, but not all together."""
     any_network = np.where(space.mask, 0.0, -np.inf)
     if len(limits) > 1 and not derivation.choose(any_network, limits):
-        wanted = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
+        bounds = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
         raise ValueError(
-            f"search.limits: expected a network within all limits at once ({wanted}), "
+            f"search.limits: expected a network within all limits at once ({bounds}), "
             "found none; raise one of them"
         )
