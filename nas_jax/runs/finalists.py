@@ -26,9 +26,9 @@ FINALISTS = "finalists.json"
 def of_run(folder: Path, goal: Targets | None = None) -> list[dict[str, Any]]:
     """The `search.finalists` most probable networks of a run's newest probabilities.
 
-    Of those within target and limits, or with the objective none the most probable of
-    all alone. As dicts: the path and the fields of a derivation in `result.json`. The
-    targets `goal` are by default those of the run's files.
+    Of those within target and limits; with the objective none only the most probable of
+    all. As dicts: the path and the fields of a derivation in `result.json`. `goal` are
+    by default the targets of the run's files.
     """
     experiment = run_folder.read_experiment(folder)
     config, searched = experiment.search, builders.build(experiment.space)

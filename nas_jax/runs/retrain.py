@@ -1,4 +1,4 @@
-"""The trainings of a run, one network after the other, each on from its snapshot."""
+"""The trainings of a run, one network after the other, resumed from snapshots."""
 
 import shutil
 from collections.abc import Mapping
@@ -23,8 +23,7 @@ TRAINED = "checkpoints"
 TRIALS = "trials"
 """Folder of a run with the networks that were trained to be compared."""
 SUPERNET_WEIGHTS = "kept"
-"""Folder of the searched network with the weights of the supernet, where it is trained
-on from these."""
+"""Folder of the searched network with the weights of the supernet, to start from."""
 
 
 def retrain_all(
@@ -53,10 +52,10 @@ def retrain_all(
 def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
     """Trains a network on both training splits and saves it in `<group>/<name>`.
 
-    From its newest snapshot on, if there is one. The key does not depend on the
-    network: all of a run see the same images in the same order, shifted alike, so their
-    accuracies are paired. With `train.start = "supernet"` the searched network starts
-    from the supernet's weights.
+    It resumes from its newest snapshot. The key does not depend on the network: all of
+    a run see the same images in the same order, shifted alike, so their accuracies are
+    paired. With `train.start = "supernet"` the searched network starts from the
+    supernet's weights.
 
     Raises:
       ValueError: for a snapshot of another network or configuration, if the training
@@ -127,12 +126,10 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
 def run_trials(run: Run) -> None:
     """Trains the best `search.trials` finalists in full and records their losses.
 
-    The weights of a supernet rank networks of equal latency hardly better than chance
-    where these differ by less than the seed moves one of them. There a few full
-    trainings decide: DARTS (Liu et al., ICLR 2019, section 3), too, takes the best of
-    four by validation. Of accuracy and cross-entropy on `valid` the latter counts: it
-    says more about images that every network has right. Trials that the folder holds
-    are not trained again.
+    Where networks differ by less than a seed changes one of them, a supernet ranks them
+    hardly better than chance and a few full trainings decide: DARTS (Liu et al., ICLR
+    2019, section 3), too, takes the best of four by validation. Cross-entropy on
+    `valid` counts, as it also ranks networks that classify every image right.
     """
     valid = run.setup.splits["valid"].evaluated()
     best = finalists.best(run.folder, run.experiment.search.trials)

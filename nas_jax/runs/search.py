@@ -1,4 +1,4 @@
-"""The search of a run: metrics line by line, snapshots, and on from the newest."""
+"""The search of a run: metrics line by line, snapshots, resumed from the newest."""
 
 from itertools import islice
 from pathlib import Path
@@ -35,16 +35,16 @@ def has_snapshots(folder: Path) -> bool:
 
 def run(
     work: Run,
-    aim: Targets,
+    goal: Targets,
     *,
     after: Reached | None = None,
     until: int | None = None,
 ) -> Reached:
     """Runs the search, one metrics line per epoch; returns where it ended.
 
-    From the newest snapshot of the folder on, if there is one, else from its beginning
-    or `after` the warm-up of another search. It may end early, after `until` epochs.
-    Its last state is always saved.
+    It resumes from the newest snapshot of the folder, or begins, or continues `after`
+    the warm-up of another search. It ends after `until` epochs, if given. Its last
+    state is always saved.
 
     Raises:
       ValueError: as `search.run` and `session.stage`, and for snapshots of another
@@ -93,7 +93,7 @@ def run(
 
         running = search.run(
             setup,
-            aim,
+            goal,
             key=key,
             compile=plan.before(work.session.compiler, setup, work.progress),
             after=after,
@@ -101,7 +101,7 @@ def run(
         )
         total = config.warmup_epochs + config.joint_epochs if until is None else until
         left = total - begun // per_epoch
-        target = targets.amount(config.cost, aim.target)
+        target = targets.amount(config.cost, goal.target)
         for epoch in work.progress.steps(
             islice(running, left), total=left, desc="search"
         ):
