@@ -7,6 +7,7 @@ Each reads and writes the run folder, so the later ones can be repeated alone (`
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,9 +169,11 @@ def search_and_derive(
         data, batch = recipe.data.evaluated(), recipe.config.batch
         stats = training_loop.reestimate(network, params, data, batch)
         checkpoint.save_model(weights, checkpoint.Model(network, params, stats))
-    if derivation["trials"]:
-        trial = folder / retrain.TRIALS / derivation["trial"]
-        retrain.adopt_trial(trial, saved or folder / retrain.TRAINED / SEARCHED)
+    saved = saved or folder / retrain.TRAINED / SEARCHED
+    if derivation["trials"] and not saved.exists():
+        model = checkpoint.load_model(folder / retrain.TRIALS / derivation["trial"])
+        named = replace(model.architecture, name=saved.name)
+        checkpoint.save_model(saved, replace(model, architecture=named))
     return Searched(network, goal, derivation)
 
 

@@ -2,8 +2,6 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 
 import jax
 
@@ -138,11 +136,3 @@ def run_trials(run: Run) -> None:
         loss = loop.loss(model, valid)
         run.progress.line(f"{name}: loss on validation images {loss:.4g}")
         finalists.add_trial(run.folder, networks[name], loss)
-
-
-def adopt_trial(trial: Path, saved: Path) -> None:
-    """Copies a trial to `saved`, under its name there, unless that exists."""
-    if not saved.exists():
-        model = checkpoint.load_model(trial)
-        named = replace(model.architecture, name=saved.name)
-        checkpoint.save_model(saved, replace(model, architecture=named))

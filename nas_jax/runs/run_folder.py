@@ -100,13 +100,6 @@ def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     files.append_line(folder / "metrics.jsonl", line)
 
 
-def sync_metrics(folder: Path) -> None:
-    """Returns when the disk has the lines that were added, if there are any."""
-    path = folder / "metrics.jsonl"
-    if path.is_file():
-        files.sync(path)
-
-
 def cut_metrics(folder: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
     """Removes lines of `metrics.jsonl`, and one that a stop cut off."""
     path = folder / "metrics.jsonl"

@@ -154,7 +154,9 @@ class Stage:
             **notes,
             "seconds": time.perf_counter() - self._start,
         }
-        run_folder.sync_metrics(self._run.folder)
+        metrics = self._run.folder / "metrics.jsonl"
+        if metrics.is_file():
+            files.sync(metrics)
         self._snapshots.save(step, state, notes, accuracy)
         self._run.session.write_seconds()
         self._due = time.monotonic() + self._run.experiment.checkpoint_every_s

@@ -4,7 +4,7 @@
 does it); the first is the target.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -17,13 +17,11 @@ from nas_jax.config.search import SearchConfig, without_target
 from nas_jax.search import derivation, loop
 from nas_jax.search.cost import CostModel, stack
 from nas_jax.search.derivation import Limit
-from nas_jax.search.loop import Epoch, Reached, SearchData
+from nas_jax.search.loop import Epoch, SearchData
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import architecture
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import calls
-from nas_jax.training.calls import Compile
 
 
 class Costs(NamedTuple):
@@ -81,20 +79,19 @@ def run(
     targets: Targets,
     *,
     key: PRNGKey,
-    compile: Compile = calls.on_first_call,
-    after: Reached | None = None,
-    between_steps: Callable[[Reached], None] = loop.do_nothing,
+    **options: Any,
 ) -> Iterator[Epoch]:
-    """The epochs of a search, as `loop.run` yields them; nothing is written."""
+    """The epochs of a search, as `loop.run` yields them; nothing is written.
+
+    `options` are those of `loop.run`: `compile`, `after`, `between_steps`.
+    """
     # a target is an array: searches that share a warm-up share its programs
     config = without_target(setup.experiment.search)
     return loop.run(
         key,
         SearchProblem(setup.space, config, targets.costs, targets.values),
         setup.search_data,
-        compile=compile,
-        after=after,
-        between_steps=between_steps,
+        **options,
     )
 
 
