@@ -22,7 +22,7 @@ from nas_jax.data.batches import Batch
 from nas_jax.search import (
     arch_step,
     cost,
-    derive,
+    derivation,
     gates,
     schedule,
     search_state,
@@ -146,7 +146,7 @@ def follow(config: DevicesBenchConfig, number: str, place: Place) -> dict[str, A
         "weights": _flat(end.params),
         "statistics": _flat(end.batch_stats),
         "alphas": _flat(end.alphas),
-        "derived": derive.most_probable(searched, probs, costs).tolist(),
+        "derived": derivation.most_probable(searched, probs, costs).tolist(),
         "collectives": _collectives(ready.values()),
     }
 

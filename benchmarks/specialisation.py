@@ -26,10 +26,11 @@ from nas_jax.config.search import SearchConfig
 from nas_jax.latency import tables
 from nas_jax.networks import counts
 from nas_jax.report import preferences
-from nas_jax.runs.targets import Targets, amount
-from nas_jax.search import baselines, derive, loop
-from nas_jax.search.derive import Limit
+from nas_jax.runs.targets import amount
+from nas_jax.search import baselines, derivation, loop
+from nas_jax.search.derivation import Limit
 from nas_jax.search.search_state import SearchProblem
+from nas_jax.search.targets import Targets
 from nas_jax.spaces import architecture, builders
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training.progress import Progress
@@ -101,7 +102,7 @@ def run(config: SpecialisationConfig, watch: Progress) -> dict[str, Any]:
         watch.phase(f"search for {name}, {amount('latency', limit.target)}")
         joint = epochs(name, warm.reached)
         *_, last = watch.steps(joint, total=own.joint_epochs, desc="search")
-        ranked = derive.ranked_within(
+        ranked = derivation.ranked_within(
             *(searched, np.asarray(last.probs), [size, limit]),
             *(own.max_slack, own.finalists),
         )
@@ -145,7 +146,7 @@ def _limit(
     costs, fixed = tables.costs(table, searched, name)
     slower = costs - np.where(searched.mask, costs, np.inf).min(axis=1, keepdims=True)
     probs = np.where(searched.mask, np.exp(-slower), 0.0)
-    fastest = derive.most_probable_within(searched, probs, [size], _UNSPENT)
+    fastest = derivation.most_probable_within(searched, probs, [size], _UNSPENT)
     if not fastest.is_spent:
         raise ValueError(
             f"macs: expected a size that networks of space {searched.name!r} have to "

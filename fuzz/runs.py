@@ -6,7 +6,7 @@ import shutil
 
 from benchmarks import ledger
 from fuzz.case import READERS, reader
-from nas_jax.export import write
+from nas_jax.export import export_folder
 from nas_jax.latency import tables
 from nas_jax.networks import counts
 from nas_jax.report import page, run_files
@@ -92,7 +92,7 @@ def _(where):
 @of_run("result.json")
 def _(where):
     run_files.read(where / "run")
-    write.networks_of(where / "run" / "result.json")
+    export_folder.networks_of(where / "run" / "result.json")
     one = sweep.Run("digits", 0, None, where / "run")
     rows = sweep.results([one])
     sweep.as_csv(rows)

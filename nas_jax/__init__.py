@@ -4,29 +4,32 @@ The names below are loaded at their first use, so that `import nas_jax` takes no
 and starts no JAX.
 """
 
-import importlib
+import pkgutil
 from typing import Any
 
 _NAMES = {
-    "draw": ("nas_jax.report.picture", "draw"),
-    "load": ("nas_jax.runs.setup", "load"),
-    "load_experiment": ("nas_jax.config.shipped", "load_experiment"),
-    "load_model": ("nas_jax.networks.checkpoint", "load_model"),
-    "run": ("nas_jax.runs.result", "run"),
+    "draw": "nas_jax.report.picture:draw",
+    "export": "nas_jax.export",
+    "latency": "nas_jax.latency",
+    "load": "nas_jax.runs.setup:load",
+    "load_experiment": "nas_jax.config.shipped:load_experiment",
+    "load_model": "nas_jax.networks.checkpoint:load_model",
+    "published": "nas_jax.spaces.published:get",
+    "report": "nas_jax.report",
+    "run": "nas_jax.runs.result:run",
+    "search": "nas_jax.search",
+    "targets": "nas_jax.runs.setup:resolve_targets",
+    "training": "nas_jax.training",
 }
-"""Module and name of everything that the package itself offers."""
-_ROOMS = ("latency",)
-"""Subpackages that offer functions themselves."""
+"""Module, or module:name, of everything that the package itself offers."""
+__all__ = list(_NAMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"{__name__}.{name}")
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _NAMES[name]
-    return getattr(importlib.import_module(module), attribute)
+    return pkgutil.resolve_name(_NAMES[name])
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES, *_ROOMS})
+    return sorted({*globals(), *_NAMES})

@@ -10,10 +10,11 @@ import dataclasses
 
 import jax
 
+from nas_jax import search
 from nas_jax.base import stream
 from nas_jax.config import SearchConfig, SpaceConfig, shipped
 from nas_jax.networks import counts
-from nas_jax.runs import search, setup, targets
+from nas_jax.runs import setup, targets
 
 experiment = shipped.load_experiment("own_operation")  # registers fused3_k3
 small = SpaceConfig(
@@ -64,7 +65,7 @@ for index, layer in enumerate(given.space.layers):
 # %%
 aim = targets.resolve(experiment.search, given.space)
 key = stream(jax.random.key(0), "search")
-for epoch in search.epochs(given, aim, key=key):
+for epoch in search.run(given, aim, key=key):
     print(
         epoch.phase,
         f"accuracy {epoch.metrics['search/valid_accuracy']:.1%}",
@@ -73,7 +74,7 @@ for epoch in search.epochs(given, aim, key=key):
     )
 
 # %%
-best = search.derived(given.space, epoch.probs, aim, max_slack=0.05)[0]
+best = search.derive(given.space, epoch.probs, aim, max_slack=0.05)[0]
 network = best.architecture
 macs = counts.describe(network)["macs"]
 print([block.op.name for block in network.blocks], f"{macs:,} MACs")

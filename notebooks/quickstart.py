@@ -13,10 +13,11 @@ import sys
 import jax
 import matplotlib.pyplot as plt
 
+from nas_jax import search
 from nas_jax.base import stream
 from nas_jax.config import shipped
 from nas_jax.latency import tables
-from nas_jax.runs import search, setup
+from nas_jax.runs import setup
 from nas_jax.search import baselines
 from nas_jax.training import loop
 
@@ -42,7 +43,7 @@ print(f"target {targets.target:.4f} ms on {table.provenance['device']}")
 # %% [markdown]
 # ## The search
 #
-# `search_stage.epochs` is a generator: its consumer plots, logs, saves. In a notebook
+# `search.run` is a generator: its consumer plots, logs, saves. In a notebook
 # the figure below is drawn again every 20 epochs.
 
 
@@ -77,7 +78,7 @@ def show(figure):
 
 history = []
 key = stream(jax.random.key(experiment.seed), "search")
-for epoch in search.epochs(ready, targets, key=key):
+for epoch in search.run(ready, targets, key=key):
     history.append(epoch.metrics)
     if epoch.epoch % 20 == 19:
         show(draw(history, epoch.probs))
@@ -90,7 +91,7 @@ show(draw(history, epoch.probs))
 # the supernet classifies best with.
 
 # %%
-finalists = search.derived(space, epoch.probs, targets)
+finalists = search.derive(space, epoch.probs, targets)
 accuracy = epoch.reached.accuracy(splits["valid"])
 best = max(finalists, key=lambda finalist: accuracy(finalist.cost.path))
 searched = dataclasses.replace(best.architecture, name="searched")

@@ -1,18 +1,25 @@
 """The package from a notebook: a search step by step, and a whole run in a call."""
 
 import dataclasses
+import pathlib
+import shutil
 import subprocess
 import sys
 
 import jax
+import numpy as np
+import onnx
 import pytest
 
 import nas_jax as nas
-from nas_jax.config import TrainConfig
+from nas_jax.config import TrainConfig, shipped
+from nas_jax.export import formats
 from nas_jax.latency import tables
-from nas_jax.runs import result, search
-from nas_jax.runs.setup import resolve_targets
-from nas_jax.training import loop
+from nas_jax.networks import checkpoint
+from nas_jax.networks.network import init
+from nas_jax.runs import result, run_folder
+from nas_jax.search import baselines
+from nas_jax.spaces import builders
 from tests import small_run
 
 
@@ -31,37 +38,127 @@ def experiment(tmp_path_factory):
     )
 
 
-def test_import_takes_no_jax():
-    code = "import sys, nas_jax; nas_jax.load_experiment; exit('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        nas.nothing  # noqa: B018
-    assert {"load", "load_experiment", "load_model", "run"} <= set(dir(nas))
+NOTEBOOK = """
+import jax
+import nas_jax as nas
+
+experiment = nas.load_experiment("digits_cpu")
+setup = nas.load(experiment)                       # space, splits, augmentation, devices
+table = nas.latency.load("digits_cpu_onnxruntime") # or nas.latency.measure(setup.space)
+targets = nas.targets(setup, table)                # costs and limits, checked
+for epoch in nas.search.run(setup, targets, key=jax.random.key(0)):
+    print(epoch.metrics["search/expected_latency_ms"])
+best = nas.search.derive(setup.space, epoch.probs, targets)[0]
+model = nas.training.fit(setup, best.architecture, key=jax.random.key(1))
+print(nas.training.accuracy(model, setup.splits["test"]))
+nas.export.write(model, "best.onnx")
+run = nas.run(experiment, out="runs/mine")         # or everything at once
+"""  # noqa: E501
 
 
-def test_search_step_by_step(experiment):
-    setup = nas.load(experiment)
-    table = tables.load(experiment.latency.table)
-    targets = resolve_targets(setup, table)
-    for epoch in search.epochs(setup, targets, key=jax.random.key(0)):
-        assert epoch.metrics["search/expected_latency_ms"] > 0
-    best = search.derived(setup.space, epoch.probs, targets)[0]
-    assert tables.predict_ms(table, best.architecture) <= targets.target
-    assert best.cost.slack["latency"] >= 0
-    model = loop.fit(setup, best.architecture, key=jax.random.key(1))
-    assert 0 <= loop.accuracy(model, setup.splits["test"]) <= 1
+def shortened():
+    """`digits_cpu` with a schedule of seconds."""
+    real = nas.load_experiment("digits_cpu")
+    search = dataclasses.replace(
+        real.search, warmup_epochs=2, joint_epochs=2, arch_start_epoch=0, trials=1
+    )
+    file = shipped.table_file("latency_tables/digits_cpu_onnxruntime.json")
+    return dataclasses.replace(
+        real,
+        search=search,
+        train=dataclasses.replace(real.train, epochs=1),
+        latency=dataclasses.replace(real.latency, table=str(file)),
+        random_networks=0,
+    )
 
 
-@pytest.mark.slow
-def test_whole_run_in_a_call(experiment, tmp_path):
-    run = nas.run(experiment, target="0.9x", out=tmp_path / "mine")
-    assert run.folder == tmp_path / "mine" and run.report.is_file()
+@pytest.mark.parametrize(
+    "of_digits", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_the_notebook(experiment, tmp_path, monkeypatch, capsys, of_digits):
+    chosen = shortened() if of_digits else experiment
+    table = pathlib.Path(chosen.latency.table)
+    for folder in ("experiments", "latency_tables"):
+        (tmp_path / folder).mkdir()
+    code = f"from nas_jax.config import *\ndef get_config():\n    return {chosen!r}\n"
+    (tmp_path / "experiments" / "digits_cpu.py").write_text(code)
+    shutil.copy(table, tmp_path / "latency_tables" / "digits_cpu_onnxruntime.json")
+    monkeypatch.setattr(shipped, "folder", lambda name: tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(NOTEBOOK, names)
+    *expected, accuracy = map(float, capsys.readouterr().out.split())
+    config, targets, best = chosen.search, names["targets"], names["best"]
+    assert len(expected) == config.warmup_epochs + config.joint_epochs
+    assert min(expected) > 0 and 0 <= accuracy <= 1
+    ms = tables.predict_ms(names["table"], best.architecture)
+    assert ms <= targets.target and best.cost.slack["latency"] >= 0
+    onnx.checker.check_model("best.onnx", full_check=True)
+    run = names["run"]
+    assert run.folder == pathlib.Path("runs/mine") and run.report.is_file()
     assert {"searched", "baseline"} <= run.networks.keys()
-    model = run.model()
-    assert model.architecture.name == "searched"
+    assert run.model().architecture.name == "searched"
     (axes,) = run.plot().axes
     assert len(axes.lines) == len(run.networks)
     assert result.load(run.folder) == run
+
+
+def test_the_names():
+    assert set(nas.__all__) <= set(dir(nas))
+    assert sorted(nas.__all__) == [
+        *("draw", "export", "latency", "load", "load_experiment", "load_model"),
+        *("published", "report", "run", "search", "targets", "training"),
+    ]
+    for name in nas.__all__:
+        assert getattr(nas, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        nas.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import nas_jax; nas_jax.load_experiment; exit('jax' in sys.modules)",
+        "import nas_jax.latency, nas_jax.training.progress; exit('jax' in sys.modules)",
+        "import nas_jax as nas; f = nas.search.derive; import nas_jax.search.gates, "
+        "nas_jax.search.derivation; exit(nas.search.derive is not f)",
+        "import nas_jax.search.gates as _, nas_jax; exit(not nas_jax.search.run)",
+        "import nas_jax.export.onnx, nas_jax.training.loop, nas_jax as nas; "
+        "exit(not (callable(nas.export.write) and callable(nas.training.fit)))",
+    ],
+)
+def test_rooms_and_their_functions_go_together(code):
+    run = subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=False)
+    assert run.returncode == 0
+
+
+def test_a_table_is_read_by_name_or_path():
+    named = nas.latency.load("digits_cpu_onnxruntime")
+    assert named == nas.latency.load("latency_tables/digits_cpu_onnxruntime.json")
+    with pytest.raises(ValueError, match=r"nothing.*expected a file"):
+        nas.latency.load("nothing")
+
+
+@pytest.mark.slow
+def test_a_target_in_words(experiment, tmp_path):
+    run = nas.run(experiment, target="0.9x", out=tmp_path / "mine")
+    assert run_folder.read_experiment(run.folder).search.target_ratio == 0.9
+
+
+def test_one_file_by_its_name(tmp_path):
+    model = small_model()
+    with pytest.raises(ValueError, match=r"a name that ends in .onnx or .stablehlo"):
+        nas.export.write(model, tmp_path / "best.tflite")
+    path = nas.export.write(model, tmp_path / "best.stablehlo")
+    images = np.zeros((2, *model.architecture.input_shape), np.float32)
+    found = formats.read(path).run(images)
+    np.testing.assert_allclose(found, model(images), rtol=0, atol=1e-5)
+
+
+def small_model():
+    network = baselines.hand_designed(builders.build(small_run.EXPERIMENT.space))
+    params, batch_stats = init(jax.random.key(0), network)
+    return checkpoint.Model(network, params, batch_stats)
 
 
 def test_what_does_not_fit_is_refused_before_a_folder_is_made(experiment, tmp_path):

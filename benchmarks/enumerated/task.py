@@ -16,8 +16,8 @@ from nas_jax.config.space import SpaceConfig
 from nas_jax.data.batches import Batch
 from nas_jax.latency import tables
 from nas_jax.networks import counts
-from nas_jax.runs import targets
 from nas_jax.search.cost import CostModel
+from nas_jax.search.targets import Costs
 from nas_jax.spaces import builders
 from nas_jax.spaces.space import SearchSpace
 
@@ -64,7 +64,7 @@ def load() -> Task:
         for seed, (name, images) in enumerate(IMAGES.items())
     }
     file = shipped.folder("latency_tables") / TABLE
-    model = targets.Costs(*tables.costs(tables.load(file), searched, str(file))).model
+    model = Costs(*tables.costs(tables.load(file), searched, str(file))).model
     return Task(searched, splits, model)
 
 

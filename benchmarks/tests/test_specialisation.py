@@ -10,7 +10,7 @@ from benchmarks.quality_settings import SpecialisationConfig
 from nas_jax.latency import tables
 from nas_jax.latency.tables import PROVENANCE
 from nas_jax.networks import counts
-from nas_jax.search.derive import Limit
+from nas_jax.search.derivation import Limit
 from nas_jax.spaces import builders
 from nas_jax.training.progress import Progress
 from tests import tiny_spaces

@@ -45,9 +45,9 @@ def export(
       converter: Python of an environment with litert-converter
     """
     host.prepare()
-    from nas_jax.export import source, write
+    from nas_jax.export import export_folder, source
 
-    result = write.export(
+    result = export_folder.export(
         folder,
         list(format),
         network=network,

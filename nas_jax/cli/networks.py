@@ -32,9 +32,9 @@ def describe(name: str) -> Answer:
     Args:
       name: one of `nas_jax list`, an experiment's .py or an architecture's .json file
     """
-    from nas_jax.runs import describe as sizes
+    from nas_jax.runs import setup
 
-    size = sizes.describe(name)
+    size = setup.describe(name)
     return Answer(size, description(size))
 
 
@@ -58,10 +58,10 @@ def derive(run: Path) -> Answer:
     Args:
       run: folder of a search
     """
-    from nas_jax.runs import finalists, run_folder, run_lock
+    from nas_jax.runs import finalists, run_folder
 
     run_folder.read_experiment(run)  # a run folder, before anything is put there
-    with run_lock.held(run):
+    with run_folder.held(run):
         network, derived = finalists.derive_run(run)
     ops = [block.op.name for block in network.blocks]
     file, line = run / "architecture.json", finalists.line(derived)
@@ -85,7 +85,7 @@ def train(
       out: folder for the trained network (default: runs/...)
       no_cache: compile again
     """
-    from nas_jax.runs import pipeline, run_folder, run_lock, setup, stopping
+    from nas_jax.runs import pipeline, run_folder, setup, stopping
     from nas_jax.spaces import architecture_json
 
     if architecture.is_dir():
@@ -111,7 +111,7 @@ def train(
         )
     overrides.tell(fields)
     host.prepare(cache=not no_cache, pixels=config.pixels)
-    with run_lock.held(folder), stopping.Stop().listening() as stop:
+    with run_folder.held(folder), stopping.Stop().listening() as stop:
         saved, accuracy = pipeline.train_network(
             config, network, folder, progress=Terminal(), stop=stop
         )

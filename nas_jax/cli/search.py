@@ -230,7 +230,7 @@ def _begin_again(folder: Path) -> str:
 
 def _work(run: _Run) -> Answer:
     """Runs what a folder lacks, and says how to resume if it stops."""
-    from nas_jax.runs import pipeline, run_folder, run_lock, stopping, trade_off
+    from nas_jax.runs import pipeline, run_folder, stopping, trade_off
     from nas_jax.runs import search as search_stage
     from nas_jax.runs import targets as costs_of
     from nas_jax.training import distributed
@@ -241,7 +241,7 @@ def _work(run: _Run) -> Answer:
     try:
         with (
             distributed.leaving(),
-            run_lock.held(folder),
+            run_folder.held(folder),
             stopping.Stop().listening() as stop,
         ):
             if changed is not None:

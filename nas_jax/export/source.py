@@ -28,7 +28,6 @@ COMPARED = 1000
 """Test images of a run on which logits are compared, at most."""
 CALIBRATING = 256
 """Training images of a run that give an 8-bit file its ranges, at most."""
-_DRAWN = 32
 
 
 class Source(NamedTuple):
@@ -144,8 +143,7 @@ def _of_network(folder: Path, given: Given) -> Source:
         images = preprocessing.read_images(given.images, found.preprocessing)
         origin = "images"
     else:
-        rng = np.random.default_rng(0)
-        images = rng.standard_normal((_DRAWN, *shape), dtype=np.float32)
+        images = drawn(shape)
         origin = "standard normal numbers"
     return Source(
         name=model.architecture.name,
@@ -158,6 +156,12 @@ def _of_network(folder: Path, given: Given) -> Source:
         table=None if given.table is None else tables.load(given.table),
         config=LatencyConfig(batch=1),
     )
+
+
+def drawn(shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
+    """Standard normal inputs, always the same, where there are no images."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((32, *shape), dtype=np.float32)
 
 
 def _calibration(

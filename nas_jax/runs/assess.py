@@ -52,8 +52,7 @@ def assess(
     )
     results = {}
     for name, model in models.items():
-        size = counts.describe(model.architecture)
-        timing = measured[name]
+        size, timing = counts.describe(model.architecture), measured[name]
         results[name] = {
             "architecture": json.loads(architecture_json.to_json(model.architecture)),
             "test_accuracy": loop.accuracy(model, test),

@@ -2,34 +2,33 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas_jax.config import files
+from nas_jax.config.from_json import from_json
 from nas_jax.latency import tables
 from nas_jax.runs import run_folder, targets
-from nas_jax.runs.targets import Targets
-from nas_jax.search import derive
+from nas_jax.search import derivation
+from nas_jax.search.targets import Targets
 from nas_jax.spaces import architecture, architecture_json, builders
 from nas_jax.spaces.architecture import Architecture
 
 SEARCHED = "searched"
 """Name of the network that a search derives."""
-_WITHIN_LIMITS = ("log_prob_given_up", "log_prob_gap", "is_spent")
-"""Fields of a finalist within limits."""
-_NUMBERS = (*_WITHIN_LIMITS[:2], "valid_accuracy", "trained_valid_loss")
 FINALISTS = "finalists.json"
 """File of a run with the networks that were compared, the most probable first."""
 
 
-def of_run(folder: Path, aim: Targets | None = None) -> list[dict[str, Any]]:
+def of_run(folder: Path, goal: Targets | None = None) -> list[dict[str, Any]]:
     """The `search.finalists` most probable networks of a run's newest probabilities.
 
-    Of those within target and limits, or with the objective none the most probable of
-    all alone. As dicts: the path and the fields of a derivation in `result.json`. The
-    targets `aim` are by default those of the run's files.
+    Of those within target and limits; with the objective none only the most probable of
+    all. As dicts: the path and the fields of a derivation in `result.json`. `goal` are
+    by default the targets of the run's files.
     """
     experiment = run_folder.read_experiment(folder)
     config, searched = experiment.search, builders.build(experiment.space)
@@ -39,33 +38,33 @@ def of_run(folder: Path, aim: Targets | None = None) -> list[dict[str, Any]]:
             f"{folder}: expected search/probs of {searched.mask.shape}, layers and "
             f"candidates of its space, got {probs.shape}"
         )
-    if aim is None:
+    if goal is None:
         file, z = "latency_table.json", experiment.latency.z
         table = tables.load(folder / file)
-        aim = targets.resolve(config, searched, table, origin=file, z=z)
+        goal = targets.resolve(config, searched, table, origin=file, z=z)
     if config.objective == "none":
-        assert aim.latency is not None  # a run has a table
-        path = derive.most_probable(searched, probs, aim.latency.candidates)
+        assert goal.latency is not None  # a run has a table
+        path = derivation.most_probable(searched, probs, goal.latency.candidates)
         return [{"path": path.tolist()}]
-    ranked = derive.ranked_within(
-        searched, probs, aim.limits, config.max_slack, config.finalists
+    ranked = derivation.ranked_within(
+        searched, probs, goal.limits, config.max_slack, config.finalists
     )
     return [derived._asdict() | {"path": derived.path.tolist()} for derived in ranked]
 
 
 def compare(
-    folder: Path, accuracy: Callable[[np.ndarray], float], aim: Targets | None = None
+    folder: Path, accuracy: Callable[[np.ndarray], float], goal: Targets | None = None
 ) -> None:
     """Writes the finalists of a run with their validation accuracies.
 
     `accuracy` is that of a path `[L]` with the weights of the supernet, of images that
-    trained neither weights nor alphas; `aim` as in `of_run`.
+    trained neither weights nor alphas; `goal` as in `of_run`.
     """
-    compared = of_run(folder, aim)
+    compared = of_run(folder, goal)
     for finalist in compared:
         path = np.array(finalist["path"], np.int32)
         finalist["valid_accuracy"] = accuracy(path)
-    _write(folder, compared)
+    files.write_json(folder / FINALISTS, compared)
 
 
 def best(folder: Path, count: int) -> list[Architecture]:
@@ -90,7 +89,7 @@ def add_trial(folder: Path, network: Architecture, loss: float) -> None:
     for finalist in compared:
         if finalist["path"] == path:
             finalist |= {"trial": network.name, "trained_valid_loss": loss}
-    _write(folder, compared)
+    files.write_json(folder / FINALISTS, compared)
 
 
 def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
@@ -120,48 +119,41 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     }
 
 
+@dataclass(frozen=True)
+class _Finalist:
+    """A line of finalists.json, as `compare` and `add_trial` write it."""
+
+    path: list[int]
+    valid_accuracy: float
+    trained_valid_loss: float = np.inf
+    trial: str = "trial_1"
+    slack: dict[str, float] = field(default_factory=dict)
+    log_prob_given_up: float = 0.0
+    log_prob_gap: float = 0.0
+    is_spent: bool = True
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"trial_[0-9]{1,4}", self.trial):  # the name of a folder
+            raise ValueError(
+                f"trial: expected a name such as trial_1, got {self.trial!r:.60}"
+            )
+
+
 def _compared(folder: Path) -> list[dict[str, Any]]:
     file = folder / FINALISTS
     if not file.is_file():
         return []
-    found = files.read_json(file)
-    if not (isinstance(found, list) and found):
+    rows = files.read_json(file)
+    if not (isinstance(rows, list) and rows):
         raise ValueError(
-            f"{file}: expected a list of finalists, at least one, got {found!r:.60}"
+            f"{file}: expected a list of finalists, at least one, got {rows!r:.60}"
         )
-    for place, one in enumerate(found):
-        _check(one, f"{file}, number {place + 1}")
-    return found
-
-
-def _check(one: Any, where: str) -> None:
-    """A finalist as `compare` and `add_trial` write it."""
-    if not isinstance(one, dict):
-        raise ValueError(f"{where}: expected an object, got {one!r:.60}")
-    path, trial = one.get("path"), one.get("trial", "trial_1")
-    if not isinstance(path, list) or not all(type(k) is int for k in path):
-        raise ValueError(f"{where}: expected a path of integers, got {path!r:.60}")
-    # it names a folder
-    if not isinstance(trial, str) or not re.fullmatch(r"trial_[0-9]{1,4}", trial):
-        raise ValueError(
-            f"{where}: expected a trial such as trial_1, got {trial!r:.60}"
-        )
-    slack = one.get("slack", {})
-    if not isinstance(slack, dict):
-        raise ValueError(f"{where}: expected an object 'slack', got {slack!r:.60}")
-    numbers = {name: one[name] for name in _NUMBERS if name in one}
-    for name, value in (numbers | slack).items():
-        if type(value) not in (int, float):
-            raise ValueError(f"{where}: expected a number {name!r}, got {value!r:.60}")
-    missing = [name for name in _WITHIN_LIMITS if "slack" in one and name not in one]
-    if missing or "valid_accuracy" not in one:
-        raise ValueError(
-            f"{where}: expected {[*_WITHIN_LIMITS, 'valid_accuracy']}, got {one}"
-        )
-
-
-def _write(folder: Path, compared: list[dict[str, Any]]) -> None:
-    files.write_json(folder / FINALISTS, compared)
+    for number, row in enumerate(rows, start=1):
+        from_json(_Finalist, row, f"{file}, number {number}: ", extra="ignore")
+        lacking = {"log_prob_given_up", "log_prob_gap", "is_spent"} - row.keys()
+        if "slack" in row and lacking:
+            raise ValueError(f"{file}, number {number}: expected {lacking}, got {row}")
+    return rows
 
 
 def line(derivation: dict[str, Any]) -> str:

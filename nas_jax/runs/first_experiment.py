@@ -1,7 +1,4 @@
-"""The experiment file for a folder of pictures: what a user would count, counted.
-
-Everything it decides is written out, so that it can be read and changed.
-"""
+"""The first experiment on a folder of pictures, as a file to read and change."""
 
 import dataclasses
 import math
@@ -56,16 +53,8 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
     items = _looked_at(data.train)
     side, channels = _shape(items)
     mean, std = _moments(items, (side, side, channels))
-    data_config = dataclasses.replace(
-        given,
-        **sizes,
-        shift_pixels=0,
-        flip=True,
-        crop_area=0.35,
-        brightness=0.125,
-        mean=mean,
-        std=std,
-    )
+    augmented: dict[str, Any] = {"shift_pixels": 0, "flip": True, "crop_area": 0.35}
+    augmented |= {"brightness": 0.125, "mean": mean, "std": std}
     batch = min(BATCH, *(sizes[f"train_{name}"] for name in ("weights", "alphas")))
     epochs = math.ceil(STEPS / optim.steps_per_epoch(sizes["train_weights"], batch))
     trained = optim.steps_per_epoch(
@@ -87,7 +76,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
             strides=(2, 2, 2),
             head_channels=128,
         ),
-        data=data_config,
+        data=dataclasses.replace(given, **sizes, **augmented),
         latency=LatencyConfig(batch=16),
         search=SearchConfig(
             warmup_epochs=epochs,
@@ -176,9 +165,9 @@ def _shape(items: list[Item]) -> tuple[int, int]:
     """Side and channels of the network's images: one channel if all are grey."""
     files = [item.image for item in items]
     opened = [pictures.opened(file) for file in files if isinstance(file, bytes)]
-    median = np.median([min(one.size) for one in opened])
+    median = np.median([min(picture.size) for picture in opened])
     side = max((side for side in SIDES if side <= median), default=SIDES[0])
-    return side, 1 if all(one.mode in GREY for one in opened) else 3
+    return side, 1 if all(picture.mode in GREY for picture in opened) else 3
 
 
 def _moments(

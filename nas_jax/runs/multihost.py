@@ -1,7 +1,6 @@
-"""A run of several processes: their agreement, and the part of those that follow.
+"""A run of several processes, each with its share of the images.
 
-Every process computes the same search on its share of the images. The first writes the
-run folder; the others write to a temporary one.
+The first writes the run folder; the others write to a temporary one.
 """
 
 import dataclasses
@@ -61,10 +60,9 @@ def meet() -> None:
 def follow(
     experiment: Experiment, source: Path | None, resumed: Path | None, command: str
 ) -> int:
-    """The part of a process that does not write; returns the exit code.
+    """The run in a process that does not write; returns the exit code.
 
-    To continue a run it begins from a copy of the run folder `resumed`, which all
-    processes must see.
+    A resumed run starts from a copy of its folder `resumed`, which all processes see.
     """
     with distributed.leaving(), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"

@@ -1,13 +1,13 @@
-"""Every stage of a run, from a configuration to a report.
+"""The stages of a run, from a configuration to a report.
 
     measure -> search -> derive -> retrain -> test -> export -> time -> report
 
-Each stage reads and writes the run folder, so the later ones can be run again alone
-(`derive`, `train`, `evaluate`). `run` is the chain of stages for one target,
-`trade_off.run` that for several.
+Each reads and writes the run folder, so the later ones can be repeated alone (`derive`,
+`train`, `evaluate`). `run` is the chain for one target, `trade_off.run` for several.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +26,9 @@ from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, Session
 from nas_jax.runs.setup import load, resolve_targets
 from nas_jax.runs.stopping import Stop
-from nas_jax.runs.targets import Targets
 from nas_jax.search import baselines
 from nas_jax.search import loop as search_loop
+from nas_jax.search.targets import Targets
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop as training_loop
@@ -36,10 +36,10 @@ from nas_jax.training.progress import Progress
 
 
 class Searched(NamedTuple):
-    """The outcome of a search: its network, and the cost of the derivation."""
+    """The outcome of a search: its network, and the record of the derivation."""
 
     network: Architecture
-    aim: Targets
+    targets: Targets
     derivation: dict[str, Any]
 
 
@@ -53,9 +53,9 @@ def run(
 ) -> dict[str, Any]:
     """Runs everything into a folder made by `run_folder.create`; returns the result.
 
-    Work that the folder holds already, of a process that was stopped, is not repeated;
-    the result is the same, but for what is timed. Of several processes only the one
-    that writes continues after the retraining; the others return {}.
+    Work that a stopped process has left there is not repeated; the result is the same,
+    but for what is timed. Of several processes only the one that writes continues after
+    the retraining; the others return {}.
 
     Raises:
       ValueError: if data, table or target do not fit; the folder then holds what was
@@ -66,32 +66,33 @@ def run(
     for note in work.setup.notes:
         progress.line(note)
     table = stored_table(work)
-    aim = targets_of(work, table)
+    resolved = targets_of(work, table)
     cost = experiment.search.cost
     with work.session.timed("search"):
-        progress.phase(f"search, target {targets.amount(cost, aim.target)}")
-        searched = search_and_derive(work, aim)
-    assert aim.latency is not None  # by the table
+        progress.phase(f"search, target {targets.amount(cost, resolved.target)}")
+        searched = search_and_derive(work, resolved)
+    assert resolved.latency is not None  # by the table
     networks = baselines.comparison(
         work.setup.space,
-        aim.latency.model,
+        resolved.latency.model,
         searched.network,
         experiment.random_networks,
         experiment.seed,
     )
-    models = retrained(work, networks)
+    with work.session.timed("retrain"):
+        models = retrain.retrain_all(work, networks)
     if not work.setup.devices.writes:
         return {}
     with work.session.timed("evaluate"):
         progress.phase("test, export, timing")
         results = assess.assess(work, models, table)
     add_risk(work, table, {SEARCHED: searched}, results)
-    answer = {TARGETS[cost]: aim.target, "derivation": searched.derivation}
+    answer = {TARGETS[cost]: resolved.target, "derivation": searched.derivation}
     return finish(work, {"networks": results, **answer}, command)
 
 
 def stored_table(run: Run) -> LatencyTable:
-    """The table of the folder; measured, or read where it is stored, if it has none."""
+    """The table of the folder; without one, as `measure` gives it."""
     path = run.folder / "latency_table.json"
     with run.session.timed("measure"):
         run.progress.phase("latency table")
@@ -116,7 +117,7 @@ def measure(
 def targets_of(run: Run, table: LatencyTable) -> Targets:
     """Target and limits, by the table of a run; `ValueError` if out of reach."""
     try:
-        aim = resolve_targets(run.setup, table)
+        resolved = resolve_targets(run.setup, table)
     except ValueError as error:
         if run.experiment.latency.table is not None:
             raise
@@ -124,14 +125,14 @@ def targets_of(run: Run, table: LatencyTable) -> Targets:
             f"{error}; measured already: --latency.table "
             f"{run.folder / 'latency_table.json'}"
         ) from error
-    if aim.warning:
-        run.progress.phase(f"warning: {aim.warning}")
-    return aim
+    if resolved.warning:
+        run.progress.phase(f"warning: {resolved.warning}")
+    return resolved
 
 
 def search_and_derive(
     run: Run,
-    aim: Targets,
+    goal: Targets,
     *,
     after: search_loop.Reached | None = None,
     saved: Path | None = None,
@@ -146,41 +147,27 @@ def search_and_derive(
     is_compared = (folder / finalists.FINALISTS).is_file()
     is_complete = experiment.train.start != "supernet" or weights.exists()
     if not (is_compared and is_complete):
-        last = search.run(run, aim, after=after)
+        last = search.run(run, goal, after=after)
         if not is_compared:
             accuracy = last.accuracy(run.setup.splits["valid"])
-            finalists.compare(folder, accuracy, aim)
+            finalists.compare(folder, accuracy, goal)
     if experiment.search.trials > 1:
         retrain.run_trials(run)
     network, derivation = finalists.derive_run(folder)
     run.progress.line(finalists.line(derivation))
     if not is_complete:
-        checkpoint.save_model(weights, with_supernet_weights(run, last, network))
-    if derivation["trials"]:
-        trial = folder / retrain.TRIALS / derivation["trial"]
-        retrain.adopt_trial(trial, saved or folder / retrain.TRAINED / SEARCHED)
-    return Searched(network, aim, derivation)
-
-
-def with_supernet_weights(
-    run: Run, last: search_loop.Reached, network: Architecture
-) -> checkpoint.Model:
-    """A network with the supernet's weights, statistics re-estimated."""
-    state = run.setup.devices.local(last.state)
-    params, _ = supernet.extract(last.space, state.params, state.batch_stats, network)
-    recipe = run.setup.recipe
-    batch_stats = training_loop.reestimate(
-        network, params, recipe.data.evaluated(), recipe.config.batch
-    )
-    return checkpoint.Model(network, params, batch_stats)
-
-
-def retrained(
-    run: Run, networks: Mapping[str, Architecture]
-) -> dict[str, checkpoint.Model]:
-    """The networks trained from scratch, or loaded where the folder has them."""
-    with run.session.timed("retrain"):
-        return retrain.retrain_all(run, networks)
+        state, recipe = run.setup.devices.local(last.state), run.setup.recipe
+        stored = state.params, state.batch_stats
+        params, _ = supernet.extract(last.space, *stored, network)
+        data, batch = recipe.data.evaluated(), recipe.config.batch
+        stats = training_loop.reestimate(network, params, data, batch)
+        checkpoint.save_model(weights, checkpoint.Model(network, params, stats))
+    saved = saved or folder / retrain.TRAINED / SEARCHED
+    if derivation["trials"] and not saved.exists():
+        model = checkpoint.load_model(folder / retrain.TRIALS / derivation["trial"])
+        named = replace(model.architecture, name=saved.name)
+        checkpoint.save_model(saved, replace(model, architecture=named))
+    return Searched(network, goal, derivation)
 
 
 def add_risk(
@@ -193,7 +180,7 @@ def add_risk(
     if run.experiment.search.cost != "latency":
         return
     for name, searched in searches.items():
-        risk = table_risk.within(table, searched.network, searched.aim.target)
+        risk = table_risk.within(table, searched.network, searched.targets.target)
         results[name]["risk"] = None if risk is None else risk._asdict()
         run.progress.line(f"{name}: {table_risk.line(risk)}")
 
@@ -220,10 +207,7 @@ def train_network(
     progress: Progress,
     stop: Stop | None = None,
 ) -> tuple[Path, float]:
-    """Trains and saves one network; returns its folder and its test accuracy.
-
-    From its snapshot on, if the folder has one.
-    """
+    """Trains one network, or resumes that; returns its folder and its test accuracy."""
     setup = load(experiment)
     saved = folder / retrain.TRAINED / network.name
     if saved.exists():

@@ -1,12 +1,12 @@
-"""Forecast of a run on the devices at hand, from a few of its steps, really run.
+"""Forecast of a run on the devices at hand, from a few of its steps.
 
-The steps are compiled and timed on a copy of their first arguments, so nothing in a
-search depends on it.
+They are compiled and timed on copies of their first arguments, so nothing in a search
+depends on it.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,12 @@ from nas_jax.base import stream
 from nas_jax.config.data import WATCHED
 from nas_jax.config.search import without_target
 from nas_jax.runs.setup import Setup
-from nas_jax.search import baselines, cost
+from nas_jax.search import baselines
 from nas_jax.search import loop as search_loop
+from nas_jax.search.derivation import Limit
 from nas_jax.search.schedule import is_watched
 from nas_jax.search.search_state import SearchProblem
+from nas_jax.search.targets import Targets
 from nas_jax.training import loop as training_loop
 from nas_jax.training import memory, optim
 from nas_jax.training.compiler import Call, Compile
@@ -70,34 +72,23 @@ def schedule(setup: Setup) -> dict[str, int]:
 def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
     """Forecasts of a whole run: the search, and the trainings after it.
 
-    The hand-designed network stands for those that will be trained. No costs are
-    needed: whatever they are, a step takes the same.
-
-    Raises:
-      ValueError: as the search itself, and if a program would not fit in memory.
+    The hand-designed network stands for those that will be trained. Raises
+    `ValueError` as the search itself, and if a program would not fit in memory.
     """
     key, counts = jax.random.key(setup.experiment.seed), schedule(setup)
     training = training_loop.programs(
         stream(key, "train"), baselines.hand_designed(setup.space), setup.recipe
     )
-    found: list[Forecast] = []
-    searching = search_loop.programs(
-        stream(key, "search"), _any_problem(setup), setup.search_data
-    )
-    for calls in (searching, training):
-        found += forecasts(calls, compile(calls), counts)
-    return tuple(found)
-
-
-def _any_problem(setup: Setup) -> SearchProblem:
-    """The problem of a search with made-up costs, of the true shapes and types."""
+    # made-up costs, of the true shapes and types
     config = without_target(setup.experiment.search)
-    count = 1 + len(config.limits)
-    one = cost.CostModel(jnp.full(setup.space.mask.shape, 2.0, jnp.float32), 0.0)
-    if count == 1:
-        return SearchProblem(setup.space, config, one, 2.0)
-    costs, targets = cost.stack([one] * count), np.full(count, 2.0)
-    return SearchProblem(setup.space, config, costs, cast(Any, targets))
+    limit = Limit("", np.full(setup.space.mask.shape, 2.0), 0.0, 2.0)
+    made_up = Targets((limit,) * (1 + len(config.limits)))
+    problem = SearchProblem(setup.space, config, made_up.costs, made_up.values)
+    searching = search_loop.programs(stream(key, "search"), problem, setup.search_data)
+    programs: list[Forecast] = []
+    for calls in (searching, training):
+        programs += forecasts(calls, compile(calls), counts)
+    return tuple(programs)
 
 
 def forecasts(
@@ -106,21 +97,15 @@ def forecasts(
     counts: Mapping[str, int],
 ) -> list[Forecast]:
     """Runs compiled programs a few times; one forecast for each that is counted."""
-    found = []
+    programs: list[Forecast] = []
     for name, call in calls.items():
-        sizes: Any = ready[name]
-        batch = next(one for one in call.arguments if hasattr(one, "labels"))
-        found.append(
-            Forecast(
-                name,
-                counts[name],
-                len(batch.labels),
-                _milliseconds(ready[name], call.arguments),
-                sizes.memory_analysis().argument_size_in_bytes,
-                memory.needed_bytes(sizes),
-            )
-        )
-    return found
+        program: Any = ready[name]
+        (images,) = (len(x.labels) for x in call.arguments if hasattr(x, "labels"))
+        ms = _milliseconds(program, call.arguments)
+        arguments = program.memory_analysis().argument_size_in_bytes
+        needed = memory.needed_bytes(program)
+        programs.append(Forecast(name, counts[name], images, ms, arguments, needed))
+    return programs
 
 
 def _milliseconds(step: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
@@ -136,16 +121,16 @@ def _milliseconds(step: Callable[..., Any], arguments: tuple[Any, ...]) -> float
     return float(np.median(times[1:]))
 
 
-def lines(found: tuple[Forecast, ...], devices: int) -> list[str]:
+def lines(programs: tuple[Forecast, ...], devices: int) -> list[str]:
     """Forecasts as text, one line each and one for the sum."""
     texts = [
-        f"{one.calls:,} x {one.name} of {one.images:,} images: {one.ms:.3g} ms, "
-        f"{1000 * one.images / one.ms:,.0f} images/s; "
-        f"{one.argument_bytes / 1e6:,.3g} MB of state and images, "
-        f"{one.needed_bytes / 1e6:,.3g} MB beside, on each device"
-        for one in found
+        f"{program.calls:,} x {program.name} of {program.images:,} images: "
+        f"{program.ms:.3g} ms, {1000 * program.images / program.ms:,.0f} images/s; "
+        f"{program.argument_bytes / 1e6:,.3g} MB of state and images, "
+        f"{program.needed_bytes / 1e6:,.3g} MB beside, on each device"
+        for program in programs
     ]
-    hours = sum(one.hours for one in found)
+    hours = sum(program.hours for program in programs)
     spoken = f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.2g} min"
     plural = "s" if devices > 1 else ""
     rest = "; measuring, compiling and exporting come on top"
@@ -154,16 +139,14 @@ def lines(found: tuple[Forecast, ...], devices: int) -> list[str]:
 
 def before(compile: Compile, setup: Setup, progress: Progress) -> Compile:
     """`compile`, which the first time also reports the forecast of a long search."""
-    is_first = True
+    counts = [schedule(setup)]
 
     def compiled(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
-        nonlocal is_first
         ready = compile(calls)
-        if is_first:
-            is_first = False
-            found = tuple(forecasts(calls, ready, schedule(setup)))
-            if sum(one.hours for one in found) * 60 > LONG_MINUTES:
-                for line in lines(found, setup.devices.count):
+        if counts:
+            programs = tuple(forecasts(calls, ready, counts.pop()))
+            if 60 * sum(program.hours for program in programs) > LONG_MINUTES:
+                for line in lines(programs, setup.devices.count):
                     progress.line(line)
         return ready
 

@@ -12,7 +12,7 @@ from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import with_target
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import pipeline, retrain, run_folder, run_lock, setup
+from nas_jax.runs import pipeline, retrain, run_folder, setup
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.training.progress import Progress
 
@@ -56,23 +56,21 @@ def run(
       experiment: of `load_experiment`, or changed with `dataclasses.replace`.
       target: in place of the experiment's: `"0.5x"` of the hand-designed network's
         latency, or `"0.4ms"`.
-      out: the folder to make; by default a new one in `runs/`.
-      progress: shows what happens; silent by default.
+      out: the new folder; by default one in `runs/`.
+      progress: of the run; silent by default.
 
     Raises:
-      ValueError: for what does not fit, before a folder is made.
+      ValueError: for settings that do not fit, before a folder is made.
     """
     if target is not None:
         search = with_target(experiment.search, target)
         experiment = replace(experiment, search=search)
     setup.check(experiment)
-    made = None if out is None else Path(out)
-    folder = run_folder.create(experiment, made, Path("runs"))
-    command = f"nas_jax.run({experiment.name!r})"
-    with run_lock.held(folder):
-        pipeline.run(
-            experiment, folder, command=command, progress=progress or Progress()
-        )
+    named = None if out is None else Path(out)
+    folder = run_folder.create(experiment, named, Path("runs"))
+    command, progress = f"nas_jax.run({experiment.name!r})", progress or Progress()
+    with run_folder.held(folder):
+        pipeline.run(experiment, folder, command=command, progress=progress)
     return load(folder)
 
 

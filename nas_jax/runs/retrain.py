@@ -1,18 +1,16 @@
-"""The trainings of a run, one network after the other, each on from its snapshot."""
+"""The trainings of a run, one network after the other, resumed from snapshots."""
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 
 import jax
 
 from nas_jax.base import PyTree, stream
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import finalists, run_folder, stage
+from nas_jax.runs import finalists, run_folder
 from nas_jax.runs.finalists import SEARCHED
-from nas_jax.runs.session import Run
+from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.architecture_json import to_json
@@ -23,8 +21,7 @@ TRAINED = "checkpoints"
 TRIALS = "trials"
 """Folder of a run with the networks that were trained to be compared."""
 SUPERNET_WEIGHTS = "kept"
-"""Folder of the searched network with the weights of the supernet, where it is trained
-on from these."""
+"""Folder of the searched network with the weights of the supernet, to start from."""
 
 
 def retrain_all(
@@ -53,10 +50,10 @@ def retrain_all(
 def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
     """Trains a network on both training splits and saves it in `<group>/<name>`.
 
-    From its newest snapshot on, if there is one. The key does not depend on the
-    network: all of a run see the same images in the same order, shifted alike, so their
-    accuracies are paired. With `train.start = "supernet"` the searched network starts
-    from the supernet's weights.
+    It resumes from its newest snapshot. The key does not depend on the network: all of
+    a run see the same images in the same order, shifted alike, so their accuracies are
+    paired. With `train.start = "supernet"` the searched network starts from the
+    supernet's weights.
 
     Raises:
       ValueError: for a snapshot of another network or configuration, if the training
@@ -75,13 +72,15 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
             )
         return jax.eval_shape(lambda: loop.init(key, network, tx))
 
-    with stage.opened(run, folder) as record:
+    with stage(run, folder) as record:
         newest = record.newest(like)
         if newest is not None:
-            collected = newest.notes["collected"]
-            after = loop.Reached(newest.state, collected)
+            after = loop.Reached(newest.state, newest.notes["collected"])
         else:
-            weights = _supernet_weights(run, network)
+            weights = None
+            if run.experiment.train.start == "supernet" and network.name == SEARCHED:
+                model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
+                weights = model.params, model.batch_stats
             after = loop.Reached(loop.init(key, network, tx, weights))
         begun = int(after.state.step)
         run_folder.cut_metrics(
@@ -110,11 +109,11 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
         )
         left = recipe.config.epochs - begun // per_epoch
         for epoch in run.progress.steps(running, total=left, desc=network.name):
-            step, state = int(epoch.state.step), epoch.state
-            place = {"step": step, "phase": "train", "network": network.name}
+            step, name = int(epoch.state.step), network.name
+            place = {"step": step, "phase": "train", "network": name}
             record.log(place | {"epoch": epoch.epoch}, epoch.metrics)
             run.progress.note(accuracy=f"{epoch.metrics['train/accuracy']:.1%}")
-            after = loop.Reached(state)
+            after = loop.Reached(epoch.state)
             save_if_due(after)
     model = loop.trained(network, after.state, recipe.devices)
     checkpoint.save_model(run.folder / group / network.name, model)
@@ -125,12 +124,10 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
 def run_trials(run: Run) -> None:
     """Trains the best `search.trials` finalists in full and records their losses.
 
-    The weights of a supernet rank networks of equal latency hardly better than chance
-    where these differ by less than the seed moves one of them. There a few full
-    trainings decide: DARTS (Liu et al., ICLR 2019, section 3), too, takes the best of
-    four by validation. Of accuracy and cross-entropy on `valid` the latter counts: it
-    says more about images that every network has right. Trials that the folder holds
-    are not trained again.
+    Where networks differ by less than a seed changes one of them, a supernet ranks them
+    hardly better than chance and a few full trainings decide: DARTS (Liu et al., ICLR
+    2019, section 3), too, takes the best of four by validation. Cross-entropy on
+    `valid` counts, as it also ranks networks that classify every image right.
     """
     valid = run.setup.splits["valid"].evaluated()
     best = finalists.best(run.folder, run.experiment.search.trials)
@@ -139,18 +136,3 @@ def run_trials(run: Run) -> None:
         loss = loop.loss(model, valid)
         run.progress.line(f"{name}: loss on validation images {loss:.4g}")
         finalists.add_trial(run.folder, networks[name], loss)
-
-
-def adopt_trial(trial: Path, saved: Path) -> None:
-    """Copies a trial to `saved`, under its name there, unless that exists."""
-    if not saved.exists():
-        model = checkpoint.load_model(trial)
-        named = replace(model.architecture, name=saved.name)
-        checkpoint.save_model(saved, replace(model, architecture=named))
-
-
-def _supernet_weights(run: Run, network: Architecture) -> tuple[PyTree, PyTree] | None:
-    if run.experiment.train.start != "supernet" or network.name != SEARCHED:
-        return None
-    model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
-    return model.params, model.batch_stats

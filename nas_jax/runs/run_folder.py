@@ -7,7 +7,10 @@ and metrics line by line, so a run stopped at any moment is a valid folder.
 """
 
 import dataclasses
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,14 @@ from nas_jax.config.from_json import from_json
 from nas_jax.config.search import ESTIMATOR_ALIASES, ESTIMATORS
 from nas_jax.spaces import architecture_json, own_code
 from nas_jax.spaces.architecture import Architecture
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = "lock"
+"""File of a run that the process working on it has locked."""
 
 
 def create(
@@ -37,17 +48,19 @@ def create(
     Raises:
       ValueError: if `out` exists.
     """
-    if out is not None:
+    name = f"{experiment.name}-seed{experiment.seed}"
+    unnamed = (root / f"{name}-{number:03d}" for number in count())
+    for folder in (out,) if out is not None else unnamed:
         try:
-            out.mkdir(parents=True)
+            folder.mkdir(parents=True)
+            break
         except FileExistsError:
-            raise ValueError(
-                f"--out {out}: expected a folder that does not exist yet, this one "
-                "does; choose another name"
-            ) from None
-        folder = out
+            continue
     else:
-        folder = _next_free(root, f"{experiment.name}-seed{experiment.seed}")
+        raise ValueError(
+            f"--out {out}: expected a folder that does not exist yet, this one "
+            "does; choose another name"
+        )
     write_experiment(folder, experiment)
     if source is not None:
         files.write(folder / "experiment.py", source.read_text(encoding="utf-8"))
@@ -56,32 +69,35 @@ def create(
 
 def write_experiment(folder: Path, experiment: Experiment) -> None:
     """Writes `config.json`."""
-    config = dataclasses.asdict(experiment)
-    files.write_json(folder / "config.json", config)
+    files.write_json(folder / "config.json", dataclasses.asdict(experiment))
 
 
-def _next_free(root: Path, name: str) -> Path:
-    number = 0
-    while True:
-        folder = root / f"{name}-{number:03d}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, a file; the system takes it back when a process dies.
+
+    Where there is no `fcntl` (Windows) nothing is locked. Raises `ValueError` if
+    another process holds it, with its number.
+    """
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ValueError(
+                    f"{folder}: expected a run folder that nobody works on, process "
+                    f"{file.read().strip()} does; wait for it, or stop it"
+                ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     """Adds one line to `metrics.jsonl`."""
     files.append_line(folder / "metrics.jsonl", line)
-
-
-def sync_metrics(folder: Path) -> None:
-    """Returns when the disk has the lines that were added, if there are any."""
-    path = folder / "metrics.jsonl"
-    if path.is_file():
-        files.sync(path)
 
 
 def cut_metrics(folder: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
@@ -108,26 +124,23 @@ def last_probabilities(folder: Path) -> list[list[float]]:
     Raises `ValueError` if the run has none yet, or others.
     """
     path = folder / "metrics.jsonl"
-    for row in reversed(files.read_lines(path)):
-        if "search/probs" in row:
-            return _probabilities(row["search/probs"], path)
-    raise ValueError(
-        f"{folder}: expected search/probs in metrics.jsonl, found none; the search has "
-        "not finished an epoch yet"
-    )
-
-
-def _probabilities(found: Any, path: Path) -> list[list[float]]:
+    rows = [row for row in files.read_lines(path) if "search/probs" in row]
+    if not rows:
+        raise ValueError(
+            f"{folder}: expected search/probs in metrics.jsonl, found none; the search "
+            "has not finished an epoch yet"
+        )
+    probs: list[list[float]] = rows[-1]["search/probs"]
     try:
-        probs = np.array(found, float)
+        values = np.array(probs, float)
     except (TypeError, ValueError):
-        probs = np.zeros(())
-    if probs.ndim != 2 or not ((probs >= 0) & (probs <= 1 + 1e-5)).all():
+        values = np.zeros(())
+    if values.ndim != 2 or not ((values >= 0) & (values <= 1 + 1e-5)).all():
         raise ValueError(
             f"{path}: expected search/probs as rows of numbers from 0 to 1, got "
-            f"{found!r:.60}"
+            f"{probs!r:.60}"
         )
-    return found
+    return probs
 
 
 def record_resumption(folder: Path, line: dict[str, Any]) -> None:

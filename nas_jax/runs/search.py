@@ -1,28 +1,23 @@
-"""The search of a run: metrics line by line, snapshots, and on from the newest."""
+"""The search of a run: metrics line by line, snapshots, resumed from the newest."""
 
-from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from nas_jax.base import PRNGKey, Probs, PyTree, stream
-from nas_jax.config.search import EXPECTED, SearchConfig, without_target
-from nas_jax.runs import plan, run_folder, stage, targets
-from nas_jax.runs.session import Run
+from nas_jax import search
+from nas_jax.base import PyTree, stream
+from nas_jax.config.search import EXPECTED
+from nas_jax.runs import plan, run_folder, targets
+from nas_jax.runs.session import Run, stage
 from nas_jax.runs.setup import Setup
 from nas_jax.runs.snapshots import Notes
-from nas_jax.runs.targets import Targets
-from nas_jax.search import derive, divergence, loop, prune, schedule, search_state
-from nas_jax.search.loop import Epoch, Reached
-from nas_jax.search.search_state import SearchProblem
-from nas_jax.spaces import architecture
-from nas_jax.spaces.architecture import Architecture
+from nas_jax.search import divergence, prune, schedule, search_state
+from nas_jax.search.loop import Reached
+from nas_jax.search.targets import Targets
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import compiler, optim
-from nas_jax.training.compiler import Compile
+from nas_jax.training import optim
 
 PHASES = ("warmup", "joint")
 
@@ -38,71 +33,21 @@ def has_snapshots(folder: Path) -> bool:
     return any(path.name.isdecimal() for path in found)
 
 
-def epochs(
-    setup: Setup,
-    aim: Targets,
-    *,
-    key: PRNGKey,
-    compile: Compile = compiler.on_first_call,
-    after: Reached | None = None,
-    between_steps: Callable[[Reached], None] = loop.do_nothing,
-) -> Iterator[Epoch]:
-    """The epochs of a search, as `search_loop.run` yields them; nothing is written."""
-    # a target is an array: searches that share a warm-up share its programs
-    config = without_target(setup.experiment.search)
-    return loop.run(
-        key,
-        SearchProblem(setup.space, config, aim.costs, aim.values),
-        setup.search_data,
-        compile=compile,
-        after=after,
-        between_steps=between_steps,
-    )
-
-
-class Derived(NamedTuple):
-    """A network of a search, and what its limits cost in probability."""
-
-    architecture: Architecture
-    cost: derive.Derived
-
-
-def derived(
-    space: SearchSpace,
-    probs: Probs,
-    aim: Targets,
-    *,
-    max_slack: float = SearchConfig.max_slack,
-    count: int = SearchConfig.finalists,
-) -> list[Derived]:
-    """The most probable networks within the limits that spend the target, best first.
-
-    They leave at most the share `max_slack` of it, where such networks exist.
-    """
-    ranked = derive.ranked_within(
-        space, np.asarray(probs), aim.limits, max_slack, count
-    )
-    return [
-        Derived(architecture.from_path(space, one.path, f"searched_{place}"), one)
-        for place, one in enumerate(ranked, start=1)
-    ]
-
-
 def run(
     work: Run,
-    aim: Targets,
+    goal: Targets,
     *,
     after: Reached | None = None,
     until: int | None = None,
 ) -> Reached:
     """Runs the search, one metrics line per epoch; returns where it ended.
 
-    From the newest snapshot of the folder on, if there is one, else from its beginning
-    or `after` the warm-up of another search. It may end early, after `until` epochs.
-    Its last state is always saved.
+    It resumes from the newest snapshot of the folder, or begins, or continues `after`
+    the warm-up of another search. It ends after `until` epochs, if given. Its last
+    state is always saved.
 
     Raises:
-      ValueError: as `search_loop.run` and `stage.opened`, and for snapshots of another
+      ValueError: as `search.run` and `session.stage`, and for snapshots of another
         configuration.
       Stopped: when requested, after a snapshot.
     """
@@ -111,7 +56,7 @@ def run(
     images = len(setup.splits["train_weights"].labels)
     per_epoch = optim.steps_per_epoch(images, config.batch)
     accuracy = None
-    with stage.opened(work, snapshots_in(work.folder)) as record:
+    with stage(work, snapshots_in(work.folder)) as record:
 
         def like(notes: Notes) -> PyTree:
             weights_tx = schedule.search_weights(config, per_epoch)
@@ -122,14 +67,9 @@ def run(
 
         newest = record.newest(like)
         if newest is not None:
-            notes = newest.notes
-            accuracy = notes["accuracy"]
-            after = Reached(
-                _space(setup, notes),
-                newest.state,
-                notes["collected"],
-                devices=setup.devices,
-            )
+            _, state, notes = newest
+            accuracy, space = notes["accuracy"], _space(setup, notes)
+            after = Reached(space, state, notes["collected"], devices=setup.devices)
         begun = 0 if after is None else int(after.state.step)
         run_folder.cut_metrics(
             work.folder,
@@ -151,9 +91,9 @@ def run(
             if record.is_due():
                 save(reached)
 
-        running = epochs(
+        running = search.run(
             setup,
-            aim,
+            goal,
             key=key,
             compile=plan.before(work.session.compiler, setup, work.progress),
             after=after,
@@ -161,16 +101,18 @@ def run(
         )
         total = config.warmup_epochs + config.joint_epochs if until is None else until
         left = total - begun // per_epoch
-        target = targets.amount(config.cost, aim.target)
+        target = targets.amount(config.cost, goal.target)
         for epoch in work.progress.steps(
             islice(running, left), total=left, desc="search"
         ):
             after, metrics = epoch.reached, epoch.metrics
             accuracy = metrics.get("search/valid_accuracy", accuracy)
             step = int(epoch.state.step)
+            # seven digits that matter: a rare candidate does not become impossible
+            probs = [[float(f"{p:.7g}") for p in row] for row in epoch.probs.tolist()]
             record.log(
                 {"step": step, "phase": epoch.phase, "epoch": epoch.epoch},
-                metrics | {"search/probs": _written(epoch.probs)},
+                metrics | {"search/probs": probs},
             )
             expected = metrics[f"search/{EXPECTED[config.cost]}"]
             work.progress.note(
@@ -188,8 +130,3 @@ def run(
 def _space(setup: Setup, notes: Notes) -> SearchSpace:
     """The space that pruning had left."""
     return prune.restrict(setup.space, np.array(notes["mask"], bool))
-
-
-def _written(probs: Probs) -> list[list[float]]:
-    """Seven digits that matter: a rare candidate stays one, not an impossible one."""
-    return [[float(f"{p:.7g}") for p in row] for row in np.asarray(probs).tolist()]

@@ -1,18 +1,20 @@
 """Space, images and devices of an experiment, checked against each other."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from nas_jax.config import shipped
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import augment, splits
 from nas_jax.data.batches import Augment, Split
 from nas_jax.latency import tables
-from nas_jax.networks import ops
-from nas_jax.runs import targets
-from nas_jax.runs.targets import Targets
+from nas_jax.networks import counts, ops
+from nas_jax.runs import run_folder, targets
 from nas_jax.search import baselines, estimators, prune, schedule
 from nas_jax.search.loop import SearchData
-from nas_jax.spaces import builders
+from nas_jax.search.targets import Targets
+from nas_jax.spaces import builders, published
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import devices, optim
@@ -60,29 +62,25 @@ def load(experiment: Experiment, on: Devices | None = None) -> Setup:
     Raises `ValueError` if the data cannot be read, or if something does not fit.
     """
     on = devices.of(experiment) if on is None else on
-    searched = builders.build(experiment.space)
+    space, data = builders.build(experiment.space), experiment.data
     loaded, notes, label_names = splits.load(
-        experiment.data,
-        searched.input_shape,
-        searched.classifier.classes,
-        experiment.seed,
+        data, space.input_shape, space.classifier.classes, experiment.seed
     )
     for name, split in loaded.items():
-        check_split(name, split, searched)
-    augmentation = augment.of(experiment.data)
-    return Setup(experiment, searched, loaded, augmentation, label_names, notes, on)
+        _check_split(name, split, space)
+    augmentation = augment.of(data)
+    return Setup(experiment, space, loaded, augmentation, label_names, notes, on)
 
 
-def check_split(name: str, split: Split, searched: SearchSpace) -> None:
+def _check_split(name: str, split: Split, space: SearchSpace) -> None:
     """Raises `ValueError` if images or labels do not fit the space."""
-    shape = split.image_shape
-    if shape != searched.input_shape:
+    if split.image_shape != space.input_shape:
         raise ValueError(
-            f"{name}: expected images of shape {searched.input_shape} (height, width, "
-            f"channels) for space {searched.name!r}, got {shape}; set "
+            f"{name}: expected images of shape {space.input_shape} (height, width, "
+            f"channels) for space {space.name!r}, got {split.image_shape}; set "
             "space.input_size and space.input_channels"
         )
-    classes = searched.classifier.classes
+    classes = space.classifier.classes
     low, high = int(split.labels.min()), int(split.labels.max())
     if low < 0 or high >= classes:
         raise ValueError(
@@ -127,10 +125,34 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
 def check_network(experiment: Experiment, network: Architecture) -> None:
     """Raises `ValueError` if a network does not take the experiment's images."""
     expected = builders.build(experiment.space)
+    inputs = (*expected.input_shape, expected.classifier.classes)
     got = (*network.input_shape, network.classifier.classes)
-    wanted = (*expected.input_shape, expected.classifier.classes)
-    if got != wanted:
+    if got != inputs:
         raise ValueError(
             f"architecture {network.name!r}: expected height, width, channels, classes "
-            f"{wanted} of experiment {experiment.name!r}, got {got}"
+            f"{inputs} of experiment {experiment.name!r}, got {got}"
         )
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Size of a preset space, a published network, a file, or an experiment's space.
+
+    Raises `ValueError` naming the first two kinds if `name` is none of these.
+    """
+    if name in builders.PRESETS:
+        return counts.describe_space(builders.PRESETS[name]())
+    if name in published.NAMES:
+        return counts.describe(published.get(name))
+    if name.endswith(".json"):
+        return counts.describe(run_folder.read_architecture(Path(name)))
+    try:
+        experiment = shipped.load_experiment(name)
+    except ValueError as error:
+        if Path(name).is_file():
+            raise
+        raise ValueError(
+            f"describe {name!r}: expected a space ({', '.join(builders.PRESETS)}), a "
+            f"published network ({', '.join(published.NAMES)}), an architecture file "
+            "(.json) or an experiment"
+        ) from error
+    return counts.describe_space(builders.build(experiment.space))

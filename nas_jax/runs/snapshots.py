@@ -1,8 +1,8 @@
-"""States of something that runs, on disk, to go on from after any stop.
+"""Snapshots: states of a search or training on disk, to resume from after any stop.
 
-Orbax writes them while the steps go on, each all or nothing. It does not notice a
-flipped bit: a digest of every array and of the notes beside them is checked on reading,
-and what is damaged is passed over for the snapshot before.
+Orbax writes them in the background, each all or nothing. It does not notice a flipped
+bit: digests of every array and of the notes are checked on reading, and a damaged
+snapshot is passed over for the one before.
 """
 
 import hashlib
@@ -24,10 +24,12 @@ from nas_jax.config.checks import reason
 from nas_jax.networks.checkpoint import alone, digests, folders_first
 
 Notes = dict[str, Any]
-"""What is said of a state, as JSON."""
+"""Facts about a state, as JSON."""
 
 
 class Snapshot(NamedTuple):
+    """A state after so many steps, and its notes."""
+
     step: int
     state: PyTree
     notes: Notes
@@ -44,10 +46,9 @@ def steps(folder: Path) -> list[int]:
 
 
 class Snapshots:
-    """Snapshots of one search or training: the `kept` newest, and the best.
+    """Snapshots of one search or training: the `kept` newest, and the most accurate.
 
-    Best is the one saved with the highest accuracy, if any was given. A context: on
-    leaving it, what is being written is finished.
+    A context: on leaving it, what is being written is finished.
     """
 
     def __init__(self, folder: Path, kept: int) -> None:
@@ -63,31 +64,29 @@ class Snapshots:
         try:
             self.finish()
         except ValueError:
-            if kind is None:  # otherwise the first error is the one to hear of
+            if kind is None:  # otherwise the first error counts
                 raise
         finally:
-            with suppress(ValueError):  # all is written, or its error is told
-                self._close()
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                with suppress(ValueError), self._writing():  # its error is raised above
+                    opened.close()
 
     def save(
         self, step: int, state: PyTree, notes: Notes, accuracy: float | None = None
     ) -> None:
-        """Copies a state and begins to write it, after the one before.
+        """Copies a state and begins to write it, unless that step is there.
 
-        Nothing is done if that step is there.
-
-        Raises:
-          ValueError: if this one, or the one before, cannot be written. Those that are
-            whole stay.
+        Raises `ValueError` if this one, or the one before, cannot be written. Those
+        that are whole stay.
         """
         self.finish()
         if step in steps(self.folder):
             return
         leaves = [np.array(_plain(leaf)) for leaf in jax.tree.leaves(state)]
-        found = [
-            list(pair) for pair in zip(_names(state), _digests_of(leaves), strict=True)
-        ]
-        record = {"notes": notes, "digests": found, "accuracy": accuracy}
+        pairs = zip(_names(state), digests(leaves).values(), strict=True)
+        named = [list(pair) for pair in pairs]
+        record = {"notes": notes, "digests": named, "accuracy": accuracy}
         with self._writing():
             is_begun = self._manager().save(
                 step,
@@ -105,7 +104,7 @@ class Snapshots:
 
     @property
     def is_writing(self) -> bool:
-        """Whether the one that was saved last is still being written."""
+        """Whether the newest one is still being written."""
         return self._opened is not None and self._opened.is_saving_in_progress()
 
     def finish(self) -> None:
@@ -119,15 +118,9 @@ class Snapshots:
     ) -> Snapshot | None:
         """The newest snapshot that is undamaged; None if there is none.
 
-        What is damaged is told of and put aside, so that the step can be saved again.
-
-        Args:
-          like: shapes of the state that goes with such notes, as `jax.eval_shape` gives
-            them; raises `ValueError` for notes of something else.
-          tell: hears of damage, a line each.
-
-        Raises:
-          ValueError: if what is there belongs to something else.
+        Damaged ones are reported by `tell`, a line each, and moved away, so that the
+        step can be saved again. `like` gives the shapes of a state from its notes, as
+        `jax.eval_shape` does. Raises `ValueError` for snapshots of something else.
         """
         there = steps(self.folder)
         for step in reversed(there):
@@ -143,28 +136,34 @@ class Snapshots:
         return None
 
     def digests(self, step: int) -> dict[str, str]:
-        """Those of the arrays of a snapshot, by name, as they were saved."""
+        """Digests of the arrays of a snapshot, by name, as they were saved."""
         return dict(self._record(step)["digests"])
 
     def _read(self, step: int, like: Callable[[Notes], PyTree]) -> Snapshot:
         record = self._record(step)
-        notes, found = record["notes"], record["digests"]
+        notes, saved = record["notes"], record["digests"]
         expected = like(notes)
         names, (leaves, structure) = _names(expected), jax.tree.flatten(expected)
-        if [name for name, _ in found] != names:
+        if [name for name, _ in saved] != names:
             raise ValueError(
                 f"{self.folder}, step {step}: expected the {len(names)} arrays of this "
-                f"run's configuration, found {len(found)} others; it belongs to "
+                f"run's configuration, found {len(saved)} others; it belongs to "
                 "another run"
             )
         shapes = [jax.eval_shape(_plain, leaf) for leaf in leaves]
-        empty = [np.empty(one.shape, one.dtype) for one in shapes]
+        empty = [np.empty(shape.shape, shape.dtype) for shape in shapes]
         values = self._restore(step, state=ocp.args.StandardRestore(empty))
-        digested = zip(found, _digests_of(values), strict=True)
-        if wrong := [name for (name, digest), own in digested if own != digest]:
+        read = zip(saved, digests(values).values(), strict=True)
+        if wrong := [name for (name, before), now in read if now != before]:
             raise _Damaged(f"{len(wrong)} arrays differ from their digest: {wrong[0]}")
-        state = [_as(leaf, one) for leaf, one in zip(leaves, values, strict=True)]
-        return Snapshot(step, jax.tree.unflatten(structure, state), notes)
+        # copies: steps donate what they are given, and this memory is NumPy's
+        arrays = [
+            jax.random.wrap_key_data(jnp.array(value))
+            if _is_key(leaf)
+            else jnp.array(value)
+            for leaf, value in zip(leaves, values, strict=True)
+        ]
+        return Snapshot(step, jax.tree.unflatten(structure, arrays), notes)
 
     def _record(self, step: int) -> dict[str, Any]:
         record = self._restore(step, record=ocp.args.JsonRestore())
@@ -203,12 +202,6 @@ class Snapshots:
             self._opened = ocp.CheckpointManager(self.folder, options=options)
         return self._opened
 
-    def _close(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            with self._writing():
-                opened.close()
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -229,22 +222,18 @@ class _NewestAndBest(checkpoint_managers.PreservationPolicy):
         self._kept, self._accuracies = kept, accuracies
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-        there = sorted(one.step for one in checkpoints)
-        rated = {
-            step: accuracy
-            for step in there
-            if (accuracy := self._accuracies.get(step)) is not None
-        }
-        staying = {*there[-self._kept :], *sorted(rated, key=rated.__getitem__)[-1:]}
-        return [one.step in staying for one in checkpoints]
+        there = sorted(checkpoint.step for checkpoint in checkpoints)
+        pairs = ((self._accuracies.get(step), step) for step in there)
+        rated = [(accuracy, step) for accuracy, step in pairs if accuracy is not None]
+        best = [step for _, step in sorted(rated)[-1:]]
+        return [
+            checkpoint.step in {*there[-self._kept :], *best}
+            for checkpoint in checkpoints
+        ]
 
 
 def _names(state: PyTree) -> list[str]:
     return [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(state)]
-
-
-def _digests_of(leaves: list[np.ndarray]) -> list[str]:
-    return list(digests(leaves).values())
 
 
 def _digest(document: Any) -> str:
@@ -258,9 +247,3 @@ def _is_key(leaf: Any) -> bool:
 def _plain(leaf: Any) -> Any:
     """Numbers in place of a random key."""
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
-
-
-def _as(like: Any, value: np.ndarray) -> jax.Array:
-    # a copy: steps donate what they are given, and this memory is NumPy's
-    own = jnp.array(value)
-    return jax.random.wrap_key_data(own) if _is_key(like) else own

@@ -1,10 +1,8 @@
 """Stop requests: SIGTERM from the system, Ctrl-C from the user.
 
-A request takes effect at once, but while steps are taken only between two of them, when
-the state can be saved. A second request does not wait.
-
-An exception that a signal raises may come anywhere, also where libraries swallow it or
-make another of it. `process` ends a process in one line with the shell's code even so.
+A request takes effect at once, or during a stage between two steps, when the state can
+be saved; a second one does not wait. Libraries may swallow or change the exception that
+a signal raises: `process` ends a process in one line with the shell's code even so.
 """
 
 import atexit
@@ -18,8 +16,8 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_HEARD: list[int] = []
-"""Signals that this process received, the newest last."""
+_RECEIVED: list[int] = []
+"""Signals of this process, the newest last."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -62,16 +60,16 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
             yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         is_first, self._asked = self._asked is None, number
-        _HEARD.append(number)
+        _RECEIVED.append(number)
         if not (self._is_held and is_first):
             raise Stopped(number)
 
@@ -79,8 +77,7 @@ class Stop:
 def process(main: Callable[[], int]) -> int:
     """Runs the command of this process; returns its exit code.
 
-    A request ends the process in one line, whatever it is doing. While it begins and
-    ends there is nothing to save, and it exits on the spot.
+    Before and after the command there is nothing to save: a signal ends the process.
     """
     # the first to register is called last: after it Python takes its handlers off, and
     # only a signal that is ignored cannot change the exit code any more
@@ -91,12 +88,12 @@ def process(main: Callable[[], int]) -> int:
         with Stop().listening():
             code = main()
     except BaseException:
-        if _HEARD:  # as itself, or as what a library made of it
-            _leave(_HEARD[-1])
+        if _RECEIVED:  # as itself, or as another exception of a library
+            _leave(_RECEIVED[-1])
         raise
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    if _HEARD and code:  # all is said; threads of libraries would complain at the end
+    if _RECEIVED and code:  # threads of libraries would complain at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     _handle(lambda *_: os._exit(code))
     return code
@@ -112,10 +109,10 @@ def _leave(number: int, frame: FrameType | None = None) -> None:
     os._exit(128 + number)
 
 
-def _unraisable(found: Any) -> None:
+def _unraisable(unraisable: Any) -> None:
     """Ends the process at a request where nothing can be raised, as in a finaliser."""
-    if isinstance(found.exc_value, KeyboardInterrupt) and _HEARD:
-        _leave(_HEARD[-1])
-    # Orbax says this of reads that go on when one beside them failed
-    if str(found.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(found)
+    if isinstance(unraisable.exc_value, KeyboardInterrupt) and _RECEIVED:
+        _leave(_RECEIVED[-1])
+    # Orbax raises this in reads that outlive a failed one
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)

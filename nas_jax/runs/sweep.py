@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nas_jax.config import files
+from nas_jax.config.from_json import from_json
 from nas_jax.config.search import TARGETS, parse_target
-from nas_jax.runs import run_lock
+from nas_jax.runs import run_folder
 
 FILE = "sweep.json"
 """File of a sweep's folder that lists its runs."""
@@ -106,7 +108,7 @@ def clear(run: Run) -> None:
 
     if search.has_snapshots(folder):
         return
-    with suppress(ValueError), run_lock.held(folder):
+    with suppress(ValueError), run_folder.held(folder):
         shutil.rmtree(folder)
 
 
@@ -116,11 +118,8 @@ def write_list(out: Path, runs: Sequence[Run], common: Sequence[str]) -> None:
     Raises:
       ValueError: if it lists others, with the first difference, or is something else.
     """
-    document = {
-        "runs": [[run.experiment, run.seed, run.target] for run in runs],
-        "overrides": list(common),
-    }
-    file = out / FILE
+    rows = [(run.experiment, run.seed, run.target) for run in runs]
+    file, sweep = out / FILE, _Sweep(rows, list(common))
     if out.exists() and not file.is_file():
         raise ValueError(
             f"--out {out}: expected a new folder, or one with {FILE} of an earlier "
@@ -128,63 +127,60 @@ def write_list(out: Path, runs: Sequence[Run], common: Sequence[str]) -> None:
         )
     if not out.exists():
         out.mkdir(parents=True)
-        files.write_json(file, document)
-        return
+        files.write_json(file, asdict(sweep))
     stored = _read(file)
-    if stored != document:
-        raise ValueError(
-            f"--out {out}: expected the sweep that this folder was made for, "
-            f"{_difference(stored, document)}; choose another name"
-        )
+    if stored == sweep:
+        return
+    lacking = [list(row) for row in stored.runs if row not in rows]
+    added = [list(row) for row in rows if row not in stored.runs]
+    if stored.overrides != sweep.overrides:
+        difference = f"with {stored.overrides}, got {sweep.overrides}"
+    elif lacking:
+        difference = f"which has {lacking[0]}"
+    else:
+        difference = f"which has no {added[0]}"
+    raise ValueError(
+        f"--out {out}: expected the sweep that this folder was made for, {difference}; "
+        "choose another name"
+    )
 
 
 def read_list(out: Path) -> list[Run]:
-    """The runs of a sweep's folder.
-
-    Raises `ValueError` if it is none.
-    """
+    """The runs of a sweep's folder; `ValueError` if it is none."""
     file = out / FILE
     if not file.is_file():
         raise ValueError(
             f"{out}: expected the folder of a sweep with {FILE}, found none; "
             "'nas_jax sweep EXPERIMENT --seeds 0,1 --out FOLDER' makes one"
         )
-    found = _read(file)["runs"]
-    names = dict.fromkeys(name for name, _, _ in found)
-    targets = dict.fromkeys(target for _, _, target in found if target is not None)
-    seeds = dict.fromkeys(seed for _, seed, _ in found)
+    runs = _read(file).runs
+    names = dict.fromkeys(name for name, _, _ in runs)
+    targets = dict.fromkeys(target for _, _, target in runs if target is not None)
+    seeds = dict.fromkeys(seed for _, seed, _ in runs)
     return listed(list(names), list(seeds), list(targets), out)
 
 
-def _read(file: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Sweep:
+    """The content of sweep.json."""
+
+    runs: list[tuple[str, int, str | None]]
+    overrides: list[str]
+
+
+def _read(file: Path) -> _Sweep:
     try:
-        document = files.read_object(file)
-        for name, seed, target in document["runs"]:
-            is_run = isinstance(name, str) and type(seed) is int
-            if not is_run or not isinstance(target, str | None):
-                raise TypeError(f"a run of {name!r}, {seed!r}, {target!r}")
-        return document
-    except (ValueError, KeyError, TypeError) as error:
+        sweep: _Sweep = from_json(_Sweep, files.read_json(file))
+    except ValueError as error:
         raise ValueError(
-            f"{file}: expected the list of a sweep's runs, got {error}; remove the "
-            "folder and begin again"
+            f"{file}: expected the list of a sweep's runs, got an error: {error}; "
+            "remove the folder and begin again"
         ) from error
-
-
-def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    if found.get("overrides") != wanted["overrides"]:
-        return f"with {found.get('overrides')}, got {wanted['overrides']}"
-    there, asked = ([str(run) for run in one["runs"]] for one in (found, wanted))
-    lacking = [run for run in there if run not in asked]
-    added = [run for run in asked if run not in there]
-    return f"which {f'has {lacking[0]}' if lacking else f'has no {added[0]}'}"
+    return sweep
 
 
 class Ended(NamedTuple):
-    """A run whose process has ended, with its exit code.
-
-    `reason` is the last line of its log, or the signal that killed it.
-    """
+    """A run that has ended; `reason` is the last line of its log, or what killed it."""
 
     run: Run
     code: int
@@ -202,16 +198,22 @@ def local(todo: Sequence[Run], common: Sequence[str], jobs: int) -> Iterator[End
     def carry_out(run: Run) -> Ended:
         clear(run)
         words = [sys.executable, "-m", "nas_jax", *command(run, common)]
-        with run.log.open("ab") as log:
+        with run.log.open("ab") as output:
             # in a group of its own: the terminal's Ctrl-C beside our SIGTERM would be
             # a second stop request, which does not wait for a snapshot
             child = subprocess.Popen(
-                words, stdout=log, stderr=subprocess.STDOUT, process_group=0
+                words, stdout=output, stderr=subprocess.STDOUT, process_group=0
             )
             children.add(child)
             code = child.wait()
             children.discard(child)
-        return Ended(run, code, _killed(-code) if code < 0 else _last_line(run.log))
+        if code >= 0:
+            log = run.log.read_text(encoding="utf-8", errors="replace")
+            last = [line for line in log.split("\n") if line.strip()][-1:]
+            return Ended(run, code, "".join(last))
+        name = signal.Signals(-code).name
+        by = " (by the system for want of memory, if by nobody else)"
+        return Ended(run, code, f"killed by {name}{by * (name == 'SIGKILL')}")
 
     pool = ThreadPoolExecutor(max_workers=jobs)
     try:
@@ -224,17 +226,6 @@ def local(todo: Sequence[Run], common: Sequence[str], jobs: int) -> Iterator[End
         pool.shutdown(wait=True)
 
 
-def _killed(number: int) -> str:
-    name = signal.Signals(number).name
-    by = " (by the system for want of memory, if by nobody else)"
-    return f"killed by {name}{by if number == signal.SIGKILL else ''}"
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "")
-
-
 def slurm(
     todo: Sequence[Run],
     common: Sequence[str],
@@ -244,16 +235,9 @@ def slurm(
 ) -> list[str]:
     """Submits the runs as one job array, at most `jobs` at a time; returns their ids.
 
-    Args:
-      todo: what to submit.
-      common: fields that all runs set.
-      jobs: how many run at once.
-      out: folder of the sweep, on a file system that the nodes share.
-      parameters: of submitit, as `timeout_min`, `gpus_per_node`, `slurm_partition`.
-
-    Raises:
-      ValueError: without submitit, for parameters it does not know, or if Slurm is not
-        there.
+    `out` lies on a file system that the nodes share; `parameters` are submitit's, as
+    `timeout_min`, `gpus_per_node`, `slurm_partition`. Raises `ValueError` without
+    submitit, for parameters it does not know, or if Slurm is not there.
     """
     try:
         import submitit
@@ -262,16 +246,15 @@ def slurm(
             "--launcher slurm: expected submitit, which is not installed; install it "
             "with pip install nas_jax[slurm]"
         ) from None
-    commands = [
-        [sys.executable, "-m", "nas_jax", *command(run, common)] for run in todo
+    calls = [
+        submitit.helpers.CommandFunction(
+            [sys.executable, "-m", "nas_jax", *command(run, common)], cwd=os.getcwd()
+        )
+        for run in todo
     ]
     try:
         executor = submitit.AutoExecutor(folder=out / "slurm", cluster="slurm")
         executor.update_parameters(slurm_array_parallelism=jobs, **parameters)
-        calls = [
-            submitit.helpers.CommandFunction(words, cwd=os.getcwd())
-            for words in commands
-        ]
         with executor.batch():
             submitted = [executor.submit(call) for call in calls]
     except (RuntimeError, TypeError, NameError) as error:
@@ -282,7 +265,6 @@ def slurm(
 
 
 Row = dict[str, Any]
-BASELINE = "baseline"
 
 
 def results(runs: Sequence[Run]) -> list[Row]:
@@ -298,20 +280,18 @@ def _row(run: Run) -> Row:
         "experiment": run.experiment,
         "target": run.target,
         "seed": run.seed,
-        "state": "not begun",
+        "state": "stopped" if run.folder.exists() else "not begun",
         "folder": str(run.folder),
     }
     if not run.is_finished:
-        row["state"] = "stopped" if run.folder.exists() else "not begun"
         return row
     from nas_jax.runs.finalists import SEARCHED  # and JAX
 
     file = run.folder / "result.json"
     try:
         result = files.read_object(file)
-        networks = result["networks"]
-        found, other = networks[SEARCHED], networks.get(BASELINE)
-        derived = result["derivation"]
+        networks, derived = result["networks"], result["derivation"]
+        found, other = networks[SEARCHED], networks.get("baseline")
         return row | {
             "state": "finished",
             "test_accuracy": float(found["test_accuracy"]),
@@ -343,12 +323,11 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """Header and a row per experiment and target: mean and sd over the seeds."""
-    found: list[tuple[str, ...]] = [
-        (
-            *("experiment", "target", "runs", "test acc.", "measured ms"),
-            *("least unspent", "most unspent", "to the baseline: points", "latency"),
-        )
-    ]
+    header = (
+        *("experiment", "target", "runs", "test acc.", "measured ms"),
+        *("least unspent", "most unspent", "to the baseline: points", "latency"),
+    )
+    table: list[tuple[str, ...]] = [header]
     for (experiment, target), group in groupby(
         rows, lambda row: (row["experiment"], row["target"])
     ):
@@ -356,23 +335,22 @@ def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
         done = [row for row in every if row["state"] == "finished"]
         against = [row for row in done if row["baseline_measured_ms"] is not None]
         slack = [row["slack"] for row in done if row["slack"] is not None]
-        points = [
-            100 * (row["test_accuracy"] - row["baseline_test_accuracy"])
-            for row in against
+        gains = [
+            row["test_accuracy"] - row["baseline_test_accuracy"] for row in against
         ]
         shares = [row["measured_ms"] / row["baseline_measured_ms"] for row in against]
-        found.append(
+        table.append(
             (
                 *(experiment, target or "-", f"{len(done)} of {len(every)}"),
                 _mean([100 * row["test_accuracy"] for row in done], "{:.2f} %"),
                 _mean([row["measured_ms"] for row in done], "{:.4g}"),
                 f"{min(slack):.2%}" if slack else "-",
                 f"{max(slack):.2%}" if slack else "-",
-                _mean(points, "{:+.2f}"),
+                _mean(gains, "{:+.2f}"),
                 _mean(shares, "{:.2f}"),
             )
         )
-    return found
+    return table
 
 
 def _mean(values: Sequence[float], form: str) -> str:

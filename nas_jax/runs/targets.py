@@ -6,9 +6,7 @@ or parameters.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from nas_jax.config import shipped
@@ -16,50 +14,11 @@ from nas_jax.config.search import TARGETS, SearchConfig, parse_limit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import counts
-from nas_jax.search import baselines, derive, objective
-from nas_jax.search.cost import CostModel, stack
-from nas_jax.search.derive import Limit
+from nas_jax.search import baselines, derivation, objective
+from nas_jax.search.derivation import Limit
+from nas_jax.search.targets import Costs, Targets
 from nas_jax.spaces.architecture import path_of
 from nas_jax.spaces.space import SearchSpace
-
-
-class Costs(NamedTuple):
-    """One cost of all candidates `[L K]`, and of the parts that are always there."""
-
-    candidates: np.ndarray
-    fixed: float
-
-    @property
-    def model(self) -> CostModel:
-        return CostModel(jnp.asarray(self.candidates, jnp.float32), self.fixed)
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Costs and limits of a search, checked against its space; the target first.
-
-    `latency` is by the run's table, whatever the search counts; None without a table.
-    """
-
-    limits: tuple[Limit, ...]
-    latency: Costs | None = None
-    warning: str | None = None
-
-    @property
-    def target(self) -> float:
-        return self.limits[0].target
-
-    @property
-    def costs(self) -> CostModel:
-        """The model of the one cost, or of all D."""
-        models = [Costs(limit.costs, limit.fixed).model for limit in self.limits]
-        return models[0] if len(models) == 1 else stack(models)
-
-    @property
-    def values(self) -> Any:
-        """The bound of the one cost, or of each of D, in Float64."""
-        values = [limit.target for limit in self.limits]
-        return values[0] if len(values) == 1 else np.array(values)
 
 
 def resolve(
@@ -129,14 +88,6 @@ def amount(cost: str, value: float) -> str:
     return f"{value:,.0f} {'MACs' if cost == 'macs' else 'parameters'}"
 
 
-class _Range(NamedTuple):
-    """The cost of the cheapest, the dearest and the hand-designed network."""
-
-    least: float
-    most: float
-    of_baseline: float
-
-
 @dataclass(frozen=True)
 class _Prices:
     """The costs of a space, counted or by a table."""
@@ -154,14 +105,17 @@ class _Prices:
             raise ValueError(f"{self.origin}: expected a latency table, got none")
         return Costs(*tables.costs(self.table, self.space, self.origin, z=self.z))
 
-    def range_of(self, found: Costs) -> _Range:
-        costs, fixed = found
-        path = path_of(self.space, baselines.hand_designed(self.space))
-        mask = self.space.mask
-        return _Range(
-            float(fixed + np.where(mask, costs, np.inf).min(axis=1).sum()),
-            float(fixed + np.where(mask, costs, -np.inf).max(axis=1).sum()),
-            float(fixed + costs[np.arange(len(costs)), path].sum()),
+    def range_of(self, costs: Costs) -> tuple[float, float, float]:
+        """The cost of the cheapest, the dearest and the hand-designed network."""
+        path, mask = (
+            path_of(self.space, baselines.hand_designed(self.space)),
+            self.space.mask,
+        )
+        each, fixed = costs
+        return (
+            float(fixed + np.where(mask, each, np.inf).min(axis=1).sum()),
+            float(fixed + np.where(mask, each, -np.inf).max(axis=1).sum()),
+            float(fixed + each[np.arange(len(each)), path].sum()),
         )
 
     def target(self, config: SearchConfig) -> tuple[Limit, str | None]:
@@ -208,9 +162,9 @@ class _Prices:
 def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None:
     """Refuses limits of which each can be kept, but not all together."""
     any_network = np.where(space.mask, 0.0, -np.inf)
-    if len(limits) > 1 and not derive.choose(any_network, limits):
-        wanted = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
+    if len(limits) > 1 and not derivation.choose(any_network, limits):
+        bounds = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
         raise ValueError(
-            f"search.limits: expected a network within all limits at once ({wanted}), "
+            f"search.limits: expected a network within all limits at once ({bounds}), "
             "found none; raise one of them"
         )

@@ -1,8 +1,8 @@
 """One warm-up, several targets: a curve of accuracy against measured latency.
 
-The warm-up of a supernet depends on no target, so it is run once. Every target then has
-a search of its own from there, in `targets/<name>`, and its network is trained anew.
-The curve to beat is that of the hand-designed network at several widths.
+The warm-up of a supernet depends on no target, so it is run once. From there every
+target has its search, in `targets/<name>`, and its network is trained from scratch. The
+curve to beat is that of the hand-designed network at several widths.
 """
 
 import json
@@ -15,10 +15,10 @@ import numpy as np
 
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
+from nas_jax.config.from_json import from_json
 from nas_jax.config.search import TARGETS, parse_target, with_target
 from nas_jax.config.space import SpaceConfig
 from nas_jax.latency import tables
-from nas_jax.latency.tables import LatencyTable
 from nas_jax.runs import assess, pipeline, retrain, run_folder, search, targets
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, Session
@@ -75,28 +75,32 @@ def run(
     work = Run(setup, folder, session)
     table = pipeline.stored_table(work)
     runs = [
-        Run(replace(setup, experiment=one), folder / "targets" / text, session)
-        for text, one in zip(given, experiments(experiment, given), strict=True)
+        Run(replace(setup, experiment=each), folder / "targets" / text, session)
+        for text, each in zip(given, experiments(experiment, given), strict=True)
     ]
-    aims = [pipeline.targets_of(replace(one, folder=folder), table) for one in runs]
+    goals = [pipeline.targets_of(replace(each, folder=folder), table) for each in runs]
     cost, searches = experiment.search.cost, {}
     with session.timed("search"):
         warm = None
         if epochs := experiment.search.warmup_epochs:
             progress.phase("warm-up, shared by all targets")
             first = replace(runs[0], folder=folder)
-            warm = search.run(first, aims[0], until=epochs)
-        for place, (one, aim) in enumerate(zip(runs, aims, strict=True), start=1):
-            amount = targets.amount(cost, aim.target)
-            progress.phase(f"search {place} of {len(runs)}, target {amount}")
-            _make_folder(one, table)
-            name = f"{SEARCHED}_{place}"
+            warm = search.run(first, goals[0], until=epochs)
+        for number, (each, goal) in enumerate(zip(runs, goals, strict=True), start=1):
+            amount = targets.amount(cost, goal.target)
+            progress.phase(f"search {number} of {len(runs)}, target {amount}")
+            each.folder.mkdir(parents=True, exist_ok=True)
+            run_folder.write_experiment(each.folder, each.experiment)
+            if not (each.folder / "latency_table.json").is_file():  # resumed
+                tables.save(table, each.folder / "latency_table.json")
+            name = f"{SEARCHED}_{number}"
             saved = folder / retrain.TRAINED / name
-            searched = pipeline.search_and_derive(one, aim, after=warm, saved=saved)
+            searched = pipeline.search_and_derive(each, goal, after=warm, saved=saved)
             network = replace(searched.network, name=name)
             searches[name] = searched._replace(network=network)
     networks = {name: searched.network for name, searched in searches.items()}
-    models = pipeline.retrained(work, networks | widened(experiment))
+    with session.timed("retrain"):
+        models = retrain.retrain_all(work, networks | widened(experiment))
     with session.timed("evaluate"):
         progress.phase("test, export, timing")
         results = assess.assess(work, models, None)
@@ -106,7 +110,7 @@ def run(
         results[name]["predicted_ms"] = tables.predict_ms(table, searched.network)
         answers[name] = {
             "target": text,
-            TARGETS[cost]: searched.aim.target,
+            TARGETS[cost]: searched.targets.target,
             "derivation": searched.derivation,
             "speed_up": speed_up(results, name),
         }
@@ -114,23 +118,14 @@ def run(
     return pipeline.finish(work, {"networks": results, "targets": answers}, command)
 
 
-def _make_folder(run: Run, table: LatencyTable) -> None:
-    """The folder of one target; a run that continues has its table already."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    run_folder.write_experiment(run.folder, run.experiment)
-    if not (run.folder / "latency_table.json").is_file():
-        tables.save(table, run.folder / "latency_table.json")
-
-
 def targets_of(folder: Path) -> list[str]:
     """The targets that a run was given; none for a run with its experiment's one."""
     path = folder / TARGETS_FILE
-    found = files.read_json(path) if path.is_file() else []
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ValueError(f"{path}: expected a list of targets, got {found!r:.60}")
-    for text in found:  # each is the name of a folder
+    texts = files.read_json(path) if path.is_file() else []
+    targets: list[str] = from_json(list[str], texts, f"{path}: ")
+    for text in targets:  # each is the name of a folder
         parse_target(text)
-    return found
+    return targets
 
 
 def widened(experiment: Experiment) -> dict[str, Architecture]:
@@ -140,15 +135,15 @@ def widened(experiment: Experiment) -> dict[str, Architecture]:
     width and gives one network.
     """
     config = experiment.space
-    found: dict[str, Architecture] = {}
+    networks: dict[str, Architecture] = {}
     if not isinstance(config, SpaceConfig):
         return {"baseline": baselines.hand_designed(builders.build(config))}
     for width in WIDTHS:
         scaled = replace(config, width_mult=width * config.width_mult)
         network = baselines.hand_designed(builders.build(scaled))
-        if network not in found.values():
-            found[f"baseline_{round(100 * width)}"] = network
-    return {name: replace(network, name=name) for name, network in found.items()}
+        if network not in networks.values():
+            networks[f"baseline_{round(100 * width)}"] = network
+    return {name: replace(network, name=name) for name, network in networks.items()}
 
 
 def speed_up(results: Mapping[str, Any], name: str) -> float | None:
@@ -159,16 +154,18 @@ def speed_up(results: Mapping[str, Any], name: str) -> float | None:
     reach the accuracy, or begins above it.
     """
     points = sorted(
-        (found["measured_ms"]["median"], found["test_accuracy"])
-        for other, found in results.items()
+        (network["measured_ms"]["median"], network["test_accuracy"])
+        for other, network in results.items()
         if other.startswith("baseline")
     )
-    frontier = [
-        point
-        for place, point in enumerate(points)
-        if all(point[1] > other[1] for other in points[:place])
-    ]
-    times, accuracies = zip(*frontier, strict=True)
+    times, accuracies = zip(
+        *(
+            point
+            for rank, point in enumerate(points)
+            if all(point[1] > faster[1] for faster in points[:rank])
+        ),
+        strict=True,
+    )
     accuracy = results[name]["test_accuracy"]
     if not accuracies[0] <= accuracy <= accuracies[-1]:
         return None
@@ -181,14 +178,14 @@ def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("network", "target", "unspent", "P(kept)", "log-prob. given up", "speed-up")
     ]
-    for name, found in result["targets"].items():
-        derived, faster = found["derivation"], found["speed_up"]
+    for name, searched in result["targets"].items():
+        derived, faster = searched["derivation"], searched["speed_up"]
         slack = next(iter(derived.get("slack", {}).values()), None)
         risk = result["networks"][name].get("risk")
         rows.append(
             (
                 name,
-                found["target"],
+                searched["target"],
                 "-" if slack is None else f"{slack:.2%}",
                 "-" if risk is None else f"{risk['probability']:.0%}",
                 "-" if slack is None else f"{derived['log_prob_given_up']:.3g}",

@@ -21,7 +21,14 @@ from PIL import Image
 
 from nas_jax import cli, config
 from nas_jax.data.batches import Batch
-from nas_jax.export import companions, formats, preprocessing, source, stablehlo, write
+from nas_jax.export import (
+    companions,
+    export_folder,
+    formats,
+    preprocessing,
+    source,
+    stablehlo,
+)
 from nas_jax.export.preprocessing import Preprocessing
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import litert_graph
@@ -76,7 +83,7 @@ def drawn(architecture, seed=0):
 def quick():
     """Timing without spreading the rounds over seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write.timing, "SPREAD_S", 0.0)
+        patch.setattr(export_folder.timing, "SPREAD_S", 0.0)
         yield
 
 
@@ -217,13 +224,13 @@ def test_difference_is_the_largest_and_nan_is_refused():
     expected = np.array([[1.0, -2.0], [30.0, 0.0]])
     found = expected + np.array([[0.0, 1e-4], [-2e-4, 0.0]])
     # logits up to 30: three times the bound
-    assert write.difference("onnx", found, expected) == pytest.approx(2e-4)
+    assert export_folder.difference("onnx", found, expected) == pytest.approx(2e-4)
     with pytest.raises(ValueError, match=r"within 1.0e-04 of JAX's, got .* 2.0e-04"):
-        write.difference("onnx", expected / 3 + 2e-4, expected / 3)
+        export_folder.difference("onnx", expected / 3 + 2e-4, expected / 3)
     with pytest.raises(ValueError, match=r"stablehlo: expected logits within 3.0e-05"):
-        write.difference("stablehlo", found, expected)
+        export_folder.difference("stablehlo", found, expected)
     with pytest.raises(ValueError, match="got a difference of nan"):
-        write.difference("onnx", found * np.nan, expected)
+        export_folder.difference("onnx", found * np.nan, expected)
 
 
 def test_file_that_computes_something_else_is_not_written(run, monkeypatch, capsys):
@@ -725,14 +732,14 @@ def test_proof_counts_images_that_are_seen_alike_and_right():
     expected = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0], [0.0, 1.0]])
     found = expected[:, ::-1] * [[0.0], [-1.0], [-1.0], [0.1]]
     labels = np.array([0, 1, 1, 0])
-    one = write.proof("litert-int8", found, expected, labels)
+    one = export_folder.proof("litert-int8", found, expected, labels)
     # seen as: 0, 1, 0, 0
     assert (one["same_top1"], one["top1"], one["top1_of_jax"]) == (0.75, 0.75, 0.5)
     assert one["max_abs_difference"] == 3.0
-    one = write.proof("litert-int8", found, expected, None)
+    one = export_folder.proof("litert-int8", found, expected, None)
     assert (one["top1"], one["top1_of_jax"]) == (None, None)
     with pytest.raises(ValueError, match="got a difference of nan"):
-        write.proof("litert-int8", found * np.nan, expected, labels)
+        export_folder.proof("litert-int8", found * np.nan, expected, labels)
 
 
 @has_litert

@@ -20,7 +20,7 @@ from nas_jax import cli
 from nas_jax.cli.main import VERBS
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks import checkpoint
-from nas_jax.runs import run_folder, run_lock, sweep
+from nas_jax.runs import run_folder, sweep
 from nas_jax.training import compiler
 from tests import small_run
 from tests.report import made_up_run
@@ -145,7 +145,7 @@ def test_folder_that_may_only_be_read_is_one_line(read_only, capsys, verb):
 
 
 def test_run_that_may_only_be_read_does_not_go_on(read_only):
-    with pytest.raises(PermissionError), run_lock.held(read_only):
+    with pytest.raises(PermissionError), run_folder.held(read_only):
         pass
 
 
@@ -156,7 +156,7 @@ def test_run_that_may_only_be_read_does_not_go_on(read_only):
 def test_nobody_works_on_a_run_beside_another(verb, tmp_path, capsys):
     run = made_up_run.make_run(tmp_path / "run")
     before = (run / "architecture.json").read_bytes()
-    with run_lock.held(run):
+    with run_folder.held(run):
         line = refused(capsys, verb, run)
     assert (run / "architecture.json").read_bytes() == before
     assert f"nobody works on, process {os.getpid()} does; wait for it" in line
@@ -188,7 +188,7 @@ def test_run_of_a_sweep_without_a_checkpoint_begins_anew(tmp_path):
     sweep.clear(run)
     assert sweep.command(run, [])[1] == "--resume"  # it is finished
     (run.folder / "result.json").unlink()
-    with run_lock.held(run.folder):
+    with run_folder.held(run.folder):
         sweep.clear(run)
     assert run.folder.exists()  # somebody works on it
     sweep.clear(run)

@@ -13,10 +13,6 @@ from nas_jax.runs import plan, setup
 from nas_jax.training import compiler
 from nas_jax.training.compiler import Call
 from nas_jax.training.progress import Progress
-from tests.runs.test_pipeline import (
-    arguments,  # noqa: F401
-    home,  # noqa: F401
-)
 from tests.small_run import EXPERIMENT
 
 
@@ -131,7 +127,7 @@ def test_only_a_long_search_says_so_and_only_once(monkeypatch, given, two, ms, t
 
 
 @pytest.mark.slow
-def test_plan_makes_no_run(arguments, tmp_path, capsys):  # noqa: F811
+def test_plan_makes_no_run(arguments, tmp_path, capsys):
     out = tmp_path / "run"
     assert cli.main([*arguments, "--plan", "--out", str(out)]) == 0
     assert not out.exists()
@@ -145,7 +141,7 @@ def test_plan_makes_no_run(arguments, tmp_path, capsys):  # noqa: F811
 
 def test_the_search_finds_the_plans_programs_in_the_cache(
     monkeypatch,
-    arguments,  # noqa: F811
+    arguments,
     tmp_path,
 ):
     """The same types of all arguments, weak ones told from strong, so the same code."""

@@ -11,7 +11,7 @@ import pytest
 from nas_jax import cli
 from nas_jax.config import changes
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.runs import run_folder, run_lock, search, snapshots
+from nas_jax.runs import run_folder, search, snapshots
 from tests import small_run
 from tests.runs import kills
 
@@ -156,7 +156,7 @@ def test_other_configuration_is_shown_field_by_field(copy, capsys):
 
 def test_same_experiment_may_be_named(copy, words, capsys):
     _, name, *rest = words
-    with run_lock.held(copy):  # so far all is well
+    with run_folder.held(copy):  # so far all is well
         line = refused(capsys, "--resume", copy, name, *rest)
         assert "nobody works on, process" in line
         assert f"nobody works on, process {os.getpid()} does" in line

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax.runs import run_lock, snapshots, stopping
+from nas_jax.runs import run_folder, snapshots, stopping
 from nas_jax.runs.snapshots import Snapshots
 
 NOTES = {"collected": [{"loss": 0.1 + 0.2}, {"loss": float(np.float32(0.1))}]}
@@ -181,15 +181,15 @@ def test_full_disk_is_told_in_a_line_and_the_last_whole_one_stays(folder):
 
 
 def test_second_process_on_a_folder_is_refused(tmp_path):
-    with run_lock.held(tmp_path):
+    with run_folder.held(tmp_path):
         number = (tmp_path / "lock").read_text().strip()
         with (
             pytest.raises(ValueError, match=f"nobody works on, process {number} does"),
-            run_lock.held(tmp_path),
+            run_folder.held(tmp_path),
         ):
             pass
         assert (tmp_path / "lock").read_text().strip() == number
-    with run_lock.held(tmp_path):
+    with run_folder.held(tmp_path):
         pass
 
 

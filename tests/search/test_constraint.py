@@ -18,7 +18,7 @@ from nas_jax.search import (
     arch_step,
     constraint,
     cost,
-    derive,
+    derivation,
     estimators,
     gates,
     objective,
@@ -182,8 +182,8 @@ def test_expected_cost_comes_to_the_target_in_any_unit_and_at_any_loss(unit, sca
         model = CostModel(jnp.asarray(costs, jnp.float32), fixed)
         probs, expected, _ = search(searched, CONFIG, model, target, worth, 3000, seed)
         assert abs(expected / target - 1) < 0.02
-        limit = derive.Limit("cost", costs, fixed, target)
-        found = derive.most_probable_within(searched, probs, [limit], 0.05)
+        limit = derivation.Limit("cost", costs, fixed, target)
+        found = derivation.most_probable_within(searched, probs, [limit], 0.05)
         assert 0 <= found.slack["cost"] <= 0.05
         # among the best twentieth of the networks within the target
         value = worth[np.arange(6), found.path].sum()
@@ -227,7 +227,7 @@ def test_phone_at_80_ms():
     )
     probs, expected, _ = search(PAPER, config, model, 80.0, worth, 4000, 0)
     assert expected == pytest.approx(80.0, rel=0.02)
-    limit = derive.Limit("ms", costs, fixed, 80.0)
-    found = derive.most_probable_within(PAPER, probs, [limit], 0.01)
+    limit = derivation.Limit("ms", costs, fixed, 80.0)
+    found = derivation.most_probable_within(PAPER, probs, [limit], 0.01)
     assert 79.2 <= 80 * (1 - found.slack["ms"]) <= 80.0
     assert found.log_prob_gap == 0

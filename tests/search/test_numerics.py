@@ -18,7 +18,7 @@ from nas_jax.config import SearchConfig
 from nas_jax.search import (
     arch_step,
     cost,
-    derive,
+    derivation,
     divergence,
     gates,
     knapsack,
@@ -73,9 +73,9 @@ def test_extreme_alphas_have_finite_gradients():
 
 def test_certain_probabilities_are_derived_and_others_where_a_limit_needs_them():
     probs = np.asarray(gates.probabilities(EXTREME, MASK), np.float64)
-    limit = derive.Limit("cost", np.array([[2.0, 5.0, 0.5]]), 0.0, 1.0)
+    limit = derivation.Limit("cost", np.array([[2.0, 5.0, 0.5]]), 0.0, 1.0)
     one = np.array([[1.0, 0.0, 0.0]])
-    found = derive.most_probable_within(whole_search.SPACE, one, [limit])
+    found = derivation.most_probable_within(whole_search.SPACE, one, [limit])
     assert found.path.tolist() == [2]  # vanished, and all that is left
     assert found.log_prob_given_up > 100
     values = np.where(MASK, np.log(np.maximum(probs, 1e-45)), -np.inf)

@@ -25,7 +25,7 @@ from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks import counts, network, ops
 from nas_jax.networks.onnx import whole
 from nas_jax.runs import run_folder
-from nas_jax.search import cost, derive
+from nas_jax.search import cost, derivation
 from nas_jax.search import loop as search_loop
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import architecture, architecture_json, builders, space, topology
@@ -286,7 +286,7 @@ def test_small_tree_searches_end_to_end():
     )
     probs = np.asarray(last.probs)
     assert np.abs(probs - start).max() > 0.01
-    found = derive.derive(searched, probs, costs)
+    found = derivation.derive(searched, probs, costs)
     assert len(found.blocks) == 36
     training = TrainConfig(epochs=2, batch=16, lr=0.05)
     key, keep = jax.random.key(0), lambda key, images: images

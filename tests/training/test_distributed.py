@@ -14,7 +14,7 @@ from nas_jax.runs import stopping
 from nas_jax.training import distributed
 from tests.clean_python import free_port
 from tests.runs import kills
-from tests.runs.test_pipeline import (
+from tests.runs.conftest import (
     arguments,  # noqa: F401
     home,  # noqa: F401
 )

@@ -8,6 +8,7 @@ A file is compared with JAX before it is written: what is there, computes the sa
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax.config import files, provenance
-from nas_jax.export import companions, formats, stablehlo
+from nas_jax.export import companions, formats, onnx, stablehlo
 from nas_jax.export import source as sources
 from nas_jax.export.formats import FORMATS
 from nas_jax.export.runner import Runner
@@ -23,6 +24,7 @@ from nas_jax.export.source import Given, Source
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import timing
 from nas_jax.networks import counts
+from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import writer
 from nas_jax.spaces import architecture_json
 from nas_jax.training.progress import Progress
@@ -66,7 +68,7 @@ def export(
     watch = watch or Progress()
     encoders = formats.encoders(list(names), converter)
     source = sources.read(folder, network, given or Given())
-    expected = _in_pieces(source)
+    expected = _logits(source.model, source.images)
     contents, runners, entries = {}, {}, {}
     for name, encode in encoders.items():
         watch.phase(f"{source.name}: {name}")
@@ -96,11 +98,34 @@ def export(
     return result
 
 
-def _in_pieces(source: Source) -> np.ndarray:
+def write(model: Model, path: str | os.PathLike[str]) -> Path:
+    """One file of a network, ONNX or StableHLO by the end of its name; returns it.
+
+    Compared with JAX on drawn inputs first. `export` writes the other formats, too, and
+    what an application needs besides. Raises `ValueError` as `export`.
+    """
+    path = Path(path)
+    name = path.suffix[1:]
+    if name not in ("onnx", "stablehlo"):
+        raise ValueError(
+            f"{path}: expected a name that ends in .onnx or .stablehlo; 'nas_jax "
+            "export' writes LiteRT"
+        )
+    images = sources.drawn(model.architecture.input_shape)
+    content = (onnx if name == "onnx" else stablehlo).encode(model)
+    runner = FORMATS[name].decode(content, f"{path} as written")
+    difference(name, runner.run(images), _logits(model, images))
+    files.write(path, content)
+    if FORMATS[name].needs_digest:
+        companions.write_digest(path, content)
+    return path
+
+
+def _logits(model: Model, images: np.ndarray) -> np.ndarray:
     """JAX's logits, of as many images at a time as `stablehlo` takes."""
-    starts = range(0, len(source.images), stablehlo.PIECE)
-    pieces = [source.images[start : start + stablehlo.PIECE] for start in starts]
-    return np.concatenate([np.asarray(source.model(piece)) for piece in pieces])
+    starts = range(0, len(images), stablehlo.PIECE)
+    pieces = [images[start : start + stablehlo.PIECE] for start in starts]
+    return np.concatenate([np.asarray(model(piece)) for piece in pieces])
 
 
 def proof(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas_jax.config import SpaceConfig
-from nas_jax.search import derive
+from nas_jax.search import derivation
 from nas_jax.spaces import builders
 
 # Layer 0 changes the width and offers no `zero` (candidate 1); layer 1 offers all.
@@ -25,7 +25,7 @@ COSTS = np.array([[5.0, 0.0, 2.0], [5.0, 0.0, 2.0]])
 
 
 def path(probs, costs=COSTS):
-    return derive.most_probable(TOY, np.array(probs), costs).tolist()
+    return derivation.most_probable(TOY, np.array(probs), costs).tolist()
 
 
 def test_most_probable_candidate_stays_whatever_it_costs():
@@ -66,17 +66,17 @@ def test_probabilities_of_another_space_are_refused():
 
 def test_derived_network_has_the_chosen_operations_and_the_name():
     probs = np.array([[0.6, 0.0, 0.4], [0.2, 0.5, 0.3]])
-    network = derive.derive(TOY, probs, COSTS, "found")
+    network = derivation.derive(TOY, probs, COSTS, "found")
     names = [block.op.name for block in network.blocks]
     assert (network.name, names) == ("found", ["mb1_k3", "mb3_k3", "zero"])
-    assert derive.derive(TOY, probs, COSTS).name == "searched"
+    assert derivation.derive(TOY, probs, COSTS).name == "searched"
 
 
 # --- within limits -------------------------------------------------------------------
 
 
 def limit(target, costs=COSTS, fixed=1.0, name="ms"):
-    return derive.Limit(name, costs, fixed, target)
+    return derivation.Limit(name, costs, fixed, target)
 
 
 PROBS = [[0.6, 0.0, 0.4], [0.5, 0.2, 0.3]]
@@ -92,7 +92,7 @@ PROBS = [[0.6, 0.0, 0.4], [0.5, 0.2, 0.3]]
     ],
 )
 def test_most_probable_network_within_a_limit(target, expected, cost, given_up):
-    found = derive.most_probable_within(TOY, np.array(PROBS), [limit(target)])
+    found = derivation.most_probable_within(TOY, np.array(PROBS), [limit(target)])
     assert found.path.tolist() == expected
     assert found.slack == {"ms": pytest.approx(1 - cost / target)}
     assert found.log_prob_given_up == pytest.approx(given_up)
@@ -102,7 +102,7 @@ def test_most_probable_network_within_a_limit(target, expected, cost, given_up):
 def test_several_limits_are_all_kept():
     other = np.array([[1.0, 0.0, 4.0], [1.0, 0.0, 4.0]])
     both = [limit(9.0), limit(4.0, other, 0.0, "MACs")]
-    found = derive.most_probable_within(TOY, np.array(PROBS), both)
+    found = derivation.most_probable_within(TOY, np.array(PROBS), both)
     # [2 0] at 8 ms would need 5, [0 2] at 8 ms the same: only [0 1] keeps both
     assert found.path.tolist() == [0, 1]
     assert found.slack == {"ms": pytest.approx(1 / 3), "MACs": pytest.approx(0.75)}
@@ -110,14 +110,14 @@ def test_several_limits_are_all_kept():
 
 def test_wide_limit_gives_the_most_probable_network_of_all():
     probs = np.array([[0.5, 0.0, 0.5], [0.4, 0.2, 0.4]])  # ties go to the cheaper
-    found = derive.most_probable_within(TOY, probs, [limit(100.0)])
+    found = derivation.most_probable_within(TOY, probs, [limit(100.0)])
     assert found.path.tolist() == path(probs)
     assert found.log_prob_given_up == 0
 
 
 def test_vanished_probability_is_chosen_only_if_nothing_else_fits():
     probs = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    found = derive.most_probable_within(TOY, probs, [limit(6.0)])
+    found = derivation.most_probable_within(TOY, probs, [limit(6.0)])
     assert found.path.tolist() == [0, 1]
     assert found.log_prob_given_up == pytest.approx(103.28, abs=0.01)
 
@@ -126,24 +126,24 @@ def test_limit_below_every_network_is_refused_with_the_least_cost():
     with pytest.raises(
         ValueError, match=r"found none \(ms at most 2.9, reachable from 3\)"
     ):
-        derive.most_probable_within(TOY, np.array(PROBS), [limit(2.9)])
+        derivation.most_probable_within(TOY, np.array(PROBS), [limit(2.9)])
 
 
 def test_network_that_spends_its_target_is_preferred_to_a_more_probable_cheap_one():
     # within 10.9 the most probable costs 8; [0 2] costs 8 as well, 6 and 5 the others
-    found = derive.most_probable_within(TOY, np.array(PROBS), [limit(10.9)], 0.3)
+    found = derivation.most_probable_within(TOY, np.array(PROBS), [limit(10.9)], 0.3)
     assert (found.path.tolist(), found.is_spent) == ([2, 0], True)
     # within 7 the most probable costs 5 (0.4 * 0.3); asked for 6 it is 0.6 * 0.2
     probs = np.array([[0.6, 0.0, 0.4], [0.5, 0.19, 0.31]])
-    found = derive.most_probable_within(TOY, probs, [limit(7.0)])
+    found = derivation.most_probable_within(TOY, probs, [limit(7.0)])
     assert found.path.tolist() == [2, 2]
-    found = derive.most_probable_within(TOY, probs, [limit(7.0)], 0.15)
+    found = derivation.most_probable_within(TOY, probs, [limit(7.0)], 0.15)
     assert (found.path.tolist(), found.is_spent) == ([0, 1], True)
     assert found.slack == {"ms": pytest.approx(1 / 7)}
     assert found.log_prob_given_up == pytest.approx(np.log(0.3 / (0.6 * 0.19)))
 
 
 def test_target_that_no_network_spends_is_kept_all_the_same():
-    found = derive.most_probable_within(TOY, np.array(PROBS), [limit(10.9)], 0.1)
+    found = derivation.most_probable_within(TOY, np.array(PROBS), [limit(10.9)], 0.1)
     assert (found.path.tolist(), found.is_spent) == ([2, 0], False)
     assert found.slack == {"ms": pytest.approx(1 - 8 / 10.9)}

@@ -1,0 +1,123 @@
+"""A search towards targets: `run` and `derive` of a notebook.
+
+`Targets` are the costs and limits of one space, resolved and checked (`nas_jax.targets`
+does it); the first is the target.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax.base import PRNGKey, Probs
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.search import SearchConfig, without_target
+from nas_jax.search import derivation, loop
+from nas_jax.search.cost import CostModel, stack
+from nas_jax.search.derivation import Limit
+from nas_jax.search.loop import Epoch, SearchData
+from nas_jax.search.search_state import SearchProblem
+from nas_jax.spaces import architecture
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.space import SearchSpace
+
+
+class Costs(NamedTuple):
+    """One cost of all candidates `[L K]`, and of the parts that are always there."""
+
+    candidates: np.ndarray
+    fixed: float
+
+    @property
+    def model(self) -> CostModel:
+        return CostModel(jnp.asarray(self.candidates, jnp.float32), self.fixed)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Costs and limits of a search, checked against its space; the target first.
+
+    `latency` is by the run's table, whatever the search counts; None without a table.
+    """
+
+    limits: tuple[Limit, ...]
+    latency: Costs | None = None
+    warning: str | None = None
+
+    @property
+    def target(self) -> float:
+        return self.limits[0].target
+
+    @property
+    def costs(self) -> CostModel:
+        """The model of the one cost, or of all D."""
+        models = [Costs(limit.costs, limit.fixed).model for limit in self.limits]
+        return models[0] if len(models) == 1 else stack(models)
+
+    @property
+    def values(self) -> Any:
+        """The bound of the one cost, or of each of D, in Float64."""
+        values = [limit.target for limit in self.limits]
+        return values[0] if len(values) == 1 else np.array(values)
+
+
+class Setup(Protocol):
+    """What a search needs of an experiment with its data, as `nas_jax.load` gives."""
+
+    @property
+    def experiment(self) -> Experiment: ...
+    @property
+    def space(self) -> SearchSpace: ...
+    @property
+    def search_data(self) -> SearchData: ...
+
+
+def run(
+    setup: Setup,
+    targets: Targets,
+    *,
+    key: PRNGKey,
+    **options: Any,
+) -> Iterator[Epoch]:
+    """The epochs of a search, as `loop.run` yields them; nothing is written.
+
+    `options` are those of `loop.run`: `compile`, `after`, `between_steps`.
+    """
+    # a target is an array: searches that share a warm-up share its programs
+    config = without_target(setup.experiment.search)
+    return loop.run(
+        key,
+        SearchProblem(setup.space, config, targets.costs, targets.values),
+        setup.search_data,
+        **options,
+    )
+
+
+class Derived(NamedTuple):
+    """A network of a search, and what its limits cost in probability."""
+
+    architecture: Architecture
+    cost: derivation.Derived
+
+
+def derive(
+    space: SearchSpace,
+    probs: Probs,
+    targets: Targets,
+    *,
+    max_slack: float = SearchConfig.max_slack,
+    count: int = SearchConfig.finalists,
+) -> list[Derived]:
+    """The most probable networks within the limits that spend the target, best first.
+
+    They leave at most the share `max_slack` of it, where such networks exist.
+    """
+    ranked = derivation.ranked_within(
+        space, np.asarray(probs), targets.limits, max_slack, count
+    )
+    return [
+        Derived(architecture.from_path(space, cost.path, f"searched_{rank}"), cost)
+        for rank, cost in enumerate(ranked, start=1)
+    ]

@@ -1,0 +1,95 @@
+"""The search of a run: its metrics, other costs, a stop."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nas_jax import cli, report
+from nas_jax.runs import run_folder
+from nas_jax.search import loop
+from tests import small_run
+
+NETWORKS = {"searched", "baseline", "cheapest", "random_1"}
+
+
+def test_search_for_multiply_adds_by_reward(home, arguments, quick, tmp_path, capsys):
+    """Nothing that is not a time is called one."""
+    words = (
+        "--search.cost macs --search.estimator reinforce --search.objective tunas "
+        "--search.expectation full --search.reinforce-samples 3 --random-networks 0"
+    )
+    folder = tmp_path / "run"
+    assert cli.main([*arguments, *words.split(), "--out", str(folder)]) == 0
+    result = json.loads((folder / "result.json").read_text())
+    goal = 0.7 * result["networks"]["baseline"]["macs"]
+    assert result["target_macs"] == pytest.approx(goal)
+    assert "target_ms" not in result
+    printed = capsys.readouterr().out
+    assert f"target {goal:,.0f} MACs, report: " in printed
+    assert (
+        f"ms per call of {small_run.EXPERIMENT.latency.batch} images, 1 th" in printed
+    )
+    lines = [
+        json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+    for line in lines[:3]:
+        assert line["search/expected_macs"] > 1000
+        assert line["search/target_macs"] == result["target_macs"]
+        assert not {"search/target_ms", "search/expected_latency_ms"} & set(line)
+    assert all("search/arch_reward" in line for line in lines[1:3])
+    page = (folder / "report.html").read_text()
+    assert "Expected multiply-adds" in page
+    assert "Expected latency" not in page
+
+
+def test_metrics_lines_carry_step_phase_and_seconds(finished):
+    lines = [
+        json.loads(line)
+        for line in (finished / "metrics.jsonl").read_text().splitlines()
+    ]
+    phases = ["warmup", "joint", "joint"] + 4 * ["train", "train"]
+    assert [line["phase"] for line in lines] == phases
+    assert all({"step", "phase", "seconds", "epoch"} <= set(line) for line in lines)
+    steps = [line["step"] for line in lines]
+    assert steps == [2, 4, 6] + 4 * [2, 4]
+    for line in lines[:3]:
+        assert np.shape(line["search/probs"]) == (2, 3)
+        assert line["search/expected_latency_ms"] > 0
+        assert {"search/loss", "search/entropy"} <= set(line)
+    watched = ["search/valid_accuracy" in line for line in lines[:3]]
+    assert watched == [False, True, True]  # every second epoch, and the last
+    for line in lines[3:]:
+        assert line["network"] in NETWORKS
+        assert {"train/loss", "train/accuracy"} <= set(line)
+
+
+@pytest.fixture
+def stopped_early(monkeypatch):
+    """Ctrl-C after the first epoch of a search."""
+    whole = loop.run
+
+    def run(*args, **kwargs):
+        yield next(whole(*args, **kwargs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "run", run)
+
+
+def test_stopped_search_leaves_a_folder_that_works(
+    arguments, stopped_early, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 130
+    folder = run_folder.Path("runs") / "small-seed3-000"
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == (
+        f"nas_jax: stopped; what is finished lies in {folder}; start again: nas_jax "
+        + " ".join(arguments)
+    )
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
+    assert report.write(folder).is_file()
+    assert cli.main(["derive", str(folder)]) == 0
+    assert (folder / "architecture.json").is_file()
+    assert cli.main(["evaluate", str(folder)]) == 2
+    assert "expected trained networks in checkpoints/" in capsys.readouterr().err
