@@ -17,7 +17,7 @@ from tests import small_run
 
 GUMBEL = '''
 import jax, jax.numpy as jnp
-from nas_jax import estimators, gates
+from nas_jax.search import estimators, gates
 
 
 def sample(key, alphas, mask, config):

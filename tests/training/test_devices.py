@@ -265,11 +265,14 @@ ON_FOUR = """
 import dataclasses, json, re
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import PartitionSpec
-from nas_jax import arch_step, batches, depthwise, devices, estimators, gates
-from nas_jax.batches import Batch
 from nas_jax.config import SearchConfig
-from nas_jax.cost import CostModel
-from nas_jax.search_state import SearchProblem
+from nas_jax.data import batches
+from nas_jax.data.batches import Batch
+from nas_jax.networks import depthwise
+from nas_jax.search import arch_step, estimators, gates
+from nas_jax.search.cost import CostModel
+from nas_jax.search.search_state import SearchProblem
+from nas_jax.training import devices
 
 out = {}
 four = devices.on(jax.devices()[::-1])
