@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from nas_jax.search import cost, knapsack
-from nas_jax.search.cost import CostModel
+from nas_jax.search import knapsack
 from nas_jax.spaces import architecture
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
@@ -116,10 +115,11 @@ def ranked_within(
     is_spent = bool(choices)
     choices = choices or choose(log_probs, limits, count)
     if not choices:
+        minima = [np.where(space.mask, each.costs, np.inf).min(1) for each in limits]
         reach = ", ".join(
             f"{limit.name} at most {limit.target:.6g}, reachable from "
-            f"{cost.reachable(CostModel(limit.costs, limit.fixed), space.mask)[0]:.6g}"
-            for limit in limits
+            f"{lowest.sum() + limit.fixed:.6g}"
+            for limit, lowest in zip(limits, minima, strict=True)
         )
         raise ValueError(
             f"derivation: expected a network of space {space.name!r} within every "

@@ -101,10 +101,10 @@ class Reached(NamedTuple):
         validate = steps.validate if steps else make_validate(self.space, devices)
 
         def of_path(path: np.ndarray) -> float:
-            path = devices.whole(jnp.asarray(path))
+            chosen = devices.whole(jnp.asarray(path))
             batches = pieces(valid, WATCHED, devices.shard)
             accuracies = [
-                validate(self.state, path, devices.shared(batch)) for batch in batches
+                validate(self.state, chosen, devices.shared(batch)) for batch in batches
             ]
             return float(np.mean(accuracies))
 
