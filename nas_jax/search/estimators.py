@@ -169,8 +169,8 @@ def two_path_gradients(
     The alphas' gradient is the straight-through one of the pair (eq. 4 with q for p)
     plus that of the expected cost.
     """
-    one_layer = jnp.array([[1.0, 0.0]], state.alphas.dtype)
-    active_only = jnp.tile(one_layer, (len(problem.space.layers), 1))
+    layers, candidates = state.alphas.shape
+    active_only = jnp.tile(jnp.array([[1.0, 0.0]], state.alphas.dtype), (layers, 1))
     seen = through_gates(
         supernet.apply_two_path, problem.space, state, pair, active_only, batch
     )
@@ -182,9 +182,8 @@ def two_path_gradients(
         problem, state, seen, expected
     )
     q = gates.pair_probabilities(state.alphas, pair)
-    straight_through = gates.scatter_pair(
-        gates.alpha_gradient(q, gate_grads), pair, len(problem.space.candidates)
-    )
+    pair_grads = gates.alpha_gradient(q, gate_grads)
+    straight_through = gates.scatter_pair(pair_grads, pair, candidates)
     return gate_grads, straight_through + cost_grads, metrics
 
 
@@ -258,7 +257,7 @@ def _sample_networks(
     key: PRNGKey, alphas: Alphas, mask: Mask, config: SearchConfig
 ) -> Int[Array, "M L"]:
     keys = jax.random.split(key, config.reinforce_samples)
-    return jax.vmap(lambda one: gates.sample_path(one, alphas, mask))(keys)
+    return jax.vmap(lambda key: gates.sample_path(key, alphas, mask))(keys)
 
 
 def reinforce_gradients(
@@ -275,29 +274,25 @@ def reinforce_gradients(
     logits = jax.lax.map(
         lambda path: path_logits(problem.space, state, path, batch), paths
     )
-    accuracies = jax.vmap(lambda one: losses.accuracy(one, batch.labels))(logits)
-    ces = jax.vmap(lambda one: losses.cross_entropy(one, batch.labels))(logits)
+    accuracies = jax.vmap(losses.accuracy, (0, None))(logits, batch.labels)
+    ces = jax.vmap(losses.cross_entropy, (0, None))(logits, batch.labels)
     costs = jax.vmap(lambda path: cost.of_path(problem.costs, path))(paths)
     rewards = objective.reward(problem, accuracies, costs)
     probs = gates.probabilities(state.alphas, problem.mask)
-    gradients, baseline = rewarded(
-        problem.config, state.baseline, probs, paths, rewards
-    )
-    if problem.config.objective == "constrained":
+    config = problem.config
+    gradients, baseline = rewarded(config, state.baseline, probs, paths, rewards)
+    if config.config.objective == "constrained":
 
         def loss_fn(alphas: Alphas) -> Scalar:
             return objective.penalty(problem, state, problem.expected_cost(alphas))
 
         gradients = gradients + jax.grad(loss_fn)(state.alphas)
-    return Estimate(
-        gradients,
-        baseline,
-        {
-            "search/arch_reward": rewards.mean(),
-            "search/arch_ce": ces.mean(),
-            "search/arch_accuracy": accuracies.mean(),
-        },
-    )
+    metrics = {
+        "search/arch_reward": rewards.mean(),
+        "search/arch_ce": ces.mean(),
+        "search/arch_accuracy": accuracies.mean(),
+    }
+    return Estimate(gradients, baseline, metrics)
 
 
 def path_logits(
