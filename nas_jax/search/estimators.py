@@ -281,7 +281,7 @@ def reinforce_gradients(
     probs = gates.probabilities(state.alphas, problem.mask)
     config = problem.config
     gradients, baseline = rewarded(config, state.baseline, probs, paths, rewards)
-    if config.config.objective == "constrained":
+    if config.objective == "constrained":
 
         def loss_fn(alphas: Alphas) -> Scalar:
             return objective.penalty(problem, state, problem.expected_cost(alphas))
