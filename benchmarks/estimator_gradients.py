@@ -144,8 +144,7 @@ def gradient_draws(
     def run(state: SearchState, keys: jax.Array) -> jax.Array:
         def draw(key: PRNGKey) -> Alphas:
             sampled = arch_step.sample(problem, state, key)
-            found = arch_step.estimate(problem, state, sampled, batch)
-            return found.alpha_gradients
+            return arch_step.estimate(problem, state, sampled, batch).alpha_gradients
 
         return jax.lax.map(draw, keys)
 

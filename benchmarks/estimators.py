@@ -1,8 +1,8 @@
 """`benchmarks estimators`: bias, noise and cost of the gradient estimators.
 
 A supernet of 48 networks on 8x8 digits is trained for some steps, then every estimator
-draws gradients on one batch and is held against the exact one. With `--with-file FILE`
-the estimator that the experiment of this file uses is judged beside ours.
+draws gradients on one batch, to be compared with the exact one. With `--with-file FILE`
+the estimator of the experiment in this file is compared, too.
 """
 
 import dataclasses
@@ -89,10 +89,10 @@ def configs(file: str = "") -> dict[str, SearchConfig]:
             f"--with-file {file}: expected an experiment with an estimator of its own, "
             f"got {theirs.estimator}, which is compared anyway"
         )
-    own = dataclasses.replace(
+    config = dataclasses.replace(
         _BASE, estimator=theirs.estimator, estimator_options=theirs.estimator_options
     )
-    return {**CONFIGS, theirs.estimator: own}
+    return {**CONFIGS, theirs.estimator: config}
 
 
 def run(config: EstimatorsConfig, watch: Progress) -> dict[str, Any]:
@@ -109,17 +109,17 @@ def run(config: EstimatorsConfig, watch: Progress) -> dict[str, Any]:
     exact = estimator_gradients.exact_gradient(alphas, searched.mask, paths, losses)
     times = step_times(searched, state, batch, compared)
     rows = []
-    for name, own in compared.items():
+    for name, search in compared.items():
         draw_key = stream(key, name)
-        if own.estimator == "reinforce":
-            found = estimator_gradients.reinforce_draws(
-                searched, own, state.alphas, paths, losses, draw_key, draws
+        if search.estimator == "reinforce":
+            gradients = estimator_gradients.reinforce_draws(
+                searched, search, state.alphas, paths, losses, draw_key, draws
             )
         else:
-            found = estimator_gradients.gradient_draws(
-                searched, own, state, batch, draw_key, draws
+            gradients = estimator_gradients.gradient_draws(
+                searched, search, state, batch, draw_key, draws
             )
-        measured = estimator_gradients.quality(found, exact)._asdict()
+        measured = estimator_gradients.quality(gradients, exact)._asdict()
         rows.append(
             {
                 "estimator": name,

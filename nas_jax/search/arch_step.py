@@ -2,12 +2,13 @@
 
 ProxylessNAS, section 3.2, read from top to bottom:
 
-    s ~ what the estimator draws from p = softmax(alpha)       `estimators`
-    G = its estimate of dL/dalpha on a batch of `train_alphas`, with L of `objective`
-    alpha <- Adam(alpha, G), and the rescale of the pair       (appendix)
-    lambda, rho <- one step of ascent on the excess E/T - 1    `constraint`
+    s ~ p = softmax(alpha)                     `sample`; by `estimators`
+    G = an estimate of dL/dalpha at s          `estimate`; L in `objective`
+    alpha <- Adam(alpha, G), rescaled          `update_alphas`; appendix of the paper
+    lambda, rho <- ascent on E/T - 1           `update_alphas`; `constraint`
 
-Weights and batch statistics are left alone. Shapes: L layers, K candidates.
+on a batch of `train_alphas`. Weights and batch statistics are left alone. Shapes: L
+layers, K candidates.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from jax.sharding import PartitionSpec
 
 from nas_jax.base import DATA_AXIS, Alphas, Metrics, PRNGKey, PyTree, Scalar, stream
 from nas_jax.data.batches import Batch
-from nas_jax.search import constraint, cost, divergence, estimators
+from nas_jax.search import constraint, divergence, estimators
 from nas_jax.search.estimators import Estimate, Sampled
 from nas_jax.search.search_state import SearchProblem, SearchState
 from nas_jax.training.devices import PLAIN, Devices
@@ -53,11 +54,11 @@ def make_arch_step(
         batch = Batch(devices.cast(batch.images), batch.labels)
         if devices.paths_per_step > 1:
             sampled = None
-            found = mean_over_devices(problem, state, key, batch, devices)
+            mean = mean_over_devices(problem, state, key, batch, devices)
         else:
             sampled = sample(problem, state, key)
-            found = mean_over_parts(problem, state, sampled, batch, devices)
-        return update_alphas(problem, state, sampled, found, tx=tx, ascent=ascent)
+            mean = mean_over_parts(problem, state, sampled, batch, devices)
+        return update_alphas(problem, state, sampled, mean, tx=tx, ascent=ascent)
 
     return devices.jit(arch_step, donate_argnums=0)
 
@@ -73,17 +74,17 @@ def estimate(
 ) -> Estimate:
     """The gradient at one sample.
 
-    Raises `ValueError`, when traced, if it is not as the alphas.
+    Raises `ValueError`, when traced, if its shape is not that of the alphas.
     """
     estimator = estimators.of(problem.config)
-    found = estimator.estimate(problem, state, sampled, batch)
-    shape = jnp.shape(found.alpha_gradients)
+    estimated = estimator.estimate(problem, state, sampled, batch)
+    shape = jnp.shape(estimated.alpha_gradients)
     if shape != state.alphas.shape:
         raise ValueError(
             f"estimator {estimator.name!r}: expected a gradient of shape "
             f"{state.alphas.shape} (layers, candidates), got {shape}"
         )
-    return found
+    return estimated
 
 
 def mean_over_parts(
@@ -96,9 +97,9 @@ def mean_over_parts(
     """`estimate` at one sample, the mean over the parts of the batch."""
 
     def of_part(baseline: Scalar, part: Batch) -> tuple[Scalar, PyTree]:
-        own = dataclasses.replace(state, baseline=baseline)
-        found = estimate(problem, own, sampled, part)
-        return found.baseline, (found.alpha_gradients, found.metrics)
+        before = dataclasses.replace(state, baseline=baseline)
+        gradients, after, metrics = estimate(problem, before, sampled, part)
+        return after, (gradients, metrics)
 
     baseline, (gradients, metrics) = devices.accumulated(of_part, state.baseline, batch)
     return Estimate(gradients, baseline, metrics)
@@ -111,28 +112,24 @@ def mean_over_devices(
     batch: Batch,
     devices: Devices,
 ) -> Estimate:
-    """The mean over devices of estimates, each at a sample of its own.
+    """The mean over n devices of estimates, each at a sample s_i of its own.
 
-    With n devices and samples s_1, ..., s_n drawn independently (key number i of `key`
-    on device i) the gradient is 1/n sum_i g(s_i; part i of the batch): its expectation
-    is that of one sample, and the variance that comes from sampling is 1/n of it. With
-    `two_path` a sample is a pair of paths, with `full` a path, with `reinforce` the M
-    paths, whose baselines are averaged as well. A device runs another network than the
-    next, so batch normalisation takes the statistics of the device's own part; weights
-    and running statistics are left alone, as in every architecture step.
+    1/n sum_i g(s_i; part i of the batch): its expectation is that of one sample, and
+    the variance that comes from sampling is 1/n of it. Baselines are averaged as well.
+    The devices run different networks, so batch normalisation takes the statistics of
+    a device's own part.
 
     Needs `expectation = "full"`: the rescale of the pair expectation keeps the
-    probabilities of all but one pair, and between them the devices may move every
-    alpha.
+    probabilities of all but one pair, and the devices together may move every alpha.
     """
 
     def on_device(
         key: PRNGKey, state: SearchState, problem: SearchProblem, batch: Batch
     ) -> tuple[Alphas, Scalar, Metrics]:
-        own = jax.random.fold_in(key, lax.axis_index(DATA_AXIS))
-        sampled = sample(problem, state, own)
-        found = mean_over_parts(problem, state, sampled, batch, devices)
-        return lax.pmean(tuple(found), DATA_AXIS)
+        key = jax.random.fold_in(key, lax.axis_index(DATA_AXIS))
+        sampled = sample(problem, state, key)
+        mean = mean_over_parts(problem, state, sampled, batch, devices)
+        return lax.pmean(tuple(mean), DATA_AXIS)
 
     whole = PartitionSpec()
     return Estimate(
@@ -150,60 +147,46 @@ def update_alphas(
     problem: SearchProblem,
     state: SearchState,
     sampled: Sampled,
-    found: Estimate,
+    estimate: Estimate,
     *,
     tx: optax.GradientTransformation,
     ascent: constraint.Ascent | None = None,
 ) -> tuple[SearchState, Metrics]:
-    """One step on the alphas, and one of the multipliers by the cost expected then.
+    """One step of the alphas, and one of the multipliers by the cost expected then.
 
-    The metrics count the numbers of the gradient that are not finite, at finite alphas.
+    Without `sampled`, as after a mean over devices, there is no rescale. The metrics
+    count the numbers of the gradient that are not finite, at finite alphas.
+
+    Raises `ValueError` if the objective is `constrained` and `ascent` is missing.
     """
-    gradients = found.alpha_gradients
+    config, old, gradients = problem.config, state.alphas, estimate.alpha_gradients
     wrong = jnp.sum(~jnp.isfinite(gradients), dtype=jnp.float32)
-    wrong = jnp.where(jnp.isfinite(state.alphas).all(), wrong, 0.0)
-    state = apply_gradients(problem, state, sampled, gradients, tx=tx)
-    state = dataclasses.replace(state, baseline=found.baseline)
-    if problem.config.objective == "constrained":
-        state = ascend(problem, state, ascent)
-    return state, found.metrics | {divergence.WRONG_GRADIENTS: wrong}
-
-
-def apply_gradients(
-    problem: SearchProblem,
-    state: SearchState,
-    sampled: Sampled,
-    gradients: Alphas,
-    *,
-    tx: optax.GradientTransformation,
-) -> SearchState:
-    """The state after the optimiser moved the alphas, and the estimator's rescale.
-
-    Without `sampled`, as after a mean over devices, there is none.
-    """
-    updates, arch_opt = tx.update(gradients, state.arch_opt, state.alphas)
-    alphas = optax.apply_updates(state.alphas, updates)
-    rescale = estimators.of(problem.config).rescale
+    wrong = jnp.where(jnp.isfinite(old).all(), wrong, 0.0)
+    updates, arch_opt = tx.update(gradients, state.arch_opt, old)
+    alphas = optax.apply_updates(old, updates)
+    rescale = estimators.of(config).rescale
     if rescale is not None and sampled is not None:
-        alphas = rescale(problem.config, state.alphas, alphas, sampled)
-    return dataclasses.replace(state, alphas=alphas, arch_opt=arch_opt)
-
-
-def ascend(
-    problem: SearchProblem, state: SearchState, ascent: constraint.Ascent | None
-) -> SearchState:
-    """The state after the multipliers followed the expected cost."""
-    if ascent is None:
-        raise ValueError(
-            "objective constrained: expected the pace of its multipliers, got None; "
-            "give schedule.multipliers(config, steps_per_epoch)"
+        alphas = rescale(config, old, alphas, sampled)
+    multipliers, penalty_weight = state.multipliers, state.penalty_weight
+    if config.objective == "constrained":
+        if ascent is None:
+            raise ValueError(
+                "objective constrained: expected the pace of its multipliers, got "
+                "None; give schedule.multipliers(config, steps_per_epoch)"
+            )
+        multipliers, penalty_weight = constraint.ascend(
+            ascent,
+            constraint.excess(problem.expected_cost(alphas), problem.targets),
+            multipliers,
+            penalty_weight,
+            constraint.is_spent(problem.costs, problem.mask, problem.targets),
         )
-    expected = cost.expected_full(problem.costs, state.alphas, problem.mask)
-    multipliers, weight = constraint.ascend(
-        ascent,
-        constraint.excess(expected, problem.targets),
-        state.multipliers,
-        state.penalty_weight,
-        constraint.is_spent(problem.costs, problem.mask, problem.targets),
+    state = dataclasses.replace(
+        state,
+        alphas=alphas,
+        arch_opt=arch_opt,
+        baseline=estimate.baseline,
+        multipliers=multipliers,
+        penalty_weight=penalty_weight,
     )
-    return dataclasses.replace(state, multipliers=multipliers, penalty_weight=weight)
+    return state, estimate.metrics | {divergence.WRONG_GRADIENTS: wrong}

@@ -1,4 +1,4 @@
-"""Networks of the same space to hold a searched one against."""
+"""Baselines: networks of the same space to compare a searched one with."""
 
 import dataclasses
 
@@ -42,15 +42,12 @@ def random_of_latency(
     tolerance: float = 0.03,
     draws: int = 20_000,
 ) -> Architecture:
-    """A uniformly drawn network within `tolerance` of a latency by table.
+    """A network drawn uniformly of those within `tolerance` of a latency by table.
 
-    Uniform over the networks of that latency: paths are drawn uniformly and the first
-    one inside the tolerance is kept. If none of `draws` is (the latency lies in a thin
-    tail of the space), the drawn network nearest to it is returned.
+    Paths are drawn uniformly and the first one inside the tolerance is taken; if none
+    of `draws` is, the nearest one.
     """
-    columns = [
-        rng.choice(np.flatnonzero(offered), size=draws) for offered in space.mask
-    ]
+    columns = [rng.choice(np.flatnonzero(row), size=draws) for row in space.mask]
     paths = np.stack(columns, axis=1)
     gaps = np.abs(cost.of_paths(model, paths) / latency_ms - 1)
     inside = np.flatnonzero(gaps <= tolerance)
@@ -59,26 +56,17 @@ def random_of_latency(
 
 
 def comparison(
-    space: SearchSpace, model: CostModel, found: Architecture, random: int, seed: int
+    space: SearchSpace,
+    model: CostModel,
+    searched: Architecture,
+    random: int,
+    seed: int,
 ) -> dict[str, Architecture]:
-    """The searched network and those to hold it against, by name.
-
-    Args:
-      space: the search space.
-      model: latencies.
-      found: the searched network.
-      random: networks drawn at its latency.
-      seed: of the drawing.
-    """
-    path = jnp.asarray(architecture.path_of(space, found))
-    latency_ms = float(cost.of_path(model, path))
-    numbers = np.random.default_rng(seed)
-    drawn = [
-        dataclasses.replace(
-            random_of_latency(numbers, space, model, latency_ms),
-            name=f"random_{index + 1}",
-        )
-        for index in range(random)
-    ]
-    networks = [found, hand_designed(space), cheapest(space, model), *drawn]
+    """The searched network and its baselines, by name; `random` at its latency."""
+    path = jnp.asarray(architecture.path_of(space, searched))
+    latency_ms, rng = float(cost.of_path(model, path)), np.random.default_rng(seed)
+    networks = [searched, hand_designed(space), cheapest(space, model)]
+    for place in range(1, random + 1):
+        drawn = random_of_latency(rng, space, model, latency_ms)
+        networks.append(dataclasses.replace(drawn, name=f"random_{place}"))
     return {network.name: network for network in networks}

@@ -1,14 +1,13 @@
-"""From architecture parameters to one network.
+"""Derivation: from architecture parameters to one network.
 
 Without a limit the most probable candidate of every layer stays (ProxylessNAS, section
 3.2, end). Under limits the whole network is chosen: of those that keep every limit by
-table, the one with the largest product of probabilities, by `knapsack.solve`. Ties go
-to the cheaper network, then to the lower index.
+table, the one with the largest product of probabilities, by `knapsack`. Ties go to the
+cheaper network, then to the lower index.
 
-A search that comes to rest at E = T has decided all layers but one or two, which mix a
-cheaper and a dearer candidate there. The most probable network within T then takes the
-cheaper one and may leave a good share of T unspent; so a network can be asked for that
-spends its target but for `max_slack`.
+A search at rest at E = T mixes a cheaper and a dearer candidate in a layer or two. The
+most probable network within T takes the cheaper one and may leave a good share of T
+unspent; `max_slack` asks for a network that leaves no more than this share.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ _VANISHED = float(np.finfo(np.float32).smallest_subnormal)
 
 
 class Limit(NamedTuple):
-    """What a derived network may cost at most, in units of its own."""
+    """An upper limit on a cost of a derived network, in the unit of that cost."""
 
     name: str
     costs: Float[np.ndarray, "L K"]
@@ -39,9 +38,9 @@ class Derived(NamedTuple):
 
     `slack` is 1 - cost / target for every limit, by name. `log_prob_given_up` is the
     log-probability of the most probable network of all less that of this one;
-    `log_prob_gap` is what a better choice within the limits could have more: 0 where
-    this one is proven to be the most probable of those. `is_spent` tells whether those
-    are the networks that spend the target, or there are none and these are all.
+    `log_prob_gap` is a bound on what the best choice has more than this one, 0 where
+    this one is proven to be the best. `is_spent` is False where no network spends the
+    target, so that the best of all within the limits was taken.
     """
 
     path: Int[np.ndarray, "L"]
@@ -56,13 +55,8 @@ def derive(
 ) -> Architecture:
     """The network of the most probable path, whatever it costs.
 
-    Args:
-      space: the search space.
-      probs: path probabilities, Float `[L K]`.
-      costs: cost of every candidate, Float `[L K]`; decides ties.
-
-    Raises:
-      ValueError: if a layer has no finite probability, as after a diverged search.
+    `probs` and `costs` are `[L K]`; costs decide ties. Raises `ValueError` if a
+    probability is not finite, as after a diverged search.
     """
     return architecture.from_path(space, most_probable(space, probs, costs), name)
 
@@ -95,11 +89,9 @@ def ranked_within(
 ) -> list[Derived]:
     """The most probable paths of those that keep all limits and spend the first.
 
-    If no network spends the first limit, the most probable ones that keep all limits.
-
-    A probability that vanished in float32, or belongs to a pruned candidate, counts as
-    the smallest float32 number, 1.4e-45: such a candidate is chosen where the limits
-    leave no other.
+    If no network spends the first limit, the most probable ones that keep all limits. A
+    probability of 0 counts as 1.4e-45, the smallest in float32: such a candidate is
+    chosen where the limits leave no other.
 
     Args:
       space: the search space.
@@ -114,32 +106,32 @@ def ranked_within(
     """
     log_probs = np.log(np.maximum(_checked(space, probs), _VANISHED))
     log_probs = np.where(space.mask, log_probs, -np.inf)
-    target = limits[0]
-    at_least = Limit(
-        f"{target.name} spent",
-        -np.asarray(target.costs),
-        -target.fixed,
-        -(1 - max_slack) * target.target,
-    )
     choices = []
     if max_slack < 1:
-        choices = choose(log_probs, [*limits, at_least], count)
+        name, costs, fixed, target = limits[0]
+        least = -(1 - max_slack) * target
+        spent = Limit(f"{name} spent", -np.asarray(costs), -fixed, least)
+        choices = choose(log_probs, [*limits, spent], count)
     is_spent = bool(choices)
+    choices = choices or choose(log_probs, limits, count)
     if not choices:
-        choices = choose(log_probs, limits, count)
-    if not choices:
-        wanted = ", ".join(_reach(space, limit) for limit in limits)
+        minima = [np.where(space.mask, each.costs, np.inf).min(1) for each in limits]
+        reach = ", ".join(
+            f"{limit.name} at most {limit.target:.6g}, reachable from "
+            f"{lowest.sum() + limit.fixed:.6g}"
+            for limit, lowest in zip(limits, minima, strict=True)
+        )
         raise ValueError(
             f"derivation: expected a network of space {space.name!r} within every "
-            f"limit, found none ({wanted}); raise a target"
+            f"limit, found none ({reach}); raise a target"
         )
     most = float(log_probs.max(axis=1).sum())
     return [
         Derived(
             choice.picks,
             {
-                limit.name: float(1 - cost / limit.target)
-                for limit, cost in zip(limits, choice.costs, strict=False)
+                limit.name: float(1 - amount / limit.target)
+                for limit, amount in zip(limits, choice.costs, strict=False)
             },
             most - choice.value,
             choice.gap,
@@ -153,19 +145,10 @@ def choose(
     values: Float[np.ndarray, "L K"], limits: Sequence[Limit], count: int = 1
 ) -> list[knapsack.Choice]:
     """The most valuable choices within all limits; -inf stands for not offered."""
-    found = knapsack.ranked(
-        values,
-        np.stack([limit.costs for limit in limits]),
-        np.array([limit.fixed for limit in limits]),
-        np.array([limit.target for limit in limits]),
-        count,
-    )
-    return list(found)
-
-
-def _reach(space: SearchSpace, limit: Limit) -> str:
-    least = np.where(space.mask, limit.costs, np.inf).min(axis=1).sum() + limit.fixed
-    return f"{limit.name} at most {limit.target:.6g}, reachable from {least:.6g}"
+    costs = np.stack([limit.costs for limit in limits])
+    fixed = np.array([limit.fixed for limit in limits])
+    targets = np.array([limit.target for limit in limits])
+    return list(knapsack.ranked(values, costs, fixed, targets, count))
 
 
 def _checked(space: SearchSpace, probs: np.ndarray) -> Float[np.ndarray, "L K"]:

@@ -9,19 +9,17 @@
 ProxylessNAS, sections 3.2 (eq. 4; appendix for the pair) and 3.3. `two_path` and `full`
 add the exact gradient of the expected cost; `reinforce` has the cost in its reward, or
 with the objective `constrained` that exact gradient as well.
-Zero is a candidate like any other, with output 0: the gradient of its gate is 0, those
-of the others are what they are, and its cost term is never lost. (The reference drops
-one or the other, depending on the version of PyTorch.)
+Zero is a candidate like any other: its output and the gradient of its gate are 0, and
+its cost counts. (The reference drops one or the other, by the version of PyTorch.)
 
 An estimator of your own is registered as these are, in the file of an experiment; the
-run keeps that file, so a search goes on and is reported in other processes:
+run folder keeps that file, for resume and report in other processes:
 
     estimators.register(estimators.Estimator("mine", sample, estimate))
     ... SearchConfig(estimator="mine", ...)
 """
 
 import functools
-import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -38,6 +36,7 @@ from nas_jax.data.batches import Batch
 from nas_jax.search import cost, gates, objective, reinforce
 from nas_jax.search.objective import ThroughGates
 from nas_jax.search.search_state import SearchProblem, SearchState
+from nas_jax.spaces.operations import source_of
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import losses
 
@@ -87,17 +86,17 @@ class Estimator(NamedTuple):
 def register(estimator: Estimator) -> Estimator:
     """Makes an estimator one that `search.estimator` can name.
 
-    Raises:
-      ValueError: if the name is not a plain word, or already stands for another one in
-        this process (compiled steps know it); a file read twice says the same twice.
+    Raises `ValueError` if the name is no plain word, or stands for another estimator in
+    this process already: compiled steps know it.
     """
     name = estimator.name
     if not re.fullmatch(NAME, name):
         raise ValueError(
             f"estimator {name!r:.60}: expected a name of small letters, digits and _"
         )
-    known = ESTIMATORS.get(name)
-    if known is not None and _sources(known) != _sources(estimator):
+    known = ESTIMATORS.get(name, estimator)
+    # by the text of its functions: an experiment's file may be read twice
+    if [*map(source_of, known)] != [*map(source_of, estimator)]:
         raise ValueError(
             f"estimator {name!r}: expected the one that has this name already, got "
             "another; choose a new name, or restart the process"
@@ -106,24 +105,11 @@ def register(estimator: Estimator) -> Estimator:
     return estimator
 
 
-def _sources(estimator: Estimator) -> list[Any]:
-    """What an estimator says: the text of its functions, and its values."""
-
-    def source(value: Any) -> Any:
-        try:
-            return inspect.getsource(value)
-        except (OSError, TypeError):  # no function, or one without a file
-            return value
-
-    return [source(value) for value in estimator]
-
-
 def of(config: SearchConfig) -> Estimator:
     """The estimator that a configuration names.
 
-    Raises:
-      ValueError: if there is none, or if it cannot follow the objective, the
-        expectation or the options of the configuration.
+    Raises `ValueError` if there is none, or if it cannot follow the objective, the
+    expectation or the options of the configuration.
     """
     name = config.estimator
     if name not in ESTIMATORS:
@@ -131,19 +117,19 @@ def of(config: SearchConfig) -> Estimator:
             f"search.estimator: expected one of {', '.join(ESTIMATORS)}, got "
             f"{name!r:.60}; register your own with nas_jax.search.estimators.register"
         )
-    found: Estimator = ESTIMATORS[name]
-    if config.objective not in found.objectives:
+    estimator: Estimator = ESTIMATORS[name]
+    if config.objective not in estimator.objectives:
         raise ValueError(
-            f"search.objective: expected one of {', '.join(found.objectives)} with "
+            f"search.objective: expected one of {', '.join(estimator.objectives)} with "
             f"estimator {name}, got {config.objective!r}"
         )
-    if config.expectation not in found.expectations:
+    if config.expectation not in estimator.expectations:
         raise ValueError(
-            f"search.expectation: expected {found.expectations[0]!r} with estimator "
-            f"{name}, which samples no pairs, got {config.expectation!r}"
+            f"search.expectation: expected {estimator.expectations[0]!r} with "
+            f"estimator {name}, which samples no pairs, got {config.expectation!r}"
         )
-    options(config, found)
-    return found
+    options(config, estimator)
+    return estimator
 
 
 def options(
@@ -172,11 +158,6 @@ def options(
     return values
 
 
-def expected_full(problem: SearchProblem) -> Callable[[Alphas], Float[Array, "*D"]]:
-    """Expected costs as a function of the alphas, over all candidates."""
-    return lambda alphas: cost.expected_full(problem.costs, alphas, problem.mask)
-
-
 # --- two_path: the paper's update, of two candidates per layer ------------------------
 
 
@@ -188,32 +169,26 @@ def two_path_gradients(
     The alphas' gradient is the straight-through one of the pair (eq. 4 with q for p)
     plus that of the expected cost.
     """
-    one_layer = jnp.array([[1.0, 0.0]], state.alphas.dtype)
-    active_only = jnp.tile(one_layer, (len(problem.space.layers), 1))
+    layers, candidates = state.alphas.shape
+    active_only = jnp.tile(jnp.array([[1.0, 0.0]], state.alphas.dtype), (layers, 1))
     seen = through_gates(
         supernet.apply_two_path, problem.space, state, pair, active_only, batch
     )
 
-    def expected(alphas: Alphas) -> Float[Array, "*D"]:
-        if problem.config.expectation == "pair":
-            return cost.expected_pair(problem.costs, alphas, pair)
-        return cost.expected_full(problem.costs, alphas, problem.mask)
-
+    expected: Callable[[Alphas], Any] = problem.expected_cost
+    if problem.config.expectation == "pair":
+        expected = functools.partial(cost.expected_pair, problem.costs, pair=pair)
     gate_grads, cost_grads, metrics = objective.gradients(
         problem, state, seen, expected
     )
     q = gates.pair_probabilities(state.alphas, pair)
-    straight_through = gates.scatter_pair(
-        gates.alpha_gradient(q, gate_grads), pair, len(problem.space.candidates)
-    )
+    pair_grads = gates.alpha_gradient(q, gate_grads)
+    straight_through = gates.scatter_pair(pair_grads, pair, candidates)
     return gate_grads, straight_through + cost_grads, metrics
 
 
 def _rescale(config: SearchConfig, old: Alphas, new: Alphas, pair: PathPair) -> Alphas:
-    """The paper's: with the pair expectation the others keep their probability.
-
-    With the full expectation the cost moves every alpha, so there is nothing to keep.
-    """
+    """The paper's; none with the full expectation, whose cost moves every alpha."""
     return gates.rescale_pair(old, new, pair) if config.expectation == "pair" else new
 
 
@@ -225,15 +200,15 @@ def gate_gradients(
 ) -> tuple[Float[Array, "L K"], Alphas, Metrics]:
     """Gradients of the loss along a path: of all gates, and of the alphas by the cost.
 
-    G_k = <dL/dy, o_k(x)> `[L K]`; what a straight-through estimator makes of it is its
-    own. The second `[L K]` is that of the expected cost alone.
+    G_k = <dL/dy, o_k(x)> `[L K]`, for any straight-through estimator to use. The second
+    `[L K]` is that of the expected cost alone.
     """
     candidates = len(problem.space.candidates)
     active_only = jax.nn.one_hot(path, candidates, dtype=state.alphas.dtype)
     seen = through_gates(
         supernet.apply_full, problem.space, state, path, active_only, batch
     )
-    return objective.gradients(problem, state, seen, expected_full(problem))
+    return objective.gradients(problem, state, seen, problem.expected_cost)
 
 
 def full_gradients(
@@ -242,8 +217,7 @@ def full_gradients(
     """Gradients of the loss: of all gates, and of the alphas, both `[L K]`.
 
     The alphas' gradient is p_i (G_i - sum_j p_j G_j) with G_k = <dL/dy, o_k(x)> (eq. 4)
-    plus that of the expected cost: the reference's `full_v2`, with the numbers of its
-    `full`.
+    plus that of the expected cost: the reference's `full_v2`, equal to its `full`.
     """
     gate_grads, cost_grads, metrics = gate_gradients(problem, state, path, batch)
     probs = gates.probabilities(state.alphas, problem.mask)
@@ -259,7 +233,7 @@ def through_gates(
     gate_values: Array,
     batch: Batch,
 ) -> ThroughGates:
-    """The expensive half of a straight-through estimator, the same for any objective.
+    """The passes through the network; jitted alone, as no objective changes them.
 
     `apply` is one of the supernet's that are differentiable by gates. Cross-entropy
     without label smoothing, as in the reference's architecture step.
@@ -283,7 +257,7 @@ def _sample_networks(
     key: PRNGKey, alphas: Alphas, mask: Mask, config: SearchConfig
 ) -> Int[Array, "M L"]:
     keys = jax.random.split(key, config.reinforce_samples)
-    return jax.vmap(lambda one: gates.sample_path(one, alphas, mask))(keys)
+    return jax.vmap(lambda key: gates.sample_path(key, alphas, mask))(keys)
 
 
 def reinforce_gradients(
@@ -295,37 +269,30 @@ def reinforce_gradients(
     """1/M sum_m (R_m - b) (p - onehot(path_m)), all M networks on the same batch.
 
     Forward only, with the statistics of the batch; the running ones are not touched.
-    The networks run one after the other in one compiled loop.
     """
-
-    # Mapped, not vmapped: a switch under vmap runs all its branches.
+    # mapped, not vmapped: a switch under vmap runs all its branches
     logits = jax.lax.map(
         lambda path: path_logits(problem.space, state, path, batch), paths
     )
-    accuracies = jax.vmap(lambda one: losses.accuracy(one, batch.labels))(logits)
-    ces = jax.vmap(lambda one: losses.cross_entropy(one, batch.labels))(logits)
+    accuracies = jax.vmap(losses.accuracy, (0, None))(logits, batch.labels)
+    ces = jax.vmap(losses.cross_entropy, (0, None))(logits, batch.labels)
     costs = jax.vmap(lambda path: cost.of_path(problem.costs, path))(paths)
     rewards = objective.reward(problem, accuracies, costs)
     probs = gates.probabilities(state.alphas, problem.mask)
-    gradients, baseline = rewarded(
-        problem.config, state.baseline, probs, paths, rewards
-    )
-    if problem.config.objective == "constrained":
-        expected = expected_full(problem)
+    config = problem.config
+    gradients, baseline = rewarded(config, state.baseline, probs, paths, rewards)
+    if config.objective == "constrained":
 
         def loss_fn(alphas: Alphas) -> Scalar:
-            return objective.penalty(problem, state, expected(alphas))
+            return objective.penalty(problem, state, problem.expected_cost(alphas))
 
         gradients = gradients + jax.grad(loss_fn)(state.alphas)
-    return Estimate(
-        gradients,
-        baseline,
-        {
-            "search/arch_reward": rewards.mean(),
-            "search/arch_ce": ces.mean(),
-            "search/arch_accuracy": accuracies.mean(),
-        },
-    )
+    metrics = {
+        "search/arch_reward": rewards.mean(),
+        "search/arch_ce": ces.mean(),
+        "search/arch_accuracy": accuracies.mean(),
+    }
+    return Estimate(gradients, baseline, metrics)
 
 
 def path_logits(
@@ -345,10 +312,7 @@ def rewarded(
     paths: Int[Array, "M L"],
     rewards: Float[Array, "M"],
 ) -> tuple[Alphas, Scalar]:
-    """The score-function gradient of given rewards, and the moving baseline after it.
-
-    `leave_one_out` leaves the moving baseline as it is.
-    """
+    """The score-function gradient of rewards, and the moving baseline after it."""
     if config.reinforce_baseline == "leave_one_out":
         advantages = rewards - reinforce.leave_one_out(rewards)
     else:

@@ -1,23 +1,26 @@
 """The best choice of one item per group within budgets: the multiple-choice knapsack.
 
-Maximise sum_l v_l,k(l) subject to fixed_d + sum_l c_d,l,k(l) <= limit_d for every d.
+    maximise sum_l v_l,k(l)   subject to   fixed_d + sum_l c_d,l,k(l) <= limit_d
+
 With log-probabilities for values and an additive table for costs this is the most
 probable network that keeps its targets.
 
-Layers are added one after the other to a front of partial choices. A partial choice is
-left out
+Of one budget: layers are added one after the other to a front of partial choices. A
+partial choice is left out
 
-- if it cannot be completed within a limit;
+- if it cannot be completed within the limit;
 - if another one costs no more and is worth no less (dominance: with sums from left to
   right this holds in floating point too, as adding rounds monotonically);
 - if it cannot be completed to more than the best choice known, by the Lagrangian
   bound v + sum_rest max_k (v_lk - lambda c_lk) + lambda (limit - c) for lambda >= 0,
   with the lambda of the linear relaxation (Sinha and Zoltners, 1979).
 
-All three lose nothing, so the result is exact. Only if the front outgrows its size are
-its least promising members dropped. With one budget that has not been seen. Several
-that leave little room outgrow any front, and then `integer_program` decides; should it
-run out of time, the bound on what may have been lost is reported as `gap`.
+All three lose nothing, so the result is exact. Only if the front outgrows its size,
+which has not been seen, are its least promising members dropped.
+
+Several budgets that leave little room outgrow any front. They are an integer program,
+solved by HiGHS (`scipy.optimize.milp`): x_lk in {0, 1}, sum_k x_lk = 1. What may have
+been lost is reported as `gap`.
 """
 
 import heapq
@@ -27,19 +30,18 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-from nas_jax.search import integer_program
-
-FRONT = 10_000
-"""Partial choices kept; more are needed by none of the spaces here."""
-_FIRST_FRONT = 200
-"""Of the pass that looks for a good choice to measure the others by; with several
-budgets the only one."""
-_PAIRWISE = 2_000
-"""With several budgets, fronts up to this size are searched for dominated members."""
+_FRONTS = (200, 10_000)
+"""Partial choices of the first pass, which looks for a good choice to measure others
+by, and of the second; more are needed by none of the spaces here."""
 _ROUNDING = 1e-9
 """Relative; bounds are widened by it, so that rounding never cuts off the best."""
+_SECONDS = 20.0
+"""Of one integer program, after which the best choice known is taken, with its bound.
+The paper's space under three tight limits takes 0.4 s at most."""
+_EXCLUDED = 20
+"""Choices beyond a limit, within HiGHS's tolerance, after which it is given up."""
 
 
 class Choice(NamedTuple):
@@ -59,32 +61,9 @@ def solve(
     costs: Float[np.ndarray, "D L K"],
     fixed: Float[np.ndarray, "D"],
     limits: Float[np.ndarray, "D"],
-    front: int = FRONT,
 ) -> Choice | None:
-    """The most valuable choice within all limits; ties go to the cheaper one.
-
-    Args:
-      values: of every item, -inf for one that is not offered.
-      costs: of every item, finite, for every budget.
-      fixed: what any choice costs beforehand.
-      limits: what a choice may cost; sums are taken from left to right.
-      front: partial choices kept.
-
-    Returns:
-      None if there is no choice within the limits.
-    """
-    given = Knapsack(values, costs, fixed, limits)
-    multipliers, best = _multipliers(given), None
-    first, is_single = min(_FIRST_FRONT, front), len(limits) == 1
-    for size in (first, front) if is_single else (first,):
-        known = -np.inf if best is None else best.value
-        found = _sweep(given, multipliers, known, size)
-        best = _better(best, found)
-        if found is not None and found.gap == 0:
-            return best
-    if is_single:
-        return best
-    return _better(best, next(_programmed(given), None))
+    """The first of `ranked`; None if there is no choice within the limits."""
+    return next(ranked(values, costs, fixed, limits, 1), None)
 
 
 def ranked(
@@ -93,32 +72,52 @@ def ranked(
     fixed: Float[np.ndarray, "D"],
     limits: Float[np.ndarray, "D"],
     count: int,
-    front: int = FRONT,
 ) -> Iterator[Choice]:
     """The `count` most valuable choices within all limits, the best first.
 
-    All other choices than the best differ from it first in some layer; of each such
-    part the best is known, and the best of those is the next (Lawler, 1972). Several
-    budgets are left to the integer program. In order as long as no choice has a gap.
-    Arguments as `solve` takes them.
+    Of one budget, ties go to the cheaper choice. In order as long as no choice has a
+    gap.
+
+    Args:
+      values: of every item, -inf for one that is not offered.
+      costs: of every item, finite, for every budget.
+      fixed: what any choice costs beforehand.
+      limits: what a choice may cost; sums are taken from left to right.
+      count: how many; fewer if there are not as many.
     """
-    if len(limits) > 1:
-        programmed = _programmed(Knapsack(values, costs, fixed, limits))
-        yield from itertools.islice(programmed, count)
-        return
+    method = _by_front if len(limits) == 1 else _by_integer_program
+    return itertools.islice(method(_Knapsack(values, costs, fixed, limits)), count)
+
+
+class _Knapsack(NamedTuple):
+    """The arguments of `solve`."""
+
+    values: Float[np.ndarray, "L K"]
+    costs: Float[np.ndarray, "D L K"]
+    fixed: Float[np.ndarray, "D"]
+    limits: Float[np.ndarray, "D"]
+
+
+# --- one budget: a front of partial choices -------------------------------------------
+
+
+def _by_front(knapsack: _Knapsack) -> Iterator[Choice]:
+    """All choices, the best first.
+
+    All other choices than the best differ from it first in some layer; of each such
+    part the best is known, and the best of those is the next (Lawler, 1972).
+    """
     parts: list[tuple[float, int, Choice, np.ndarray]] = []
     number = itertools.count()  # equal values: first found, first out
 
     def add(part: np.ndarray) -> None:
         if np.isfinite(part).any(axis=1).all():
-            best = solve(part, costs, fixed, limits, front)
+            best = _best(knapsack._replace(values=part))
             if best is not None:
                 heapq.heappush(parts, (-best.value, next(number), best, part))
 
-    add(values)
-    for _ in range(count):
-        if not parts:
-            return
+    add(knapsack.values)
+    while parts:
         _, _, choice, part = heapq.heappop(parts)
         yield choice
         for layer, pick in enumerate(choice.picks):
@@ -131,69 +130,49 @@ def ranked(
             )
 
 
-class Knapsack(NamedTuple):
-    """The arguments of `solve`."""
-
-    values: Float[np.ndarray, "L K"]
-    costs: Float[np.ndarray, "D L K"]
-    fixed: Float[np.ndarray, "D"]
-    limits: Float[np.ndarray, "D"]
-
-
-def _programmed(given: Knapsack) -> Iterator[Choice]:
-    """What the integer program finds; it knows the best up to the rounding of sums."""
-    for picks, bound in integer_program.ranked(*given):
-        value = 0.0
-        for layer, pick in enumerate(picks):
-            value += float(given.values[layer, pick])
-        gap = bound - value
-        is_best = gap <= _ROUNDING * (1 + abs(bound))
-        spent = integer_program.spent(given.costs, given.fixed, picks)
-        yield Choice(picks, value, spent, 0.0 if is_best else gap)
+def _best(knapsack: _Knapsack) -> Choice | None:
+    """The most valuable choice, with the smaller of both passes' bounds on the best."""
+    prices, best = _prices(knapsack), None
+    for size in _FRONTS:
+        known = -np.inf if best is None else best.value
+        choice = _sweep(knapsack, prices, known, size)
+        if choice is None or best is None:
+            best = choice or best
+        else:
+            most = min(best.value + best.gap, choice.value + choice.gap)
+            best = max(best, choice, key=lambda each: each.value)
+            best = best._replace(gap=max(most - best.value, 0.0))
+        if choice is not None and choice.gap == 0:
+            break
+    return best
 
 
-def _better(one: Choice | None, other: Choice | None) -> Choice | None:
-    """The more valuable, with the smaller of both limits on the best."""
-    if one is None or other is None:
-        return one or other
-    most = min(one.value + one.gap, other.value + other.gap)
-    best = max(one, other, key=lambda choice: choice.value)
-    return best._replace(gap=max(most - best.value, 0.0))
-
-
-def _multipliers(given: Knapsack) -> Float[np.ndarray, "M D"]:
-    """Prices of the budgets to bound with: those of the linear relaxation, and near it.
+def _prices(knapsack: _Knapsack) -> Float[np.ndarray, "M"]:
+    """Prices of the budget to bound with: that of the linear relaxation, and near it.
 
     Any lambda >= 0 gives a true bound, so a failed relaxation costs time, not truth.
     """
-    values, costs, fixed, limits = given
-    layers, items = np.nonzero(np.isfinite(values))
-    scales = np.maximum(np.abs(costs).max(axis=(1, 2)), np.finfo(float).tiny)
+    worth, rows, room, one_each = _linear(knapsack)
     relaxed = linprog(
-        -values[layers, items],
-        A_ub=costs[:, layers, items] / scales[:, None],
-        b_ub=(limits - fixed) / scales,
-        A_eq=np.equal.outer(np.arange(len(values)), layers).astype(float),
-        b_eq=np.ones(len(values)),
+        -worth, A_ub=rows, b_ub=room, A_eq=one_each, b_eq=np.ones(len(one_each))
     )
     if relaxed.status != 0:
-        return np.zeros((1, len(costs)))
-    prices = np.maximum(-relaxed.ineqlin.marginals, 0.0) / scales
-    return np.multiply.outer(np.array([0.0, 0.5, 0.8, 1.0, 1.25, 2.0]), prices)
+        return np.zeros(1)
+    price = np.maximum(-relaxed.ineqlin.marginals, 0.0) / _scales(knapsack.costs)
+    return np.array([0.0, 0.5, 0.8, 1.0, 1.25, 2.0]) * price
 
 
 def _sweep(
-    given: Knapsack, multipliers: np.ndarray, known: float, size: int
+    knapsack: _Knapsack, prices: np.ndarray, known: float, size: int
 ) -> Choice | None:
     """One pass over the layers with at most `size` partial choices."""
-    values, costs, fixed, limits = given
+    values, (costs,), (fixed,), (limit,) = knapsack
     offered = np.isfinite(values)
-    cheapest = _rest(np.where(offered, costs, np.inf).min(axis=2).T)
+    cheapest = _rest(np.where(offered, costs, np.inf).min(axis=1))
     # [L + 1 M]: the most that the layers still to come are worth at these prices
-    priced = values[None] - np.tensordot(multipliers, costs, axes=1)
+    priced = values[None] - np.multiply.outer(prices, costs)
     worth = _rest(priced.max(axis=2).T)
-    slack = _ROUNDING * np.maximum(np.abs(limits), 1e-300)
-    value, cost = np.zeros(1), np.array(fixed, float)[None]
+    value, cost = np.zeros(1), np.array([fixed], float)
     history: list[tuple[np.ndarray, np.ndarray]] = []
     lost = -np.inf
     for layer, row in enumerate(values):
@@ -201,58 +180,94 @@ def _sweep(
         parents = np.repeat(np.arange(len(value)), len(items))
         picks = np.tile(items, len(value))
         value = value[parents] + row[picks]
-        cost = cost[parents] + costs[:, layer, picks].T
+        cost = cost[parents] + costs[layer, picks]
         is_last = layer == len(values) - 1
-        wiggle = 0.0 if is_last else slack
-        fits = (cost + cheapest[layer + 1] <= limits + wiggle).all(axis=1)
-        left = np.maximum(limits - cost, 0.0)
-        bound = value + (worth[layer + 1] + left @ multipliers.T).min(axis=1)
+        slack = 0.0 if is_last else _ROUNDING * max(abs(limit), 1e-300)
+        fits = cost + cheapest[layer + 1] <= limit + slack
+        left = np.multiply.outer(np.maximum(limit - cost, 0.0), prices)
+        bound = value + (worth[layer + 1] + left).min(axis=1)
         bound += _ROUNDING * (1 + np.abs(bound))
         front = np.flatnonzero(fits & (bound >= known))
         if not len(front):
             return None
         # the most valuable first, of these the cheapest, of these the first
-        order = np.lexsort((*cost[front].T[::-1], -value[front]))
-        front = front[order][_undominated(cost[front[order]])]
+        front = front[np.lexsort((cost[front], -value[front]))]
+        least = np.minimum.accumulate(cost[front])
+        front = front[np.append(True, cost[front][1:] < least[:-1])]
         if len(front) > size:
             by_bound = np.argsort(-bound[front], kind="stable")
             lost = max(lost, float(bound[front[by_bound[size]]]))
             front = front[np.sort(by_bound[:size])]
         history.append((parents[front], picks[front]))
         value, cost = value[front], cost[front]
-    return Choice(
-        np.array(list(_trace(history)))[::-1],
-        float(value[0]),
-        cost[0],
-        max(lost - float(value[0]), 0.0),
-    )
+    best, place = np.zeros(len(values), int), 0
+    for layer, (parents, picks) in reversed(list(enumerate(history))):
+        best[layer], place = picks[place], parents[place]
+    gap = max(lost - float(value[0]), 0.0)
+    return Choice(best, float(value[0]), cost[:1], gap)
 
 
-def _rest(per_layer: Float[np.ndarray, "L X"]) -> Float[np.ndarray, "L+1 X"]:
+def _rest(per_layer: Float[np.ndarray, "L *M"]) -> Float[np.ndarray, "L+1 *M"]:
     """Sums over the layers from each one on; 0 after the last."""
-    ends = np.zeros((1, per_layer.shape[1]))
+    ends = np.zeros((1, *per_layer.shape[1:]))
     return np.concatenate([np.cumsum(per_layer[::-1], axis=0)[::-1], ends])
 
 
-def _undominated(cost: Float[np.ndarray, "N D"]) -> np.ndarray:
-    """Bool `[N]`: no earlier row costs at most as much in everything.
+# --- several budgets: an integer program ----------------------------------------------
 
-    The rows come with falling value.
+
+def _by_integer_program(knapsack: _Knapsack) -> Iterator[Choice]:
+    """All choices, the best first, up to the rounding of sums.
+
+    A choice found is excluded by a further constraint, and the next best is asked for.
+    HiGHS lets a constraint be missed by a tolerance; a choice that does so is excluded
+    as well, and one that is none.
     """
-    if cost.shape[1] == 1:
-        cheapest = np.minimum.accumulate(cost[:, 0])
-        return np.concatenate([[True], cost[1:, 0] < cheapest[:-1]])
-    found = np.ones(len(cost), bool)
-    if len(cost) <= _PAIRWISE:
-        for row in range(len(cost)):
-            if found[row]:
-                found[row + 1 :] &= (cost[row + 1 :] < cost[row]).any(axis=1)
-    return found
+    values, costs, fixed, limits = knapsack
+    layers, items = np.nonzero(np.isfinite(values))
+    worth, rows, room, one_each = _linear(knapsack)
+    constraints = [
+        LinearConstraint(rows, -np.inf, room),
+        LinearConstraint(one_each, 1, 1),
+    ]
+    excluded = 0
+    while excluded <= _EXCLUDED:
+        solution = milp(
+            -worth,
+            constraints=constraints,
+            integrality=np.ones(len(worth)),
+            bounds=Bounds(0, 1),
+            options={"time_limit": _SECONDS, "mip_rel_gap": 0.0},
+        )
+        if solution.x is None:
+            return
+        chosen = solution.x > 0.5
+        picks = np.full(len(values), -1)
+        picks[layers[chosen]] = items[chosen]
+        value, spent = 0.0, np.array(fixed, float)
+        for layer, pick in enumerate(picks):
+            value += float(values[layer, pick])
+            spent = spent + costs[:, layer, pick]
+        # HiGHS of SciPy 1.14 called a choice optimal that left a layer out
+        if (picks >= 0).all() and (spent <= limits).all():
+            bound = -float(solution.mip_dual_bound)
+            is_best = bound - value <= _ROUNDING * (1 + abs(bound))
+            yield Choice(picks, value, spent, 0.0 if is_best else bound - value)
+        else:
+            excluded += 1
+        most = len(values) - 1
+        constraints.append(LinearConstraint(chosen[None].astype(float), 0, most))
 
 
-def _trace(history: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[int]:
-    """Picks of the first member of the last front, from the last layer to the first."""
-    place = 0
-    for parents, picks in reversed(history):
-        yield int(picks[place])
-        place = int(parents[place])
+def _linear(knapsack: _Knapsack) -> tuple[np.ndarray, ...]:
+    """Of the offered items: values, scaled costs; room of the budgets; groups."""
+    values, costs, fixed, limits = knapsack
+    layers, items = np.nonzero(np.isfinite(values))
+    scales = _scales(costs)
+    rows = costs[:, layers, items] / scales[:, None]
+    one_each = np.equal.outer(np.arange(len(values)), layers).astype(float)
+    return values[layers, items], rows, (limits - fixed) / scales, one_each
+
+
+def _scales(costs: Float[np.ndarray, "D L K"]) -> Float[np.ndarray, "D"]:
+    return np.maximum(np.abs(costs).max(axis=(1, 2)), np.finfo(float).tiny)

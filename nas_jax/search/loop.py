@@ -1,14 +1,14 @@
-"""The search: weights and architecture parameters trained in turn.
+"""The search loop: weights and architecture parameters trained in turn.
 
 `run` is a generator over epochs: it yields, its consumer logs, times and saves. It
-resumes from where a search stands between any two weight steps (`Reached`), bit for bit
-as if it had not been stopped. ProxylessNAS, section 3; schedule as in the reference
-code. Shapes: L layers, K candidates.
+resumes between any two weight steps (`Reached`), bit for bit as if it had not been
+stopped. ProxylessNAS, section 3; schedule as in the reference code. Shapes: L layers, K
+candidates.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import numpy as np
 
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
 from nas_jax.config.data import WATCHED
+from nas_jax.config.search import EXPECTED, TARGETS
 from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.search import (
     cost,
@@ -26,7 +27,6 @@ from nas_jax.search import (
     prune,
     schedule,
 )
-from nas_jax.search import metrics as epoch_metrics
 from nas_jax.search.arch_step import ArchStep, make_arch_step
 from nas_jax.search.search_state import SearchProblem, SearchState, init
 from nas_jax.search.weight_step import WeightStep, make_weight_step
@@ -41,11 +41,11 @@ PROGRAMS = ("weight step", "architecture step", "validation")
 
 
 class SearchData(NamedTuple):
-    """What a search reads, and on which devices.
+    """The data and the devices of a search.
 
     `train_weights` trains the weights of the supernet, `train_alphas` the alphas;
-    `valid` trains nothing. `augment` is applied inside the weight step. What is
-    sampled, drawn and yielded does not depend on the number of devices, up to rounding.
+    `valid` trains nothing. `augment` is applied inside the weight step. The result does
+    not depend on the number of devices, up to rounding.
     """
 
     train_weights: Split
@@ -65,17 +65,14 @@ class SearchData(NamedTuple):
     def _batches(
         self, split: Split, key: PRNGKey, stream: str, size: int
     ) -> Callable[[int], Batch]:
-        order, shard = (
-            permutations(key, stream, len(split.labels)),
-            self.devices.shard,
-        )
-        return lambda step: self.devices.shared(
-            batch_at(split, order, size, step, shard)
+        order, devices = permutations(key, stream, len(split.labels)), self.devices
+        return lambda step: devices.shared(
+            batch_at(split, order, size, step, devices.shard)
         )
 
 
 class Steps(NamedTuple):
-    """What is compiled for one space."""
+    """The compiled steps of one space."""
 
     weight: WeightStep
     arch: ArchStep
@@ -83,7 +80,7 @@ class Steps(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """Where a search stands between two weight steps, for `run` to resume from.
+    """A point of a search between two weight steps, for `run` to resume from.
 
     `space` is what pruning left of it; `collected` are the metrics of the steps since
     the epoch began. Without `steps`, as when it comes from a file, they are compiled.
@@ -100,25 +97,22 @@ class Reached(NamedTuple):
 
         The mean over batches of `WATCHED`, with the statistics of each batch.
         """
-        validate = (
-            self.steps.validate
-            if self.steps
-            else make_validate(self.space, self.devices)
-        )
+        devices, steps = self.devices, self.steps
+        validate = steps.validate if steps else make_validate(self.space, devices)
 
         def of_path(path: np.ndarray) -> float:
-            chosen = self.devices.whole(jnp.asarray(path))
-            found = [
-                validate(self.state, chosen, self.devices.shared(one))
-                for one in pieces(valid, WATCHED, self.devices.shard)
+            chosen = devices.whole(jnp.asarray(path))
+            batches = pieces(valid, WATCHED, devices.shard)
+            accuracies = [
+                validate(self.state, chosen, devices.shared(batch)) for batch in batches
             ]
-            return float(np.mean(found))
+            return float(np.mean(accuracies))
 
         return of_path
 
 
 class Epoch(NamedTuple):
-    """What `run` yields after every epoch."""
+    """The result of an epoch."""
 
     phase: str
     epoch: int
@@ -136,7 +130,7 @@ class Epoch(NamedTuple):
 
 
 def do_nothing(reached: Reached) -> None:
-    """What `run` calls between two steps by default."""
+    """The default of `run` between two steps."""
 
 
 def run(
@@ -148,26 +142,23 @@ def run(
     after: Reached | None = None,
     between_steps: Callable[[Reached], None] = do_nothing,
 ) -> Iterator[Epoch]:
-    """Runs a search, yielding after every epoch.
+    """The epochs of a search, each run when it is asked for.
 
     Epochs count passes over `train_weights`. In the joint phase, from
     `arch_start_epoch` on, every `arch_every`-th weight step is followed by one
-    architecture step on a batch of `train_alphas`. The network that is most probable
-    now is tested on `valid` with the statistics of batches of `WATCHED`, as in the
-    reference, or of all if there are fewer.
-
-    With `prune_below`, candidates that have become less probable are removed every
-    `prune_every_epochs` of the joint phase, and smaller steps are compiled.
+    architecture step on a batch of `train_alphas`. The most probable network is tested
+    on `valid` with the statistics of batches of `WATCHED`, as in the reference. With
+    `prune_below`, less probable candidates are removed every `prune_every_epochs` of
+    the joint phase, and smaller steps are compiled.
 
     Args:
       key: the key of the search; everything random derives from it.
       problem: space, settings, costs and targets.
       data: splits, augmentation, devices.
-      compile: makes the steps ready, before the first and after a pruning.
-      after: where this search stood, to resume from; its state is left alone. During
+      compile: compiles the steps, at the start and after a pruning.
+      after: a point of this search to resume from; its state is left alone. During
         warm-up costs and targets may still change.
-      between_steps: called within an epoch, to save. The state is alive until it
-        returns: what is to stay is copied.
+      between_steps: called within an epoch, to save; the next step donates the state.
 
     Raises:
       ValueError: at once for settings that do not fit each other; after the epoch in
@@ -210,13 +201,7 @@ def run(
         collected = jax.device_get(collected)
         divergence.require_finite(problem.space, state, collected, per_epoch)
         probs = gates.probabilities(state.alphas, problem.mask)
-        expected = np.asarray(cost.expected(problem.costs, probs))
-        metrics = epoch_metrics.mean(collected) | {
-            **epoch_metrics.expected(config, expected, targets),
-            **epoch_metrics.multipliers(config, state),
-            "search/entropy": float(gates.entropy(probs)),
-            "search/candidates": int(problem.space.mask.sum()),
-        }
+        metrics = _metrics(problem, state, probs, collected, targets)
         if schedule.is_watched(config, epoch):
             accuracy = reached.accuracy(data.valid)
             metrics["search/valid_accuracy"] = accuracy(np.argmax(probs, axis=1))
@@ -268,20 +253,20 @@ def programs(
     valid_batch = devices.shared(next(pieces(data.valid, WATCHED, devices.shard)))
     path = jnp.argmax(state.alphas, axis=1)
     validate = make_validate(problem.space, devices)
-    found = (
+    calls = (
         Call(weight_step, (state, weight_batch), f"search.batch or {size}"),
         Call(arch_step, (state, arch_batch, problem), f"search.arch_batch or {size}"),
         Call(validate, (state, path, valid_batch), f"data.valid or {size}"),
     )
-    return dict(zip(PROGRAMS, found, strict=True))
+    return dict(zip(PROGRAMS, calls, strict=True))
 
 
 def make_validate(space: SearchSpace, devices: Devices = PLAIN) -> Validate:
-    """The jitted accuracy of one path with batch statistics; changes nothing."""
+    """The jitted accuracy of one path, with the statistics of the batch."""
 
     def validate(state: SearchState, path: Path, batch: Batch) -> Scalar:
-        ready = Batch(devices.cast(batch.images), batch.labels)
-        logits = estimators.path_logits(space, state, path, ready)
+        batch = Batch(devices.cast(batch.images), batch.labels)
+        logits = estimators.path_logits(space, state, path, batch)
         return losses.accuracy(logits, batch.labels)
 
     return devices.jit(validate)
@@ -300,3 +285,43 @@ def _init(key: PRNGKey, problem: SearchProblem, per_epoch: int) -> SearchState:
     config = problem.config
     weights_tx = schedule.search_weights(config, per_epoch)
     return init(key, problem.space, config, weights_tx, schedule.search_alphas(config))
+
+
+def _metrics(
+    problem: SearchProblem,
+    state: SearchState,
+    probs: Probs,
+    collected: Sequence[Metrics],
+    targets: Any,
+) -> Metrics:
+    """The metrics of an epoch: means over its steps, costs, multipliers, entropy."""
+    values: dict[str, list[float]] = {}
+    for metrics in collected:
+        for name, value in divergence.numbers(metrics).items():
+            values.setdefault(name, []).append(value)
+    means: Metrics = {name: float(np.mean(each)) for name, each in values.items()}
+    config = problem.config
+    expected, *others = np.ravel(cost.expected(problem.costs, probs)).tolist()
+    target, *limits = np.ravel(targets).tolist()
+    excesses = [cost / limit - 1 for cost, limit in zip(others, limits, strict=True)]
+    costs = {
+        f"search/{EXPECTED[config.cost]}": expected,
+        f"search/{TARGETS[config.cost]}": target,
+        **_numbered("search/limit_{}_excess", excesses),
+    }
+    if config.objective == "constrained":
+        multiplier, *others = state.multipliers.ravel().tolist()
+        costs |= {
+            "search/multiplier": multiplier,
+            "search/penalty_weight": float(state.penalty_weight),
+            **_numbered("search/limit_{}_multiplier", others),
+        }
+    return means | {
+        **costs,
+        "search/entropy": float(gates.entropy(probs)),
+        "search/candidates": int(problem.space.mask.sum()),
+    }
+
+
+def _numbered(name: str, values: Sequence[float]) -> Metrics:
+    return {name.format(place): value for place, value in enumerate(values, start=1)}

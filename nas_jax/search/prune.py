@@ -1,9 +1,8 @@
-"""Pruning of improbable candidates while a search runs: a smaller supernet goes on.
+"""Pruning of improbable candidates during a search, to a smaller supernet.
 
-ProxylessNAS keeps all candidates until the end and names pruning of redundant paths as
-what derives the network (section 3.2); path-level pruning during the search is the same
-cut made early. The probabilities of those left are renormalised by the softmax over
-fewer alphas.
+ProxylessNAS derives the network by pruning redundant paths at the end (section 3.2);
+here the same cut is made early. The softmax over fewer alphas renormalises the
+probabilities of the others.
 """
 
 import dataclasses
@@ -37,7 +36,7 @@ def surviving(space: SearchSpace, probs: np.ndarray, below: float) -> np.ndarray
 
 
 def require_below_chance(space: SearchSpace, below: float) -> None:
-    """Refuses a threshold that undecided candidates are under already."""
+    """Raises `ValueError` for a threshold that undecided candidates are below."""
     most = int(space.mask.sum(axis=1).max())
     if below >= 1 / most:
         raise ValueError(
@@ -51,15 +50,13 @@ def restrict(space: SearchSpace, keep: np.ndarray) -> SearchSpace:
 
     The K candidate operations of the space stay, so arrays `[L K]` keep their shape.
     """
-    layers = [
-        dataclasses.replace(
-            layer,
-            candidates=tuple(
-                op for op in layer.candidates if keep[row, space.candidates.index(op)]
-            ),
-        )
-        for row, layer in enumerate(space.layers)
-    ]
+    layers = []
+    for layer, row in zip(space.layers, keep, strict=True):
+        kept = {
+            op for op, is_kept in zip(space.candidates, row, strict=True) if is_kept
+        }
+        candidates = tuple(op for op in layer.candidates if op in kept)
+        layers.append(dataclasses.replace(layer, candidates=candidates))
     return dataclasses.replace(space, layers=tuple(layers))
 
 
@@ -70,10 +67,9 @@ def pruned(space: SearchSpace, alphas: Alphas, below: float) -> SearchSpace:
 
 
 def shrink(space: SearchSpace, smaller: SearchSpace, state: SearchState) -> SearchState:
-    """The state with the weights, momentum and statistics of `smaller` alone.
+    """The state with the weights, momentum and statistics of `smaller`, bit-unchanged.
 
-    What is left is bit-unchanged; alphas of candidates that are gone stay in the array
-    and are masked.
+    Alphas of removed candidates stay in the array and are masked.
     """
 
     def select(tree: PyTree, batch_stats: bool = False) -> PyTree:

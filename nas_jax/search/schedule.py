@@ -1,4 +1,4 @@
-"""The schedule of a search: which step comes when, and at which rate it moves."""
+"""The schedule of a search: the order of its steps, and their optimisers."""
 
 import optax
 
@@ -20,22 +20,20 @@ def is_arch_step(config: SearchConfig, steps_per_epoch: int, step: int) -> bool:
 
 
 def arch_steps_before(config: SearchConfig, steps_per_epoch: int, step: int) -> int:
-    """Architecture steps that came before weight step number `step`, from 0.
+    """The number of architecture steps before weight step number `step`, from 0.
 
     >>> config = SearchConfig(warmup_epochs=1, arch_start_epoch=0, arch_every=2)
     >>> [arch_steps_before(config, 5, step) for step in (5, 6, 7, 10, 11, 12)]
     [0, 0, 1, 2, 2, 3]
     """
     epochs, place = divmod(step, steps_per_epoch)
-    started = epochs - (config.warmup_epochs + config.arch_start_epoch)
-    if started < 0:
-        return 0
+    epochs -= config.warmup_epochs + config.arch_start_epoch
     every = config.arch_every
-    return started * (steps_per_epoch // every) + place // every
+    return 0 if epochs < 0 else epochs * (steps_per_epoch // every) + place // every
 
 
 def require_arch_steps(config: SearchConfig, steps_per_epoch: int) -> None:
-    """Refuses a schedule in which no architecture step ever comes."""
+    """Raises `ValueError` for a schedule without architecture steps."""
     if config.arch_every > steps_per_epoch:
         raise ValueError(
             f"search.arch_every: expected at most the {steps_per_epoch} weight steps "
@@ -44,7 +42,7 @@ def require_arch_steps(config: SearchConfig, steps_per_epoch: int) -> None:
 
 
 def is_watched(config: SearchConfig, epoch: int) -> bool:
-    """Whether the most probable network is tried on `valid` after this epoch."""
+    """Whether the most probable network is tested on `valid` after this epoch."""
     after = epoch + 1
     is_last = after == config.warmup_epochs + config.joint_epochs
     return is_last or after % config.watch_every_epochs == 0
@@ -68,15 +66,11 @@ def search_weights(
 
     The momentum carries over from one phase to the next.
     """
-    warmup_steps = config.warmup_epochs * steps_per_epoch
-    joint = optax.cosine_decay_schedule(
-        config.lr, config.joint_epochs * steps_per_epoch
-    )
-    if warmup_steps == 0:
-        rate = joint
-    else:
+    joint_steps = config.joint_epochs * steps_per_epoch
+    rate = optax.cosine_decay_schedule(config.lr, joint_steps)
+    if warmup_steps := config.warmup_epochs * steps_per_epoch:
         warmup = optax.cosine_decay_schedule(config.warmup_lr, warmup_steps)
-        rate = optax.join_schedules([warmup, joint], [warmup_steps])
+        rate = optax.join_schedules([warmup, rate], [warmup_steps])
     return optim.sgd(rate, momentum=config.momentum, weight_decay=config.weight_decay)
 
 

@@ -1,4 +1,4 @@
-"""What a search solves, what it carries from step to step, and how it begins."""
+"""The problem of a search, and the state that it carries from step to step."""
 
 import dataclasses
 
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from nas_jax import supernet
 from nas_jax.base import Alphas, Mask, PRNGKey, PyTree, Scalar, stream
 from nas_jax.config.search import SearchConfig
+from nas_jax.search import cost
 from nas_jax.search.cost import CostModel
 from nas_jax.spaces.space import SearchSpace
 
@@ -38,6 +39,10 @@ class SearchProblem:
     def mask(self) -> Mask:
         """The candidates that each layer offers."""
         return jnp.asarray(self.space.mask)
+
+    def expected_cost(self, alphas: Alphas) -> Float[Array, "*D"]:
+        """E of these alphas, over all candidates of every layer."""
+        return cost.expected_full(self.costs, alphas, self.mask)
 
 
 @jax.tree_util.register_dataclass

@@ -1,10 +1,11 @@
 """The weight step: sample a path, train its weights.
 
 ProxylessNAS, section 3.1: path ~ p = softmax(alpha), then a step of SGD on the
-cross-entropy, with label smoothing, of that path alone. The alphas are left untouched.
+cross-entropy, with label smoothing, of that path alone. The alphas are left alone.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -48,9 +49,9 @@ def make_weight_step(
         path_key = stream(state.key, "path", state.step)
         path = gates.sample_path(path_key, state.alphas, mask)
         images = augment(stream(state.key, "augment", state.step), batch.images)
-        ready = Batch(devices.cast(images), batch.labels)
+        batch = Batch(devices.cast(images), batch.labels)
         grads, new_stats, metrics = path_gradients(
-            space, config, state, path, ready, devices
+            space, config, state, path, batch, devices
         )
         state = apply_path_gradients(space, tx, state, path, grads, new_stats)
         return state, metrics | {divergence.PATH: path}
@@ -68,8 +69,8 @@ def path_gradients(
 ) -> tuple[PyTree, PyTree, Metrics]:
     """Gradients and new batch statistics of the candidates on `path` `[L]` alone.
 
-    Both trees are as `supernet.gather` takes them from the tables. With
-    `devices.accumulate` gradients and metrics are means over the parts of the batch.
+    Both trees are as `supernet.gather` returns them; with `devices.accumulate`,
+    gradients and metrics are means over the parts of the batch.
     """
     rows = supernet.rows_of(space, path)
     stats = supernet.gather(state.batch_stats, rows)
@@ -103,33 +104,29 @@ def apply_path_gradients(
 ) -> SearchState:
     """The state after the optimiser moved the candidates on `path`.
 
-    Only they are read, updated and written back: weights, momentum and batch statistics
-    of the others stay bit-unchanged.
+    Weights, momentum and batch statistics of the others stay bit-unchanged.
     """
     rows = supernet.rows_of(space, path)
-    sampled = supernet.gather(state.params, rows)
-    sampled_opt = in_params_trees(
-        lambda tree: supernet.gather(tree, rows), state.weight_opt
+    gather = functools.partial(supernet.gather, rows=rows)
+    scatter = functools.partial(supernet.scatter, rows=rows)
+    sampled, sampled_opt = (
+        gather(state.params),
+        in_params_trees(gather, state.weight_opt),
     )
     updates, new_opt = tx.update(grads, sampled_opt, sampled)
-    new_params = optax.apply_updates(sampled, updates)
     return dataclasses.replace(
         state,
         step=state.step + 1,
-        params=supernet.scatter(state.params, new_params, rows),
-        batch_stats=supernet.scatter(state.batch_stats, new_stats, rows),
-        weight_opt=in_params_trees(
-            lambda tree, new: supernet.scatter(tree, new, rows),
-            state.weight_opt,
-            new_opt,
-        ),
+        params=scatter(state.params, optax.apply_updates(sampled, updates)),
+        batch_stats=scatter(state.batch_stats, new_stats),
+        weight_opt=in_params_trees(scatter, state.weight_opt, new_opt),
     )
 
 
 def in_params_trees(fn: Callable[..., PyTree], opt: PyTree, *rest: PyTree) -> PyTree:
-    """Applies `fn` where an optimiser state holds a copy of the parameter tree.
+    """`fn` of the trees like the parameters in an optimiser state, as momentum.
 
-    Momentum does; counters do not, and the newest ones are kept.
+    Of everything else, as counters, the last of the states counts.
     """
 
     def is_params(tree: Any) -> bool:

@@ -11,7 +11,6 @@ of your own comes in by the same two steps:
 Nothing here imports JAX.
 """
 
-import contextlib
 import inspect
 import re
 from collections.abc import Callable
@@ -176,7 +175,7 @@ class Operation:
                 f"operation {self.kind!r}: expected a module with a field block, got "
                 f"{implementation.__name__} without; add `block: Block`"
             )
-        source = _source(implementation)
+        source = source_of(implementation)
         if self.implementation is not None and self.source != source:
             raise ValueError(
                 f"operation {self.kind!r}: expected the module that has this name "
@@ -188,14 +187,20 @@ class Operation:
         return implementation
 
 
-def _source(module: Any) -> str:
-    """What a module says; a file read twice says the same twice."""
-    texts = [str(module.__annotations__)]
-    for function in filter(inspect.isroutine, vars(module).values()):
+def source_of(value: Any) -> Any:
+    """The text of a class or a function, to compare two readings of one file.
+
+    A value of another kind stands for itself.
+    """
+    if isinstance(value, type):
+        functions = filter(inspect.isroutine, vars(value).values())
         # what dataclass makes has no source
-        with contextlib.suppress(OSError, TypeError):
-            texts.append(inspect.getsource(function))
-    return "\n".join(texts)
+        texts = [text for text in map(source_of, functions) if isinstance(text, str)]
+        return "\n".join([str(value.__annotations__), *texts])
+    try:
+        return inspect.getsource(value)
+    except (OSError, TypeError):
+        return value
 
 
 OPERATIONS: dict[str, Operation] = {}

@@ -19,13 +19,13 @@ from nas_jax.search import (
     constraint,
     cost,
     derivation,
-    estimators,
     gates,
     objective,
     schedule,
 )
 from nas_jax.search.constraint import Ascent
 from nas_jax.search.cost import CostModel
+from nas_jax.search.estimators import Estimate
 from nas_jax.search.objective import ThroughGates
 from nas_jax.search.search_state import SearchProblem, SearchState
 from nas_jax.spaces import builders
@@ -145,12 +145,14 @@ def search(searched, config, model, target, worth, arch_steps, seed):
         drawn = -worth + noise * jax.random.normal(key, alphas.shape)
         seen = ThroughGates(jnp.float32(1.0), drawn, jnp.float32(0.0))
         by_gates, by_cost, _ = objective.gradients(
-            problem, state, seen, estimators.expected_full(problem)
+            problem, state, seen, problem.expected_cost
         )
         probs = gates.probabilities(state.alphas, mask)
         gradients = gates.alpha_gradient(probs, by_gates) + by_cost
-        state = arch_step.apply_gradients(problem, state, None, gradients, tx=tx)
-        return arch_step.ascend(problem, state, ascent), None
+        estimate = Estimate(gradients, state.baseline, {})
+        return arch_step.update_alphas(
+            problem, state, None, estimate, tx=tx, ascent=ascent
+        )
 
     keys = jax.random.split(jax.random.key(seed), arch_steps)
     state, _ = jax.jit(functools.partial(jax.lax.scan, step))(state, keys)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_jax.search import integer_program, knapsack
+from nas_jax.search import knapsack
 
 
 def every_choice(values, costs, fixed):
@@ -57,7 +57,10 @@ def agrees_with_brute_force(values, costs, fixed, limits):
         assert found is None
         return
     best = worth[fits].max()
-    assert found.value == best  # not nearly: sums are taken in the same order
+    if len(limits) == 1:  # not nearly: sums are taken in the same order
+        assert found.value == best
+    else:  # HiGHS knows the best up to the rounding of sums
+        assert found.value == pytest.approx(best, abs=1e-9)
     assert found.gap == 0
     assert (found.costs <= limits).all()
     # what is reported belongs to the picks
@@ -117,29 +120,6 @@ def test_cost_equal_to_the_limit_fits_and_the_next_number_below_does_not():
     assert knapsack.solve(values, costs, fixed, below).picks == [1]
 
 
-def test_what_a_short_front_misses_the_integer_program_finds():
-    """Two budgets that fight: with few partial choices kept the best is missed."""
-    missed = 0
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        values = np.log(rng.dirichlet(np.ones(5), size=6))
-        costs = rng.random((2, 6, 5))
-        limits = costs.mean(axis=2).sum(axis=1) * 0.7
-        given = (values, costs, np.zeros(2), limits)
-        alone = knapsack._sweep(knapsack.Knapsack(*given), np.zeros((1, 2)), -np.inf, 3)
-        _, worth, spent = every_choice(*given[:3])
-        fits = (spent <= limits).all(axis=1)
-        if not fits.any():
-            assert knapsack.solve(*given) is None
-            continue
-        best = worth[fits].max()
-        missed += alone is None or alone.value < best - 1e-9
-        found = knapsack.solve(*given, front=3)
-        assert found.value == pytest.approx(best)
-        assert found.gap == 0 and (found.costs <= limits).all()
-    assert missed > 0  # the case was really met
-
-
 def test_limits_that_nearly_exclude_each_other_are_met():
     """Of 7^21 choices a few: nearly the least of one cost at a size of another."""
     rng = np.random.default_rng(0)
@@ -165,9 +145,9 @@ def test_a_choice_over_its_limit_by_a_tolerance_is_not_taken():
     values = np.array([[-1.0, 0.0], [-1.0, 0.0]])
     costs = np.ones((2, 2, 2))
     costs[0, :, 1] += 1e-8
-    found = list(integer_program.ranked(values, costs, np.zeros(2), np.full(2, 2.0)))
-    ((picks, bound),) = found
-    assert picks.tolist() == [0, 0] and bound == pytest.approx(-2.0)
+    (found,) = knapsack.ranked(values, costs, np.zeros(2), np.full(2, 2.0), 4)
+    assert found.picks.tolist() == [0, 0] and found.gap == 0
+    assert found.value == pytest.approx(-2.0)
 
 
 def test_space_of_the_paper_is_solved_exactly():
@@ -186,7 +166,7 @@ def test_space_of_the_paper_is_solved_exactly():
 
 def test_answer_that_leaves_a_layer_out_is_passed_over(monkeypatch):
     """As SciPy 1.14 gives it for a problem without a choice."""
-    real, answers = integer_program.milp, []
+    real, answers = knapsack.milp, []
 
     def milp(*arguments, **options):
         found = real(*arguments, **options)
@@ -195,9 +175,8 @@ def test_answer_that_leaves_a_layer_out_is_passed_over(monkeypatch):
         answers.append(found.x)
         return found
 
-    monkeypatch.setattr(integer_program, "milp", milp)
-    values, costs = np.array([[0.0, -1.0], [0.0, -1.0]]), np.ones((1, 2, 2))
-    found = integer_program.ranked(values, costs, np.zeros(1), np.full(1, 2.0))
-    picks, _ = next(found)
+    monkeypatch.setattr(knapsack, "milp", milp)
+    values, costs = np.array([[0.0, -1.0], [0.0, -1.0]]), np.ones((2, 2, 2))
+    found = knapsack.solve(values, costs, np.zeros(2), np.full(2, 2.0))
     assert len(answers) == 2
-    assert set(picks) <= {0, 1}
+    assert set(found.picks) <= {0, 1}
