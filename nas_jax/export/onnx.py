@@ -12,14 +12,14 @@ from nas_jax.export.runner import Runner
 from nas_jax.latency.measure.timing import Call
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 
 _THREADS = 1
 
 
 def encode(model: Model) -> bytes:
     """The file's content; `ValueError` for an operation that ONNX is not told of."""
-    graph = whole.network(model.architecture, model.params, model.batch_stats)
+    graph = graphs.network(model.architecture, model.params, model.batch_stats)
     return graph.SerializeToString()
 
 

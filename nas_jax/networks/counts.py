@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces import topology
 from nas_jax.spaces.architecture import Architecture, from_ops
 from nas_jax.spaces.operations import Block
@@ -35,7 +35,7 @@ def params(part: Part) -> int:
         return part.params
     if count := part.op.operation.params:
         return count(part)
-    return sum(leaf.size for leaf in jax.tree.leaves(ops.shapes(part)[0]))
+    return sum(leaf.size for leaf in jax.tree.leaves(parts.shapes(part)[0]))
 
 
 def _row(name: str, op: str, part: Part) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces.operations import Block
 from nas_jax.spaces.parts import BN_EPS, Classifier, NormConv, Widen
 
-# Modules declare shapes only; the initial values are made by `ops.init`.
+# Modules declare shapes only; the initial values are made by `parts.init`.
 _ZEROS = functools.partial(nn.initializers.zeros, dtype=jnp.float32)
 
 

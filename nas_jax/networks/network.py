@@ -11,20 +11,20 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from nas_jax.base import Images, Logits, PRNGKey, PyTree
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces.architecture import Architecture
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics."""
-    return assemble_parts(architecture, ops.init_all(key, architecture.parts))
+    return assemble_parts(architecture, parts.init_all(key, architecture.parts))
 
 
 def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Shapes of the parameters and of the batch statistics."""
     return assemble_parts(
-        architecture, [ops.shapes(part) for part in architecture.parts]
+        architecture, [parts.shapes(part) for part in architecture.parts]
     )
 
 
@@ -70,7 +70,7 @@ def apply(
             for tree in (params, batch_stats)
         )
         part = architecture.slots[slot]
-        y, updated[slot] = ops.apply(part, own, stats, x, train, architecture.bn_eps)
+        y, updated[slot] = parts.apply(part, own, stats, x, train, architecture.bn_eps)
         return y
 
     logits = architecture.forward(run, jnp.asarray(images))

@@ -7,7 +7,7 @@ from nas_jax.config.experiment import Experiment
 from nas_jax.data import augment, splits
 from nas_jax.data.batches import Augment, Split
 from nas_jax.latency import tables
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.runs import targets
 from nas_jax.runs.targets import Targets
 from nas_jax.search import baselines, estimators, prune, schedule
@@ -99,7 +99,7 @@ def check(experiment: Experiment) -> None:
     """
     setup, stored = load(experiment), experiment.latency.table
     for op in setup.space.candidates:
-        ops.require_onnx(op)
+        parts.require_onnx(op)
     estimators.of(experiment.search)
     prune.require_below_chance(setup.space, experiment.search.prune_below)
     baselines.hand_designed(setup.space)

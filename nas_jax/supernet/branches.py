@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from nas_jax.base import PyTree
-from nas_jax.networks import fusion, ops
+from nas_jax.networks import fusion, parts
 from nas_jax.spaces.operations import Block
 from nas_jax.spaces.parts import HiddenSlice, Norm
 from nas_jax.spaces.space import LayerSpec
@@ -90,11 +90,11 @@ def _zeros(shapes: PyTree) -> PyTree:
 @functools.cache
 def _part(part: Block | Norm | HiddenSlice, padded: int | None = None) -> Any:
     """Forward once and again of a part whose numbers lie in rows."""
-    shapes, stats_shapes = ops.shapes(part)
+    shapes, stats_shapes = parts.shapes(part)
     stats_size = size(stats_shapes) if padded is None else padded
 
     def once(row: Array, stats: Array, x: Array) -> tuple[Array, Array, Array]:
-        y, new_stats, moments = ops.apply_once(
+        y, new_stats, moments = parts.apply_once(
             part, unravel(row, shapes), unravel(stats, stats_shapes), x
         )
         number = stats.dtype
@@ -105,9 +105,9 @@ def _part(part: Block | Norm | HiddenSlice, padded: int | None = None) -> Any:
         )
 
     def again(row: Array, moments: Array, x: Array) -> Array:
-        known = unravel(moments, ops.moments_shapes(part))
+        known = unravel(moments, parts.moments_shapes(part))
         params = unravel(row, shapes)
-        return ops.apply_again(part, params, _zeros(stats_shapes), known, x)
+        return parts.apply_again(part, params, _zeros(stats_shapes), known, x)
 
     return once, again
 
@@ -143,7 +143,7 @@ def _sliced(tail: Block | Norm, each: HiddenSlice, is_repeated: bool) -> Branch:
     once, again = _part(each)
     side = each.block.output_size
     tail_sizes, sizes = (
-        [size(shapes) for shapes in ops.shapes(part)] for part in (tail, each)
+        [size(shapes) for shapes in parts.shapes(part)] for part in (tail, each)
     )
 
     def place(s: Any, kind: int) -> Any:

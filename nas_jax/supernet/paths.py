@@ -17,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nas_jax.base import Images, Logits, PathPair, PyTree
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces.space import LayerSpec, SearchSpace
 from nas_jax.supernet import packing, storage
 from nas_jax.supernet.branches import inner_product, switch
@@ -123,7 +123,7 @@ def through_layers(
 
     def run_fixed(name: str, x: Array) -> Array:
         part = space.fixed[name]
-        y, new_stats[name] = ops.apply(part, fixed[name], fixed_stats[name], x, train)
+        y, new_stats[name] = parts.apply(part, fixed[name], fixed_stats[name], x, train)
         return y
 
     def run_equal(place: int, x: Array) -> Array:

@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nas_jax.base import Path, PRNGKey, PyTree
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces.architecture import Architecture, path_of
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
@@ -61,7 +61,7 @@ def init(key: PRNGKey, space: SearchSpace) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics of all candidates."""
     fixed = space.fixed
     blocks = [[layer.block(op) for op in layer.candidates] for layer in space.layers]
-    made = iter(ops.init_all(key, [*fixed.values(), *itertools.chain(*blocks)]))
+    made = iter(parts.init_all(key, [*fixed.values(), *itertools.chain(*blocks)]))
     params: dict[str, Any] = {}
     batch_stats: dict[str, Any] = {}
     for name in fixed:
@@ -103,7 +103,7 @@ def insert(
 def candidate(
     space: SearchSpace, params: PyTree, batch_stats: PyTree, layer: int, op: OpSpec
 ) -> tuple[PyTree, PyTree]:
-    """Parameters and batch statistics of one candidate, as `ops.init` would give."""
+    """Parameters and batch statistics of one candidate, as `parts.init` would give."""
     return (
         _candidate(space, params, layer, op, batch_stats=False),
         _candidate(space, batch_stats, layer, op, batch_stats=True),
@@ -116,7 +116,7 @@ def _candidate(
     spec = space.layers[layer]
     run, place = _place(space, layer)
     row = tree["layers"][run][place, spec.candidates.index(op)]
-    shapes = ops.shapes(spec.block(op))[batch_stats]
+    shapes = parts.shapes(spec.block(op))[batch_stats]
     packed = packing.packing(spec, op)
     return packing.unpack(packed, row, shapes, batch_stats=batch_stats)
 

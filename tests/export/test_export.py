@@ -28,7 +28,7 @@ from nas_jax.latency.runtimes import litert_graph
 from nas_jax.latency.schema import PROVENANCE
 from nas_jax.networks import checkpoint, network
 from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.networks.pretrained import torch_import
 from nas_jax.runs import run_folder, setup
 from nas_jax.spaces import architecture_json, builders, published
@@ -66,7 +66,7 @@ ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.
 def drawn(architecture, seed=0):
     """The network with drawn weights of ordinary size, float32."""
     rng = np.random.default_rng(seed)
-    pairs = [whole.random_weights(part, rng) for part in architecture.parts]
+    pairs = [graphs.random_weights(part, rng) for part in architecture.parts]
     trees = network.assemble_parts(architecture, pairs)
     single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), trees)
     return Model(architecture, *single)

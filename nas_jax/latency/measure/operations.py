@@ -23,7 +23,7 @@ from nas_jax.latency import tables
 from nas_jax.latency.measure import timing
 from nas_jax.latency.measure.device import CALL, Device, copy_name, time_groups
 from nas_jax.latency.measure.journal import Journal
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.parts import Part
 
 
@@ -117,4 +117,4 @@ def origin_of(
 
 
 def _ends(part: Part) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return whole.input_shape(part), whole.output_shape(part)
+    return graphs.input_shape(part), graphs.output_shape(part)

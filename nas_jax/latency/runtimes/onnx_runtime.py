@@ -20,7 +20,7 @@ from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency.measure import timing
 from nas_jax.latency.measure.device import Device
 from nas_jax.networks import network
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
 
@@ -84,20 +84,20 @@ def device(config: LatencyConfig) -> Device:
     """ONNX Runtime on this CPU, for `operations` and `networks`."""
     rng = np.random.default_rng(0)
     # networks share what they draw, as they share the parts of a space
-    draw = functools.cache(lambda part: whole.random_weights(part, rng))
+    draw = functools.cache(lambda part: graphs.random_weights(part, rng))
 
     def call(model: onnx.ModelProto, shape: tuple[int, ...]) -> timing.Call:
         return bound_call(session(model, config.threads), (config.batch, *shape), rng)
 
     def of_part(part: Part) -> timing.Call:
-        return call(whole.part(part, *draw(part)), whole.input_shape(part))
+        return call(graphs.part(part, *draw(part)), graphs.input_shape(part))
 
     def of_network(architecture: Architecture) -> timing.Call:
         params, batch_stats = network.assemble_parts(
             architecture, [draw(part) for part in architecture.parts]
         )
-        model = whole.network(architecture, params, batch_stats)
-        return call(model, whole.input_shape(architecture.stem))
+        model = graphs.network(architecture, params, batch_stats)
+        return call(model, graphs.input_shape(architecture.stem))
 
     return Device(
         name=provenance.device(),
@@ -105,7 +105,7 @@ def device(config: LatencyConfig) -> Device:
         version=onnxruntime.__version__,
         part=of_part,
         network=of_network,
-        copy=lambda shape: call(whole.identity(shape), shape),
+        copy=lambda shape: call(graphs.identity(shape), shape),
     )
 
 
@@ -127,7 +127,7 @@ def measure_networks(
     height, width, channels = input_shape
     image = (channels, height, width)
     timed = {f"network {name}": model for name, model in models.items()}
-    timed[_identity(image)] = whole.identity(image)
+    timed[_identity(image)] = graphs.identity(image)
     times = time_models(
         timed,
         dict.fromkeys(timed, (config.batch, *image)),

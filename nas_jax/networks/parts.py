@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nas_jax.base import PRNGKey, PyTree
-from nas_jax.networks import candidates as candidates  # registers the modules
+from nas_jax.networks import operations as operations  # registers the modules
 from nas_jax.networks.layers import (
     ConvBNAct,
     NormAct,
