@@ -75,7 +75,7 @@ def forward(
 
     by_run = params["layers"], batch_stats["layers"], probs
     logits, new_stats, layers = paths.through_layers(
-        searched, params, batch_stats, images, weighted_sum, by_run, train=True
+        searched, (params, batch_stats), images, weighted_sum, by_run
     )
     return logits, {**new_stats, "layers": layers}
 

@@ -1,6 +1,6 @@
 """A network as ONNX: batch normalisation folded, any batch size, checked.
 
-Input `images` [batch C H W], output `logits` [batch classes]; see `onnx_graph`.
+Input `images` [batch C H W], output `logits` [batch classes]: `networks.onnx.graphs`.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ _THREADS = 1
 
 
 def encode(model: Model) -> bytes:
-    """The file's content; `ValueError` for an operation that ONNX is not told of."""
+    """The file's content; `ValueError` for an operation without a form in ONNX."""
     graph = graphs.network(model.architecture, model.params, model.batch_stats)
     return graph.SerializeToString()
 

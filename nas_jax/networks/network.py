@@ -32,21 +32,17 @@ def assemble_parts(
     architecture: Architecture, pairs: list[tuple[PyTree, PyTree]]
 ) -> tuple[PyTree, PyTree]:
     """Both trees of a network from those of its parts, in their order."""
-    params, batch_stats = zip(*pairs, strict=True)
-    slots = architecture.slots
-    return (
-        assemble(dict(zip(slots, params, strict=True))),
-        assemble(dict(zip(slots, batch_stats, strict=True))),
+    params, batch_stats = (
+        assemble(dict(zip(architecture.slots, trees, strict=True)))
+        for trees in zip(*pairs, strict=True)
     )
+    return params, batch_stats
 
 
 def assemble(by_slot: dict[str | int, PyTree]) -> PyTree:
     """The tree of a network from what its slots own."""
-    blocks = [
-        by_slot[slot] for slot in sorted(s for s in by_slot if isinstance(s, int))
-    ]
     fixed = {slot: own for slot, own in by_slot.items() if isinstance(slot, str)}
-    return {**fixed, "blocks": blocks}
+    return {**fixed, "blocks": [by_slot[i] for i in range(len(by_slot) - len(fixed))]}
 
 
 def apply(

@@ -151,9 +151,9 @@ class Operation:
         field, `bn_eps`, and is called with `(x [B H W C], train)`. `layers.Sequential`
         makes one from building blocks. Its kernels have to be named "kernel" and its
         other numbers "bias", "scale", "mean" or "var", as in `layers`: initial values
-        go by these names. Its method `to_onnx(graph, path, value)` writes it into an
-        `networks.onnx.writer.Graph` and returns the name of its output; export and measurement
-        in ONNX Runtime need it.
+        go by these names. Its method `to_onnx(graph, path, value)` writes it into a
+        `networks.onnx.writer.Graph` and returns the name of its output; export and
+        measurement in ONNX Runtime need it.
 
         Raises `ValueError` if it takes no block, or if the kind already has another
         module in this process: compiled steps know it.

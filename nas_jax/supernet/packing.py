@@ -91,12 +91,11 @@ def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
     """The tree that begins a row."""
     leaves, structure = jax.tree.flatten(shapes)
     ends = np.cumsum([leaf.size for leaf in leaves])
-    starts = ends - [leaf.size for leaf in leaves]
     values = [
-        row[start:end].reshape(leaf.shape)
-        for leaf, start, end in zip(leaves, starts, ends, strict=True)
+        row[end - leaf.size : end].reshape(leaf.shape)
+        for leaf, end in zip(leaves, ends, strict=True)
     ]
-    return jax.tree.unflatten(structure, values)
+    return structure.unflatten(values)
 
 
 def pack(
@@ -106,19 +105,12 @@ def pack(
     if packed.slice is None:
         return ravel(tree, size)
     tail, hidden = _without_last_norm(tree)
-    each = parts.shapes(packed.slice)[batch_stats]
-
-    def split(leaf: Array, shape: Any) -> list[Array]:
-        return jnp.split(leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape))
-
-    structure = jax.tree.structure(each)
+    shapes, structure = jax.tree.flatten(parts.shapes(packed.slice)[batch_stats])
     pieces = [
-        split(leaf, shape)
-        for leaf, shape in zip(
-            jax.tree.leaves(hidden), jax.tree.leaves(each), strict=True
-        )
+        jnp.split(leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape))
+        for leaf, shape in zip(jax.tree.leaves(hidden), shapes, strict=True)
     ]
-    slices = [jax.tree.unflatten(structure, part) for part in zip(*pieces, strict=True)]
+    slices = [structure.unflatten(own) for own in zip(*pieces, strict=True)]
     return ravel([tail, slices], size)
 
 
@@ -149,5 +141,4 @@ def _without_last_norm(tree: PyTree) -> tuple[PyTree, PyTree]:
 
 def _hidden_axis(whole: tuple[int, ...], each: tuple[int, ...]) -> int:
     """The axis of the hidden channels: the one that slices make shorter."""
-    differing = [axis for axis in range(len(whole)) if whole[axis] != each[axis]]
-    return differing[0] if differing else 0
+    return next((axis for axis, n in enumerate(whole) if n != each[axis]), 0)

@@ -67,8 +67,7 @@ def part(
 
     A block with a shortcut includes the addition; `zero` is a copy.
     """
-    own, stats = parts.shapes(part)
-    shapes = ({"part": own}, {"part": stats})
+    shapes = [{"part": tree} for tree in parts.shapes(part)]
     graph = Graph(({"part": params}, {"part": batch_stats}), shapes)
     x = Signal(graph, "x")
     y = Signal(graph, parts.to_onnx(part, graph, "part", x.value, bn_eps))
@@ -111,8 +110,7 @@ def random_weights(part: Part, rng: np.random.Generator) -> tuple[Weights, Weigh
             drawn = rng.normal(0, 0.1, leaf.shape)
         return drawn.astype(leaf.dtype)
 
-    params, batch_stats = parts.shapes(part)
-    return (
-        jax.tree.map_with_path(draw, params),
-        jax.tree.map_with_path(draw, batch_stats),
+    params, batch_stats = (
+        jax.tree.map_with_path(draw, tree) for tree in parts.shapes(part)
     )
+    return params, batch_stats
