@@ -153,7 +153,7 @@ def test_search_with_squeeze_and_excitation_ends_in_an_exported_network(
 
 DOUBLE = """
 import flax.linen as nn
-from nas_jax import operations
+from nas_jax.spaces import operations
 
 @operations.register("plain", macs=lambda block: 0).module
 class Plain(nn.Module):
@@ -168,7 +168,7 @@ class Plain(nn.Module):
         return 2 * x
 """
 TAKES = """
-from nas_jax import operations
+from nas_jax.spaces import operations
 operations.register("mb{expansion}_k3", macs=lambda block: 0)
 """
 
@@ -204,8 +204,8 @@ def test_operation_without_an_onnx_form_is_refused_at_once(
 
 OWN_SPACE = """
 import dataclasses
-import small_run
-from nas_jax import builders
+from tests import small_run
+from nas_jax.spaces import builders
 
 def get_config():
     space = builders.mobile(small_run.EXPERIMENT.space)

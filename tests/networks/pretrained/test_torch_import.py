@@ -408,7 +408,7 @@ def test_input_size_is_checked_and_used(refused, files, tmp_path):
     line = refused(None, "--input-size", "0")
     assert line == "net.config: input size: expected 1 to 1000000, got 0"
     assert refused(None, "--input-size", "x").startswith(
-        "argument --input-size: invalid"
+        "--input-size: expected a whole number"
     )
     config, weights = files(small_tensors())
     out = str(tmp_path / "out")
