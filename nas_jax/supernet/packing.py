@@ -95,7 +95,7 @@ def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
         row[end - leaf.size : end].reshape(leaf.shape)
         for leaf, end in zip(leaves, ends, strict=True)
     ]
-    return structure.unflatten(values)
+    return jax.tree.unflatten(structure, values)
 
 
 def pack(
@@ -110,7 +110,7 @@ def pack(
         jnp.split(leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape))
         for leaf, shape in zip(jax.tree.leaves(hidden), shapes, strict=True)
     ]
-    slices = [structure.unflatten(own) for own in zip(*pieces, strict=True)]
+    slices = [jax.tree.unflatten(structure, own) for own in zip(*pieces, strict=True)]
     return ravel([tail, slices], size)
 
 
