@@ -14,7 +14,7 @@ import optax
 from benchmarks import programs
 from nas_jax.base import Images, PyTree
 from nas_jax.data.batches import Batch
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces.space import LayerSpec, SearchSpace
 from nas_jax.supernet import paths
 from nas_jax.training import losses
@@ -28,10 +28,10 @@ def shapes(searched: SearchSpace) -> tuple[PyTree, PyTree]:
     """
     found = []
     for kind in (0, 1):
-        tree = {name: ops.shapes(part)[kind] for name, part in searched.fixed.items()}
+        tree = {name: parts.shapes(part)[kind] for name, part in searched.fixed.items()}
         tree["layers"] = [
             [
-                _times(ops.shapes(layer.block(op))[kind], len(run))
+                _times(parts.shapes(layer.block(op))[kind], len(run))
                 for op in layer.candidates
             ]
             for run in searched.runs
@@ -66,14 +66,16 @@ def forward(
         own_params, own_stats, weights = operand
         total, new_stats = jnp.zeros(()), []
         for k, op in enumerate(layer.candidates):
-            y, stats = ops.apply(layer.block(op), own_params[k], own_stats[k], x, True)
+            y, stats = parts.apply(
+                layer.block(op), own_params[k], own_stats[k], x, True
+            )
             total += weights[k] * y
             new_stats.append(stats)
         return total, new_stats
 
     by_run = params["layers"], batch_stats["layers"], probs
     logits, new_stats, layers = paths.through_layers(
-        searched, params, batch_stats, images, weighted_sum, by_run, train=True
+        searched, (params, batch_stats), images, weighted_sum, by_run
     )
     return logits, {**new_stats, "layers": layers}
 

@@ -21,7 +21,7 @@ from nas_jax.config import provenance
 from nas_jax.latency.measurement import timing
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks import network
-from nas_jax.networks.onnx import whole, writer
+from nas_jax.networks.onnx import graphs, writer
 from nas_jax.spaces import published
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import Block
@@ -77,12 +77,12 @@ def written(
     # a block that does nothing is nothing to either of them
     blocks = [block for block in architecture.blocks if block.op.kind != "zero"]
     architecture = dataclasses.replace(architecture, blocks=tuple(blocks))
-    drawn = [whole.random_weights(part, rng) for part in architecture.parts]
+    drawn = [graphs.random_weights(part, rng) for part in architecture.parts]
     trees = network.assemble_parts(architecture, drawn)
     theirs = _torch_network(architecture, drawn)
-    shape = (1, *whole.input_shape(architecture.stem))
+    shape = (1, *graphs.input_shape(architecture.stem))
     models = {
-        "ours": whole.network(architecture, *trees),
+        "ours": graphs.network(architecture, *trees),
         "torchscript": _by_torchscript(theirs, shape),
     }
     if has_dynamo():
@@ -198,7 +198,7 @@ def _compare(
             f"{architecture.name}: expected all files to compute the same, got logits "
             f"{difference:.1e} apart (of the largest)"
         )
-    shape = (config.batch, *whole.input_shape(architecture.stem))
+    shape = (config.batch, *graphs.input_shape(architecture.stem))
     rng = np.random.default_rng(0)
     calls = {
         name: onnx_runtime.bound_call(

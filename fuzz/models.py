@@ -7,7 +7,7 @@ from fuzz.case import reader
 from nas_jax.export import companions, onnx, predict, preprocessing, stablehlo
 from nas_jax.networks import network
 from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path
 from tests import small_run
@@ -27,7 +27,7 @@ def _written(encode):
         (where / "p.png").write_bytes(_PICTURE)
         drawn = from_path(_SPACE, [0, 2], "small")
         numbers = np.random.default_rng(0)
-        pairs = [whole.random_weights(part, numbers) for part in drawn.parts]
+        pairs = [graphs.random_weights(part, numbers) for part in drawn.parts]
         trees = network.assemble_parts(drawn, pairs)
         single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), trees)
         content = encode(Model(drawn, *single))

@@ -81,13 +81,13 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     overrides.tell(fields)
     host.prepare(cache=not options.no_cache)
     from nas_jax.latency import tables
-    from nas_jax.networks import ops
+    from nas_jax.networks.parts import require_onnx
     from nas_jax.spaces import builders, published
 
     searched = builders.build(config.space)
     if options.runtime != "xla":  # all others are given ONNX
         for op in searched.candidates:
-            ops.require_onnx(op)
+            require_onnx(op)
     parts = tables.required_parts(searched)
     for name in options.also:
         network = published.get(name, searched.stem.input_size)

@@ -1,12 +1,11 @@
-"""What travels with an exported model: its labels and its preprocessing.
+"""Labels and preprocessing, which travel with an exported model.
 
     export/labels.txt          one label a line, in the order of the logits
     export/preprocessing.json  see `preprocessing`
     export/NAME.stablehlo.sha256   of that file alone, as `sha256sum --check` takes it
 
-They lie beside the model, because of the three formats ONNX alone has a plain place for
-them inside: so all are read alike, and by other tools too. All models of a folder share
-them.
+They are files because ONNX alone of the three formats has a plain place for them. All
+models of a folder share them.
 """
 
 import hashlib
@@ -45,8 +44,7 @@ def of_data(experiment: Experiment, label_names: tuple[str, ...]) -> Companions:
 
 def write(folder: Path, companions: Companions) -> None:
     """Writes both files into a folder, replacing those that are there."""
-    lines = "".join(f"{label}\n" for label in companions.labels)
-    files.write(folder / LABELS, lines)
+    files.write(folder / LABELS, "".join(f"{one}\n" for one in companions.labels))
     text = preprocessing.to_json(companions.preprocessing)
     files.write(folder / PREPROCESSING, text)
 
@@ -54,31 +52,29 @@ def write(folder: Path, companions: Companions) -> None:
 def read(folder: Path) -> Companions:
     """The companions of the models of a folder; `ValueError` naming what is wrong."""
     path = folder / PREPROCESSING
-    found = preprocessing.from_json(_text(path), str(path))
-    return Companions(read_labels(folder / LABELS), found)
+    prepare = preprocessing.from_json(_text(path), str(path))
+    return Companions(read_labels(folder / LABELS), prepare)
 
 
 def write_digest(model: Path, content: bytes) -> None:
     """Writes the SHA-256 of a model's content beside the model."""
-    files.write(_digest_of(model), _digest_line(model, content))
+    file, line = _digest(model, content)
+    files.write(file, line)
 
 
 def require_digest(model: Path, content: bytes) -> None:
     """Raises `ValueError` unless the content is what was written."""
-    file = _digest_of(model)
-    if _text(file) != _digest_line(model, content):
+    file, line = _digest(model, content)
+    if _text(file) != line:
         raise ValueError(
             f"{model}: expected the file that {file.name} was written with, got other "
             "bytes; copy both, or export the network again"
         )
 
 
-def _digest_of(model: Path) -> Path:
-    return model.with_name(f"{model.name}.sha256")
-
-
-def _digest_line(model: Path, content: bytes) -> str:
-    return f"{hashlib.sha256(content).hexdigest()}  {model.name}\n"
+def _digest(model: Path, content: bytes) -> tuple[Path, str]:
+    line = f"{hashlib.sha256(content).hexdigest()}  {model.name}\n"
+    return model.with_name(f"{model.name}.sha256"), line
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""A network written for its runtimes, with proof and measurement: the folder `export/`.
+"""The folder `export/`: a network in several formats, compared with JAX and timed.
 
     export/NAME.onnx, NAME.stablehlo, NAME.tflite   the network
     export/labels.txt, preprocessing.json           see `companions`
     export/result.json                              see `export`
 
-A file is compared with JAX before it is written: what is there, computes the same.
+A file whose logits are not JAX's is not written.
 """
 
 import json
@@ -21,6 +21,7 @@ from nas_jax.export import source as sources
 from nas_jax.export.formats import FORMATS
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Given, Source
+from nas_jax.export.stablehlo import PIECE, PLATFORMS
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import timing
 from nas_jax.networks import counts
@@ -31,7 +32,7 @@ from nas_jax.training.progress import Progress
 
 _FACTS: dict[str, dict[str, Any]] = {
     "onnx": {"opset": writer.OPSET},
-    "stablehlo": {"platforms": stablehlo.PLATFORMS},
+    "stablehlo": {"platforms": PLATFORMS},
 }
 
 
@@ -50,7 +51,7 @@ def export(
     `predicted_for` (None without a table), formats by name: {file, bytes, `inputs` and
     their number, max_abs_difference of the logits from JAX, `same_top1` and `top1` of
     the images (see `proof`), runtime, threads, batch, measured_ms}}. All formats are
-    timed interleaved. What earlier exports of other networks or formats said stays,
+    timed interleaved. Entries of earlier exports of other networks or formats stay,
     each with its own `provenance`.
 
     Args:
@@ -58,7 +59,7 @@ def export(
       names: of the formats.
       network, given: see `source.read`.
       converter: the Python that LiteRT files are written with.
-      watch: told of the progress.
+      watch: shows the progress.
 
     Raises:
       ValueError: as `source.read` and `formats.encoders`; for an operation that a
@@ -123,8 +124,7 @@ def write(model: Model, path: str | os.PathLike[str]) -> Path:
 
 def _logits(model: Model, images: np.ndarray) -> np.ndarray:
     """JAX's logits, of as many images at a time as `stablehlo` takes."""
-    starts = range(0, len(images), stablehlo.PIECE)
-    pieces = [images[start : start + stablehlo.PIECE] for start in starts]
+    pieces = np.split(images, range(PIECE, len(images), PIECE))
     return np.concatenate([np.asarray(model(piece)) for piece in pieces])
 
 
@@ -137,18 +137,16 @@ def proof(
     `top1_of_jax` the accuracy of both, None where there are no labels. Raises
     `ValueError` as `difference`.
     """
-    largest = difference(name, found, expected)
     guesses, true = found.argmax(axis=1), expected.argmax(axis=1)
-    accuracies: dict[str, float | None] = {"top1": None, "top1_of_jax": None}
-    if labels is not None:
-        accuracies = {
-            "top1": float((guesses == labels).mean()),
-            "top1_of_jax": float((true == labels).mean()),
-        }
+
+    def accuracy(guesses: np.ndarray) -> float | None:
+        return None if labels is None else float((guesses == labels).mean())
+
     return {
-        "max_abs_difference": largest,
+        "max_abs_difference": difference(name, found, expected),
         "same_top1": float((guesses == true).mean()),
-        **accuracies,
+        "top1": accuracy(guesses),
+        "top1_of_jax": accuracy(true),
     }
 
 
@@ -183,16 +181,16 @@ def _times(
         timing.Protocol(config.repeats, config.loop_ms, timing.SPREAD_S),
         watch.steps,
     )
-    found = {}
-    for name, one in runners.items():
+    entries = {}
+    for name, runner in runners.items():
         q25, median, q75 = timing.quartiles(times[name])
-        found[name] = {
+        entries[name] = {
             "measured_ms": {"median": median, "q25": q25, "q75": q75},
-            "runtime": one.runtime,
-            "threads": one.threads,
+            "runtime": runner.runtime,
+            "threads": runner.threads,
             "batch": batches[name],
         }
-    return found
+    return entries
 
 
 def _merged(path: Path, source: Source, entries: dict[str, Any]) -> dict[str, Any]:
@@ -214,6 +212,7 @@ def _merged(path: Path, source: Source, entries: dict[str, Any]) -> dict[str, An
 
 
 def networks_of(path: Path) -> dict[str, Any]:
+    """`networks` of an earlier result.json, {} without one; `ValueError` if damaged."""
     if not path.is_file():
         return {}
     try:

@@ -2,7 +2,7 @@
 
 Float32, or 8-bit integers between a float32 input and output. Written through the
 converter's own environment and run with the extra `nas_jax[litert]`; see
-`measure.litert_graph`. The input is `[1 H W C]`.
+`latency.runtimes.litert_graph`. The input is `[1 H W C]`.
 """
 
 import importlib.metadata
@@ -27,9 +27,11 @@ _THREADS, _BATCH = 1, 1
 
 def encode(model: Model, converter: Converter) -> bytes:
     """The file's content; `ValueError` for an operation that is not converted."""
-    found = model.architecture
-    compute = litert_graph.of_network(found, model.params, model.batch_stats)
-    return converter.convert(compute, (_BATCH, *found.input_shape))
+    shape = (_BATCH, *model.architecture.input_shape)
+    compute = litert_graph.of_network(
+        model.architecture, model.params, model.batch_stats
+    )
+    return converter.convert(compute, shape)
 
 
 def encode_int8(

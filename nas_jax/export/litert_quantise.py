@@ -5,8 +5,9 @@
 Post-training quantisation to 8-bit integers, weights per output channel and activations
 per tensor; the ranges of the activations are the widest that IMAGES (float32
 `[N H W C]`, as the network takes them) give in the float model. Input and output stay
-float32: the file is called like the float one. It shares the environment of
-`measure.litert_convert`, which says why there is one. Imports nothing of this package.
+float32: the file is called like the float one. Its environment is that of
+`latency.runtimes.litert_convert`, which says why there is one. Imports nothing of this
+package.
 """
 
 import sys
@@ -33,10 +34,10 @@ def quantise(source: Path, images: Path, target: Path) -> None:
     ranges = calibrator.Calibrator(
         str(source), num_threads=1, qsv_update_func=qsv_utils.min_max_update
     )
-    given = [{INPUT: image[None]} for image in np.load(images)]
-    ranges.calibrate({SIGNATURE: given}, recipe)
-    found = quantizer.Quantizer(str(source), recipe.get_quantization_recipe())
-    result = found.quantize(ranges.get_model_qsvs())
+    inputs = [{INPUT: image[None]} for image in np.load(images)]
+    ranges.calibrate({SIGNATURE: inputs}, recipe)
+    rules = recipe.get_quantization_recipe()
+    result = quantizer.Quantizer(str(source), rules).quantize(ranges.get_model_qsvs())
     result.export_model(str(target), overwrite=True)
 
 

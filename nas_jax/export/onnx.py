@@ -1,6 +1,6 @@
 """A network as ONNX: batch normalisation folded, any batch size, checked.
 
-Input `images` [batch C H W], output `logits` [batch classes]; see `onnx_graph`.
+Input `images` [batch C H W], output `logits` [batch classes]: `networks.onnx.graphs`.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ from nas_jax.export.runner import Runner
 from nas_jax.latency.measurement.timing import Call
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 
 _THREADS = 1
 
 
 def encode(model: Model) -> bytes:
-    """The file's content; `ValueError` for an operation that ONNX is not told of."""
-    graph = whole.network(model.architecture, model.params, model.batch_stats)
+    """The file's content; `ValueError` for an operation without a form in ONNX."""
+    graph = graphs.network(model.architecture, model.params, model.batch_stats)
     return graph.SerializeToString()
 
 

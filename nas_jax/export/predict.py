@@ -1,4 +1,4 @@
-"""What an exported model says about pictures, prepared as travels with it."""
+"""Guesses of an exported model about pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def predict(
     """The `top` guesses for every picture, the likeliest first.
 
     Args:
-      model: a file that `writing.export` wrote, its companions beside it.
+      model: a file that `export_folder.export` wrote, its companions in the same folder.
       images: files of pictures.
       top: how many guesses; all classes if there are fewer.
 
@@ -33,8 +33,7 @@ def predict(
     """
     if top < 1:
         raise ValueError(f"--top: expected 1 or more, got {top}")
-    found = formats.read(model), companions.read(model.parent)
-    runner, (labels, prepare) = found
+    runner, (labels, prepare) = formats.read(model), companions.read(model.parent)
     logits = runner.run(preprocessing.read_images(images, prepare))
     if logits.shape[1] != len(labels):
         raise ValueError(

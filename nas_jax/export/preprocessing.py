@@ -108,12 +108,7 @@ def read_images(
     images, wrong = [], []
     for path in paths:
         try:
-            image = _open(path)
-        except ValueError as error:
-            wrong.append(str(error))
-            continue
-        try:
-            images.append(preprocessing(image))
+            images.append(preprocessing(_open(path)))
         except ValueError as error:
             wrong.append(f"{path}: {error}")
     if wrong:
@@ -128,16 +123,11 @@ def _open(path: str | Path) -> Image.Image:
         with pictures.opened(Path(path).read_bytes()) as image:
             image.load()
             mode, upright = image.mode, ImageOps.exif_transpose(image)
-    except OSError as error:
-        # Pillow's own errors have no strerror
-        reason = error.strerror or pictures.reason(error)
-        raise ValueError(f"{path}: expected an image, got: {reason}") from error
-    except Exception as error:  # Pillow raises many kinds, down to struct.error
-        reason = pictures.reason(error)
-        raise ValueError(f"{path}: expected an image, got: {reason}") from error
+    except Exception as error:  # Pillow raises many kinds, without strerror
+        reason = getattr(error, "strerror", None) or pictures.reason(error)
+        raise ValueError(f"expected an image, got: {reason}") from error
     if mode not in _MODES:
         raise ValueError(
-            f"{path}: expected an image of 8 bits per channel, got mode {mode}; save "
-            "it as such"
+            f"expected an image of 8 bits per channel, got mode {mode}; save it as such"
         )
     return upright

@@ -1,7 +1,7 @@
-"""What is exported: a trained network and what is known about it and its images.
+"""The source of an export: a trained network, its labels and its images.
 
-From a run folder everything is read. A folder of a network alone, as `import-torch`
-writes it, says nothing about images, so that is given.
+All of a run is read from its folder. The folder of a single network, as `import-torch`
+writes it, does not describe images: `Given` does.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ class Source(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What is told of a network that comes without a run.
+    """The description of a network that comes without a run.
 
     `preprocessing` is `imagenet` or a file; `labels` a file of one label a line, None
     for the numbers of the classes; `images` are files of pictures to compare logits on,
@@ -135,24 +135,20 @@ def spread(split: Split, most: int) -> Batch:
 def _of_network(folder: Path, given: Given) -> Source:
     model = checkpoint.load_model(folder)
     shape = model.architecture.input_shape
-    found = Companions(
+    travelling = Companions(
         _labels(given.labels, model.architecture.classifier.classes),
         _preprocessing(given.preprocessing, shape),
     )
-    if given.images:
-        images = preprocessing.read_images(given.images, found.preprocessing)
-        origin = "images"
-    else:
-        images = drawn(shape)
-        origin = "standard normal numbers"
     return Source(
         name=model.architecture.name,
         model=model,
-        companions=found,
-        images=images,
-        origin=origin,
+        companions=travelling,
+        images=preprocessing.read_images(given.images, travelling.preprocessing)
+        if given.images
+        else drawn(shape),
+        origin="images" if given.images else "standard normal numbers",
         labels=None,
-        calibration=lambda: _calibration(given.calibration, found.preprocessing),
+        calibration=lambda: _calibration(given.calibration, travelling.preprocessing),
         table=None if given.table is None else tables.load(given.table),
         config=LatencyConfig(batch=1),
     )
@@ -165,14 +161,14 @@ def drawn(shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
 
 
 def _calibration(
-    given: Sequence[Path], prepare: Preprocessing
+    paths: Sequence[Path], prepare: Preprocessing
 ) -> Float[np.ndarray, "N H W C"] | None:
     files: list[Path] = []
-    for path in given:
+    for path in paths:
         inside = path.rglob("[!.]*") if path.is_dir() else [path]
-        files += sorted(one for one in inside if not one.is_dir())
-    if given and not files:
-        raise ValueError(f"--calibration {given[0]}: expected pictures, found none")
+        files += sorted(file for file in inside if not file.is_dir())
+    if paths and not files:
+        raise ValueError(f"--calibration {paths[0]}: expected pictures, found none")
     return preprocessing.read_images(files, prepare) if files else None
 
 
@@ -188,28 +184,25 @@ def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
     return labels
 
 
-def _preprocessing(told: str | None, shape: tuple[int, int, int]) -> Preprocessing:
+def _preprocessing(source: str | None, shape: tuple[int, int, int]) -> Preprocessing:
     size, _, channels = shape
-    if told is None:
+    if source is None:
         raise ValueError(
             "--preprocessing: expected how images are prepared, as this folder is no "
             "run that says it, got none; give 'imagenet' (weights of the reference) or "
             "a preprocessing.json"
         )
-    if told == "imagenet":
-        found = preprocessing.imagenet(size)
-    else:
-        path = Path(told)
-        if not path.is_file():
-            raise ValueError(
-                f"--preprocessing {told}: expected 'imagenet' or a file, found none"
-            )
+    flag, path = f"--preprocessing {source}", Path(source)
+    if source == "imagenet":
+        prepare = preprocessing.imagenet(size)
+    elif path.is_file():
         text = path.read_text(encoding="utf-8", errors="replace")
-        found = preprocessing.from_json(text, f"--preprocessing {told}")
-    if (found.size, len(found.mean)) != (size, channels):
+        prepare = preprocessing.from_json(text, flag)
+    else:
+        raise ValueError(f"{flag}: expected 'imagenet' or a file, found none")
+    if (prepare.size, len(prepare.mean)) != (size, channels):
         raise ValueError(
-            f"--preprocessing {told}: expected images of side {size} with {channels} "
-            f"channels, as the network takes, got side {found.size} with "
-            f"{len(found.mean)}"
+            f"{flag}: expected images of side {size} with {channels} channels, as the "
+            f"network takes, got side {prepare.size} with {len(prepare.mean)}"
         )
-    return found
+    return prepare

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from nas_jax.spaces.parts import BN_EPS
 
-# Modules declare shapes only; the initial values are made by `ops.init`.
+# Modules declare shapes only; the initial values are made by `parts.init`.
 _ZEROS = functools.partial(nn.initializers.zeros, dtype=jnp.float32)
 
 BN_MOMENTUM = 0.1  # weight of the new value, as PyTorch counts it

@@ -91,9 +91,8 @@ def save_model(folder: Path, model: Model) -> None:
     shutil.rmtree(partial, ignore_errors=True)  # of a save that was stopped
     partial.mkdir(parents=True)
     # NumPy's arrays: of several processes Orbax refuses what lies on one's own device
-    weights = jax.tree.map(
-        np.asarray, {"params": model.params, "batch_stats": model.batch_stats}
-    )
+    trees = {"params": model.params, "batch_stats": model.batch_stats}
+    weights = jax.tree.map(np.asarray, trees)
     try:
         with _checkpointer() as checkpointer:
             checkpointer.save(partial / "weights", weights)
@@ -121,9 +120,8 @@ def load_model(folder: str | Path) -> Model:
             "'nas_jax import-torch'"
         )
     try:
-        found = architecture_json.from_json(
-            files.read_text(folder / "architecture.json")
-        )
+        text = files.read_text(folder / "architecture.json")
+        architecture = architecture_json.from_json(text)
     except ValueError as error:
         source = folder.parent.parent / "experiment.py"  # of the run it belongs to
         if not source.is_file():
@@ -132,11 +130,10 @@ def load_model(folder: str | Path) -> Model:
             f"{error}; an operation of this run's own is registered by "
             f"nas_jax.config.shipped.load_experiment({str(source)!r})"
         ) from error
-    params, batch_stats = network.shapes(found)
-    target = jax.tree.map(
-        lambda leaf: np.empty(leaf.shape, leaf.dtype),
-        {"params": params, "batch_stats": batch_stats},
+    trees = dict(
+        zip(("params", "batch_stats"), network.shapes(architecture), strict=True)
     )
+    target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), trees)
     try:
         written = files.read_object(folder / "digests.json")
         with _checkpointer() as checkpointer:
@@ -155,4 +152,4 @@ def load_model(folder: str | Path) -> Model:
             f"{damaged[0]}; restore the files, or train the network again"
         )
     weights = jax.tree.map(jnp.array, weights)  # a copy: this memory is NumPy's
-    return Model(found, weights["params"], weights["batch_stats"])
+    return Model(architecture, **weights)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces import topology
 from nas_jax.spaces.architecture import Architecture, from_ops
 from nas_jax.spaces.operations import Block
@@ -35,27 +35,7 @@ def params(part: Part) -> int:
         return part.params
     if count := part.op.operation.params:
         return count(part)
-    return sum(leaf.size for leaf in jax.tree.leaves(ops.shapes(part)[0]))
-
-
-def _row(name: str, op: str, part: Part) -> dict[str, Any]:
-    out = part.classes if isinstance(part, Classifier) else part.out_channels
-    return {
-        "name": name,
-        "op": op,
-        "in": part.in_channels,
-        "out": out,
-        "stride": getattr(part, "stride", 1),
-        "input": part.input_size,
-        "macs": macs(part),
-        "params": params(part),
-    }
-
-
-def _slot_name(architecture: Architecture, slot: str | int) -> str:
-    if isinstance(slot, str):
-        return slot
-    return topology.edge_name(slot) if architecture.cells else f"block_{slot}"
+    return sum(leaf.size for leaf in jax.tree.leaves(parts.shapes(part)[0]))
 
 
 def _op_name(part: Part) -> str:
@@ -73,8 +53,18 @@ def _op_name(part: Part) -> str:
 
 def describe(architecture: Architecture) -> dict[str, Any]:
     """Layers, MACs and parameters of a network, ready for JSON."""
+    block_name = topology.edge_name if architecture.cells else "block_{}".format
     layers = [
-        _row(_slot_name(architecture, slot), _op_name(part), part)
+        {
+            "name": slot if isinstance(slot, str) else block_name(slot),
+            "op": _op_name(part),
+            "in": part.in_channels,
+            "out": part.classes if isinstance(part, Classifier) else part.out_channels,
+            "stride": getattr(part, "stride", 1),
+            "input": part.input_size,
+            "macs": macs(part),
+            "params": params(part),
+        }
         for slot, part in architecture.slots.items()
     ]
     return {
@@ -112,14 +102,8 @@ def describe_space(space: SearchSpace) -> dict[str, Any]:
     weights, fixed_weights = costs(space, params)
     largest = [space.candidates[k] for k in np.nanargmax(available, axis=1)]
     smallest = [space.candidates[k] for k in np.nanargmin(available, axis=1)]
-    description = describe(from_ops(space, largest, space.name))
     return {
-        "name": space.name,
-        "input_size": space.stem.input_size,
-        "classes": space.classifier.classes,
-        "layers": description["layers"],
-        "macs": description["macs"],
-        "params": description["params"],
+        **(description := describe(from_ops(space, largest, space.name))),
         "searchable_layers": len(space.layers),
         "candidates_per_layer": [len(layer.candidates) for layer in space.layers],
         "architectures": space.architectures,

@@ -7,6 +7,8 @@ the native operation and its autodiff), k//2 padding on every side at every stri
 """
 
 import functools
+import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,11 +33,14 @@ def depthwise(
            [6., 9., 6.],
            [4., 6., 4.]], dtype=float32)
     """
-    if jax.default_backend() == "cpu":
-        # k*k products are added up in the numbers of the kernel; a CPU has no others
-        wide = x.astype(kernel.dtype)
-        return shifted_products(wide, kernel, stride, dilation).astype(x.dtype)
-    return native(x, kernel.astype(x.dtype), stride, dilation)
+    form = _on_cpu if jax.default_backend() == "cpu" else native
+    return form(x, kernel, stride, dilation)
+
+
+def _on_cpu(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+    # k*k products are added up in the numbers of the kernel; a CPU has no others
+    wide = x.astype(kernel.dtype)
+    return shifted_products(wide, kernel, stride, dilation).astype(x.dtype)
 
 
 def portable(
@@ -48,14 +53,11 @@ def portable(
 
     One traced program then has the right form on every platform it is exported to.
     """
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=lambda x, kernel: shifted_products(
-            x.astype(kernel.dtype), kernel, stride, dilation
-        ).astype(x.dtype),
-        default=lambda x, kernel: native(x, kernel.astype(x.dtype), stride, dilation),
+    cpu, default = (
+        functools.partial(form, stride=stride, dilation=dilation)
+        for form in (_on_cpu, native)
     )
+    return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
 
 
 def native(
@@ -68,7 +70,7 @@ def native(
     pad = dilation * (kernel.shape[0] // 2)
     return lax.conv_general_dilated(
         x,
-        kernel,
+        kernel.astype(x.dtype),
         window_strides=(stride, stride),
         padding=[(pad, pad), (pad, pad)],
         rhs_dilation=(dilation, dilation),
@@ -86,43 +88,24 @@ def shifted_products(
 ) -> Float[Array, "B h w C"]:
     """y = sum over taps (i, j) of kernel[i, j] * x shifted by dilation (i, j)."""
     pad = dilation * (kernel.shape[0] // 2)
-    return _correlate(_pad_sides(x, pad), kernel, stride, dilation)
-
-
-def _pad_sides(x: Array, pad: int) -> Array:
-    return jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-
-
-def _tap(padded: Array, i: int, j: int, size: tuple[int, int], stride: int) -> Array:
-    """The input pixels that tap (i, j) meets, one per output pixel."""
-    batch, _, _, channels = padded.shape
-    height, width = size
-    return lax.slice(
-        padded,
-        (0, i, j, 0),
-        (batch, i + (height - 1) * stride + 1, j + (width - 1) * stride + 1, channels),
-        (1, stride, stride, 1),
-    )
-
-
-def _weight(kernel: Array, i: int, j: int) -> Float[Array, "1 1 1 C"]:
-    return kernel[i, j][None, None]
+    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    return _correlate(padded, kernel, stride, dilation)
 
 
 @functools.partial(fusion.apart, static_argnums=(2, 3))
 def _correlate(padded: Array, kernel: Array, stride: int, dilation: int) -> Array:
+    batch, height, width, channels = padded.shape
     k = kernel.shape[0]
-    reach = (k - 1) * dilation + 1
-    size = (
-        (padded.shape[1] - reach) // stride + 1,
-        (padded.shape[2] - reach) // stride + 1,
-    )
-    y = _tap(padded, 0, 0, size, stride) * _weight(kernel, 0, 0)
-    for i in range(k):
-        for j in range(k):
-            if (i, j) != (0, 0):
-                tap = _tap(padded, i * dilation, j * dilation, size, stride)
-                y += tap * _weight(kernel, i, j)
+    reach = (k - 1) * dilation
+    rows, columns = ((n - reach - 1) // stride * stride for n in (height, width))
+    y: Any = None
+    for i, j in itertools.product(range(k), repeat=2):
+        # the input pixels that the tap meets, one per output pixel
+        start = (0, i * dilation, j * dilation, 0)
+        end = (batch, start[1] + rows + 1, start[2] + columns + 1, channels)
+        tap = lax.slice(padded, start, end, (1, stride, stride, 1))
+        product = tap * kernel[i, j][None, None]
+        y = product if y is None else y + product
     return y
 
 
@@ -155,7 +138,17 @@ def _input_gradient(
     """
     batch, height, width, channels = shape
     size = (-(-height // stride), -(-width // stride))
-    taps = _taps_by_remainder(kernel.shape[0], stride, dilation)
+    k, pad = kernel.shape[0], dilation * (kernel.shape[0] // 2)
+    # of every remainder the taps (i, shift) of pixel stride * t + remainder: they meet
+    # output pixel t + shift
+    taps = [
+        [
+            (i, (remainder + pad - dilation * i) // stride)
+            for i in range(k)
+            if (remainder + pad - dilation * i) % stride == 0
+        ]
+        for remainder in range(stride)
+    ]
     shifts = [shift for own in taps for _, shift in own]
     near = max(0, -min(shifts))
     far = [max(0, size[axis] + max(shifts) - dy.shape[1 + axis]) for axis in (0, 1)]
@@ -167,7 +160,7 @@ def _input_gradient(
             for j, right in columns:
                 start = (0, near + down, near + right, 0)
                 end = (batch, start[1] + size[0], start[2] + size[1], channels)
-                total += lax.slice(padded, start, end) * _weight(kernel, i, j)
+                total += lax.slice(padded, start, end) * kernel[i, j][None, None]
         return total
 
     if stride == 1:
@@ -181,21 +174,6 @@ def _input_gradient(
     return merged[:, :height, :width]
 
 
-def _taps_by_remainder(
-    k: int, stride: int, dilation: int
-) -> list[list[tuple[int, int]]]:
-    """Taps (i, shift) that pixels stride * t + remainder share: output t + shift."""
-    pad = dilation * (k // 2)
-    return [
-        [
-            (i, (remainder + pad - dilation * i) // stride)
-            for i in range(k)
-            if (remainder + pad - dilation * i) % stride == 0
-        ]
-        for remainder in range(stride)
-    ]
-
-
 def _kernel_gradient(x: Array, k: int, dy: Array, stride: int, dilation: int) -> Array:
     """dkernel[i, j] = sum over images and pixels of dy * x shifted by (i, j).
 
@@ -207,7 +185,8 @@ def _kernel_gradient(x: Array, k: int, dy: Array, stride: int, dilation: int) ->
     batch, height, width, channels = dy.shape
     chain = next(n for n in range(min(16, batch), 0, -1) if batch % n == 0)
     group = batch // chain
-    padded = _pad_sides(x, dilation * (k // 2))
+    pad = dilation * (k // 2)
+    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     rows, columns = (height - 1) * stride + 1, (width - 1) * stride + 1
 
     def product(part: int, i: Array, j: int) -> Array:

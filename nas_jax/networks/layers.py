@@ -1,7 +1,7 @@
 """Building blocks as Linen modules, each with its form in ONNX.
 
 `ConvBNAct`, `NormAct`, `SqueezeExcite`, and `Sequential`, which runs them one after the
-other; then the fixed parts of a network. The candidate operations are in `candidates`.
+other; then the fixed parts of a network. The candidate operations are in `operations`.
 
 Conventions of the reference: convolutions without bias, k//2 padding on every side at
 every stride, ReLU6 in mobile parts and ReLU in tree cells, batch normalisation of
@@ -34,7 +34,7 @@ from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces.operations import Block
 from nas_jax.spaces.parts import BN_EPS, Classifier, NormConv, Widen
 
-# Modules declare shapes only; the initial values are made by `ops.init`.
+# Modules declare shapes only; the initial values are made by `parts.init`.
 _ZEROS = functools.partial(nn.initializers.zeros, dtype=jnp.float32)
 
 
@@ -136,13 +136,11 @@ class ConvBNAct(nn.Module):
     @nn.nowrap
     def to_onnx(self, graph: Graph, path: str, value: str) -> str:
         kernel = graph.array("params", f"{path}/kernel")
-        scale, bias, mean, var = _norm_arrays(graph, path)
+        scale, bias, mean, var = _norm_arrays(graph, path).values()
         gain = scale / np.sqrt(var + self.bn_eps)
-        groups = self.channels if self.depthwise else 1
+        window = Window(self.stride, self.channels if self.depthwise else 1)
         shift = graph.weight(f"{path}/bias", bias - gain * mean)
-        y = convolution(
-            graph, path, kernel * gain, value, shift, stride=self.stride, groups=groups
-        )
+        y = convolution(graph, path, kernel * gain, value, shift, window=window)
         name = self.activation
         return activation(name).to_onnx(graph, f"{path}/{name}", y)
 
@@ -173,13 +171,21 @@ def _convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
     )
 
 
-def _norm_arrays(graph: Graph, path: str) -> list[np.ndarray]:
-    """Scale, bias, mean, variance."""
-    trees = {"scale": "params", "bias": "params", "mean": "batch_stats"}
-    return [
-        graph.array(trees.get(name, "batch_stats"), f"{path}/bn/{name}")
-        for name in ("scale", "bias", "mean", "var")
-    ]
+def _norm_arrays(graph: Graph, path: str) -> dict[str, np.ndarray]:
+    """The numbers of a batch normalisation, in the order of ONNX."""
+    trees = {"scale": "params", "bias": "params"}
+    trees |= {"mean": "batch_stats", "var": "batch_stats"}
+    return {
+        name: graph.array(tree, f"{path}/bn/{name}") for name, tree in trees.items()
+    }
+
+
+class Window(NamedTuple):
+    """How the kernel of a convolution moves over the image and the channels."""
+
+    stride: int = 1
+    groups: int = 1
+    dilation: int = 1
 
 
 def convolution(
@@ -188,9 +194,7 @@ def convolution(
     kernel: np.ndarray,
     value: str,
     *bias: str,
-    stride: int = 1,
-    groups: int = 1,
-    dilation: int = 1,
+    window: Window = Window(),  # noqa: B008
 ) -> str:
     """A Conv node with a kernel HWIO at a path, padded by dilation * (k//2)."""
     side = kernel.shape[0]
@@ -201,10 +205,10 @@ def convolution(
         f"{path}/conv",
         [value, weight, *bias],
         kernel_shape=[side, side],
-        pads=[dilation * (side // 2)] * 4,
-        strides=[stride] * 2,
-        dilations=[dilation] * 2,
-        group=groups,
+        pads=[window.dilation * (side // 2)] * 4,
+        strides=[window.stride] * 2,
+        dilations=[window.dilation] * 2,
+        group=window.groups,
     )
 
 
@@ -221,10 +225,9 @@ class NormAct(nn.Module):
 
     @nn.nowrap
     def to_onnx(self, graph: Graph, path: str, value: str) -> str:
-        names = ("scale", "bias", "mean", "var")
         arrays = [
             graph.weight(f"{path}/bn/{name}", array)
-            for name, array in zip(names, _norm_arrays(graph, path), strict=True)
+            for name, array in _norm_arrays(graph, path).items()
         ]
         y = graph.node(
             "BatchNormalization", f"{path}/norm", [value, *arrays], epsilon=self.bn_eps
@@ -331,9 +334,8 @@ class ShuffledConv(nn.Module):
         part, groups = self.part, self.part.groups
         y = self._norm().to_onnx(graph, f"{path}/norm", value)
         kernel = graph.array("params", f"{path}/conv/kernel")
-        y = convolution(
-            graph, f"{path}/conv", kernel, y, stride=part.stride, groups=groups
-        )
+        window = Window(part.stride, groups)
+        y = convolution(graph, f"{path}/conv", kernel, y, window=window)
         if groups == 1:
             return y
         # the shuffle: [groups, each] channels become [each, groups]

@@ -11,20 +11,20 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from nas_jax.base import Images, Logits, PRNGKey, PyTree
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces.architecture import Architecture
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics."""
-    return assemble_parts(architecture, ops.init_all(key, architecture.parts))
+    return assemble_parts(architecture, parts.init_all(key, architecture.parts))
 
 
 def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Shapes of the parameters and of the batch statistics."""
     return assemble_parts(
-        architecture, [ops.shapes(part) for part in architecture.parts]
+        architecture, [parts.shapes(part) for part in architecture.parts]
     )
 
 
@@ -32,21 +32,17 @@ def assemble_parts(
     architecture: Architecture, pairs: list[tuple[PyTree, PyTree]]
 ) -> tuple[PyTree, PyTree]:
     """Both trees of a network from those of its parts, in their order."""
-    params, batch_stats = zip(*pairs, strict=True)
-    slots = architecture.slots
-    return (
-        assemble(dict(zip(slots, params, strict=True))),
-        assemble(dict(zip(slots, batch_stats, strict=True))),
+    params, batch_stats = (
+        assemble(dict(zip(architecture.slots, trees, strict=True)))
+        for trees in zip(*pairs, strict=True)
     )
+    return params, batch_stats
 
 
 def assemble(by_slot: dict[str | int, PyTree]) -> PyTree:
     """The tree of a network from what its slots own."""
-    blocks = [
-        by_slot[slot] for slot in sorted(s for s in by_slot if isinstance(s, int))
-    ]
     fixed = {slot: own for slot, own in by_slot.items() if isinstance(slot, str)}
-    return {**fixed, "blocks": blocks}
+    return {**fixed, "blocks": [by_slot[i] for i in range(len(by_slot) - len(fixed))]}
 
 
 def apply(
@@ -70,7 +66,7 @@ def apply(
             for tree in (params, batch_stats)
         )
         part = architecture.slots[slot]
-        y, updated[slot] = ops.apply(part, own, stats, x, train, architecture.bn_eps)
+        y, updated[slot] = parts.apply(part, own, stats, x, train, architecture.bn_eps)
         return y
 
     logits = architecture.forward(run, jnp.asarray(images))

@@ -13,7 +13,7 @@ from nas_jax.latency import tables
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks import checkpoint, counts
 from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
 from nas_jax.runs.session import Run, Session
 from nas_jax.runs.setup import load
@@ -34,18 +34,18 @@ def assess(
     Every network is exported to `export/<name>.onnx` and its logits on the first
     `COMPARED` test images compared with JAX's; all are timed interleaved.
     """
-    graphs, differences = {}, {}
+    models_onnx, differences = {}, {}
     test = run.setup.splits["test"]
     images = np.asarray(next(pieces(test, COMPARED)).images)
     for name, model in models.items():
-        graph = whole.network(model.architecture, model.params, model.batch_stats)
+        graph = graphs.network(model.architecture, model.params, model.batch_stats)
         (run.folder / "export").mkdir(exist_ok=True)
         onnx.save(graph, run.folder / "export" / f"{name}.onnx")
         logits = onnx_runtime.run(graph, images)
         differences[name] = float(np.abs(logits - model(images)).max())
-        graphs[name] = graph
+        models_onnx[name] = graph
     measured = onnx_runtime.measure_networks(
-        graphs,
+        models_onnx,
         run.setup.space.input_shape,
         run.experiment.latency,
         progress=run.progress.steps,

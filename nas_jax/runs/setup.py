@@ -9,7 +9,7 @@ from nas_jax.config.experiment import Experiment
 from nas_jax.data import augment, splits
 from nas_jax.data.batches import Augment, Split
 from nas_jax.latency import tables
-from nas_jax.networks import counts, ops
+from nas_jax.networks import counts, parts
 from nas_jax.runs import run_folder, targets
 from nas_jax.search import baselines, estimators, prune, schedule
 from nas_jax.search.loop import SearchData
@@ -97,7 +97,7 @@ def check(experiment: Experiment) -> None:
     """
     setup, stored = load(experiment), experiment.latency.table
     for op in setup.space.candidates:
-        ops.require_onnx(op)
+        parts.require_onnx(op)
     estimators.of(experiment.search)
     prune.require_below_chance(setup.space, experiment.search.prune_below)
     baselines.hand_designed(setup.space)

@@ -1,8 +1,8 @@
 """The registry of candidate operations: what a searchable layer chooses among.
 
 An `Operation` is a kind of block with its names, its costs and its module. The kinds of
-the package stand at the end of this file, their modules in `candidates`; an operation
-of your own comes in by the same two steps:
+the package stand at the end of this file, their modules in `networks.operations`; an
+operation of your own comes in by the same two steps:
 
     @operations.register("se{expansion}_k{kernel}", macs=lambda block: ...).module
     class SqueezedMBConv(layers.Sequential):
@@ -163,9 +163,9 @@ class Operation:
         field, `bn_eps`, and is called with `(x [B H W C], train)`. `layers.Sequential`
         makes one from building blocks. Its kernels have to be named "kernel" and its
         other numbers "bias", "scale", "mean" or "var", as in `layers`: initial values
-        go by these names. Its method `to_onnx(graph, path, value)` writes it into an
-        `onnx_writer.Graph` and returns the name of its output; export and measurement
-        in ONNX Runtime need it.
+        go by these names. Its method `to_onnx(graph, path, value)` writes it into a
+        `networks.onnx.writer.Graph` and returns the name of its output; export and
+        measurement in ONNX Runtime need it.
 
         Raises `ValueError` if it takes no block, or if the kind already has another
         module in this process: compiled steps know it.

@@ -13,8 +13,7 @@ paths: a switch would become a select and run all branches.
 How parameters are stored is private to this package.
 """
 
-from nas_jax.supernet.all_paths import apply_full
-from nas_jax.supernet.paths import apply, apply_two_path
+from nas_jax.supernet.paths import apply, apply_full, apply_two_path
 from nas_jax.supernet.storage import (
     candidate,
     extract,

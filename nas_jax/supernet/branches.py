@@ -14,8 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from nas_jax.base import PyTree
-from nas_jax.networks import fusion, ops
+from nas_jax.networks import fusion, parts
 from nas_jax.spaces.operations import Block
 from nas_jax.spaces.parts import HiddenSlice, Norm
 from nas_jax.spaces.space import LayerSpec
@@ -53,17 +52,15 @@ def branches_of(layer: LayerSpec) -> Branches:
     packed = [packing.packing(layer, op) for op in layer.candidates]
     codes = list(dict.fromkeys(one._replace(slices=0) for one in packed))
     stats_size = packing.longest_row(layer, batch_stats=True)
-    made = []
-    for code in codes:
-        counts = {one.slices for one in packed if one._replace(slices=0) == code}
-        if code.slice is None:
-            made.append(_whole(code.tail, stats_size))
-        else:
-            is_repeated = counts != {1}
-            made.append(_sliced(code.tail, code.slice, is_repeated))
-    branch = [codes.index(one._replace(slices=0)) for one in packed]
-    slices = [one.slices for one in packed]
-    return Branches(tuple(made), np.array(branch), np.array(slices))
+    branch = np.array([codes.index(one._replace(slices=0)) for one in packed])
+    slices = np.array([one.slices for one in packed])
+    each = [
+        _whole(code.tail, stats_size)
+        if code.slice is None
+        else _sliced(code.tail, code.slice, bool((slices[branch == place] != 1).any()))
+        for place, code in enumerate(codes)
+    ]
+    return Branches(tuple(each), branch, slices)
 
 
 def switch(layer: LayerSpec, kind: str, i: Array, *operands: Any) -> Any:
@@ -79,10 +76,6 @@ def inner_product(dy: Array, y: Array, row: Array) -> Array:
     return jnp.vdot(dy.astype(row.dtype), y.astype(row.dtype))
 
 
-def _zeros(shapes: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-
 # Makers are cached and what they make is jitted, so that a branch is traced once,
 # however many switches it stands in.
 
@@ -90,24 +83,22 @@ def _zeros(shapes: PyTree) -> PyTree:
 @functools.cache
 def _part(part: Block | Norm | HiddenSlice, padded: int | None = None) -> Any:
     """Forward once and again of a part whose numbers lie in rows."""
-    shapes, stats_shapes = ops.shapes(part)
+    shapes, stats_shapes = parts.shapes(part)
     stats_size = size(stats_shapes) if padded is None else padded
 
     def once(row: Array, stats: Array, x: Array) -> tuple[Array, Array, Array]:
-        y, new_stats, moments = ops.apply_once(
+        y, *after = parts.apply_once(
             part, unravel(row, shapes), unravel(stats, stats_shapes), x
         )
-        number = stats.dtype
-        return (
-            y,
-            ravel(new_stats, stats_size, number),
-            ravel(moments, stats_size, number),
-        )
+        new_stats, moments = (ravel(tree, stats_size, stats.dtype) for tree in after)
+        return y, new_stats, moments
 
     def again(row: Array, moments: Array, x: Array) -> Array:
-        known = unravel(moments, ops.moments_shapes(part))
-        params = unravel(row, shapes)
-        return ops.apply_again(part, params, _zeros(stats_shapes), known, x)
+        zeros = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), stats_shapes
+        )
+        known = unravel(moments, parts.moments_shapes(part))
+        return parts.apply_again(part, unravel(row, shapes), zeros, known, x)
 
     return once, again
 
@@ -143,7 +134,7 @@ def _sliced(tail: Block | Norm, each: HiddenSlice, is_repeated: bool) -> Branch:
     once, again = _part(each)
     side = each.block.output_size
     tail_sizes, sizes = (
-        [size(shapes) for shapes in ops.shapes(part)] for part in (tail, each)
+        [size(shapes) for shapes in parts.shapes(part)] for part in (tail, each)
     )
 
     def place(s: Any, kind: int) -> Any:
@@ -178,28 +169,20 @@ def _sliced(tail: Block | Norm, each: HiddenSlice, is_repeated: bool) -> Branch:
     @jax.jit
     def first(n: Array, row: Array, stats: Array, x: Array) -> Any:
         def body(s: Any, carry: Any) -> Any:
-            total, new_stats, moments = carry
-            total, own_stats, own_moments = add(
-                cut(row, s, 0), cut(stats, s, 1), x, total
-            )
-            return (
-                total,
-                put(new_stats, s, 1, own_stats),
-                put(moments, s, 1, own_moments),
-            )
+            total, *after = carry
+            total, *own = add(cut(row, s, 0), cut(stats, s, 1), x, total)
+            puts = (put(to, s, 1, one) for to, one in zip(after, own, strict=True))
+            return total, *puts
 
         shape = x.shape[0], side, side, each.block.out_channels
-        nothing = jnp.zeros(shape, x.dtype)
-        start = (nothing, stats, jnp.zeros_like(stats))
+        start = (jnp.zeros(shape, x.dtype), stats, jnp.zeros_like(stats))
         total, new_stats, moments = repeat(n, body, start)
-        y, tail_stats, tail_moments = tail_once(row, stats, total)
-        end = tail_sizes[1]
-        return (
-            y,
-            total,
-            new_stats.at[:end].set(tail_stats),
-            moments.at[:end].set(tail_moments),
+        y, *of_tail = tail_once(row, stats, total)
+        new_stats, moments = (
+            slices.at[: tail_sizes[1]].set(tail)
+            for slices, tail in zip((new_stats, moments), of_tail, strict=True)
         )
+        return y, total, new_stats, moments
 
     @jax.jit
     def pull_back(n: Any, row: Any, moments: Any, x: Any, kept: Any, dy: Any) -> Any:

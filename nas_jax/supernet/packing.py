@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nas_jax.base import PyTree
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import HiddenSlice, Norm
 from nas_jax.spaces.space import LayerSpec
@@ -76,8 +76,8 @@ def longest_row(layer: LayerSpec, *, batch_stats: bool) -> int:
 
 def _shapes(packed: Packing, batch_stats: bool) -> tuple[PyTree, PyTree]:
     """Of the tail and of a slice."""
-    each = ({}, {}) if packed.slice is None else ops.shapes(packed.slice)
-    return ops.shapes(packed.tail)[batch_stats], each[batch_stats]
+    each = ({}, {}) if packed.slice is None else parts.shapes(packed.slice)
+    return parts.shapes(packed.tail)[batch_stats], each[batch_stats]
 
 
 def ravel(tree: PyTree, size: int, dtype: Any = jnp.float32) -> Float[Array, "P"]:
@@ -91,10 +91,9 @@ def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
     """The tree that begins a row."""
     leaves, structure = jax.tree.flatten(shapes)
     ends = np.cumsum([leaf.size for leaf in leaves])
-    starts = ends - [leaf.size for leaf in leaves]
     values = [
-        row[start:end].reshape(leaf.shape)
-        for leaf, start, end in zip(leaves, starts, ends, strict=True)
+        row[end - leaf.size : end].reshape(leaf.shape)
+        for leaf, end in zip(leaves, ends, strict=True)
     ]
     return jax.tree.unflatten(structure, values)
 
@@ -102,23 +101,16 @@ def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
 def pack(
     packed: Packing, tree: PyTree, size: int, *, batch_stats: bool
 ) -> Float[Array, "P"]:
-    """A row from parameters or batch statistics as `ops.init` gives them."""
+    """A row from parameters or batch statistics as `parts.init` gives them."""
     if packed.slice is None:
         return ravel(tree, size)
     tail, hidden = _without_last_norm(tree)
-    each = ops.shapes(packed.slice)[batch_stats]
-
-    def split(leaf: Array, shape: Any) -> list[Array]:
-        return jnp.split(leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape))
-
-    structure = jax.tree.structure(each)
-    parts = [
-        split(leaf, shape)
-        for leaf, shape in zip(
-            jax.tree.leaves(hidden), jax.tree.leaves(each), strict=True
-        )
+    shapes, structure = jax.tree.flatten(parts.shapes(packed.slice)[batch_stats])
+    pieces = [
+        jnp.split(leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape))
+        for leaf, shape in zip(jax.tree.leaves(hidden), shapes, strict=True)
     ]
-    slices = [jax.tree.unflatten(structure, part) for part in zip(*parts, strict=True)]
+    slices = [jax.tree.unflatten(structure, own) for own in zip(*pieces, strict=True)]
     return ravel([tail, slices], size)
 
 
@@ -132,8 +124,8 @@ def unpack(
     tail, slices = unravel(row, [tail_shapes, [each] * packed.slices])
     hidden_shapes = _without_last_norm(shapes)[1]
 
-    def join(shape: Any, *parts: Array) -> Array:
-        return jnp.concatenate(parts, _hidden_axis(shape.shape, parts[0].shape))
+    def join(shape: Any, *pieces: Array) -> Array:
+        return jnp.concatenate(pieces, _hidden_axis(shape.shape, pieces[0].shape))
 
     hidden = jax.tree.map(join, hidden_shapes, *slices)
     return {**hidden, "project": {**hidden.get("project", {}), **tail}}
@@ -149,5 +141,4 @@ def _without_last_norm(tree: PyTree) -> tuple[PyTree, PyTree]:
 
 def _hidden_axis(whole: tuple[int, ...], each: tuple[int, ...]) -> int:
     """The axis of the hidden channels: the one that slices make shorter."""
-    differing = [axis for axis in range(len(whole)) if whole[axis] != each[axis]]
-    return differing[0] if differing else 0
+    return next((axis for axis, n in enumerate(whole) if n != each[axis]), 0)

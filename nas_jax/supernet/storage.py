@@ -7,6 +7,7 @@ back; `candidate` and `extract` are the ways out for everybody else.
 
 import functools
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from nas_jax.base import Path, PRNGKey, PyTree
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.spaces.architecture import Architecture, path_of
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
@@ -28,19 +29,13 @@ def _table(
 ) -> Float[Array, "R N P"]:
     """The table of a run from the trees of its layers' candidates."""
     layer = space.layers[run.start]
-    packed = [packing.packing(layer, op) for op in layer.candidates]
     longest = packing.longest_row(layer, batch_stats=batch_stats)
-    return jnp.stack(
-        [
-            jnp.stack(
-                [
-                    packing.pack(one, tree, longest, batch_stats=batch_stats)
-                    for one, tree in zip(packed, candidates, strict=True)
-                ]
-            )
-            for candidates in trees
-        ]
-    )
+
+    def row(op: OpSpec, tree: PyTree) -> Array:
+        packed = packing.packing(layer, op)
+        return packing.pack(packed, tree, longest, batch_stats=batch_stats)
+
+    return jnp.stack([jnp.stack([*map(row, layer.candidates, own)]) for own in trees])
 
 
 def _place(space: SearchSpace, layer: int) -> tuple[int, int]:
@@ -61,7 +56,7 @@ def init(key: PRNGKey, space: SearchSpace) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics of all candidates."""
     fixed = space.fixed
     blocks = [[layer.block(op) for op in layer.candidates] for layer in space.layers]
-    made = iter(ops.init_all(key, [*fixed.values(), *itertools.chain(*blocks)]))
+    made = iter(parts.init_all(key, [*fixed.values(), *itertools.chain(*blocks)]))
     params: dict[str, Any] = {}
     batch_stats: dict[str, Any] = {}
     for name in fixed:
@@ -91,19 +86,17 @@ def insert(
 ) -> PyTree:
     """`tree` (parameters or batch statistics) with one candidate's values replaced."""
     run, place = _place(space, layer)
-    row = space.layers[layer].candidates.index(op)
-    packed = packing.packing(space.layers[layer], op)
-    layers = list(tree["layers"])
-    longest = layers[run].shape[-1]
+    spec, layers = space.layers[layer], list(tree["layers"])
+    packed, longest = packing.packing(spec, op), layers[run].shape[-1]
     values = packing.pack(packed, values, longest, batch_stats=batch_stats)
-    layers[run] = layers[run].at[place, row].set(values)
+    layers[run] = layers[run].at[place, spec.candidates.index(op)].set(values)
     return {**tree, "layers": layers}
 
 
 def candidate(
     space: SearchSpace, params: PyTree, batch_stats: PyTree, layer: int, op: OpSpec
 ) -> tuple[PyTree, PyTree]:
-    """Parameters and batch statistics of one candidate, as `ops.init` would give."""
+    """Parameters and batch statistics of one candidate, as `parts.init` would give."""
     return (
         _candidate(space, params, layer, op, batch_stats=False),
         _candidate(space, batch_stats, layer, op, batch_stats=True),
@@ -113,10 +106,9 @@ def candidate(
 def _candidate(
     space: SearchSpace, tree: PyTree, layer: int, op: OpSpec, *, batch_stats: bool
 ) -> PyTree:
-    spec = space.layers[layer]
-    run, place = _place(space, layer)
+    spec, (run, place) = space.layers[layer], _place(space, layer)
     row = tree["layers"][run][place, spec.candidates.index(op)]
-    shapes = ops.shapes(spec.block(op))[batch_stats]
+    shapes = parts.shapes(spec.block(op))[batch_stats]
     packed = packing.packing(spec, op)
     return packing.unpack(packed, row, shapes, batch_stats=batch_stats)
 
@@ -146,16 +138,16 @@ def select(
     Every candidate that stays keeps its values; rows shorten to the longest one left.
     """
 
-    def kept(layer: int) -> list[PyTree]:
-        return [
-            _candidate(space, tree, layer, op, batch_stats=batch_stats)
-            for op in smaller.layers[layer].candidates
+    layers = []
+    for run in smaller.runs:
+        candidates = [
+            [
+                _candidate(space, tree, layer, op, batch_stats=batch_stats)
+                for op in smaller.layers[layer].candidates
+            ]
+            for layer in run
         ]
-
-    layers = [
-        _table(smaller, run, [kept(layer) for layer in run], batch_stats=batch_stats)
-        for run in smaller.runs
-    ]
+        layers.append(_table(smaller, run, candidates, batch_stats=batch_stats))
     return {**tree, "layers": layers}
 
 
@@ -174,39 +166,30 @@ def rows_of(space: SearchSpace, path: Path) -> Int[Array, "L"]:
 
 def gather(tree: PyTree, rows: Int[Array, "L"]) -> PyTree:
     """The same tree with each run's table `[R N P]` replaced by its rows `[R P]`."""
-    layers = [
-        jnp.concatenate(
-            [
-                lax.dynamic_slice(table, _start(place, row), (1, 1, table.shape[2]))[0]
-                for place, row in enumerate(own)
-            ]
-        )
-        for table, own in zip(tree["layers"], _rows_by_table(tree, rows), strict=True)
-    ]
+    layers = []
+    for table, starts in _starts(tree, rows):
+        size = 1, 1, table.shape[2]
+        taken = [lax.dynamic_slice(table, start, size)[0] for start in starts]
+        layers.append(jnp.concatenate(taken))
     return {**tree, "layers": layers}
 
 
 def scatter(tree: PyTree, sampled: PyTree, rows: Int[Array, "L"]) -> PyTree:
     """Puts what `gather` took out, now updated, back into the tables."""
     layers = []
-    for table, new, own in zip(
-        tree["layers"], sampled["layers"], _rows_by_table(tree, rows), strict=True
+    for (table, starts), new in zip(
+        _starts(tree, rows), sampled["layers"], strict=True
     ):
-        for place, row in enumerate(own):
-            values = new[place][None, None]
-            table = lax.dynamic_update_slice(table, values, _start(place, row))
+        for place, start in enumerate(starts):
+            table = lax.dynamic_update_slice(table, new[place][None, None], start)
         layers.append(table)
     return {**sampled, "layers": layers}
 
 
-def _start(place: int, row: Array) -> tuple[Any, ...]:
-    """Of one row: integers of one type, also where Python's are of 64 bits."""
-    return np.int32(place), row, np.int32(0)
-
-
-def _rows_by_table(tree: PyTree, rows: Int[Array, "L"]) -> list[list[Array]]:
-    ends = np.cumsum([len(table) for table in tree["layers"]])
-    return [
-        [rows[layer] for layer in range(end - len(table), end)]
-        for table, end in zip(tree["layers"], ends, strict=True)
-    ]
+def _starts(tree: PyTree, rows: Int[Array, "L"]) -> Iterator[tuple[Array, list[Any]]]:
+    """Every table and where its sampled rows begin."""
+    layers = itertools.count()
+    for table in tree["layers"]:
+        # integers of one type, also where Python's are of 64 bits
+        zero, places = np.int32(0), map(np.int32, range(len(table)))
+        yield table, [(place, rows[next(layers)], zero) for place in places]

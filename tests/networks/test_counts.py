@@ -15,7 +15,7 @@ import pytest
 from nas_jax import supernet
 from nas_jax.config import SpaceConfig
 from nas_jax.config.space import MBCONV_CANDIDATES
-from nas_jax.networks import counts, network, ops
+from nas_jax.networks import counts, network, parts
 from nas_jax.search import cost
 from nas_jax.spaces import architecture, builders
 from nas_jax.spaces.operations import Block, OpSpec
@@ -99,12 +99,12 @@ def test_zero_costs_nothing():
 @pytest.mark.parametrize("name", ["mb1_k3", *MBCONV_CANDIDATES])
 def test_params_count_the_real_arrays_of_every_operation(name):
     block = Block(OpSpec.parse(name), 8, 8, 1, 6, True)
-    assert counts.params(block) == size(ops.shapes(block)[0])
+    assert counts.params(block) == size(parts.shapes(block)[0])
 
 
 def test_params_count_the_real_arrays_of_the_fixed_parts():
     for part in PAPER.fixed_parts:
-        assert counts.params(part) == size(ops.shapes(part)[0])
+        assert counts.params(part) == size(parts.shapes(part)[0])
 
 
 def test_params_of_a_network_are_those_that_init_makes():
@@ -124,7 +124,7 @@ def test_params_of_a_candidate_are_those_that_the_supernet_gives():
                 tree,
             )
             assert counts.params(layer.block(op)) == size(params)
-            shapes = ops.shapes(layer.block(op))
+            shapes = parts.shapes(layer.block(op))
             for ours, expected in zip((params, batch_stats), shapes, strict=True):
                 assert jax.tree.map(lambda leaf: leaf.shape, ours) == jax.tree.map(
                     lambda leaf: leaf.shape, expected

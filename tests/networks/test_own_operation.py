@@ -14,8 +14,8 @@ import pytest
 from nas_jax import cli, report, supernet
 from nas_jax.config import shipped
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.networks import counts, layers, network, ops
-from nas_jax.networks.onnx import whole
+from nas_jax.networks import counts, layers, network, parts
+from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
 from nas_jax.spaces import architecture, architecture_json, builders, operations
 from nas_jax.spaces.operations import OPERATIONS, Block, OpSpec
@@ -47,15 +47,15 @@ def test_operation_equals_its_description_in_jax_and_in_onnx(fused):
     """Dense 3x3, BN, ReLU6, 1x1, BN: by loops, by Linen and by ONNX Runtime."""
     _, block = fused
     rng = np.random.default_rng(0)
-    params, stats = whole.random_weights(block, rng)
+    params, stats = graphs.random_weights(block, rng)
     x = rng.normal(size=(2, 7, 7, 4)).astype(np.float32)
     y = oracles.conv_bn_eval(x, params["expand"], stats["expand"], 2)
     expected = oracles.conv_bn_eval(
         oracles.relu6(y), params["project"], stats["project"]
     )
-    ours, _ = ops.apply(block, params, stats, jnp.asarray(x), False)
+    ours, _ = parts.apply(block, params, stats, jnp.asarray(x), False)
     np.testing.assert_allclose(ours, expected, atol=2e-5)
-    model = whole.part(block, params, stats)
+    model = graphs.part(block, params, stats)
     (output,) = onnx_runtime.session(model, 1).run(None, {"x": x.transpose(0, 3, 1, 2)})
     np.testing.assert_allclose(output.transpose(0, 2, 3, 1), expected, atol=2e-5)
 
@@ -93,11 +93,11 @@ SE = Path(__file__).with_name("se_mbconv.py")
 
 def exported(block, rng, batch=2):
     """Output of a block in JAX and in ONNX Runtime."""
-    params, stats = whole.random_weights(block, rng)
+    params, stats = graphs.random_weights(block, rng)
     shape = (batch, block.input_size, block.input_size, block.in_channels)
     x = rng.normal(size=shape).astype(np.float32)
-    ours, _ = ops.apply(block, params, stats, jnp.asarray(x), False)
-    model = whole.part(block, params, stats)
+    ours, _ = parts.apply(block, params, stats, jnp.asarray(x), False)
+    model = graphs.part(block, params, stats)
     (output,) = onnx_runtime.session(model, 1).run(None, {"x": x.transpose(0, 3, 1, 2)})
     return np.asarray(ours), output.transpose(0, 2, 3, 1)
 
@@ -153,7 +153,7 @@ def test_search_with_squeeze_and_excitation_ends_in_an_exported_network(
 
 DOUBLE = """
 import flax.linen as nn
-from nas_jax import operations
+from nas_jax.spaces import operations
 
 @operations.register("plain", macs=lambda block: 0).module
 class Plain(nn.Module):
@@ -168,7 +168,7 @@ class Plain(nn.Module):
         return 2 * x
 """
 TAKES = """
-from nas_jax import operations
+from nas_jax.spaces import operations
 operations.register("mb{expansion}_k3", macs=lambda block: 0)
 """
 
@@ -289,7 +289,7 @@ def test_parameter_without_a_known_start_is_refused():
     operations.register("plain", macs=lambda block: 0).module(Plain)
     block = Block(OpSpec.parse("plain"), 4, 4, 1, 7, shortcut=False)
     with pytest.raises(ValueError, match=r"parameters named kernel, .* got \['gain'\]"):
-        ops.init(jnp.zeros(0), block)
+        parts.init(jnp.zeros(0), block)
 
 
 def test_module_that_takes_no_block_is_refused():
@@ -326,9 +326,9 @@ def test_own_operation_in_a_network_of_another_epsilon_is_refused():
             return layers.ConvBNAct(4, name="mix")(x, train)
 
     block = Block(OpSpec.parse("normed"), 4, 4, 1, 7, shortcut=False)
-    assert isinstance(ops.module(block), Normed)
+    assert isinstance(parts.module(block), Normed)
     with pytest.raises(ValueError, match=r"the default epsilon 0\.001 .* with 1e-05"):
-        ops.module(block, 1e-5)
+        parts.module(block, 1e-5)
 
 
 def test_operation_without_an_onnx_form_says_what_to_give():
@@ -338,4 +338,4 @@ def test_operation_without_an_onnx_form_says_what_to_give():
         ValueError,
         match=r"'plain': expected a way .* method to_onnx\(graph, path, value\)",
     ):
-        whole.part(block, {}, {})
+        graphs.part(block, {}, {})

@@ -15,7 +15,7 @@ import pytest
 from nas_jax import supernet
 from nas_jax.config import SearchConfig
 from nas_jax.data.batches import Batch
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.search import (
     arch_step,
     cost,
@@ -74,7 +74,7 @@ def surrogate(state, path, batch):
     """dCE/dg by autodiff through y = sum_k g_k o_k(x), all candidates evaluated."""
 
     def run(part, weights, x):
-        return ops.apply(part, *weights, x, True)[0]
+        return parts.apply(part, *weights, x, True)[0]
 
     def fixed(name):
         return state.params[name], state.batch_stats[name]

@@ -22,8 +22,8 @@ from nas_jax.config import (
 )
 from nas_jax.data.batches import Batch
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.networks import counts, network, ops
-from nas_jax.networks.onnx import whole
+from nas_jax.networks import counts, network, parts
+from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
 from nas_jax.search import cost, derivation
 from nas_jax.search import loop as search_loop
@@ -60,7 +60,7 @@ def drawn(found, seed=0):
     """Weights, running statistics and images of ordinary size."""
     rng = np.random.default_rng(seed)
     pairs = {
-        slot: whole.random_weights(part, rng) for slot, part in found.slots.items()
+        slot: graphs.random_weights(part, rng) for slot, part in found.slots.items()
     }
     params, batch_stats = (
         network.assemble({slot: pair[which] for slot, pair in pairs.items()})
@@ -167,7 +167,7 @@ def test_network_and_its_onnx_graph_equal_the_oracle(names, stride):
     expected = oracle(found, params, batch_stats, images)
     ours = network.predict(found, params, batch_stats, images)
     np.testing.assert_allclose(ours, expected, atol=2e-5, rtol=2e-5)
-    model = whole.network(found, params, batch_stats)
+    model = graphs.network(found, params, batch_stats)
     exported = onnx_runtime.run(model, images)
     np.testing.assert_allclose(exported, expected, atol=5e-5, rtol=5e-5)
 
@@ -175,10 +175,10 @@ def test_network_and_its_onnx_graph_equal_the_oracle(names, stride):
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_graph_of_one_operation_equals_the_package(name):
     block = Block(OpSpec.parse(name), 4, 4, 1, 7, shortcut=False)
-    params, stats = whole.random_weights(block, np.random.default_rng(0))
+    params, stats = graphs.random_weights(block, np.random.default_rng(0))
     x = np.random.default_rng(1).normal(size=(2, 7, 7, 4)).astype(np.float32)
-    ours, _ = ops.apply(block, params, stats, jnp.asarray(x), False)
-    model = whole.part(block, params, stats)
+    ours, _ = parts.apply(block, params, stats, jnp.asarray(x), False)
+    model = graphs.part(block, params, stats)
     (output,) = onnx_runtime.session(model, 1).run(None, {"x": x.transpose(0, 3, 1, 2)})
     np.testing.assert_allclose(output.transpose(0, 2, 3, 1), ours, atol=2e-5)
 
@@ -294,7 +294,7 @@ def test_small_tree_searches_end_to_end():
         key, found, training_loop.Recipe(training, data, keep)
     )
     state = trained.state
-    model = whole.network(found, state.params, state.batch_stats)
+    model = graphs.network(found, state.params, state.batch_stats)
     logits = network.predict(found, state.params, state.batch_stats, data.images)
     exported = onnx_runtime.run(model, data.images)
     np.testing.assert_allclose(exported, logits, atol=1e-4)

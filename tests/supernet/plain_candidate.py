@@ -3,14 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.supernet import packing
 
 
 def output(layer, op, row, x):
     """What candidate `op` of `layer`, with its numbers in `row`, makes of `x`."""
     block, packed = layer.block(op), packing.packing(layer, op)
-    shapes, stats = ops.shapes(block)
+    shapes, stats = parts.shapes(block)
     params = packing.unpack(packed, row, shapes, batch_stats=False)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), stats)
-    return ops.apply(block, params, zeros, x, True)[0]
+    return parts.apply(block, params, zeros, x, True)[0]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nas_jax.networks import fusion, ops
+from nas_jax.networks import fusion, parts
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import LayerSpec
 from nas_jax.supernet import packing, paths
@@ -54,7 +54,7 @@ def test_candidates_of_a_kernel_share_a_branch():
 
 def values(spec, op, seed=0):
     """Parameters and statistics of a candidate, different everywhere."""
-    leaves, structure = jax.tree.flatten(ops.shapes(spec.block(op)))
+    leaves, structure = jax.tree.flatten(parts.shapes(spec.block(op)))
     rng = np.random.default_rng(seed)
     made = [rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32) for leaf in leaves]
     return jax.tree.unflatten(structure, made)
@@ -71,7 +71,7 @@ def test_a_row_holds_every_number_once(op, batch_stats):
     assert size == numbers.size
     np.testing.assert_array_equal(np.sort(row[:size]), np.sort(numbers))
     np.testing.assert_array_equal(row[size:], 0)
-    shapes = ops.shapes(MIXED.block(op))[batch_stats]
+    shapes = parts.shapes(MIXED.block(op))[batch_stats]
     again = packing.unpack(packed, row, shapes, batch_stats=batch_stats)
     chex.assert_trees_all_equal(again, tree)
 
@@ -80,7 +80,7 @@ def by_block(spec, op, params, stats, x, dy):
     """Output, new statistics and gradients by the whole block under autodiff."""
     block = spec.block(op)
     y, pull_back, new_stats = jax.vjp(
-        lambda params, x: ops.apply(block, params, stats, x, True),
+        lambda params, x: parts.apply(block, params, stats, x, True),
         params,
         x,
         has_aux=True,
@@ -106,7 +106,7 @@ def by_branch(spec, op, params, stats, x, dy):
         has_aux=True,
     )
     drow, dx = pull_back(dy)
-    shapes, stats_shapes = ops.shapes(spec.block(op))
+    shapes, stats_shapes = parts.shapes(spec.block(op))
     return (
         y,
         packing.unpack(packed, new_stats, stats_shapes, batch_stats=True),

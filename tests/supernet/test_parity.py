@@ -11,7 +11,7 @@ import pytest
 
 from nas_jax import supernet
 from nas_jax.config import SearchConfig
-from nas_jax.networks import counts
+from nas_jax.networks import counts, network
 from nas_jax.search import cost, gates, search_state, weight_step
 from nas_jax.spaces.architecture import from_path
 from nas_jax.training import losses

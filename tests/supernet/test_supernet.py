@@ -16,7 +16,7 @@ from nas_jax.base import PathPair, stream
 from nas_jax.config import SearchConfig, SpaceConfig, shipped
 from nas_jax.config.space import MBCONV_CANDIDATES
 from nas_jax.data.batches import Batch
-from nas_jax.networks import network, ops
+from nas_jax.networks import network, parts
 from nas_jax.search import (
     arch_step,
     cost,
@@ -300,7 +300,7 @@ def surrogate_gate_gradients(state, pair, batch):
     """dL/dg by autodiff through y = g_0 o_active(x) + g_1 o_inactive(x)."""
 
     def run(part, weights, x):
-        return ops.apply(part, *weights, x, True)[0]
+        return parts.apply(part, *weights, x, True)[0]
 
     def fixed(name):
         return state.params[name], state.batch_stats[name]

@@ -22,7 +22,7 @@ from nas_jax.search import arch_step, cost, schedule, search_state
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.operations import OpSpec
-from nas_jax.supernet import all_paths
+from nas_jax.supernet import paths
 from nas_jax.training import loop, memory, optim
 from tests.supernet.plain_candidate import output
 
@@ -140,7 +140,7 @@ def test_memory_bound_tells_all_candidates_under_autodiff(monkeypatch):
         # of no other test: what is jitted inside would be found again
         return digits(candidates, stage_widths=(16,), cells=(2,), strides=(1,))
 
-    monkeypatch.setattr(all_paths, "full_op", weighted_sum)
+    monkeypatch.setattr(paths, "full_op", weighted_sum)
     few = arch_step_bytes(own_space, "full", FEW)
     all_seven = arch_step_bytes(own_space, "full")
     print(f"\nall under autodiff: {few:,} bytes at 2 candidates, {all_seven:,} at 7")

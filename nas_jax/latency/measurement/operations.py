@@ -22,7 +22,7 @@ from nas_jax.latency import tables
 from nas_jax.latency.measurement import timing
 from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.measurement.timing import CALL, Device
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.parts import Part
 from nas_jax.spaces.space import SearchSpace
 
@@ -43,7 +43,7 @@ def measure_table(
     Raises `ValueError` for a part whose time is not above its overhead, and as
     `timing.time_groups`.
     """
-    config, image = device.config, whole.input_shape(space.stem)
+    config, image = device.config, graphs.input_shape(space.stem)
     parts = tables.required_parts(space) if parts is None else parts
     shapes = {CALL, image, *(shape for part in parts for shape in _ends(part))}
 
@@ -112,4 +112,4 @@ def origin_of(device: Device, input_size: int) -> dict[str, Any]:
 
 
 def _ends(part: Part) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return whole.input_shape(part), whole.output_shape(part)
+    return graphs.input_shape(part), graphs.output_shape(part)

@@ -16,7 +16,7 @@ from nas_jax.latency.measurement.timing import CALL, Call, Device
 from nas_jax.latency.runtimes import litert_graph
 from nas_jax.latency.runtimes.litert_graph import Compute, Converter
 from nas_jax.networks import network
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
 
@@ -27,7 +27,7 @@ class Models:
     def __init__(self, batch: int, converter: Converter) -> None:
         self.batch, self.converter = batch, converter
         rng = np.random.default_rng(0)
-        self._draw = functools.cache(lambda part: whole.random_weights(part, rng))
+        self._draw = functools.cache(lambda part: graphs.random_weights(part, rng))
 
     def part(self, part: Part) -> bytes:
         """The model of a part alone."""

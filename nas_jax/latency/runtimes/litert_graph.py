@@ -20,7 +20,7 @@ from jax import lax
 
 from nas_jax.base import PyTree
 from nas_jax.latency.runtimes import litert_convert
-from nas_jax.networks import candidates, layers, network, ops
+from nas_jax.networks import layers, network, operations, parts
 from nas_jax.networks.batch_norm import BatchNorm
 from nas_jax.networks.depthwise import portable
 from nas_jax.spaces.architecture import Architecture
@@ -50,7 +50,7 @@ def of_part(part: Part, params: PyTree, batch_stats: PyTree) -> Compute:
 
     def compute(x: jax.Array) -> jax.Array:
         with nn.intercept_methods(_folded):
-            y = ops.apply(part, params, batch_stats, x, False, BN_EPS)[0]
+            y = parts.apply(part, params, batch_stats, x, False, BN_EPS)[0]
         return x + y if getattr(part, "shortcut", False) else y
 
     return compute
@@ -74,7 +74,7 @@ def _folded(
         if module.activation == "relu6":  # its custom gradient would be another call
             return jnp.clip(y, 0.0, 6.0)
         return layers.activation(module.activation).apply(y)
-    if isinstance(module, candidates.SeparableConv):
+    if isinstance(module, operations.SeparableConv):
         gain, shift = _affine(_of_bn(module), module.bn_eps)
         kernels = module.variables["params"]
         x = jax.nn.relu(arguments[0] * gain + shift)

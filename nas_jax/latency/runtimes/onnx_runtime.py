@@ -8,9 +8,6 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 
-# Official wheels send usage events over the network unless this is set before import.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -20,9 +17,12 @@ from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency.measurement import timing
 from nas_jax.latency.measurement.timing import Device
 from nas_jax.networks import network
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
+
+# Official wheels send usage events over the network unless this is set before import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
@@ -60,20 +60,20 @@ def device(config: LatencyConfig) -> Device:
     """ONNX Runtime on this CPU."""
     rng = np.random.default_rng(0)
     # networks share what they draw, as they share the parts of a space
-    draw = functools.cache(lambda part: whole.random_weights(part, rng))
+    draw = functools.cache(lambda part: graphs.random_weights(part, rng))
 
     def call(model: onnx.ModelProto, shape: tuple[int, ...]) -> timing.Call:
         return bound_call(session(model, config.threads), (config.batch, *shape), rng)
 
     def of_part(part: Part) -> timing.Call:
-        return call(whole.part(part, *draw(part)), whole.input_shape(part))
+        return call(graphs.part(part, *draw(part)), graphs.input_shape(part))
 
     def of_network(architecture: Architecture) -> timing.Call:
         params, batch_stats = network.assemble_parts(
             architecture, [draw(part) for part in architecture.parts]
         )
-        model = whole.network(architecture, params, batch_stats)
-        return call(model, whole.input_shape(architecture.stem))
+        model = graphs.network(architecture, params, batch_stats)
+        return call(model, graphs.input_shape(architecture.stem))
 
     return Device(
         name=provenance.device(),
@@ -82,7 +82,7 @@ def device(config: LatencyConfig) -> Device:
         config=config,
         part=of_part,
         network=of_network,
-        copy=lambda shape: call(whole.identity(shape), shape),
+        copy=lambda shape: call(graphs.identity(shape), shape),
     )
 
 
@@ -106,7 +106,7 @@ def measure_networks(
     timed = {f"network {name}": model for name, model in models.items()}
     calls = {
         name: bound_call(session(model, config.threads), (config.batch, *image), rng)
-        for name, model in {**timed, "identity": whole.identity(image)}.items()
+        for name, model in {**timed, "identity": graphs.identity(image)}.items()
     }
     protocol = timing.Protocol(config.repeats, config.loop_ms, spread_s)
     times = timing.time_calls(calls, protocol, progress)

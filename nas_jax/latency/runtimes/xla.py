@@ -20,8 +20,8 @@ from nas_jax.base import PyTree
 from nas_jax.config import provenance
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency.measurement.timing import CALL, Call, Device
-from nas_jax.networks import network, ops
-from nas_jax.networks.onnx import whole
+from nas_jax.networks import network, parts
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
 
@@ -59,7 +59,7 @@ def device(config: LatencyConfig) -> Device:
             f"{config.threads}"
         )
     rng = np.random.default_rng(0)
-    draw = functools.cache(lambda part: whole.random_weights(part, rng))
+    draw = functools.cache(lambda part: graphs.random_weights(part, rng))
 
     def images(side: int, channels: int) -> jax.Array:
         shape = (config.batch, side, side, channels)
@@ -70,7 +70,7 @@ def device(config: LatencyConfig) -> Device:
 
     def of_part(part: Part) -> Call:
         def compute(x: jax.Array, weights: PyTree) -> jax.Array:
-            y = ops.apply(part, weights[0], weights[1], x, False)[0]
+            y = parts.apply(part, weights[0], weights[1], x, False)[0]
             return x + y if getattr(part, "shortcut", False) else y
 
         x = images(part.input_size, part.in_channels)

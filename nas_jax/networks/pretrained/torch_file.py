@@ -88,25 +88,28 @@ def _refuse(message: str) -> NoReturn:
 
 def _load_legacy(data: bytes) -> Any:
     stream = io.BytesIO(data)
-    if _Unpickler(stream, len(data)).load() != _MAGIC:
+
+    def pickled() -> tuple[Any, dict[str, _Storage]]:
+        unpickler = _Unpickler(stream, len(data))
+        return unpickler.load(), unpickler.storages
+
+    if pickled()[0] != _MAGIC:
         _refuse("this file does not begin like one")
-    if _Unpickler(stream, len(data)).load() != _VERSION:
+    if pickled()[0] != _VERSION:
         _refuse(f"its version is not {_VERSION}")
-    machine = _Unpickler(stream, len(data)).load()
+    machine, _ = pickled()
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         _refuse("it was not written on a little-endian machine")
-    unpickler = _Unpickler(stream, len(data))
-    found, storages = unpickler.load(), unpickler.storages
-    if _Unpickler(stream, len(data)).load() != sorted(storages):
+    content, storages = pickled()
+    if pickled()[0] != sorted(storages):
         _refuse("its list of storages is not that of its tensors")
     for key, storage in sorted(storages.items()):
         size = int.from_bytes(stream.read(8), "little", signed=True)
-        own = storage.numbers
-        if size != own.size:
-            sizes = f"{size} numbers where its tensors say {own.size}"
+        if size != storage.numbers.size:
+            sizes = f"{size} numbers where its tensors say {storage.numbers.size}"
             _refuse(f"storage {key!r:.60} has {sizes}")
-        _fill(storage, stream.read(own.nbytes))
-    return found
+        _fill(storage, stream.read(storage.numbers.nbytes))
+    return content
 
 
 def _load_zip(data: bytes) -> Any:

@@ -143,11 +143,10 @@ def from_tensors(
         axes = np.argsort(_TO_TORCH[tensor.ndim])
         return np.ascontiguousarray(tensor.transpose(axes))
 
-    params, batch_stats = network.shapes(architecture)
-    return (
-        jax.tree.map_with_path(ours, params),
-        jax.tree.map_with_path(ours, batch_stats),
+    params, batch_stats = (
+        jax.tree.map_with_path(ours, tree) for tree in network.shapes(architecture)
     )
+    return params, batch_stats
 
 
 def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -172,7 +171,6 @@ def _check_names(
 ) -> None:
     norms = {name.rpartition(".")[0] for name in expected if name.endswith("_mean")}
     counters = {norm + _COUNTER for norm in norms}
-    shared = expected.keys() & tensors.keys()
     wrong = {
         "missing": [name for name in expected if name not in tensors],
         "unknown": [
@@ -181,25 +179,21 @@ def _check_names(
         "of another shape": [
             f"{name} {tensors[name].shape} instead of {shape}"
             for name, shape in expected.items()
-            if name in shared and tensors[name].shape != shape
+            if name in tensors and tensors[name].shape != shape
         ],
     }
-    parts = [
-        f"{len(names)} {what} ({_first(names)})"
-        for what, names in wrong.items()
-        if names
-    ]
-    if parts:
+    got = []
+    for what, names in wrong.items():
+        listed = ", ".join(name[:_LONGEST] for name in names[:_LISTED])
+        more = len(names) - _LISTED
+        if names:
+            end = f" and {more} more" if more > 0 else ""
+            got.append(f"{len(names)} {what} ({listed}{end})")
+    if got:
         raise ValueError(
             f"{origin}: expected {len(expected)} tensors by name and shape, got "
-            f"{', '.join(parts)}; is this the configuration of these weights?"
+            f"{', '.join(got)}; is this the configuration of these weights?"
         )
-
-
-def _first(names: list[str]) -> str:
-    more = len(names) - _LISTED
-    listed = ", ".join(name[:_LONGEST] for name in names[:_LISTED])
-    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _check_values(where: str, tensor: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from nas_jax.latency.measurement import operations, timing
 from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import PROVENANCE
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import from_path
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.parts import Head
@@ -75,7 +75,7 @@ def test_networks_are_timed_beside_their_overhead(space):
     models = {}
     for name, path in {"a": (0, 2), "b": (1, 1)}.items():
         architecture = from_path(space, path, name)
-        drawn = [whole.random_weights(part, rng) for part in architecture.parts]
+        drawn = [graphs.random_weights(part, rng) for part in architecture.parts]
         (stem, *blocks, head, classifier) = drawn
         trees = []
         for tree in (0, 1):
@@ -83,7 +83,7 @@ def test_networks_are_timed_beside_their_overhead(space):
             chosen = (stem[tree], head[tree], classifier[tree])
             trees.append(dict(zip(names, chosen, strict=True)))
             trees[tree]["blocks"] = [block[tree] for block in blocks]
-        models[name] = whole.network(architecture, *trees)
+        models[name] = graphs.network(architecture, *trees)
     measured = onnx_runtime.measure_networks(
         models, space.input_shape, replace(CONFIG, repeats=4), spread_s=0.0
     )

@@ -23,7 +23,7 @@ from nas_jax.latency.runtimes import (
     xla,
 )
 from nas_jax.networks import network
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path
 
@@ -47,9 +47,9 @@ SPACE = builders.mobile(
 def test_network_for_litert_computes_what_onnx_runtime_does():
     rng = np.random.default_rng(0)
     one = from_path(SPACE, [0, 0], "one")
-    drawn = [whole.random_weights(part, rng) for part in one.parts]
+    drawn = [graphs.random_weights(part, rng) for part in one.parts]
     trees = network.assemble_parts(one, drawn)
-    model = whole.network(one, *trees)
+    model = graphs.network(one, *trees)
     images = rng.random((3, 8, 8, 3), dtype=np.float32)
     found = litert_graph.of_network(one, *trees)(jnp.asarray(images))
     expected = onnx_runtime.run(model, images)
@@ -65,9 +65,9 @@ def test_tree_cells_for_litert_compute_what_onnx_runtime_does():
     )
     path = np.arange(len(searched.layers)) % len(searched.candidates)
     one = from_path(searched, path, "one")
-    drawn = [whole.random_weights(part, rng) for part in one.parts]
+    drawn = [graphs.random_weights(part, rng) for part in one.parts]
     trees = network.assemble_parts(one, drawn)
-    model = whole.network(one, *trees)
+    model = graphs.network(one, *trees)
     operators = {node.op_type for node in model.graph.node}
     assert operators >= {"BatchNormalization", "Transpose", "MaxPool", "AveragePool"}
     assert operators >= {"Slice", "Pad", "Reshape"}
@@ -89,7 +89,7 @@ def test_batch_normalisation_is_folded_into_convolutions():
     rng = np.random.default_rng(0)
     one = from_path(SPACE, [0, 0], "one")
     trees = network.assemble_parts(
-        one, [whole.random_weights(part, rng) for part in one.parts]
+        one, [graphs.random_weights(part, rng) for part in one.parts]
     )
     found = operations_in(litert_graph.of_network(one, *trees), (1, 8, 8, 3))
     layers = sum(len(params) for params in trees[0]["blocks"]) + 2
@@ -103,10 +103,10 @@ def test_batch_normalisation_is_folded_into_convolutions():
 
 @pytest.mark.parametrize("part", tables.required_parts(SPACE), ids=lambda one: one.key)
 def test_part_for_litert_computes_what_onnx_runtime_does(part):
-    drawn = whole.random_weights(part, np.random.default_rng(0))
+    drawn = graphs.random_weights(part, np.random.default_rng(0))
     shape = (2, part.input_size, part.input_size, part.in_channels)
     images = np.random.default_rng(1).random(shape, dtype=np.float32)
-    session = onnx_runtime.session(whole.part(part, *drawn), threads=1)
+    session = onnx_runtime.session(graphs.part(part, *drawn), threads=1)
     (expected,) = session.run(["y"], {"x": images.transpose(0, 3, 1, 2)})
     if expected.ndim == 4:
         expected = expected.transpose(0, 2, 3, 1)

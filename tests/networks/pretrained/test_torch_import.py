@@ -16,7 +16,7 @@ import pytest
 from nas_jax import cli
 from nas_jax.latency.runtimes.onnx_runtime import session
 from nas_jax.networks import checkpoint, network
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.networks.pretrained import net_config, torch_import
 from nas_jax.spaces import published
 from nas_jax.spaces.operations import OpSpec
@@ -80,7 +80,7 @@ def test_real_checkpoint_gives_the_logits_of_the_reference(imported):
 
 def test_export_of_the_real_checkpoint_keeps_its_logits(imported):
     model = checkpoint.load_model(imported)
-    graph = whole.network(model.architecture, model.params, model.batch_stats)
+    graph = graphs.network(model.architecture, model.params, model.batch_stats)
     image, expected = parity()["chelsea"]
     feed = {"images": image.transpose(2, 0, 1)[None]}
     (logits,) = session(graph, threads=1).run(None, feed)
@@ -408,7 +408,7 @@ def test_input_size_is_checked_and_used(refused, files, tmp_path):
     line = refused(None, "--input-size", "0")
     assert line == "net.config: input size: expected 1 to 1000000, got 0"
     assert refused(None, "--input-size", "x").startswith(
-        "argument --input-size: invalid"
+        "--input-size: expected a whole number"
     )
     config, weights = files(small_tensors())
     out = str(tmp_path / "out")

@@ -1,6 +1,7 @@
-"""The candidate operations of the package: a module for each kind of `operations`.
+"""The package's candidate operations as modules, one for each kind that is registered.
 
-The shortcut is no part of them: it belongs to the block.
+`spaces.operations` registers them (names, costs), `parts` builds them. The shortcut is
+no part of them: it belongs to the block.
 """
 
 import flax.linen as nn
@@ -14,6 +15,7 @@ from nas_jax.networks.layers import (
     Kernel,
     NormAct,
     Sequential,
+    Window,
     convolution,
     convolve_each,
     product,
@@ -84,13 +86,10 @@ class SeparableConv(nn.Module):
     @nn.nowrap
     def to_onnx(self, graph: Graph, path: str, value: str) -> str:
         y = NormAct("relu", self.bn_eps).to_onnx(graph, path, value)
-        settings = {"groups": self.block.in_channels, "dilation": self.dilation}
-        for name, own in (
-            ("depthwise", {"stride": self.block.stride, **settings}),
-            ("pointwise", {}),
-        ):
+        each = Window(self.block.stride, self.block.in_channels, self.dilation)
+        for name, window in (("depthwise", each), ("pointwise", Window())):
             kernel = graph.array("params", f"{path}/{name}/kernel")
-            y = convolution(graph, f"{path}/{name}", kernel, y, **own)
+            y = convolution(graph, f"{path}/{name}", kernel, y, window=window)
         return y
 
 
@@ -101,41 +100,35 @@ class DilatedConv(SeparableConv):
     dilation: int = 2
 
 
-@operations.AVERAGE.module
-class AveragePool(nn.Module):
-    """Average over k x k at stride 1; what lies outside does not count."""
+class _Pool(nn.Module):
+    """k x k pooling at stride 1; a subclass is called as its operator in ONNX."""
 
     block: Block
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        k = self.block.op.kernel
+        shape = {"kernel_shape": [k, k], "pads": [k // 2] * 4}
+        return graph.node(type(self).__name__, f"{path}/pool", [value], **shape)
+
+
+@operations.AVERAGE.module
+class AveragePool(_Pool):
+    """Average over k x k at stride 1; what lies outside does not count."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         window = (self.block.op.kernel,) * 2
         return nn.avg_pool(x, window, padding="SAME", count_include_pad=False)
 
-    @nn.nowrap
-    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
-        return _pool(graph, "AveragePool", path, self.block, value)
-
 
 @operations.MAXIMUM.module
-class MaxPool(nn.Module):
+class MaxPool(_Pool):
     """Maximum over k x k at stride 1."""
-
-    block: Block
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         return nn.max_pool(x, (self.block.op.kernel,) * 2, padding="SAME")
-
-    @nn.nowrap
-    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
-        return _pool(graph, "MaxPool", path, self.block, value)
-
-
-def _pool(graph: Graph, op: str, path: str, block: Block, value: str) -> str:
-    k = block.op.kernel
-    shape = {"kernel_shape": [k, k], "pads": [k // 2] * 4}
-    return graph.node(op, f"{path}/pool", [value], **shape)
 
 
 @operations.IDENTITY.module

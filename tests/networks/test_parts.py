@@ -13,7 +13,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from nas_jax.config.space import MBCONV_CANDIDATES
-from nas_jax.networks import layers, network, ops
+from nas_jax.networks import layers, network, parts
 from nas_jax.networks.batch_norm import BatchNorm
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import Block, OpSpec
@@ -45,13 +45,13 @@ def case(name):
     """Part, parameters and statistics away from their trivial values, and images."""
     part = PARTS[name]
     rng = np.random.default_rng(sum(map(ord, name)))
-    noise = rng.normal(size=ops.noise_size(part)).astype(np.float32)
+    noise = rng.normal(size=parts.noise_size(part)).astype(np.float32)
 
     def perturb(leaf):
         change = rng.uniform(0.2, 0.8, size=leaf.shape)
         return jnp.asarray(leaf + change, jnp.float32)
 
-    params, batch_stats = ops.init(jnp.asarray(noise), part)
+    params, batch_stats = parts.init(jnp.asarray(noise), part)
     params = jax.tree.map_with_path(
         lambda path, leaf: leaf if path[-1].key == "kernel" else perturb(leaf), params
     )
@@ -68,12 +68,12 @@ def run(part, params, batch_stats, x):
     """Everything about a part from one compilation."""
 
     def train(params, x):
-        y, new_stats = ops.apply(part, params, batch_stats, x, True)
+        y, new_stats = parts.apply(part, params, batch_stats, x, True)
         weights = jnp.cos(jnp.arange(y.size, dtype=y.dtype) * 0.7).reshape(y.shape)
         return jnp.sum(y * weights), (y, new_stats)
 
     grads, (y, new_stats) = jax.grad(train, argnums=(0, 1), has_aux=True)(params, x)
-    y_eval, kept = ops.apply(part, params, batch_stats, x, False)
+    y_eval, kept = parts.apply(part, params, batch_stats, x, False)
     return {
         "train": y,
         "stats": new_stats,
@@ -105,11 +105,11 @@ def test_output_shape_is_the_one_the_space_promises(name, stride, size):
     x = jax.ShapeDtypeStruct((2, size, size, 4), jnp.float32)
     for train in (True, False):
         y, stats = jax.eval_shape(
-            functools.partial(ops.apply, part, train=train), *ops.shapes(part), x
+            functools.partial(parts.apply, part, train=train), *parts.shapes(part), x
         )
         side = part.output_size
         assert y.shape == (2, side, side, part.out_channels)
-        assert jax.tree.structure(stats) == jax.tree.structure(ops.shapes(part)[1])
+        assert jax.tree.structure(stats) == jax.tree.structure(parts.shapes(part)[1])
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -126,7 +126,7 @@ def test_gradients_are_finite_and_reach_every_kernel(name):
 @pytest.mark.parametrize("name", ["mb6_k3", "zero", *FIXED])
 def test_jit_changes_nothing(name):
     part, params, batch_stats, x = case(name)
-    y, new_stats = ops.apply(part, params, batch_stats, x, True)
+    y, new_stats = parts.apply(part, params, batch_stats, x, True)
     close(result(name)["train"], y)
     jax.tree.map(close, result(name)["stats"], new_stats)
 
@@ -198,7 +198,7 @@ def test_zero_gives_zeros_and_owns_nothing():
     assert (outcome["train"] == 0).all()
     assert (outcome["eval"] == 0).all()
     assert outcome["stats"] == outcome["kept"] == {}
-    assert ops.shapes(PARTS["zero"]) == ({}, {})
+    assert parts.shapes(PARTS["zero"]) == ({}, {})
 
 
 @pytest.mark.parametrize("name", ["stem", "head"])
@@ -331,7 +331,9 @@ WIDE = Block(OpSpec.parse("mb6_k5"), 64, 96, 1, 4, False)
 
 
 def noise_of(part):
-    return np.random.default_rng(1).normal(size=ops.noise_size(part)).astype(np.float32)
+    return (
+        np.random.default_rng(1).normal(size=parts.noise_size(part)).astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize(
@@ -339,7 +341,7 @@ def noise_of(part):
     [("expand", 384), ("depthwise", 25 * 384), ("project", 96)],
 )
 def test_convolutions_start_with_the_spread_of_he_fan_out(name, fan_out):
-    params, _ = ops.init(jnp.asarray(noise_of(WIDE)), WIDE)
+    params, _ = parts.init(jnp.asarray(noise_of(WIDE)), WIDE)
     kernel = np.asarray(params[name]["kernel"], np.float64)
     # 9,600 values or more: their spread is known to 0.8 % (1 sigma)
     assert kernel.std() == pytest.approx((2 / fan_out) ** 0.5, rel=0.03)
@@ -348,7 +350,7 @@ def test_convolutions_start_with_the_spread_of_he_fan_out(name, fan_out):
 
 def test_linear_weights_start_uniform_within_1_over_sqrt_of_the_inputs():
     part = Classifier(100, 50, 4)
-    params, _ = ops.init(jnp.asarray(noise_of(part)), part)
+    params, _ = parts.init(jnp.asarray(noise_of(part)), part)
     kernel = np.asarray(params["kernel"], np.float64) * 10
     assert np.abs(kernel).max() <= 1
     # quarters of the interval hold a quarter each (5,000 values, 1 sigma is 0.6 %)
@@ -360,19 +362,19 @@ def test_linear_weights_start_uniform_within_1_over_sqrt_of_the_inputs():
 @pytest.mark.parametrize("name", ["mb3_k3", "mb6_k5", "sep_k3", "zero"])
 def test_a_second_run_at_the_moments_of_the_first_is_the_same(name):
     block = Block(OpSpec.parse(name), 4, 4, 1, 5, shortcut=True)
-    noise = jnp.sin(jnp.arange(ops.noise_size(block), dtype=jnp.float32) * 1.3)
-    params, stats = ops.init(noise, block)
+    noise = jnp.sin(jnp.arange(parts.noise_size(block), dtype=jnp.float32) * 1.3)
+    params, stats = parts.init(noise, block)
     x = jnp.sin(jnp.arange(2 * 5 * 5 * 4.0)).reshape(2, 5, 5, 4)
-    y, new_stats, moments = ops.apply_once(block, params, stats, x)
-    expected, expected_stats = ops.apply(block, params, stats, x, True)
+    y, new_stats, moments = parts.apply_once(block, params, stats, x)
+    expected, expected_stats = parts.apply(block, params, stats, x, True)
     np.testing.assert_array_equal(y, expected)
     chex.assert_trees_all_equal(new_stats, expected_stats)
 
     def first(params, x):
-        return ops.apply(block, params, stats, x, True)[0]
+        return parts.apply(block, params, stats, x, True)[0]
 
     def second(params, x):
-        return ops.apply_again(block, params, stats, moments, x)
+        return parts.apply_again(block, params, stats, moments, x)
 
     for run in (first, second):
         np.testing.assert_allclose(run(params, x), y, atol=1e-6)
@@ -382,16 +384,16 @@ def test_a_second_run_at_the_moments_of_the_first_is_the_same(name):
 
 def test_a_second_run_does_not_sum_again():
     block = Block(OpSpec.parse("mb3_k3"), 4, 4, 1, 5, shortcut=True)
-    params, stats = ops.init(jnp.ones(ops.noise_size(block)), block)
+    params, stats = parts.init(jnp.ones(parts.noise_size(block)), block)
     x = jnp.sin(jnp.arange(2 * 5 * 5 * 4.0)).reshape(2, 5, 5, 4)
-    moments = ops.apply_once(block, params, stats, x)[2]
+    moments = parts.apply_once(block, params, stats, x)[2]
     others = jax.tree.map(lambda value: value + 1, moments)
-    y, z = (ops.apply_again(block, params, stats, m, x) for m in (moments, others))
+    y, z = (parts.apply_again(block, params, stats, m, x) for m in (moments, others))
     assert not np.allclose(y, z)
 
 
 def test_batch_norm_starts_as_the_identity():
-    params, batch_stats = ops.init(jnp.asarray(noise_of(WIDE)), WIDE)
+    params, batch_stats = parts.init(jnp.asarray(noise_of(WIDE)), WIDE)
     for part in ("expand", "depthwise", "project"):
         assert (np.asarray(params[part]["bn"]["scale"]) == 1).all()
         assert (np.asarray(params[part]["bn"]["bias"]) == 0).all()
@@ -401,8 +403,8 @@ def test_batch_norm_starts_as_the_identity():
 
 def test_every_number_of_the_noise_is_used_once():
     part = NUMBERS["mb3_k5"]
-    size = ops.noise_size(part)
-    params, _ = ops.init(jnp.arange(1.0, size + 1), part)
+    size = parts.noise_size(part)
+    params, _ = parts.init(jnp.arange(1.0, size + 1), part)
     used = []
     for layer in params.values():
         k, _, _, out = layer["kernel"].shape

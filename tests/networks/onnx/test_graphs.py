@@ -9,7 +9,7 @@ import pytest
 from nas_jax.config import SpaceConfig
 from nas_jax.latency.runtimes.onnx_runtime import session
 from nas_jax.networks import network
-from nas_jax.networks.onnx import whole
+from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.operations import Block, OpSpec
@@ -31,7 +31,7 @@ def run(model, images):
 
 def draw(part, batch=2, seed=0):
     rng = np.random.default_rng(seed)
-    params, batch_stats = whole.random_weights(part, rng)
+    params, batch_stats = graphs.random_weights(part, rng)
     size = (batch, part.input_size, part.input_size, part.in_channels)
     return params, batch_stats, rng.normal(0, 2, size).astype(np.float32)
 
@@ -48,7 +48,7 @@ def test_mbconv_equals_the_oracle(kernel, stride, size):
     block = mbconv(kernel, 3, stride, size, (4, 6))
     params, batch_stats, x = draw(block)
     expected = oracles.mbconv_eval(x, params, batch_stats, stride)
-    actual = run(whole.part(block, params, batch_stats), x)
+    actual = run(graphs.part(block, params, batch_stats), x)
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
@@ -59,7 +59,7 @@ def test_expansion_and_shortcut_equal_the_oracle(expansion, shortcut):
     params, batch_stats, x = draw(block)
     assert ("expand" in params) == (expansion > 1)
     expected = oracles.mbconv_eval(x, params, batch_stats, 1, shortcut)
-    actual = run(whole.part(block, params, batch_stats), x)
+    actual = run(graphs.part(block, params, batch_stats), x)
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
@@ -67,7 +67,7 @@ def test_bn_eps_is_used():
     block = mbconv()
     params, batch_stats, x = draw(block)
     expected = oracles.mbconv_eval(x, params, batch_stats, 1, eps=0.5)
-    actual = run(whole.part(block, params, batch_stats, bn_eps=0.5), x)
+    actual = run(graphs.part(block, params, batch_stats, bn_eps=0.5), x)
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
@@ -76,7 +76,7 @@ def test_stem_equals_the_oracle(stride):
     stem = Stem(3, 8, stride, 9)
     params, batch_stats, x = draw(stem)
     expected = oracles.relu6(oracles.conv_bn_eval(x, params, batch_stats, stride))
-    actual = run(whole.part(stem, params, batch_stats), x)
+    actual = run(graphs.part(stem, params, batch_stats), x)
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
@@ -84,19 +84,19 @@ def test_head_and_classifier_equal_the_oracle():
     head, classifier = Head(6, 12, 3), Classifier(6, 5, 3)
     params, batch_stats, x = draw(head)
     expected = oracles.relu6(oracles.conv_bn_eval(x, params, batch_stats))
-    actual = run(whole.part(head, params, batch_stats), x)
+    actual = run(graphs.part(head, params, batch_stats), x)
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
     params, batch_stats, x = draw(classifier)
-    actual = run(whole.part(classifier, params, batch_stats), x)
+    actual = run(graphs.part(classifier, params, batch_stats), x)
     expected = oracles.classifier_eval(x, params)
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_identity_and_zero_copy():
     x = np.random.default_rng(0).normal(size=(2, 7, 7, 4)).astype(np.float32)
-    np.testing.assert_array_equal(run(whole.identity((4, 7, 7)), x), x)
+    np.testing.assert_array_equal(run(graphs.identity((4, 7, 7)), x), x)
     zero = Block(OpSpec("zero"), 4, 4, 1, 7, shortcut=True)
-    np.testing.assert_array_equal(run(whole.part(zero, {}, {}), x), x)
+    np.testing.assert_array_equal(run(graphs.part(zero, {}, {}), x), x)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def tiny():
     ops = [OpSpec.parse(name) for name in ("mb3_k5", "zero", "mb6_k7", "mb3_k3")]
     architecture = from_ops(mobile(config), ops, "tiny")
     rng = np.random.default_rng(1)
-    weights = [whole.random_weights(part, rng) for part in architecture.parts]
+    weights = [graphs.random_weights(part, rng) for part in architecture.parts]
     (stem, *blocks, head, classifier) = weights
     params = {
         "stem": stem[0],
@@ -153,7 +153,7 @@ def oracle(architecture, params, batch_stats, images, eps):
 def test_network_equals_the_oracle_at_every_batch_size(tiny):
     architecture, params, batch_stats, images = tiny
     expected = oracle(*tiny, eps=1e-3)
-    model = whole.network(architecture, params, batch_stats)
+    model = graphs.network(architecture, params, batch_stats)
     for batch in (1, 5):
         actual = run(model, images[:batch])
         np.testing.assert_allclose(actual, expected[:batch], atol=1e-4, rtol=1e-4)
@@ -163,7 +163,7 @@ def test_epsilon_of_the_architecture_reaches_every_batch_norm(tiny):
     architecture, params, batch_stats, images = tiny
     architecture = dataclasses.replace(architecture, bn_eps=0.5)
     expected = oracle(architecture, params, batch_stats, images, eps=0.5)
-    exported = run(whole.network(architecture, params, batch_stats), images)
+    exported = run(graphs.network(architecture, params, batch_stats), images)
     np.testing.assert_allclose(exported, expected, atol=1e-4, rtol=1e-4)
     stats = {**batch_stats, "classifier": {}}
     ours = network.predict(architecture, params, stats, images)
@@ -171,7 +171,7 @@ def test_epsilon_of_the_architecture_reaches_every_batch_norm(tiny):
 
 
 def test_network_is_named_as_promised(tiny):
-    model = whole.network(*tiny[:3])
+    model = graphs.network(*tiny[:3])
     (source,), (result,) = model.graph.input, model.graph.output
     assert (source.name, result.name) == ("images", "logits")
     dims = [dim.dim_param or dim.dim_value for dim in source.type.tensor_type.shape.dim]
@@ -187,8 +187,8 @@ def test_network_equals_the_chain_of_its_parts(tiny):
     stats = [batch_stats["stem"], *batch_stats["blocks"], batch_stats["head"], {}]
     x = images
     for part, *tensors in zip(architecture.parts, weights, stats, strict=True):
-        x = run(whole.part(part, *tensors), x)
-    actual = run(whole.network(architecture, params, batch_stats), images)
+        x = run(graphs.part(part, *tensors), x)
+    actual = run(graphs.network(architecture, params, batch_stats), images)
     np.testing.assert_allclose(actual, x, atol=1e-5, rtol=1e-5)
 
 
@@ -198,18 +198,18 @@ def test_wrong_weights_are_refused(tiny):
     with pytest.raises(
         ValueError, match=r"expected 5 blocks .*'tiny', got 4; pass the"
     ):
-        whole.network(architecture, short, batch_stats)
+        graphs.network(architecture, short, batch_stats)
     broken = copy.deepcopy(params)
     del broken["blocks"][1]["expand"]
     with pytest.raises(
         ValueError,
         match=r"params: expected 'blocks/1/expand/kernel' of shape .* at 'expand'",
     ):
-        whole.network(architecture, broken, batch_stats)
+        graphs.network(architecture, broken, batch_stats)
     broken = copy.deepcopy(batch_stats)
     broken["head"]["bn"]["var"] = np.ones(3)
     with pytest.raises(
         ValueError,
         match=r"batch_stats: expected 'head/bn/var' of shape \(24,\), got \(3,\); pass",
     ):
-        whole.network(architecture, params, broken)
+        graphs.network(architecture, params, broken)

@@ -13,7 +13,7 @@ Weights are nested dicts of arrays. A *conv* is {"kernel" [k k in/groups out], "
                 {} for `zero`
     classifier  {"kernel" [in classes], "bias" [classes]}; nothing in `batch_stats`
 
-and further parts as `ops.shapes` says.
+and further parts as `parts.shapes` says.
 
 Graphs are float32 in the layout of ONNX, [batch C H W], with a dynamic batch axis.
 """
@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 
 from nas_jax.networks import network as networks
-from nas_jax.networks import ops
+from nas_jax.networks import parts
 from nas_jax.networks.onnx.writer import CURE, Graph, Signal, Weights
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Part
@@ -50,7 +50,7 @@ def network(
     def run(slot: str | int, x: Signal) -> Signal:
         path = slot if isinstance(slot, str) else f"blocks/{slot}"
         part, eps = architecture.slots[slot], architecture.bn_eps
-        return Signal(graph, ops.to_onnx(part, graph, path, x.value, eps))
+        return Signal(graph, parts.to_onnx(part, graph, path, x.value, eps))
 
     architecture.forward(run, Signal(graph, "images"))
     return graph.model(
@@ -67,11 +67,10 @@ def part(
 
     A block with a shortcut includes the addition; `zero` is a copy.
     """
-    own, stats = ops.shapes(part)
-    shapes = ({"part": own}, {"part": stats})
+    shapes = [{"part": tree} for tree in parts.shapes(part)]
     graph = Graph(({"part": params}, {"part": batch_stats}), shapes)
     x = Signal(graph, "x")
-    y = Signal(graph, ops.to_onnx(part, graph, "part", x.value, bn_eps))
+    y = Signal(graph, parts.to_onnx(part, graph, "part", x.value, bn_eps))
     if getattr(part, "shortcut", False):
         x + y  # writes the node
     return graph.model(part.key, ("x", input_shape(part)), ("y", output_shape(part)))
@@ -111,8 +110,7 @@ def random_weights(part: Part, rng: np.random.Generator) -> tuple[Weights, Weigh
             drawn = rng.normal(0, 0.1, leaf.shape)
         return drawn.astype(leaf.dtype)
 
-    params, batch_stats = ops.shapes(part)
-    return (
-        jax.tree.map_with_path(draw, params),
-        jax.tree.map_with_path(draw, batch_stats),
+    params, batch_stats = (
+        jax.tree.map_with_path(draw, tree) for tree in parts.shapes(part)
     )
+    return params, batch_stats

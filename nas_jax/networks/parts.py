@@ -1,7 +1,8 @@
 """Parts of a network as pure functions: shapes, initial values, output.
 
-`module(part)` gives the Linen module of a part; `init` and `apply` work on plain
-pytrees.
+Where an operation is found: `spaces.operations` registers it (names, costs),
+`operations` implements it, and `module(part)` here builds the Linen module of a block
+or of any other part of `spaces.parts`. `init` and `apply` work on plain pytrees.
 """
 
 import functools
@@ -16,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nas_jax.base import PRNGKey, PyTree
-from nas_jax.networks import candidates as candidates  # registers the modules
+from nas_jax.networks import operations as operations  # registers the modules
 from nas_jax.networks.layers import (
     ConvBNAct,
     NormAct,
@@ -116,12 +117,8 @@ def _one_image(part: Part | HiddenSlice) -> jax.ShapeDtypeStruct:
 
 def noise_size(part: Part) -> int:
     """How many standard normal numbers `init` needs."""
-    return sum(math.prod(leaf.shape) for leaf in _kernels(part))
-
-
-def _kernels(part: Part) -> list[Any]:
     named = jax.tree.leaves_with_path(shapes(part)[0])
-    return [leaf for path, leaf in named if path[-1].key == "kernel"]
+    return sum(leaf.size for path, leaf in named if path[-1].key == "kernel")
 
 
 def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
@@ -152,11 +149,10 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
         fan_out = math.prod(leaf.shape[:-2]) * leaf.shape[-1]
         return values * (2 / fan_out) ** 0.5
 
-    params, batch_stats = shapes(part)
-    return (
-        jax.tree.map_with_path(initial, params),
-        jax.tree.map_with_path(initial, batch_stats),
+    params, batch_stats = (
+        jax.tree.map_with_path(initial, tree) for tree in shapes(part)
     )
+    return params, batch_stats
 
 
 def init_all(key: PRNGKey, parts: Sequence[Part]) -> list[tuple[PyTree, PyTree]]:
@@ -212,7 +208,7 @@ def apply_again(
     moments: PyTree,
     x: Array,
 ) -> Array:
-    """The output of `apply_once`, to be differentiated; statistics are dropped."""
+    """Output of `apply_once`, to be differentiated; statistics are dropped."""
     variables = {"params": params, "batch_stats": batch_stats, "moments": moments}
     outputs: Any = module(part).apply(variables, x, True, mutable=["batch_stats"])
     return outputs[0]

@@ -1,0 +1,133 @@
+"""Guesses of an exported model, and the files that are refused."""
+
+import hashlib
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from nas_jax import cli
+from nas_jax.export import stablehlo
+from nas_jax.networks import checkpoint
+from tests.export.small_export import refused
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
+def test_predict_says_what_the_network_does(suffix, exported, pictures, capsys):
+    paths, images = pictures
+    model = checkpoint.load_model(exported / "checkpoints" / "searched")
+    shares = np.asarray(jax.nn.softmax(model(images)))
+    file = exported / "export" / f"searched.{suffix}"
+    words = ["predict", str(file), *map(str, paths)]
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["pictures"]
+    assert [one["image"] for one in found] == list(map(str, paths))
+    for one, expected in zip(found, shares, strict=True):
+        top = [(int(guess["label"]), guess["probability"]) for guess in one["guesses"]]
+        assert len(top) == 5
+        assert [label for label, _ in top] == np.argsort(-expected)[:5].tolist()
+        # the pictures are rounded to 8 bits
+        np.testing.assert_allclose(
+            [share for _, share in top], np.sort(expected)[::-1][:5], atol=0.02
+        )
+    assert cli.main([*words, "--top", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == str(paths[0])
+    assert lines[1].split() == [f"{shares[0].max():.1%}", str(shares[0].argmax())] or (
+        lines[1].split()[1] == str(shares[0].argmax())
+    )
+    assert len(lines) == 6
+
+
+def test_predict_names_every_picture_that_is_none(files, pictures, tmp_path, capsys):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_text("no picture")
+    wrong = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    model = files / "searched.onnx"
+    line = refused(capsys, "predict", model, wrong[0], pictures[0][0], wrong[1])
+    assert line == "; ".join(
+        f"{path}: expected an image, got: no known format" for path in wrong
+    )
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
+@pytest.mark.parametrize("content", [b"", b"no model at all, but text", bytes(3000)])
+def test_predict_refuses_a_file_that_is_no_model(
+    suffix, content, files, pictures, capsys
+):
+    path = files / f"searched.{suffix}"
+    path.write_bytes(content)
+    line = refused(capsys, "predict", path, pictures[0][0])
+    assert line.startswith(f"{path}: expected ")
+    said = {"onnx": ", got another file (", "stablehlo": ", got other bytes; "}
+    assert said[suffix] in line
+    if suffix == "stablehlo":
+        with pytest.raises(ValueError, match=r"got another file \("):
+            stablehlo.decode(content, "m.stablehlo")
+
+
+def test_predict_refuses_a_damaged_model(files, pictures, capsys):
+    path = files / "searched.onnx"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert refused(capsys, "predict", path, pictures[0][0]).startswith(f"{path}: expec")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("searched.onnx", b"pads", b"\xffads"),  # the checker's own text breaks
+        # a session is made of it, only a run finds out
+        ("searched.onnx", b"kernel_shape@\x03@\x03", b"kernel_shape@\x01@\x03"),
+    ],
+)
+def test_predict_refuses_a_changed_model(name, old, new, files, pictures, capsys):
+    path = files / name
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    assert refused(capsys, "predict", path, pictures[0][0]).startswith(f"{path}: expec")
+
+
+def test_predict_asks_for_the_bytes_of_a_program(files, pictures, capsys):
+    """XLA ends the process for some that are damaged (a null pointer)."""
+    path, digest = (files / f"searched.stablehlo{end}" for end in ("", ".sha256"))
+    content = path.read_bytes()
+    assert digest.read_text().split() == [
+        hashlib.sha256(content).hexdigest(),
+        path.name,
+    ]
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert refused(capsys, "predict", path, pictures[0][0]) == (
+        f"{path}: expected the file that searched.stablehlo.sha256 was written with, "
+        "got other bytes; copy both, or export the network again"
+    )
+    digest.unlink()
+    assert refused(capsys, "predict", path, pictures[0][0]) == (
+        f"{digest}: expected this file beside the model, found none; 'nas_jax export' "
+        "writes it, copy it along with the model"
+    )
+
+
+def test_predict_names_what_is_missing_beside_the_model(files, pictures, capsys):
+    model, picture = files / "searched.onnx", pictures[0][0]
+    (files / "labels.txt").write_text("a\nb\n")
+    line = refused(capsys, "predict", model, picture)
+    assert line.endswith(
+        "labels.txt: expected 10 labels, one per class of searched.onnx, got 2"
+    )
+    for name in ("labels.txt", "preprocessing.json"):
+        (files / name).unlink()
+        line = refused(capsys, "predict", model, picture)
+        assert line.startswith(f"{files / name}: expected this file beside the model")
+        assert "'nas_jax export' writes it" in line
+
+
+def test_predict_refuses_flags_and_names_that_do_not_fit(files, pictures, capsys):
+    picture = pictures[0][0]
+    line = refused(capsys, "predict", files / "labels.txt", picture)
+    assert line.endswith("expected a model file (.onnx, .stablehlo, .tflite)")
+    line = refused(capsys, "predict", files / "none.onnx", picture)
+    assert line.endswith("none.onnx: expected a model file, found none")
+    line = refused(capsys, "predict", files / "searched.onnx", picture, "--top", "0")
+    assert line == "--top: expected 1 or more, got 0"
