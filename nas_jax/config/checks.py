@@ -5,10 +5,11 @@ from typing import Annotated
 from annotated_types import Interval
 
 EXACT = 2**53
-"""Numbers stay below: beyond, a float no longer holds every integer."""
+"""Counts stay below: beyond, a float no longer holds every integer."""
 Count = Annotated[int, Interval(ge=1, lt=EXACT)]
 Natural = Annotated[int, Interval(ge=0, lt=EXACT)]
-Positive = Annotated[float, Interval(gt=0, lt=EXACT)]
+Positive = Annotated[float, Interval(gt=0)]
+Amount = Annotated[float, Interval(gt=0, lt=EXACT)]
 Fraction = Annotated[float, Interval(ge=0, lt=1)]
 
 LARGEST = 10**6

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Interval
 
-from nas_jax.config.checks import EXACT, Count, Fraction, Natural, Positive, require
+from nas_jax.config.checks import (
+    EXACT,
+    Amount,
+    Count,
+    Fraction,
+    Natural,
+    Positive,
+    require,
+)
 from nas_jax.config.from_json import require_types
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
@@ -169,9 +177,9 @@ class SearchConfig:
     given: this, or the one in the unit of the cost."""
     target_ms: Positive | None = None
     """Target latency of a call with latency.batch images, in milliseconds."""
-    target_macs: Positive | None = None
+    target_macs: Amount | None = None
     """Target of the multiply-adds of one image."""
-    target_params: Positive | None = None
+    target_params: Amount | None = None
     """Target of the parameters."""
 
     max_slack: Positive = 0.01

@@ -23,7 +23,7 @@ def predict(
     """The `top` guesses for every picture, the likeliest first.
 
     Args:
-      model: a file that `export_folder.export` wrote, its companions in the same folder.
+      model: a file that `export_folder.export` wrote, its companions beside it.
       images: files of pictures.
       top: how many guesses; all classes if there are fewer.
 
