@@ -19,10 +19,12 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
 @pytest.fixture
 def own_operations():
-    """Operations registered in a test are forgotten after it."""
-    from nas_jax.spaces.operations import OPERATIONS
+    """Operations registered in a test are forgotten after it, others before it."""
+    from nas_jax.spaces.operations import BUILT_IN, OPERATIONS
 
     before = dict(OPERATIONS)
+    for kind in before.keys() - BUILT_IN:
+        del OPERATIONS[kind]
     yield
     OPERATIONS.clear()
     OPERATIONS.update(before)

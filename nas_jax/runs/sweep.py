@@ -335,8 +335,9 @@ def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
         done = [row for row in every if row["state"] == "finished"]
         against = [row for row in done if row["baseline_measured_ms"] is not None]
         slack = [row["slack"] for row in done if row["slack"] is not None]
-        gains = [
-            row["test_accuracy"] - row["baseline_test_accuracy"] for row in against
+        points = [
+            100 * (row["test_accuracy"] - row["baseline_test_accuracy"])
+            for row in against
         ]
         shares = [row["measured_ms"] / row["baseline_measured_ms"] for row in against]
         table.append(
@@ -346,7 +347,7 @@ def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
                 _mean([row["measured_ms"] for row in done], "{:.4g}"),
                 f"{min(slack):.2%}" if slack else "-",
                 f"{max(slack):.2%}" if slack else "-",
-                _mean(gains, "{:+.2f}"),
+                _mean(points, "{:+.2f}"),
                 _mean(shares, "{:.2f}"),
             )
         )

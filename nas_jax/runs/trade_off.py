@@ -47,8 +47,9 @@ def experiments(experiment: Experiment, given: Sequence[str]) -> list[Experiment
             "--targets: expected train.start scratch, got "
             f"{experiment.train.start!r}; all networks of a curve begin afresh"
         )
-    configs = [with_target(experiment.search, text) for text in given]
-    if len(set(configs)) < len(configs) or not configs:
+    # without any, the empty text is refused
+    configs = [with_target(experiment.search, text) for text in given or [""]]
+    if len(set(configs)) < len(configs):
         raise ValueError(f"--targets: expected distinct targets, got {list(given)}")
     return [replace(experiment, search=config) for config in configs]
 

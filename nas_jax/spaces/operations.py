@@ -205,7 +205,7 @@ def source_of(value: Any) -> Any:
 
 OPERATIONS: dict[str, Operation] = {}
 """All kinds; those of the package come first."""
-_BUILT_IN: frozenset[str] = frozenset()
+BUILT_IN: frozenset[str] = frozenset()
 
 
 def register(
@@ -231,8 +231,8 @@ def register(
     """
     operation = Operation(kind or names, names, macs, params, is_free)
     example = names.format(expansion=3, kernel=3) if _is_plain(names) else ""
-    taken = [one for one in _BUILT_IN if re.fullmatch(OPERATIONS[one].form, example)]
-    if not example or taken or operation.kind in _BUILT_IN:
+    taken = [one for one in BUILT_IN if re.fullmatch(OPERATIONS[one].form, example)]
+    if not example or taken or operation.kind in BUILT_IN:
         raise ValueError(
             f"operation {names!r}: expected a name of small letters, digits and _ "
             "(with {expansion} and {kernel} for numbers) that the package does not use "
@@ -289,4 +289,4 @@ SEPARABLE = register("sep_k{kernel}", kind="sep", **_SEPARABLE)
 DILATED = register("dil_k{kernel}", kind="dil", **_SEPARABLE)
 AVERAGE = register("avg_k{kernel}", kind="avg", **_FREE)
 MAXIMUM = register("max_k{kernel}", kind="max", **_FREE)
-_BUILT_IN = frozenset(OPERATIONS)
+BUILT_IN = frozenset(OPERATIONS)

@@ -167,7 +167,7 @@ def right_counts(found):
     ("change", "line"),
     [
         ({"digest": "0" * 64}, "record 1: expected digest"),
-        ({"version": 3}, "record 1: expected version 1, got 3"),
+        ({"version": 3}, "record 1: expected a record of version 1, got 3"),
         ({"latencies": 5}, "record 1: latencies: expected a list, got 5"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from nas_jax import cli
 from nas_jax.cli import networks
 from nas_jax.config import SpaceConfig, shipped
-from nas_jax.runs import describe
+from nas_jax.runs import setup
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.architecture_json import to_json
@@ -116,7 +116,7 @@ def test_list_names_what_comes_with_the_package(capsys):
     found = json.loads(out)
     assert err == "" and set(found) == {"experiments", "spaces", "networks", "tables"}
     for name in (*found["experiments"], *found["spaces"], *found["networks"]):
-        assert describe.describe(name)["layers"]
+        assert setup.describe(name)["layers"]
     for name in found["tables"]:
         assert shipped.table_file(f"latency_tables/{name}.json").is_file()
 

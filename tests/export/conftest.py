@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-from nas_jax.latency.schema import PROVENANCE
 from PIL import Image
 
 from nas_jax import cli
 from nas_jax.export import companions, export_folder
 from nas_jax.latency import tables
+from nas_jax.latency.tables import PROVENANCE
 from nas_jax.networks import checkpoint
 from nas_jax.runs import run_folder, setup
 from nas_jax.spaces import architecture_json, builders

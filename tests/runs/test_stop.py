@@ -47,7 +47,7 @@ def run(body):
     """A process whose command has this body."""
     indented = "\n ".join(body.splitlines())
     code = (
-        "import atexit, signal, sys, time\nfrom nas_jax import stopping\n"
+        "import atexit, signal, sys, time\nfrom nas_jax.runs import stopping\n"
         f"def main():\n {indented}\n return 0\nsys.exit(stopping.process(main))"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
