@@ -8,6 +8,7 @@ from nas_jax import cli
 from nas_jax.runs import run_folder, trade_off
 
 
+@pytest.mark.slow
 def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsys):
     folder = tmp_path / "run"
     words = ["--targets", "0.7, 0.9", "--train.epochs", "1", "--out", str(folder)]

@@ -125,6 +125,7 @@ def test_stored_weights_fall(trained):
     assert size(small) < 0.6 * size(trained)
 
 
+@pytest.mark.slow
 def test_search_prunes_and_goes_on_with_the_smaller_supernet():
     """With a threshold above 1/4 the undecided first layer falls to few candidates."""
     config = dataclasses.replace(
