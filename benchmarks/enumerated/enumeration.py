@@ -52,7 +52,7 @@ def make_train_path(
 
     Takes a path Int `[L]`, keys `[S]` and the splits `train`, `valid`, `test`. Initial
     weights and the order of the images are functions of the key. The recipe is that of
-    `training_loop.run`, without augmentation.
+    `loop.run`, without augmentation.
     """
 
     def train_path(path: Path, keys: PRNGKey, splits: dict[str, Batch]) -> Accuracies:

@@ -55,7 +55,7 @@ def train_path():
 
 
 def test_a_path_is_trained_as_the_plain_network_is():
-    """Same start, same order: after 6 steps the weights of `training_loop.run`."""
+    """Same start, same order: after 6 steps the weights of `loop.run`."""
     path, key = np.array([0, 2]), jax.random.key(3)
     params, stats = supernet.init(jax.random.key(4), TINY)
     rows = supernet.rows_of(TINY, path)

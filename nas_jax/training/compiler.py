@@ -45,7 +45,7 @@ class _Ready(NamedTuple):
 
 
 class Compiler:
-    """A `Compile` that reports to `watch`; `seconds` is the time spent so far.
+    """A `Compile` that reports its progress; `seconds` is the time spent so far.
 
     Python traces one program after the other; XLA compiles the traced ones in threads
     meanwhile. On a CPU it spends most of its time on one core, so two programs on two
