@@ -95,8 +95,6 @@ def test_quickstart_draws_in_jupyter(tmp_path, monkeypatch):
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
-    searching = next(
-        cell for cell in document.cells if "search_loop.run(" in cell.source
-    )
+    searching = next(cell for cell in document.cells if "search.run(" in cell.source)
     pictures = [one for one in searching.outputs if "image/png" in one.get("data", {})]
     assert len(pictures) == 1

@@ -232,9 +232,9 @@ def test_training_stops_after_the_epoch_in_which_it_diverged():
 )
 def test_search_and_training_in_a_mode_of_jax(mode):
     """In 64 bits all that is carried stays Float32; nothing is NaN on the way."""
-    program = Path(whole_search.__file__)
     run = subprocess.run(
-        [sys.executable, program],
+        [sys.executable, "-m", "tests.whole_search"],
+        cwd=Path(whole_search.__file__).parents[1],
         env={**os.environ, **mode},
         capture_output=True,
         text=True,
