@@ -5,6 +5,7 @@ size augmented inside a jitted step, and memory over an epoch of streamed pictur
 """
 
 import dataclasses
+import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,12 +59,16 @@ class _Photographs:
     labels: np.ndarray
     label_names: tuple[str, ...] = ("one", "other")
 
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"photograph {index}" for index in range(len(self)))
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Item:
         content = self.encoded[index % len(self.encoded)]
-        return Item(content, int(self.labels[index]), f"photograph {index}")
+        return Item(content, int(self.labels[index]), self.names[index])
 
 
 def run(config: InputConfig | None = None, watch: Progress | None = None) -> dict:

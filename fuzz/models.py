@@ -4,7 +4,8 @@ import jax
 import numpy as np
 
 from fuzz.case import reader
-from nas_jax.export import companions, onnx, predict, preprocessing, stablehlo
+from nas_jax.data import preprocessing
+from nas_jax.export import companions, onnx, predict, stablehlo
 from nas_jax.networks import network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs

@@ -10,23 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data.pictures import SHOWN, sound
 from nas_jax.data.source import DataSet, Item
+from nas_jax.data.survey import SHOWN, sound
 
 
 @dataclass(frozen=True, eq=False)
 class Files:
     """A source of encoded files."""
 
-    files: tuple[Path, ...]
+    root: Path
+    names: tuple[str, ...]
+    """Of the files, relative to `root`, with / between folders."""
     labels: np.ndarray
     label_names: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.names)
 
     def __getitem__(self, index: int) -> Item:
-        file = self.files[index]
+        file = self.root / self.names[index]
         return Item(file.read_bytes(), int(self.labels[index]), str(file))
 
 
@@ -100,4 +102,5 @@ def _files(root: Path) -> Files:
         pictures += files
         labels += [label] * len(files)
     names = tuple(folder.name for folder in folders)
-    return Files(tuple(pictures), np.array(labels, np.int32), names)
+    inside = tuple(path.relative_to(root).as_posix() for path in pictures)
+    return Files(root, inside, np.array(labels, np.int32), names)

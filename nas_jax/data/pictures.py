@@ -2,22 +2,19 @@
 
 Cutting is that of the reference (torchvision's RandomResizedCrop, Resize and
 CenterCrop), done by one resampling of the box. A large photograph is decoded at the
-half, quarter or eighth of its size where the box allows it. Pictures that do not decode
-are found before a run starts, named and counted.
+half, quarter or eighth of its size where the box allows it.
 """
 
 import io
 import math
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from nas_jax.config import checks, provenance
-from nas_jax.data.source import Item, Source
+from nas_jax.config import checks
+from nas_jax.data.source import Item
 
 CENTRE = 224 / 256
 """Side of the square that is evaluated, in shorter sides of the picture."""
@@ -30,8 +27,6 @@ FORMATS = (
     *("PPM", "TGA", "ICO", "PCX", "SGI"),
 )
 """What is read. Pillow knows more, among it EPS, for which it runs Ghostscript."""
-SHOWN = 5
-"""Pictures that are named; all are counted."""
 MOST_PIXELS = 1 << 27
 """Of a picture: beyond, a few kilobytes may unpack to gigabytes."""
 _MODES = {1: "L", 3: "RGB"}
@@ -159,61 +154,3 @@ def random_box(
     w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
     left, upper = (width - w) // 2, (height - h) // 2
     return left, upper, left + w, upper + h
-
-
-@dataclass(frozen=True, eq=False)
-class Subset:
-    """Some items of a source."""
-
-    source: Source
-    numbers: np.ndarray
-    """Numbers of these items in the source."""
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        return self.source.label_names
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.source.labels[self.numbers]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, index: int) -> Item:
-        return self.source[int(self.numbers[index])]
-
-
-def sound(
-    source: Source, what: str, skip_corrupt: bool
-) -> tuple[Source, tuple[str, ...]]:
-    """The items that decode, and a line that counts and names the others.
-
-    Decodes everything once. Which of the rest falls into which split is then as if the
-    others had never been there.
-
-    Raises:
-      ValueError: with that line, unless they may be left out; or if a class has no
-        item that decodes.
-    """
-    with ThreadPoolExecutor(provenance.cores()) as pool:
-        numbers = range(len(source))
-        failures = pool.map(lambda number: failure(source[number]), numbers)
-        broken = {n: why for n, why in enumerate(failures) if why is not None}
-    if not broken:
-        return source, ()
-    named = [f"{source[n].name} ({why})" for n, why in list(broken.items())[:SHOWN]]
-    more = f" and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-    line = (
-        f"{what}: {len(broken)} of {len(source)} pictures do not decode: "
-        f"{', '.join(named)}{more}"
-    )
-    if not skip_corrupt:
-        raise ValueError(
-            f"{line}; remove them, or leave them out with --data.skip-corrupt"
-        )
-    left = Subset(source, np.setdiff1d(np.arange(len(source)), list(broken)))
-    for label, name in enumerate(source.label_names):
-        if label not in left.labels:
-            raise ValueError(f"{line}; nothing is left of class {name!r}")
-    return left, (f"left out: {line}",)

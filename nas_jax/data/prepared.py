@@ -5,6 +5,7 @@ Read from ArrayRecord files, which needs no TensorFlow; preparing most of them d
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -21,8 +22,8 @@ from nas_jax.config import files, provenance
 from nas_jax.config.checks import is_exhausted, reason
 from nas_jax.config.data import TFDS, DataConfig
 from nas_jax.data import pictures
-from nas_jax.data.pictures import sound
 from nas_jax.data.source import Arrays, DataSet, Item, Source
+from nas_jax.data.survey import sound
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 """Name of the folder of a prepared version."""
@@ -41,6 +42,10 @@ class Records:
     what: str
     label_names: tuple[str, ...]
     labels: np.ndarray
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{self.what} record {index}" for index in range(len(self)))
 
     def __len__(self) -> int:
         return len(self.records)

@@ -4,6 +4,8 @@ A source does not shuffle, split or crop. These are decided by seed elsewhere, s
 every reader gives the same batches.
 """
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -30,6 +32,10 @@ class Source(Protocol):
     def labels(self) -> np.ndarray:
         """Of all items, Int32 `[N]`, known without decoding an image."""
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Of all items: what each is called in its data set, wherever that lies."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Item: ...
@@ -45,23 +51,32 @@ class Arrays:
     """Int32 `[N]`."""
     label_names: tuple[str, ...]
 
+    part: str = "image"
+    """What an image is called, before its number."""
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{self.part} {index}" for index in range(len(self)))
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Item:
-        return Item(self.images[index], int(self.labels[index]), f"image {index}")
+        return Item(self.images[index], int(self.labels[index]), self.names[index])
 
 
 class DataSet(NamedTuple):
     """What a reader returns: where the training splits come from, and the test.
 
-    If both are one source, all four splits are drawn from it.
+    If both are one source, all four splits are drawn from it. `valid` is drawn from
+    `train` unless it has a source of its own.
     """
 
     train: Source
     test: Source
     notes: tuple[str, ...] = ()
     """Warnings for the user, one line each."""
+    valid: Source | None = None
 
 
 def require_classes(what: str, names: tuple[str, ...], classes: int) -> None:

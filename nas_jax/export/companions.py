@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
-from nas_jax.data import cifar, digits, pictures
-from nas_jax.export import preprocessing
-from nas_jax.export.preprocessing import Preprocessing
+from nas_jax.data import cifar, digits, pictures, preprocessing
+from nas_jax.data.preprocessing import Preprocessing
 
 LABELS, PREPROCESSING = "labels.txt", "preprocessing.json"
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.export import companions, formats, preprocessing
+from nas_jax.data import preprocessing
+from nas_jax.export import companions, formats
 
 
 class Guess(NamedTuple):

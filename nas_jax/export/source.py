@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nas_jax.config.experiment import LatencyConfig
+from nas_jax.data import preprocessing
 from nas_jax.data.batches import Batch, Split
-from nas_jax.export import companions, preprocessing
+from nas_jax.data.preprocessing import Preprocessing
+from nas_jax.export import companions
 from nas_jax.export.companions import Companions
-from nas_jax.export.preprocessing import Preprocessing
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint

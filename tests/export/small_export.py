@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from nas_jax import cli, config
-from nas_jax.export import formats, preprocessing
+from nas_jax.data import preprocessing
+from nas_jax.export import formats
 from nas_jax.networks import network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs

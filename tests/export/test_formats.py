@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from nas_jax import config
-from nas_jax.export import preprocessing
+from nas_jax.data import preprocessing
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.pretrained import torch_import

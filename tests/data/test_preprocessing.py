@@ -10,9 +10,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from nas_jax.config import DataConfig
-from nas_jax.data import digits
-from nas_jax.export import preprocessing
-from nas_jax.export.preprocessing import Preprocessing, from_json, read_images, to_json
+from nas_jax.data import digits, preprocessing
+from nas_jax.data.preprocessing import Preprocessing, from_json, read_images, to_json
 from tests.data import photographs
 from tests.fixtures import FIXTURES
 
