@@ -1,7 +1,7 @@
 """Which data set, its splits and its augmentation, as a frozen dataclass. No JAX."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 
@@ -46,6 +46,10 @@ class DataConfig:
     """Images used once, at the end, on every network."""
     skip_corrupt: bool = False
     """Leave pictures out that do not decode, and say which; False stops at them."""
+    geometry: Literal["centre", "square", "whole"] = "centre"
+    """The part of a picture that is evaluated and predicted: in its middle the square
+    of 7/8 of the shorter side, as in the reference; the largest square; or all of it,
+    stretched. A picture of the network's size is taken as it is."""
     shift_pixels: Natural = 2
     """Augmentation: random translation by up to this many pixels; 0 for none."""
     flip: bool = False

@@ -17,7 +17,7 @@ import numpy as np
 from nas_jax.base import Labels
 from nas_jax.config import provenance
 from nas_jax.config.data import DataConfig
-from nas_jax.data import augment, pictures
+from nas_jax.data import pictures, preprocessing
 from nas_jax.data.batches import Batch, Order, Shard, Split, places
 from nas_jax.data.source import Source
 
@@ -94,8 +94,8 @@ class StreamedSplit:
             )
             image = pictures.cut(item, self.image_shape, box_of)
         else:
-            image = pictures.cut(item, self.image_shape, pictures.centre_box)
-            image = augment.normalise(image, self.config)
+            prepare = preprocessing.of(self.config, self.image_shape[0])
+            image = prepare(item)
         return image, np.int32(item.label)
 
     def evaluated(self) -> "StreamedSplit":

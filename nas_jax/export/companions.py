@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
-from nas_jax.data import cifar, digits, pictures, preprocessing
+from nas_jax.data import digits, preprocessing
 from nas_jax.data.preprocessing import Preprocessing
 
 LABELS, PREPROCESSING = "labels.txt", "preprocessing.json"
@@ -28,17 +28,12 @@ class Companions(NamedTuple):
 
 
 def of_data(experiment: Experiment, label_names: tuple[str, ...]) -> Companions:
-    """Those of an experiment's data.
-
-    Images that are held in memory have the size of the space already; files are cut as
-    their evaluated form is.
-    """
+    """Those of an experiment's data: what its evaluation does to a picture."""
     config, size = experiment.data, experiment.space.input_size
-    if config.name == "digits":
+    if config.name == "digits":  # normalised by itself, never a file
         mean, std = digits.statistics(size)
         return Companions(label_names, Preprocessing(size, size, (mean,), (std,)))
-    resize = size if config.name in cifar.LAYOUTS else round(size / pictures.CENTRE)
-    return Companions(label_names, Preprocessing(size, resize, config.mean, config.std))
+    return Companions(label_names, preprocessing.of(config, size))
 
 
 def write(folder: Path, companions: Companions) -> None:

@@ -11,7 +11,7 @@ from nas_jax.config.data import WATCHED, DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import SpaceConfig
-from nas_jax.data import folder, partition, pictures
+from nas_jax.data import folder, partition, pictures, preprocessing
 from nas_jax.data.source import DataSet, Item, Source
 from nas_jax.training import optim
 
@@ -24,8 +24,8 @@ LEAST = 20
 STEPS = 800
 """Weight steps of the warm-up, at least, and of the joint phase: minutes on a CPU."""
 BATCH = 32
-GREY = ("1", "L", "LA")
-"""Pillow's modes of pictures without colour."""
+GREY = ("1", "L", "LA", "I", "F")
+"""Pillow's modes of pictures without colour; 16 bits begin with I."""
 LOOKED_AT = 500
 """Pictures from which mean and deviation are taken."""
 _IDEA = '''"""An experiment on pictures, made to be changed.
@@ -55,6 +55,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
     mean, std = _moments(items, (side, side, channels))
     augmented: dict[str, Any] = {"shift_pixels": 0, "flip": True, "crop_area": 0.35}
     augmented |= {"brightness": 0.125, "mean": mean, "std": std}
+    augmented |= {"geometry": "square"}
     batch = min(BATCH, *(sizes[f"train_{name}"] for name in ("weights", "alphas")))
     epochs = math.ceil(STEPS / optim.steps_per_epoch(sizes["train_weights"], batch))
     trained = optim.steps_per_epoch(
@@ -167,14 +168,19 @@ def _shape(items: list[Item]) -> tuple[int, int]:
     opened = [pictures.opened(file) for file in files if isinstance(file, bytes)]
     median = np.median([min(picture.size) for picture in opened])
     side = max((side for side in SIDES if side <= median), default=SIDES[0])
-    return side, 1 if all(picture.mode in GREY for picture in opened) else 3
+    return side, 1 if all(
+        picture.mode.partition(";")[0] in GREY for picture in opened
+    ) else 3
 
 
 def _moments(
     items: list[Item], shape: tuple[int, int, int]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, of values from 0 to 1."""
-    images = [pictures.cut(item, shape, pictures.centre_box) for item in items]
-    values = np.stack(images).reshape(-1, shape[-1]) / 255
+    side, _, channels = shape
+    unit = (0.0,) * channels, (1.0,) * channels
+    square = preprocessing.Preprocessing(side, side, *unit)
+    images = np.stack([square.pixels(item) for item in items])
+    values = images.reshape(-1, channels) / 255
     mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), 0.01)
     return tuple(mean.round(3).tolist()), tuple(std.round(3).tolist())
