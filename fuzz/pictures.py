@@ -9,9 +9,8 @@ import numpy as np
 
 from fuzz.case import reader
 from nas_jax.config.data import DataConfig
-from nas_jax.data import cifar, folder, pictures, preprocessing
+from nas_jax.data import cifar, companions, folder, pictures, preprocessing
 from nas_jax.data.source import Item
-from nas_jax.export import companions
 from nas_jax.guidelines import difficulty
 from tests.data import picture_files
 

@@ -6,7 +6,8 @@ they are made, so that a mistake is reported before anything is loaded or compil
 Durations are in epochs, times in milliseconds, widths in channels.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -155,6 +156,13 @@ class Experiment:
             f"at most data.train_weights + data.train_alphas = {train_images}",
             self.train.batch,
         )
+
+    def located(self) -> "Experiment":
+        """With the full path of the data, which holds wherever a run goes on."""
+        if self.data.path is None:
+            return self
+        path = str(Path(self.data.path).expanduser().absolute())
+        return replace(self, data=replace(self.data, path=path))
 
     @property
     def pixels(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data.source import DataSet, Item
+from nas_jax.data.source import DataSet, Item, digest
 from nas_jax.data.survey import SHOWN, sound
 
 
@@ -23,6 +23,10 @@ class Files:
     """Of the files, relative to `root`, with / between folders."""
     labels: np.ndarray
     label_names: tuple[str, ...]
+
+    def stamp(self, index: int) -> tuple[int, str]:
+        content = (self.root / self.names[index]).read_bytes()
+        return len(content), digest(content)
 
     def __len__(self) -> int:
         return len(self.names)

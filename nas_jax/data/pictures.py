@@ -21,6 +21,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -142,6 +143,12 @@ def opened(image: bytes | np.ndarray) -> Image.Image:
         if is_halved:
             _require_upper_bits(picture)
     return picture
+
+
+def is_named_so(path: Path) -> bool:
+    """Whether a file's name ends like one of `FORMATS`."""
+    Image.init()
+    return Image.EXTENSION.get(path.suffix.lower()) in FORMATS
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:

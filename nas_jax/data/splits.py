@@ -1,12 +1,16 @@
 """The four splits of a configuration, whichever data set it names."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
+import numpy as np
+
 from nas_jax.config.data import TFDS, DataConfig
-from nas_jax.data import cifar, digits, folder, partition, prepared
+from nas_jax.data import cifar, digits, folder, partition, prepared, record
 from nas_jax.data.batches import Split
 from nas_jax.data.in_memory import InMemorySplit
-from nas_jax.data.source import Arrays, DataSet, require_classes
+from nas_jax.data.record import Record
+from nas_jax.data.source import Arrays, DataSet, Source, require_classes
 from nas_jax.data.streamed import StreamedSplit
 
 
@@ -53,17 +57,65 @@ def load(
             data.test.labels, sizes["test"], seed, f"{config.name}, test"
         )
 
-    def split(name: str) -> Split:
-        source = data.test if name == "test" else data.train
-        is_training = name == "train_weights"
-        if isinstance(source, Arrays):
-            return InMemorySplit(source, chosen[name], config, is_training)
-        return StreamedSplit(
-            source, chosen[name], image_shape, config, seed, is_training
+    apart = {"test": data.test}
+    splits = {
+        name: _split(
+            name, apart.get(name, data.train), numbers, image_shape, config, seed
         )
-
-    splits = {name: split(name) for name in chosen}
+        for name, numbers in chosen.items()
+    }
     return Loaded(splits, data.notes, data.train.label_names)
+
+
+def recall(
+    config: DataConfig,
+    image_shape: tuple[int, ...],
+    seed: int,
+    began: Record,
+    needed: Collection[str] = partition.SPLITS,
+) -> Loaded:
+    """The splits of a run that goes on, those that it began with.
+
+    Args:
+      config, image_shape, seed: as of `load`.
+      began: the run's record.
+      needed: the splits to load.
+
+    Raises:
+      ValueError: as `record.recall`, if a split is not what it was.
+    """
+    where = config.name if config.path is None else config.path
+    if config.name == "digits":
+        drawn = digits.load(config, image_shape[0], seed)
+        record.require_same(began, record.of(drawn, digits.LABELS), where)
+        return Loaded({name: drawn[name] for name in needed}, (), digits.LABELS)
+    data = _read(config, image_shape)
+    apart = {"test": data.test, "valid": data.valid or data.train}
+    known: dict[int, Source] = {}
+    sources = {}
+    for name in partition.SPLITS:
+        source = apart.get(name, data.train)
+        sources[name] = known.setdefault(id(source), record.relabelled(source, began))
+    numbers, notes = record.recall(began, sources, needed, where)
+    splits = {
+        name: _split(name, sources[name], numbers[name], image_shape, config, seed)
+        for name in needed
+    }
+    return Loaded(splits, data.notes + notes, began.label_names)
+
+
+def _split(
+    name: str,
+    source: Source,
+    numbers: np.ndarray,
+    image_shape: tuple[int, ...],
+    config: DataConfig,
+    seed: int,
+) -> Split:
+    is_training = name == "train_weights"
+    if isinstance(source, Arrays):
+        return InMemorySplit(source, numbers, config, is_training)
+    return StreamedSplit(source, numbers, image_shape, config, seed, is_training)
 
 
 def _read(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:

@@ -7,6 +7,7 @@ epoch, image) alone, never on the threads or on what was asked before.
 import dataclasses
 import functools
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +89,9 @@ class StreamedSplit:
         number = int(self.indices[index])
         item = self.source[number]
         if self.is_training:
-            numbers = np.random.default_rng((self.seed, epoch, number))
+            # of the name, not of the place: later files move the places
+            name = zlib.crc32(self.source.names[number].encode())
+            numbers = np.random.default_rng((self.seed, epoch, name))
             box_of = functools.partial(
                 pictures.random_box, numbers, smallest_area=self.config.crop_area
             )

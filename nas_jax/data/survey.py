@@ -1,5 +1,6 @@
 """One look at every picture before a run starts: those that do not decode are named."""
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -29,9 +30,12 @@ class Subset:
     def labels(self) -> np.ndarray:
         return self.source.labels[self.numbers]
 
-    @property
+    @functools.cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(self.source.names[number] for number in self.numbers)
+
+    def stamp(self, index: int) -> tuple[int, str]:
+        return self.source.stamp(int(self.numbers[index]))
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nas_jax import cli
-from nas_jax.data import preprocessing
+from nas_jax.data import companions, preprocessing
 from nas_jax.data.batches import Batch
 from nas_jax.data.preprocessing import Preprocessing
-from nas_jax.export import companions, formats, source
+from nas_jax.export import formats, source
 from tests.data import photographs
 from tests.export.small_export import refused, said
 
