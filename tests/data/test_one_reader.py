@@ -92,9 +92,12 @@ def exif(orientation):
     return notes
 
 
-def encoded(form, mode, orientation):
-    """A file of the picture, to be turned as its notes say."""
-    turned = Image.fromarray(upright())
+def encoded(form, mode, orientation, shade=None):
+    """A file of the picture, to be turned as its notes say; all bright, or dark."""
+    image = upright()
+    if shade:
+        image = image // 4 + (190 if shade == "bright" else 0)
+    turned = Image.fromarray(image)
     if orientation > 1:
         turned = turned.transpose(pictures._UPRIGHT[STORED[orientation]])
     image = np.asarray(turned)

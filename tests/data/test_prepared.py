@@ -306,7 +306,8 @@ def test_damaged_files_are_refused_in_one_line(folder, tmp_path, name, change, s
 
 @pytest.mark.parametrize("record", [b"no record", b""])
 def test_a_record_that_is_none_is_named(record):
-    one = prepared.Records([record], "image", "set/part", ("a", "b"), np.zeros(1, int))
+    labels = np.zeros(1, int)
+    one = prepared.Records([record], "image", "set/part", ("a", "b"), labels, "1.0.0")
     with pytest.raises(ValueError, match="set/part record 0: expected it as tensorfl"):
         one[0]
 
