@@ -91,8 +91,8 @@ def read(folder: Path) -> Record | None:
     except (ValueError, csv.Error, StopIteration) as error:
         raise ValueError(
             f"{folder / ITEMS}: expected the items of this run, got "
-            f"{str(error) or 'an empty file'} (line {lines.line_num}); it is damaged, copy "
-            "it again"
+            f"{str(error) or 'an empty file'} (line {lines.line_num}); it is damaged, "
+            "copy it again"
         ) from error
     return Record(
         about.label_names,
