@@ -12,11 +12,12 @@ from nas_jax.config.search import TARGETS
 from nas_jax.data.batches import Batch
 from nas_jax.guidelines import difficulty, records
 from nas_jax.guidelines.records import Record
-from nas_jax.runs import run_folder
-from nas_jax.runs.setup import load
+from nas_jax.runs import run_folder, setup
+from nas_jax.runs.setup import Setup
 from nas_jax.training.devices import PLAIN
 
 _SEARCHED = "searched"
+TRAINING = ("train_weights", "train_alphas")
 
 
 def of_run(folder: Path) -> list[Record]:
@@ -34,7 +35,7 @@ def of_run(folder: Path) -> list[Record]:
             f"{folder}: expected a finished run with result.json, found none; let "
             "'nas_jax search' finish"
         )
-    train = trained_on(experiment)
+    train = trained_on(setup.of_run(experiment, folder, PLAIN, TRAINING))
     given = difficulty.measure(train)
     data = experiment.data.name
     task = {
@@ -56,14 +57,13 @@ def of_run(folder: Path) -> list[Record]:
     return [records.sealed(one) for one in fields]
 
 
-def trained_on(experiment: Experiment) -> Batch:
+def trained_on(loaded: Setup) -> Batch:
     """What the networks of an experiment are trained on, as `difficulty` looks at it.
 
     All labels; the images of the first of them, as evaluated. Pictures of a folder come
     class by class, so data sets are shuffled, but for the digits, which are.
     """
-    splits = load(experiment, PLAIN).splits
-    weights, alphas = splits["train_weights"], splits["train_alphas"]
+    weights, alphas = (loaded.splits[name] for name in TRAINING)
     whole = weights.evaluated().joined(alphas.evaluated())
     order = np.arange(len(whole.labels))
     if not isinstance(whole, Batch):

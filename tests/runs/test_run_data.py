@@ -50,7 +50,7 @@ def files_of(found):
 
 def test_lists_have_every_file_with_label_split_and_digest(home):
     found = begun(home)
-    rows = list(csv.DictReader((home / "run" / "data.csv").open()))
+    rows = list(csv.DictReader((home / "run" / "data.csv").read_text().splitlines()))
     assert len(rows) == 48
     by_split = {
         split: [row["file"] for row in rows if row["split"] == split]
@@ -229,7 +229,10 @@ def odd(tmp_path_factory):
         for name in ("bright", "dark"):
             (home / "p" / name).mkdir(parents=True, exist_ok=True)
             file = home / "p" / name / f"{number:03}.bin"
-            file.write_bytes(matrix.encoded(*case, shade=name))
+            # one in seven is in the wrong folder, so that not all can be right
+            is_wrong = number % 7 == 0
+            shade = "dark" if (name == "dark") != is_wrong else "bright"
+            file.write_bytes(matrix.encoded(*case, shade=shade))
     each = len(cases) // 4
     sizes = {"train_alphas": each, "valid": each, "test": 2 * each}
     sizes["train_weights"] = 2 * len(cases) - sum(sizes.values())
@@ -245,7 +248,7 @@ def odd(tmp_path_factory):
 @pytest.mark.slow
 def test_predict_is_right_as_often_as_the_test_says(odd, capsys):
     result = json.loads((odd / "run" / "result.json").read_text())
-    rows = csv.DictReader((odd / "run" / "data.csv").open())
+    rows = csv.DictReader((odd / "run" / "data.csv").read_text().splitlines())
     test = {
         str(odd / "p" / r["file"]): r["label"] for r in rows if r["split"] == "test"
     }
@@ -254,7 +257,7 @@ def test_predict_is_right_as_often_as_the_test_says(odd, capsys):
     right = [test[one["image"]] == one["guesses"][0]["label"] for one in found]
     assert len(right) == result["networks"]["searched"]["test_images"] > 100
     assert np.mean(right) == result["networks"]["searched"]["test_accuracy"]
-    assert np.mean(right) > 0.8
+    assert 0.75 < np.mean(right) < 0.95
 
 
 @pytest.mark.slow
