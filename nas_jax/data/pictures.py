@@ -196,7 +196,8 @@ def _orientation(picture: Image.Image) -> int:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """A grey picture of more bits, its full range scaled to 0 to 255."""
-    values = np.asarray(picture, np.float64)
+    with np.errstate(invalid="ignore"):  # numbers that are none are refused below
+        values = np.asarray(picture, np.float64)
     low, high = values.min(), values.max()
     tops = (1, 255, 65535) if picture.mode == "F" else (65535,)
     top = next((top for top in tops if high <= top), None)

@@ -24,6 +24,8 @@ from nas_jax.data.source import Item
 
 CENTRE = 224 / 256
 """Side of the square that the reference evaluates, in shorter sides of the picture."""
+LEAST = 1e-6
+"""Of a deviation: beyond, float32 has no numbers for what is divided by it."""
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -59,9 +61,11 @@ class Preprocessing(Strict):
             channels,
         )
         require(
-            all(map(math.isfinite, (*self.mean, *self.std))) and min(self.std) > 0,
+            all(map(math.isfinite, (*self.mean, *self.std)))
+            and min(self.std) >= LEAST
+            and max(map(abs, (*self.mean, *self.std))) <= 1 / LEAST,
             "preprocessing",
-            "finite means and positive std",
+            f"finite means and positive std, not beyond {LEAST:g} and {1 / LEAST:g}",
             (self.mean, self.std),
         )
 
@@ -115,7 +119,9 @@ def imagenet(size: int) -> Preprocessing:
     >>> imagenet(224).resize
     256
     """
-    return Preprocessing(size, int(size / CENTRE), _IMAGENET_MEAN, _IMAGENET_STD)
+    return Preprocessing(size, int(size / CENTRE), LEAST = 1e-6
+"""Of a deviation: beyond, float32 has no numbers for what is divided by it."""
+_IMAGENET_MEAN, _IMAGENET_STD)
 
 
 def to_json(preprocessing: Preprocessing) -> str:
