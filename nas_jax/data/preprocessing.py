@@ -119,9 +119,7 @@ def imagenet(size: int) -> Preprocessing:
     >>> imagenet(224).resize
     256
     """
-    return Preprocessing(size, int(size / CENTRE), LEAST = 1e-6
-"""Of a deviation: beyond, float32 has no numbers for what is divided by it."""
-_IMAGENET_MEAN, _IMAGENET_STD)
+    return Preprocessing(size, int(size / CENTRE), _IMAGENET_MEAN, _IMAGENET_STD)
 
 
 def to_json(preprocessing: Preprocessing) -> str:
