@@ -109,6 +109,14 @@ def test_folder_whose_name_is_no_text_is_refused(tmp_path, capsys):
     )
 
 
+def test_out_is_tried_before_a_picture_is_read(tmp_path, capsys):
+    words = ["start", str(tmp_path / "none"), "--out", str(tmp_path / "no" / "a.py")]
+    assert cli.main(words) == 2
+    assert f"expected a folder {tmp_path}/no to write to, found none; make it" in (
+        capsys.readouterr().err
+    )
+
+
 def test_missing_folder_is_told_where_it_was_looked_for(tmp_path, capsys):
     words = ["start", str(tmp_path / "none"), "--out", str(tmp_path / "mine.py")]
     assert cli.main(words) == 2
