@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nas_jax.config import checks
 from nas_jax.data.source import Item
@@ -76,10 +76,16 @@ def drafted(picture: Image.Image, box: Box, width: int, height: int) -> Box:
 def failure(item: Item) -> str | None:
     """Why a picture does not decode; None if it does."""
     try:
-        _coloured(_opened(item.image), "RGB")
+        whole(item)
     except Exception as error:
         return reason(error)
     return None
+
+
+def whole(item: Item) -> Image.Image:
+    """The whole picture as "RGB", upright; Pillow's errors if it does not decode."""
+    upright = ImageOps.exif_transpose(_opened(item.image))
+    return _coloured(upright, "RGB")
 
 
 def reason(error: Exception) -> str:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from nas_jax.config import shipped
+from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import augment, splits
 from nas_jax.data.batches import Augment, Split
@@ -68,6 +71,10 @@ def load(experiment: Experiment, on: Devices | None = None) -> Setup:
     )
     for name, split in loaded.items():
         _check_split(name, split, space)
+    sizes = {name: len(split.labels) for name, split in loaded.items()}
+    experiment.require_batches(sizes["train_weights"], sizes["train_alphas"])
+    if jax.process_count() > 1:  # otherwise every device may take the whole of it
+        devices.require_even({"data.valid": min(sizes["valid"], WATCHED)}, on.count)
     augmentation = augment.of(data)
     return Setup(experiment, space, loaded, augmentation, label_names, notes, on)
 

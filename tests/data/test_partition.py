@@ -73,7 +73,10 @@ def test_impossible_sizes_are_refused(sizes, message):
 def test_a_class_with_too_few_images_for_four_splits_is_refused():
     labels = np.array([0] * 100 + [1] * 2)
     sizes = dict.fromkeys(partition.SPLITS, 20)
-    with pytest.raises(ValueError, match=r"expected images of every class for every"):
+    with pytest.raises(
+        ValueError,
+        match=r"small: class 1: expected at least 4 images, one for every split, got 2",
+    ):
         partition.four(labels, sizes, 0, "small")
 
 
