@@ -7,6 +7,7 @@ may be two pictures of one thing.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,12 +16,26 @@ from nas_jax.data.survey import SHOWN, Look, looks_at, more
 
 MOST = 50_000
 """Pictures among which near copies are looked for; the time grows with the square."""
-FARTHEST, SHARE = 0.06, 0.05
-"""Of near copies: 1 - the correlation of thumbnails, and its share of what is usual."""
-SAME_LIGHT, FARTHEST_IN_IT = 2.0, 0.03
-"""A mean difference of so many levels of 255 says more; then no share is asked for."""
-RICH, FARTHEST_IF_POOR = 0.25, 0.002
-"""Share of a thumbnail that its contrast is spread over; a dot or a line has less."""
+
+
+class Likeness(NamedTuple):
+    """How near two thumbnails must be; what is no more than all of these is a copy."""
+
+    levels: float
+    """Mean difference, of 255."""
+    distance: float
+    """1 - their correlation."""
+    share: float
+    """Of the distance that is usual for the picture: in simple scenes many are near."""
+    spread: float = 0.0
+    """At least; the share of a thumbnail that its contrast is spread over."""
+
+
+KINDS = {
+    "resized or compressed": Likeness(2, 0.03, 0.2),
+    "cut a little": Likeness(10, 0.06, 0.05, spread=0.25),
+    "in another light": Likeness(255, 0.002, 0.05),
+}
 USUAL = 8
 """The neighbour whose distance is usual: nearer ones may be copies, too."""
 _BLOCK = 512
@@ -150,9 +165,7 @@ def near(items: Distinct, chosen: Mapping[str, np.ndarray]) -> tuple[str, ...]:
 def near_pairs(thumbnails: np.ndarray, parts: np.ndarray) -> list[tuple[int, int]]:
     """Pictures that are near copies of one of a part before theirs, and the nearest.
 
-    A thumbnail correlates with that of a near copy. In simple scenes it does so with
-    many others, so a near copy must also be far nearer than is usual there, or differ
-    by hardly a level.
+    Near are those that are like one another in one of `KINDS`. Flat pictures are none.
 
     Args:
       thumbnails: Uint8 `[N 8 8 3]`.
@@ -165,24 +178,31 @@ def near_pairs(thumbnails: np.ndarray, parts: np.ndarray) -> list[tuple[int, int
     unit[length[:, 0] < _FLAT * np.sqrt(levels.shape[1])] = 0
     spread = 1 / np.maximum((unit**4).sum(axis=1) * levels.shape[1], 1)
     rows, found = np.flatnonzero(parts > parts.min()), []
+    farthest = max(kind.distance for kind in KINDS.values())
+    place = min(USUAL, len(parts) - 1) - 1
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        distance = 1 - unit[block] @ unit.T
-        distance[np.arange(len(block)), block] = np.inf
-        is_candidate = (distance <= FARTHEST) & (parts < parts[block, None])
-        for row in np.flatnonzero(is_candidate.any(axis=1)):
-            one, its = block[row], np.flatnonzero(is_candidate[row])
-            d = distance[row, its]
-            usual = np.partition(distance[row], min(USUAL, len(unit) - 1) - 1)
-            is_near = d <= SHARE * usual[min(USUAL, len(unit) - 1) - 1]
-            is_near &= (np.minimum(spread[its], spread[one]) >= RICH) | (
-                d <= FARTHEST_IF_POOR
+        distances = 1 - unit[block] @ unit.T
+        distances[np.arange(len(block)), block] = np.inf
+        is_close = (distances <= farthest) & (parts < parts[block, None])
+        for row in np.flatnonzero(is_close.any(axis=1)):
+            one, others = block[row], np.flatnonzero(is_close[row])
+            distance = distances[row, others]
+            apart = np.abs(levels[others] - levels[one]).mean(axis=1)
+            share = distance / np.partition(distances[row], place)[place]
+            is_near = np.any(
+                [
+                    (apart <= kind.levels)
+                    & (distance <= kind.distance)
+                    & (share <= kind.share)
+                    & (np.minimum(spread[others], spread[one]) >= kind.spread)
+                    for kind in KINDS.values()
+                ],
+                axis=0,
             )
-            levels_apart = np.abs(levels[its] - levels[one]).mean(axis=1)
-            is_near |= (levels_apart <= SAME_LIGHT) & (d <= FARTHEST_IN_IT)
             if is_near.any():
-                nearest = np.where(is_near, d, np.inf).argmin()
-                found.append((int(one), int(its[nearest])))
+                nearest = np.where(is_near, distance, np.inf).argmin()
+                found.append((int(one), int(others[nearest])))
     return found
 
 
