@@ -32,7 +32,7 @@ class Likeness(NamedTuple):
 
 
 KINDS = {
-    "resized or compressed": Likeness(2, 0.03, 0.2),
+    "resized or compressed": Likeness(2, 0.015, 0.1),
     "cut a little": Likeness(10, 0.06, 0.05, spread=0.25),
     "in another light": Likeness(255, 0.002, 0.05),
 }
