@@ -1,6 +1,8 @@
 """`nas_jax start`: pictures are counted, and the file says what came of it."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import jax
@@ -10,7 +12,7 @@ import pytest
 from nas_jax import cli
 from nas_jax.config import shipped
 from nas_jax.data import augment, splits
-from nas_jax.runs import first_experiment
+from nas_jax.runs import first_experiment, setup
 from tests.data.picture_files import encoded, pixels
 
 
@@ -72,6 +74,53 @@ def test_the_file_holds_the_experiment_and_its_splits_load(kind, request, tmp_pa
     for name, count in made.pictures.items():
         assert len(loaded[name].labels) == count
         assert set(np.unique(loaded[name].labels)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("added", "removed"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 5), (40, 0)]
+)
+def test_pictures_that_come_and_go_do_no_harm(added, removed, tmp_path):
+    """Case 25: one more ended in sizes that were counted once."""
+    write(tmp_path / "p", {"cat": 30, "dog": 30, "emu": 30, "fox": 30})
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 0
+    for number in range(added):
+        image = encoded(pixels(40, 70, seed=9000 + number), "PNG")
+        (tmp_path / "p" / "dog" / f"new{number}.png").write_bytes(image)
+    for number in range(removed):
+        (tmp_path / "p" / "cat" / f"{number}.png").unlink()
+    experiment = shipped.load_experiment(str(tmp_path / "mine.py"))
+    loaded = setup.load(experiment).splits
+    counts = {name: len(split.labels) for name, split in loaded.items()}
+    rest = 120 + added - removed - 30 - 12 - 24
+    assert list(counts.values()) == [rest, 30, 12, 24]
+    assert all(set(split.labels) == {0, 1, 2, 3} for split in loaded.values())
+
+
+def test_copies_are_told_where_the_pictures_are_counted(tmp_path, capsys):
+    write(tmp_path / "p", {"cat": 30, "dog": 30})
+    cat = tmp_path / "p" / "cat"
+    (cat / "again.png").write_bytes((cat / "7.png").read_bytes())
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main([*words, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert sum(answer["pictures"].values()) == 61
+    assert answer["notes"] == [
+        "1 of 61 pictures is a copy of others (cat/again.png = cat/7.png): kept in one "
+        "split"
+    ]
+
+
+def test_a_test_that_is_a_copy_of_the_training_cannot_be_started(tmp_path, capsys):
+    write(tmp_path / "p" / "train", {"cat": 24, "dog": 24})
+    shutil.copytree(tmp_path / "p" / "train", tmp_path / "p" / "test")
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 2
+    heard = capsys.readouterr().err
+    assert (
+        "of class 'cat' 0 pictures; add pictures; 48 of 48 training pictures" in heard
+    )
+    assert heard.count("\n") == 1
 
 
 def test_moments_are_those_of_the_pictures(tmp_path):
