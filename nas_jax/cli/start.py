@@ -27,13 +27,14 @@ def start(
     files.require_new("--out", out)
     if out.suffix != ".py":
         raise ValueError(f"--out {out}: expected the name of a .py file")
-    made = first_experiment.of_pictures(pictures, skip_corrupt)
+    made, counts, notes = first_experiment.of_pictures(pictures, skip_corrupt)
     out.write_text(first_experiment.text(made, typed), encoding="utf-8")
     data, space = made.data, made.space
     lines = (
-        f"{space.classes} classes; {data.train_weights} pictures for the weights, "
-        f"{data.train_alphas} for the alphas, {data.valid} to watch, "
-        f"{data.test} to test",
+        *notes,
+        f"{space.classes} classes; {counts['train_weights']} pictures for the weights, "
+        f"{counts['train_alphas']} for the alphas, {counts['valid']} to watch, "
+        f"{counts['test']} to test",
         f"images of {space.input_size} x {space.input_size} x {space.input_channels}, "
         f"flipped, and cut to {data.crop_area:.0%} of the area at least; for letters "
         "and digits: --data.no-flip --data.crop-area 0.8",
@@ -41,11 +42,11 @@ def start(
         f"written: {out}",
         f"next: nas_jax search {shlex.quote(str(out))}  (first with --plan)",
     )
-    sizes = ("train_weights", "train_alphas", "valid", "test")
     shape = ("classes", "input_size", "input_channels")
     answer = {
         "file": str(out),
         **{name: getattr(space, name) for name in shape},
-        "pictures": {name: getattr(data, name) for name in sizes},
+        "pictures": counts,
+        "notes": list(notes),
     }
     return Answer(answer, "\n".join(lines))

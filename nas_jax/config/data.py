@@ -13,7 +13,7 @@ NAMES = ("digits", "cifar10", "cifar100", "folder")
 TFDS = "tfds:"
 """Before the name of a data set that tensorflow-datasets has prepared."""
 WATCHED = 1000
-"""Images in a batch of `valid`, as in the reference."""
+"""Images in a batch of `valid`, at most, as in the reference."""
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 
@@ -36,13 +36,14 @@ class DataConfig:
     """tensorflow-datasets' name of the images to train on, and the folder of such."""
     test_split: str = "test"
     """Its name of the images to test on; drawn from `train_split` if the same."""
-    train_weights: Count = 300
-    """Images that train the weights of the supernet."""
-    train_alphas: Count = 300
+    train_weights: Count | None = 300
+    """Images that train the weights of the supernet; of these four, None is whatever
+    the others leave of the same set, or all of it."""
+    train_alphas: Count | None = 300
     """Images that train the architecture parameters."""
-    valid: Count = 197
+    valid: Count | None = 197
     """Images for looking at progress and for choosing among the finalists."""
-    test: Count = 1000
+    test: Count | None = 1000
     """Images used once, at the end, on every network."""
     skip_corrupt: bool = False
     """Leave pictures out that do not decode, and say which; False stops at them."""
@@ -76,12 +77,6 @@ class DataConfig:
             "data.name",
             f"{', '.join(NAMES)}, or {TFDS}NAME as in {TFDS}imagenet2012",
             self.name,
-        )
-        require(
-            self.valid <= WATCHED or self.valid % WATCHED == 0,
-            "data.valid",
-            f"at most {WATCHED}, or a multiple of it",
-            self.valid,
         )
         require(
             len(self.mean) == len(self.std) > 0,

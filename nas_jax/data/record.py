@@ -4,8 +4,8 @@
     data.csv    file, label, split, bytes, digest: a line per item, those that no split
                 takes as well
 
-A digest is BLAKE2b of 128 bits, as `b2sum -l 128` prints it. A run that goes on uses
-its own lists: items that came later are left out, others than it began with refused.
+A digest is SHA-256, as `sha256sum` prints it. A run that goes on uses its own lists:
+items that came later are left out, others than it began with refused.
 """
 
 import csv

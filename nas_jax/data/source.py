@@ -22,8 +22,8 @@ class Item(NamedTuple):
 
 
 def digest(content: bytes) -> str:
-    """BLAKE2b of 128 bits, in hexadecimal."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 class Source(Protocol):

@@ -6,12 +6,30 @@ from typing import NamedTuple
 import numpy as np
 
 from nas_jax.config.data import TFDS, DataConfig
-from nas_jax.data import cifar, digits, folder, partition, prepared, record
+from nas_jax.data import (
+    cifar,
+    copies,
+    digits,
+    folder,
+    groups,
+    partition,
+    prepared,
+    record,
+)
 from nas_jax.data.batches import Split
 from nas_jax.data.in_memory import InMemorySplit
 from nas_jax.data.record import Record
 from nas_jax.data.source import Arrays, DataSet, Source, require_classes
 from nas_jax.data.streamed import StreamedSplit
+
+
+class Drawn(NamedTuple):
+    """Which items the splits hold."""
+
+    numbers: dict[str, np.ndarray]
+    """Of the items of each split, in their source."""
+    notes: tuple[str, ...]
+    """What was found about copies, a line each."""
 
 
 class Loaded(NamedTuple):
@@ -46,25 +64,67 @@ def load(
         drawn = digits.load(config, image_shape[0], seed)
         return Loaded({**drawn}, (), digits.LABELS)
     data = _read(config, image_shape)
-    for source in (data.train, data.test):
+    sources = _sources(data)
+    for source in sources.values():
         require_classes(config.name, source.label_names, classes)
-    sizes = {split: getattr(config, split) for split in partition.SPLITS}
-    if data.train is data.test:
-        chosen = partition.four(data.train.labels, sizes, seed, config.name)
-    else:
-        chosen = partition.three(data.train.labels, sizes, seed, config.name)
-        chosen["test"] = partition.tested(
-            data.test.labels, sizes["test"], seed, f"{config.name}, test"
-        )
-
-    apart = {"test": data.test}
+    chosen, notes = draw(config, data, seed)
     splits = {
-        name: _split(
-            name, apart.get(name, data.train), numbers, image_shape, config, seed
-        )
-        for name, numbers in chosen.items()
+        name: _split(name, source, chosen[name], image_shape, config, seed)
+        for name, source in sources.items()
     }
-    return Loaded(splits, data.notes, data.train.label_names)
+    return Loaded(splits, data.notes + notes, data.train.label_names)
+
+
+def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
+    """The items of all splits: disjoint, of every class, copies in one split.
+
+    Raises `ValueError` as `partition` and `groups`, with the copies that were found.
+    """
+    items = copies.distinct(data)
+    sizes = {split: getattr(config, split) for split in partition.SPLITS}
+    drawn: dict[str, np.ndarray] = {}
+    try:
+        for part in items.sources:
+            drawn |= _of_part(items, part, sizes, seed, config.name)
+    except ValueError as error:
+        if not (items.looks and items.notes):
+            raise
+        found = "; ".join(items.notes)
+        raise ValueError(f"{error} ({found}); remove copies or add pictures") from error
+    numbers = {split: drawn[split] for split in sizes}
+    moved = tuple(
+        f"data.{split} = {size} became {len(numbers[split])}: copies stay together"
+        for split, size in sizes.items()
+        if size not in (None, len(numbers[split]))
+    )
+    weights, alphas, valid, test = numbers.values()
+    training = np.concatenate([weights, alphas])
+    near = copies.near(items, {"training": training, "valid": valid, "test": test})
+    return Drawn(numbers, items.notes + moved + near)
+
+
+def _of_part(
+    items: copies.Distinct, part: str, sizes: partition.Sizes, seed: int, what: str
+) -> dict[str, np.ndarray]:
+    """The splits that are drawn from one source: a test or valid set is one."""
+    source, numbers = items.sources[part], items.numbers[part]
+    labels, names = source.labels[numbers], source.label_names
+    for label in np.setdiff1d(source.labels, labels):
+        raise ValueError(
+            f"{what}: expected {part} pictures of class {names[label]!r} that no other "
+            "set has, got copies alone"
+        )
+    if part in sizes:
+        what = f"{what}, {part}"
+        (size,) = partition.resolved({part: sizes[part]}, len(labels), what).values()
+        drawn = {part: partition.tested(labels, size, seed, what, part)}
+    else:
+        here = {split: n for split, n in sizes.items() if split not in items.sources}
+        whole = partition.resolved(here, len(labels), what)
+        divide = partition.four if "test" in here else partition.three
+        drawn = divide(labels, whole, seed, what, names)
+        drawn = groups.together(labels, drawn, items.groups, seed, names)
+    return {split: numbers[places] for split, places in drawn.items()}
 
 
 def recall(
@@ -90,18 +150,23 @@ def recall(
         record.require_same(began, record.of(drawn, digits.LABELS), where)
         return Loaded({name: drawn[name] for name in needed}, (), digits.LABELS)
     data = _read(config, image_shape)
-    apart = {"test": data.test, "valid": data.valid or data.train}
-    known: dict[int, Source] = {}
-    sources = {}
-    for name in partition.SPLITS:
-        source = apart.get(name, data.train)
-        sources[name] = known.setdefault(id(source), record.relabelled(source, began))
+    parts = data.train, data.test, data.valid
+    known = {
+        id(part): record.relabelled(part, began) for part in parts if part is not None
+    }
+    sources = {name: known[id(source)] for name, source in _sources(data).items()}
     numbers, notes = record.recall(began, sources, needed, where)
     splits = {
         name: _split(name, sources[name], numbers[name], image_shape, config, seed)
         for name in needed
     }
     return Loaded(splits, data.notes + notes, began.label_names)
+
+
+def _sources(data: DataSet) -> dict[str, Source]:
+    """Where each split comes from."""
+    sources = dict.fromkeys(partition.SPLITS, data.train) | {"test": data.test}
+    return sources if data.valid is None else sources | {"valid": data.valid}
 
 
 def _split(

@@ -46,7 +46,7 @@ def of_run(folder: Path) -> list[Record]:
     try:
         result = files.read_object(path)
         fields = [
-            _fields(name, one, result, experiment, task)
+            _fields(name, one, result, experiment, task, len(train.labels))
             for name, one in result["networks"].items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
@@ -78,6 +78,7 @@ def _fields(
     result: dict[str, Any],
     experiment: Experiment,
     task: dict[str, Any],
+    images: int,
 ) -> Record:
     seconds, versions = result["seconds_per_phase"], result["versions"]
     retrained = seconds.get("retrain")
@@ -95,7 +96,6 @@ def _fields(
             "value": result[TARGETS[config.cost]],
             "device": result["device"] if is_latency else None,
         }
-    images = experiment.data.train_weights + experiment.data.train_alphas
     steps = experiment.train.epochs * (images // experiment.train.batch)
     return {
         "task": task,

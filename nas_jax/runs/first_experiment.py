@@ -3,16 +3,16 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nas_jax.config.data import WATCHED, DataConfig
+from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import SpaceConfig
-from nas_jax.data import folder, partition, pictures, preprocessing
-from nas_jax.data.source import DataSet, Item, Source
+from nas_jax.data import copies, folder, pictures, preprocessing, splits
+from nas_jax.data.source import Item, Source
 from nas_jax.training import optim
 
 SIDES = (32, 64)
@@ -35,11 +35,22 @@ wrong for letters; a larger space.input_size and more epochs cost time.
 """'''
 
 
-def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
+class FirstExperiment(NamedTuple):
+    """An experiment, and what was seen of its pictures."""
+
+    experiment: Experiment
+    pictures: dict[str, int]
+    """How many each split has now."""
+    notes: tuple[str, ...]
+    """Remarks on the data for the user, one line each."""
+
+
+def of_pictures(path: Path, skip_corrupt: bool = False) -> FirstExperiment:
     """An experiment on a folder of pictures, for this CPU, of some minutes.
 
     Classes and splits are counted, side and channels of the images follow the pictures,
-    mean and deviation are theirs, epochs follow from the steps that a search needs.
+    mean and deviation are theirs, epochs follow from the steps that a search needs. The
+    weights take the rest of the pictures, so that one more or less does no harm.
 
     Raises:
       ValueError: as `data.folder.load`, and for too few classes or pictures of one.
@@ -49,7 +60,9 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
     place = str(path.expanduser().absolute())  # the file may be used from anywhere
     given = DataConfig(name="folder", path=place, skip_corrupt=skip_corrupt)
     data = folder.load(given)
-    sizes: dict[str, Any] = _sizes(data)
+    fixed: dict[str, Any] = _sizes(copies.distinct(data))
+    drawn = splits.draw(dataclasses.replace(given, **fixed), data, Experiment.seed)
+    sizes = {split: len(numbers) for split, numbers in drawn.numbers.items()}
     items = _looked_at(data.train)
     side, channels = _shape(items)
     mean, std = _moments(items, (side, side, channels))
@@ -62,7 +75,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
         sizes["train_weights"] + sizes["train_alphas"], batch
     )
     name = "".join(c if c.isalnum() else "_" for c in path.resolve().name)
-    return Experiment(
+    experiment = Experiment(
         name=name,
         space=SpaceConfig(
             name=name,
@@ -77,7 +90,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
             strides=(2, 2, 2),
             head_channels=128,
         ),
-        data=dataclasses.replace(given, **sizes, **augmented),
+        data=dataclasses.replace(given, **fixed, **augmented),
         latency=LatencyConfig(batch=16),
         search=SearchConfig(
             warmup_epochs=epochs,
@@ -91,6 +104,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
         ),
         train=TrainConfig(epochs=math.ceil(2 * STEPS / trained), batch=batch),
     )
+    return FirstExperiment(experiment, sizes, data.notes + drawn.notes)
 
 
 def text(experiment: Experiment, command: str) -> str:
@@ -127,32 +141,28 @@ def _source(config: Any, indent: str) -> str:
     return "\n".join([f"{type(config).__name__}(", *lines, f"{indent})"])
 
 
-def _sizes(data: DataSet) -> dict[str, int]:
-    """Pictures of each split."""
-    counts = np.bincount(data.train.labels, minlength=len(data.train.label_names))
+def _sizes(items: copies.Distinct) -> dict[str, int | None]:
+    """Sizes of the splits, None for the rest or for all of a set of its own."""
+    training = items.sources["training"]
+    labels = training.labels[items.numbers["training"]]
+    counts = np.bincount(labels, minlength=len(training.label_names))
     rarest = int(counts.argmin())
     if counts[rarest] < LEAST or len(counts) < 2:
+        found = "".join(f"; {note}" for note in items.notes)
         raise ValueError(
             f"start: expected at least 2 classes of {LEAST} pictures or more, got "
-            f"{len(counts)}, and of class {data.train.label_names[rarest]!r} "
-            f"{counts[rarest]} pictures"
+            f"{len(counts)}, and of class {training.label_names[rarest]!r} "
+            f"{counts[rarest]} pictures; add pictures{found}"
         )
-    if data.train is data.test:
-        sizes = {name: int(share * counts.sum()) for name, share in SHARES.items()}
-    else:  # equally many of every class are held out
-        held = {name: SHARES[name] for name in ("train_alphas", "valid")}
+    if "test" in items.sources:  # equally many of every class are held out
         sizes = {
-            name: len(counts) * max(1, int(share * counts[rarest]))
-            for name, share in held.items()
+            split: len(counts) * max(1, int(share * counts[rarest]))
+            for split, share in SHARES.items()
         }
-        sizes["test"] = len(data.test.labels)
-    if sizes["valid"] > WATCHED:  # they are looked at in batches of so many
-        sizes["valid"] -= sizes["valid"] % WATCHED
-    taken = sum(
-        sizes[name] for name in sizes if name != "test" or data.train is data.test
-    )
-    return {"train_weights": int(counts.sum()) - taken} | {
-        name: sizes[name] for name in (*partition.SPLITS[1:3], "test")
+    else:
+        sizes = {split: int(share * counts.sum()) for split, share in SHARES.items()}
+    return {"train_weights": None} | {
+        split: None if split in items.sources else size for split, size in sizes.items()
     }
 
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from nas_jax.config import shipped
+from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import augment, partition, record, splits
 from nas_jax.data.batches import Augment, Split
@@ -113,6 +116,11 @@ def _checked(
     on = devices.of(experiment) if on is None else on
     for name, split in loaded.splits.items():
         _check_split(name, split, space)
+    sizes = {name: len(split.labels) for name, split in loaded.splits.items()}
+    if {*partition.SPLITS} <= {*sizes}:  # a run may be asked for its test alone
+        experiment.require_batches(sizes["train_weights"], sizes["train_alphas"])
+    if jax.process_count() > 1:  # otherwise every device may take the whole of it
+        devices.require_even({"data.valid": min(sizes["valid"], WATCHED)}, on.count)
     return Setup(
         experiment,
         space,
