@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from nas_jax.config import checks
+from nas_jax.data import foreign
 from nas_jax.data.source import Item
 
 CENTRE = 224 / 256
@@ -95,7 +96,10 @@ def opened(image: bytes) -> Image.Image:
         warnings.simplefilter("ignore")
         Image.init()
         known = [name for name in FORMATS if name in Image.OPEN]
-        picture = Image.open(io.BytesIO(image), formats=known)
+        try:
+            picture = Image.open(io.BytesIO(image), formats=known)
+        except Image.UnidentifiedImageError as error:
+            raise ValueError(foreign.kind_of(image) or "no known format") from error
     width, height = picture.size
     if width * height > MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels, more than {MOST_PIXELS:,}")

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from nas_jax.config.data import TFDS, DataConfig
 from nas_jax.data import cifar, digits, folder, partition, prepared
 from nas_jax.data.batches import Split
@@ -42,10 +44,22 @@ def load(
         drawn = digits.load(config, image_shape[0], seed)
         return Loaded({**drawn}, (), digits.LABELS)
     data = _read(config, image_shape)
-    for source in (data.train, data.test):
+    sources = dict.fromkeys(partition.SPLITS, data.train) | {"test": data.test}
+    if data.valid is not None:
+        sources["valid"] = data.valid
+    for source in sources.values():
         require_classes(config.name, source.label_names, classes)
     sizes = {split: getattr(config, split) for split in partition.SPLITS}
-    if data.train is data.test:
+    if data.valid is not None:
+        chosen: dict[str, np.ndarray] = {}
+        for source in dict.fromkeys(sources.values()):
+            named = [split for split in sizes if sources[split] is source]
+            asked, labels = [sizes[split] for split in named], source.labels
+            given = dict(zip(named, asked, strict=True))
+            partition.require(len(labels), len(np.unique(labels)), given, config.name)
+            parts = partition.in_proportion(labels, asked, seed)
+            chosen |= dict(zip(named, map(np.sort, parts), strict=True))
+    elif data.train is data.test:
         chosen = partition.four(data.train.labels, sizes, seed, config.name)
     else:
         chosen = partition.three(data.train.labels, sizes, seed, config.name)
@@ -54,7 +68,7 @@ def load(
         )
 
     def split(name: str) -> Split:
-        source = data.test if name == "test" else data.train
+        source = sources[name]
         is_training = name == "train_weights"
         if isinstance(source, Arrays):
             return InMemorySplit(source, chosen[name], config, is_training)

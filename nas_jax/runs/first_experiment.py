@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,19 +35,33 @@ wrong for letters; a larger space.input_size and more epochs cost time.
 """'''
 
 
-def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
-    """An experiment on a folder of pictures, for this CPU, of some minutes.
+class FirstExperiment(NamedTuple):
+    """An experiment, and what was seen of its pictures."""
+
+    experiment: Experiment
+    pictures: dict[str, int]
+    """How many each split has now."""
+    notes: tuple[str, ...]
+    """Remarks on the data for the user, one line each."""
+
+
+def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
+    """An experiment on pictures, for this CPU, of some minutes.
 
     Classes and splits are counted, side and channels of the images follow the pictures,
     mean and deviation are theirs, epochs follow from the steps that a search needs.
 
+    Args:
+      path: their folder, or a file of their labels.
+      reading: fields of `DataConfig` that say how they are read.
+
     Raises:
       ValueError: as `data.folder.load`, and for too few classes or pictures of one.
     """
-    if not path.expanduser().is_dir():
+    if not path.expanduser().exists():
         raise ValueError(f"start {path}: expected a folder of pictures, found none")
     place = str(path.expanduser().absolute())  # the file may be used from anywhere
-    given = DataConfig(name="folder", path=place, skip_corrupt=skip_corrupt)
+    given = DataConfig(name="folder", path=place, **reading)
     data = folder.load(given)
     sizes: dict[str, Any] = _sizes(data)
     items = _looked_at(data.train)
@@ -60,8 +74,8 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
     trained = optim.steps_per_epoch(
         sizes["train_weights"] + sizes["train_alphas"], batch
     )
-    name = "".join(c if c.isalnum() else "_" for c in path.resolve().name)
-    return Experiment(
+    name = "".join(c if c.isalnum() else "_" for c in path.resolve().stem)
+    experiment = Experiment(
         name=name,
         space=SpaceConfig(
             name=name,
@@ -90,6 +104,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
         ),
         train=TrainConfig(epochs=math.ceil(2 * STEPS / trained), batch=batch),
     )
+    return FirstExperiment(experiment, sizes, data.notes)
 
 
 def text(experiment: Experiment, command: str) -> str:
@@ -127,7 +142,10 @@ def _source(config: Any, indent: str) -> str:
 
 
 def _sizes(data: DataSet) -> dict[str, int]:
-    """Pictures of each split."""
+    """Pictures of each split; a set that is apart is taken whole."""
+    apart = {} if data.train is data.test else {"test": len(data.test)}
+    if data.valid is not None:
+        apart["valid"] = len(data.valid)
     counts = np.bincount(data.train.labels, minlength=len(data.train.label_names))
     rarest = int(counts.argmin())
     if counts[rarest] < LEAST or len(counts) < 2:
@@ -136,23 +154,19 @@ def _sizes(data: DataSet) -> dict[str, int]:
             f"{len(counts)}, and of class {data.train.label_names[rarest]!r} "
             f"{counts[rarest]} pictures"
         )
-    if data.train is data.test:
-        sizes = {name: int(share * counts.sum()) for name, share in SHARES.items()}
-    else:  # equally many of every class are held out
-        held = {name: SHARES[name] for name in ("train_alphas", "valid")}
+    if "test" in apart:  # equally many of every class are held out
         sizes = {
             name: len(counts) * max(1, int(share * counts[rarest]))
-            for name, share in held.items()
+            for name, share in SHARES.items()
         }
-        sizes["test"] = len(data.test.labels)
+    else:
+        sizes = {name: int(share * counts.sum()) for name, share in SHARES.items()}
+    sizes |= apart
     if sizes["valid"] > WATCHED:  # they are looked at in batches of so many
         sizes["valid"] -= sizes["valid"] % WATCHED
-    taken = sum(
-        sizes[name] for name in sizes if name != "test" or data.train is data.test
-    )
-    return {"train_weights": int(counts.sum()) - taken} | {
-        name: sizes[name] for name in (*partition.SPLITS[1:3], "test")
-    }
+    taken = sum(size for name, size in sizes.items() if name not in apart)
+    rest = {"train_weights": int(counts.sum()) - taken}
+    return rest | {name: sizes[name] for name in partition.SPLITS[1:]}
 
 
 def _looked_at(source: Source) -> list[Item]:

@@ -42,7 +42,7 @@ def sizes(experiment):
 
 
 def test_one_set_is_divided_in_shares(pictures):
-    made = first_experiment.of_pictures(pictures)
+    made = first_experiment.of_pictures(pictures).experiment
     # of 60: the rest, a quarter, a tenth, a fifth
     assert sizes(made) == [27, 15, 6, 12]
     assert (made.space.classes, made.space.input_size) == (2, 32)
@@ -51,7 +51,7 @@ def test_one_set_is_divided_in_shares(pictures):
 
 
 def test_of_a_set_with_a_test_equally_many_of_every_class_are_held_out(apart):
-    made = first_experiment.of_pictures(apart)
+    made = first_experiment.of_pictures(apart).experiment
     assert sizes(made) == [74 - 12 - 4, 12, 4, 9]  # 6 and 2 of the 24, twice
     assert made.space.input_size == 64
 
@@ -61,7 +61,7 @@ def test_the_file_holds_the_experiment_and_its_splits_load(kind, request, tmp_pa
     folder, out = request.getfixturevalue(kind), tmp_path / "mine.py"
     assert cli.main(["start", str(folder), "--out", str(out)]) == 0
     found = shipped.load_experiment(str(out))
-    assert found == first_experiment.of_pictures(folder)
+    assert found == first_experiment.of_pictures(folder).experiment
     side = found.space.input_size
     loaded = splits.load(found.data, (side, side, 3), found.space.classes, 0).splits
     for name, count in zip(loaded, sizes(found), strict=True):
@@ -75,7 +75,7 @@ def test_moments_are_those_of_the_pictures(tmp_path):
         image = np.full((40, 40, 3), value, np.uint8)
         for number in range(20):
             (tmp_path / name / f"{number}.png").write_bytes(encoded(image, "PNG"))
-    made = first_experiment.of_pictures(tmp_path).data
+    made = first_experiment.of_pictures(tmp_path).experiment.data
     assert made.mean == (0.5, 0.5, 0.5) and made.std == (0.3, 0.3, 0.3)
 
 
@@ -88,7 +88,7 @@ def test_grey_pictures_have_one_channel(tmp_path, monkeypatch):
             image = np.full((40, 40), value, np.uint8)
             file = tmp_path / "grey" / name / f"{number}.png"
             file.write_bytes(encoded(image, "PNG"))
-    made = first_experiment.of_pictures(Path("grey"))
+    made = first_experiment.of_pictures(Path("grey")).experiment
     assert made.space.input_channels == 1
     assert made.data.mean == (0.5,) and made.data.std == (0.3,)
     assert made.data.path == str(tmp_path / "grey")
@@ -139,7 +139,7 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):
         (
             {"cat": 30},
             "m.py",
-            "expected at least 2 classes of 20 pictures or more, got 1",
+            "expected one folder per class, got 30 pictures side by side",
         ),
         ({}, "m.py", "expected one folder per class"),
         ({"cat": 20, "dog": 20}, "m.txt", "m.txt: expected the name of a .py file"),
@@ -160,7 +160,7 @@ def test_what_cannot_be_started_is_refused_in_one_line(
 
 
 def test_a_command_of_several_lines_stays_a_comment(pictures):
-    made = first_experiment.of_pictures(pictures)
+    made = first_experiment.of_pictures(pictures).experiment
     text = first_experiment.text(made, "start 'a\nimport os\r\x0b\x85b'")
     assert [line for line in text.splitlines() if "import os" in line] == [
         "# made by: start 'a import os   b'"

@@ -111,10 +111,8 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
         read_images([good, *paths], GREY)
     errors = str(caught.value).split("; " + str(tmp_path))
     assert len(errors) == len(names)
-    assert errors[0] == (
-        f"{tmp_path}/text.jpg: expected an image, got: no known format"
-    )
-    assert errors[1] == "/empty.png: expected an image, got: no known format"
+    assert errors[0] == (f"{tmp_path}/text.jpg: expected an image, got: text")
+    assert errors[1] == "/empty.png: expected an image, got: an empty file"
     assert errors[2].startswith("/cut.jpg: expected an image, got: ")
     assert errors[3] == (
         "/deep.png: expected an image of 8 bits per channel, got mode I;16; save it as "

@@ -46,9 +46,7 @@ def test_predict_names_every_picture_that_is_none(files, pictures, tmp_path, cap
     wrong = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
     model = files / "searched.onnx"
     line = refused(capsys, "predict", model, wrong[0], pictures[0][0], wrong[1])
-    assert line == "; ".join(
-        f"{path}: expected an image, got: no known format" for path in wrong
-    )
+    assert line == "; ".join(f"{path}: expected an image, got: text" for path in wrong)
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
