@@ -19,6 +19,8 @@ class Found(NamedTuple):
 
     rows: list[Row]
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """Names of the files that say it, if any."""
 
 
 class Level(NamedTuple):
@@ -58,8 +60,8 @@ def entered(names: Sequence[str], prefix: str, known: Collection[str] = ()) -> L
 def arranged(names: Sequence[str], config: DataConfig, root: Path) -> Arrangement:
     """Where the splits lie, or else the classes.
 
-    Raises `ValueError` if a split that the configuration names is missing, if several
-    folders stand for one, or if there is none to train on.
+    Raises `ValueError` if several folders stand for one split, or if there is none to
+    train on.
     """
     named = split_names.named(config)
     level = entered(names, "", named.values())
@@ -67,7 +69,7 @@ def arranged(names: Sequence[str], config: DataConfig, root: Path) -> Arrangemen
         one for one in named.values() if any(n.startswith(f"{one}/") for n in names)
     }
     found = split_names.assigned(paths, config, str(root / level.prefix))
-    if not named and not _are_splits(level, found):
+    if not found.keys() & named.keys() and not _are_splits(level, found):
         if found and found.keys() != {TRAIN}:
             raise ValueError(
                 f"{root / level.prefix}: expected the folder of a split beside "
@@ -86,6 +88,13 @@ def arranged(names: Sequence[str], config: DataConfig, root: Path) -> Arrangemen
         for split, one in found.items()
     }
     return Arrangement(level, prefixes)
+
+
+def require_named(where: Arrangement, config: DataConfig, root: Path) -> None:
+    """Raises `ValueError` if there is no folder of a split that is named."""
+    named, folders = split_names.named(config), where.level.folders.keys()
+    there = {named[split] for split in where.splits.keys() & named.keys()}
+    split_names.require(named, folders | there, str(root / where.level.prefix))
 
 
 def _are_splits(level: Level, found: dict[str, str]) -> bool:

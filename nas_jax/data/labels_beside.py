@@ -14,7 +14,7 @@ from nas_jax.config.data import DataConfig
 from nas_jax.data import label_files, split_names
 from nas_jax.data.class_folders import Arrangement, Found
 from nas_jax.data.label_files import Columns, Table
-from nas_jax.data.listing import Row, few
+from nas_jax.data.listing import Row, few, shown
 from nas_jax.data.split_names import TRAIN
 from nas_jax.data.tree import Tree
 
@@ -85,15 +85,18 @@ def rows(
     Raises:
       ValueError: as `label_files.labelled` and `label_files.resolved`.
     """
-    found, notes = label_files.labelled(one.table, one.columns, one.split, config)
+    asked, notes = label_files.labelled(one.table, one.columns, one.split, config)
+    found = asked
     folder = posixpath.dirname(one.name)
     start = f"{folder}/" if folder else ""
     if not all(os.path.isfile(root / folder / row.name) for row in found):
         below = [name[len(start) :] for name in pictures() if name.startswith(start)]
         found = label_files.resolved(found, below)
     placed = [row._replace(name=_in(root, folder, row.name)) for row in found]
-    columns = [f"{name} in {column!r}" for name, column in _named(one.columns)]
-    return Found(_single(placed, one.name), (*notes, f"{one.name}: {few(columns)}"))
+    line = f"{one.name}: {_what(one.columns)}"
+    if found and found[0].name != asked[0].name:
+        line += f" ({shown(asked[0].name)!r} is {shown(found[0].name)})"
+    return Found(_single(placed, one.name), (*notes, line), (one.name,))
 
 
 def _usable(
@@ -132,9 +135,10 @@ def _in(root: Path, folder: str, name: str) -> str:
     return path.removeprefix(f"{root.absolute().as_posix()}/")
 
 
-def _named(columns: Columns) -> list[tuple[str, str]]:
-    what = {"files": columns.file, "labels": columns.label, "splits": columns.split}
-    return [(name, column) for name, column in what.items() if column is not None]
+def _what(columns: Columns) -> str:
+    label = "columns of 0 and 1" if columns.label is None else repr(columns.label)
+    split = "" if columns.split is None else f", splits in {columns.split!r}"
+    return f"files in {columns.file!r}, labels in {label}{split}"
 
 
 def _single(found: Sequence[Row], name: str) -> list[Row]:

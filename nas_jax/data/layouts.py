@@ -43,8 +43,13 @@ def find(config: DataConfig) -> Listing:
     if path.is_file():
         if path.suffix.lower() not in label_files.SUFFIXES:
             other_sets.refuse_file(path)
+        if config.label_pattern is not None:
+            raise ValueError(
+                f"{path}: expected no data.label_pattern with a file of labels, got "
+                f"{config.label_pattern!r}; set data.path to the folder to use it"
+            )
         found = _named_file(path, config)
-        return Listing(path.parent, *found)
+        return Listing(path.parent, found.rows, found.notes)
     if not path.is_dir():
         raise ValueError(
             f"folder: expected a folder at data.path, found none at {path.absolute()}"
@@ -54,9 +59,11 @@ def find(config: DataConfig) -> Listing:
         other_sets.refuse_without_pictures(files)
     by = _by_folders_or_file if config.label_pattern is None else _by_pattern
     found = by(files, config)
-    if others := tree.kinds(files):
-        found = Found(found.rows, (*found.notes, f"left out, no pictures: {others}"))
-    return Listing(path, *found)
+    others = [name for name in files.others if name not in found.files]
+    notes = found.notes
+    if kinds := tree.kinds(files._replace(others=others)):
+        notes = (*notes, f"left out, no pictures: {kinds}")
+    return Listing(path, found.rows, notes)
 
 
 def _named_file(path: Path, config: DataConfig) -> Found:
@@ -64,18 +71,28 @@ def _named_file(path: Path, config: DataConfig) -> Found:
     table = label_files.read(path)
     one = Beside(path.name, table, label_files.columns(table, config))
     folder = path.parent
-    return labels_beside.rows(one, folder, lambda: tree.walk(folder).pictures, config)
+    found = labels_beside.rows(one, folder, lambda: tree.walk(folder).pictures, config)
+    return _by_split_folders(found, config, folder)
 
 
 def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
     where = class_folders.arranged(files.pictures, config, files.root)
     by_folders = class_folders.by_folders(files.pictures, where, files.root)
     beside, why = labels_beside.chosen(files, where, config)
+    columns = config.file_column, config.label_column, config.split_column
+    is_chosen = columns != (None, None, None)
+    if not beside and is_chosen:
+        raise ValueError(
+            why
+            or f"{files.root}: expected a file of labels with the columns that are "
+            "chosen, got none; set data.path to it"
+        )
     if not beside:
         if not by_folders.rows:
             prefix = where.splits.get(split_names.TRAIN, where.level.prefix)
             flat = [name for name in files.pictures if name.startswith(prefix)]
             other_sets.refuse_without_labels(files, flat, why)
+        class_folders.require_named(where, config, files.root)
         _require_full(files, by_folders.rows)
         return by_folders
     said = [
@@ -85,33 +102,47 @@ def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
     by_files = Found(
         [row for one in said for row in one.rows],
         tuple(note for one in said for note in one.notes),
+        tuple(name for one in said for name in one.files),
     )
-    is_chosen = config.file_column or config.label_column
+    by_files = _by_split_folders(by_files, config, files.root)
     if by_folders.rows and not is_chosen and not all(one.is_metadata for one in beside):
-        return _agreed(
-            by_folders, by_files, few(one.name for one in beside), files.root
-        )
+        return _agreed(by_folders, by_files, files.root)
     named = {row.name for row in by_files.rows}
     left = [name for name in files.pictures if name not in named]
     line = f"{len(left)} pictures that no file of labels names, not used: {few(left)}"
-    return Found(by_files.rows, (*by_files.notes, line) if left else by_files.notes)
+    return by_files._replace(notes=(*by_files.notes, line)) if left else by_files
 
 
-def _agreed(by_folders: Found, by_files: Found, files: str, root: Path) -> Found:
+def _by_split_folders(by_files: Found, config: DataConfig, root: Path) -> Found:
+    """What files say of labels, with the splits of the folders if they name none."""
+    if any(row.split for row in by_files.rows):
+        return by_files
+    names = [row.name for row in by_files.rows]
+    where = class_folders.arranged(names, config, root)
+    class_folders.require_named(where, config, root)
+    if not where.splits:
+        return by_files
+    rows = [
+        row._replace(split=split)
+        for row in by_files.rows
+        for split, prefix in where.splits.items()
+        if row.name.startswith(prefix)
+    ]
+    notes = (*by_files.notes, *class_folders.unused(names, where.splits))
+    return Found(rows, notes, by_files.files)
+
+
+def _agreed(by_folders: Found, by_files: Found, root: Path) -> Found:
     """Labels by folders where files name them, too; refused if these say otherwise.
 
     The files' splits count if the folders have none.
     """
-    said = {row.name: row for row in by_files.rows}
+    files, said = few(by_files.files), {row.name: row for row in by_files.rows}
     if not all(row.name in said for row in by_folders.rows):
         line = f"{files} is not used, the folders are; set data.path to it to use it"
         return Found(by_folders.rows, (*by_folders.notes, line))
     pairs = {(row.label, said[row.name].label) for row in by_folders.rows}
-    if (
-        not len(pairs)
-        == len({one for one, _ in pairs})
-        == len({two for _, two in pairs})
-    ):
+    if len(pairs) > min(len(set(labels)) for labels in zip(*pairs, strict=True)):
         row = next(row for row in by_folders.rows if said[row.name].label != row.label)
         raise ValueError(
             f"{root}: expected the labels of {files} or those of the folders, got both "
@@ -120,8 +151,8 @@ def _agreed(by_folders: Found, by_files: Found, files: str, root: Path) -> Found
         )
     if any(row.split for row in by_folders.rows):
         return by_folders
-    splits = [row._replace(split=said[row.name].split) for row in by_folders.rows]
-    return Found(splits, by_folders.notes)
+    rows = [row._replace(split=said[row.name].split) for row in by_folders.rows]
+    return Found(rows, (*by_folders.notes, *by_files.notes), by_files.files)
 
 
 def _require_full(files: Tree, rows: list[Row]) -> None:
@@ -139,8 +170,12 @@ def _require_full(files: Tree, rows: list[Row]) -> None:
 
 def _by_pattern(files: Tree, config: DataConfig) -> Found:
     pattern = name_patterns.compiled(config.label_pattern or "")
-    splits = class_folders.arranged(files.pictures, config, files.root).splits
-    rows, wrong = [], []
+    where = class_folders.arranged(files.pictures, config, files.root)
+    if "split" not in pattern.groupindex:
+        class_folders.require_named(where, config, files.root)
+    splits = where.splits
+    rows: list[Row] = []
+    wrong = []
     for name in files.pictures:
         split = next((s for s, one in splits.items() if name.startswith(one)), None)
         if splits and split is None:

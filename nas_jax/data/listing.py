@@ -38,17 +38,18 @@ def few(things: Iterable[str]) -> str:
     """
     every = list(things)
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(shown(one) for one in every[:SHOWN]) + more
+    return ", ".join(shown(one, 3 * LONGEST) for one in every[:SHOWN]) + more
 
 
-def shown(name: str) -> str:
+def shown(name: str, longest: int = LONGEST) -> str:
     """A name as it can stand in a line: printable, and not too long.
 
     >>> shown("a\\nb.jpg")
     'a\\\\nb.jpg'
     """
     safe = name if name.isprintable() else ascii(name)[1:-1]
-    return safe if len(safe) <= LONGEST else f"{safe[:40]}...{safe[-40:]}"
+    half = longest // 2 - 2
+    return safe if len(safe) <= longest else f"{safe[:half]}...{safe[-half:]}"
 
 
 def ordered(labels: Iterable[str]) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def matched(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:
     """The match of a file's whole name, with its suffix or without."""
     text = name if "/" in pattern.pattern.replace("[^/]", "") else name.split("/")[-1]
     stem = re.sub(r"\.[^./]*$", "", text)
-    found = pattern.fullmatch(text) or pattern.fullmatch(stem)
+    found = pattern.fullmatch(stem) or pattern.fullmatch(text)
     return found if found and found["label"] else None
 
 

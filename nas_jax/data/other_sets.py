@@ -49,14 +49,14 @@ def refuse_without_pictures(found: Tree) -> NoReturn:
     if archives:
         commands = [_command(found.root / name) for name in archives[:SHOWN]]
         raise ValueError(
-            f"{found.root}: expected pictures, got {len(archives)} archives "
-            f"({few(archives)}); unpack them: {'; '.join(commands)}"
+            f"{found.root}: expected pictures, got archives ({few(archives)}); unpack "
+            f"them: {'; '.join(commands)}"
         )
     arrays = [name for name in found.others if _suffix(name) in _ARRAYS]
     records = [name for name in arrays + found.others if "tfrecord" in name]
     got = tree.kinds(found) or "an empty folder"
     if records:
-        cure = "name what tensorflow-datasets has prepared by --data.name tfds:NAME"
+        cure = "set data.name to tfds:NAME for what tensorflow-datasets has prepared"
     elif arrays or any("ubyte" in name for name in found.others):
         cure = "write every image as a PNG into a folder of its class"
     else:
@@ -83,11 +83,9 @@ def refuse_without_labels(found: Tree, names: Sequence[str], why: str) -> NoRetu
             f"{where} and {boxes}: a data set for detection, with boxes in place of "
             "one label a picture; cut the boxes out into a folder per class"
         )
-    advice = f" ({why})" if why else ""
-    raise ValueError(
-        f"{where} ({few(names)}); {name_patterns.proposal(names)}; or move them into "
-        f"folders, or set data.path to a file of their labels{advice}"
-    )
+    proposal = name_patterns.proposal(names)
+    advice = f"{why}; or {proposal}" if why else f"{proposal}; or list their labels"
+    raise ValueError(f"{where} ({few(names)}); {advice}; or move them into folders")
 
 
 def _boxes(found: Tree, names: Sequence[str]) -> str | None:

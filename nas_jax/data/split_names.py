@@ -68,7 +68,7 @@ def assigned(names: Collection[str], config: DataConfig, where: str) -> dict[str
     """The name of each split among those there are, for the splits that are there.
 
     A name in the configuration comes first, then the split's own, then one that is
-    spelled in another usual way.
+    spelled in another usual way. Names that are missing are for `require` to tell.
 
     Args:
       names: of folders, or of files without suffix.
@@ -76,14 +76,13 @@ def assigned(names: Collection[str], config: DataConfig, where: str) -> dict[str
       where: for errors.
 
     Raises:
-      ValueError: if a name that the configuration gives is missing, or if several
-        names stand for one split.
+      ValueError: if several names stand for one split.
     """
-    found = dict(named(config))
-    require(found, names, where)
+    given = named(config)
+    found = {split: name for split, name in given.items() if name in names}
     usual = spellings([name for name in names if name not in found.values()])
     for split, one in usual.items():
-        if split in found:
+        if split in given:
             continue
         if split in one:
             one = [split]
