@@ -6,6 +6,7 @@ Without a label column, columns of 0 and 1 with one 1 a row name the classes.
 
 import csv
 import io
+import itertools
 import os
 import posixpath
 import re
@@ -240,7 +241,10 @@ def _separated(content: str, path: Path) -> list[dict[str, Any]]:
                 f"first line, got {len(cells)}; put quotes around text with "
                 f"{delimiter!r}"
             )
-    return [dict(zip(header, cells, strict=False)) for _, cells in lines]
+    return [
+        dict(itertools.zip_longest(header, cells[: len(header)], fillvalue=""))
+        for _, cells in lines
+    ]
 
 
 def _objects(document: Any, path: Path) -> list[dict[str, Any]]:

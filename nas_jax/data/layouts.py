@@ -174,13 +174,13 @@ def _by_pattern(files: Tree, config: DataConfig) -> Found:
     if "split" not in pattern.groupindex:
         class_folders.require_named(where, config, files.root)
     splits = where.splits
+    prefixes: dict[str, str | None] = {one: split for split, one in splits.items()}
+    prefixes = prefixes or {"": None}
+    names = [name for name in files.pictures if name.startswith(tuple(prefixes))]
     rows: list[Row] = []
     wrong = []
-    for name in files.pictures:
-        split = next((s for s, one in splits.items() if name.startswith(one)), None)
-        if splits and split is None:
-            continue
-        found = name_patterns.matched(pattern, name)
+    for name, found in zip(names, name_patterns.matched(pattern, names), strict=True):
+        split = next(s for one, s in prefixes.items() if name.startswith(one))
         if found and "split" in pattern.groupindex:
             spelled = split_names.spelled(found["split"])
             split = spelled[0] if spelled else ""
@@ -192,7 +192,7 @@ def _by_pattern(files: Tree, config: DataConfig) -> Found:
         raise ValueError(
             f"{files.root}: expected names as data.label_pattern "
             f"{config.label_pattern!r} says, got {len(wrong)} of "
-            f"{len(files.pictures)} others ({few(wrong)}); mend the pattern, which has "
+            f"{len(names)} others ({few(wrong)}); mend the pattern, which has "
             "to match whole names, or move these pictures away"
         )
     return Found(rows, class_folders.unused(files.pictures, splits) if splits else ())

@@ -7,7 +7,7 @@ a / is held against the path below the data set.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from nas_jax.data.listing import few
 
@@ -60,27 +60,31 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return found
 
 
-def matched(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:
-    """The match of a file's whole name, with its suffix or without."""
-    text = name if "/" in pattern.pattern.replace("[^/]", "") else name.split("/")[-1]
-    stem = re.sub(r"\.[^./]*$", "", text)
-    found = pattern.fullmatch(stem) or pattern.fullmatch(text)
-    return found if found and found["label"] else None
+def matched(
+    pattern: re.Pattern[str], names: Sequence[str]
+) -> list[re.Match[str] | None]:
+    """The match of every file's name: without its suffix, or with it if none fits so.
+
+    >>> [one["label"] for one in matched(compiled("{label}.{}"), ["cat.0.jpg"]) if one]
+    ['cat']
+    """
+    has_folders = "/" in pattern.pattern.replace("[^/]", "")
+    texts = [name if has_folders else name.split("/")[-1] for name in names]
+    found = [pattern.fullmatch(re.sub(r"\.[^./]*$", "", text)) for text in texts]
+    return found if any(found) else [pattern.fullmatch(text) for text in texts]
 
 
-def proposal(names: Iterable[str]) -> str:
+def proposal(names: Sequence[str]) -> str:
     """The advice to use the first usual template that names several classes.
 
     >>> proposal(["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"])
     "--data.label-pattern '{label}.{number}' would give the classes cat 2, dog 2"
     """
-    files = list(names)
     for template in USUAL:
         pattern = compiled(template)
-        found = [matched(pattern, name) for name in files]
-        labels = [one["label"] for one in found if one]
+        labels = [one["label"] for one in matched(pattern, names) if one]
         counts = Counter(labels)
-        if len(labels) == len(files) and 1 < len(counts) <= len(files) / 2:
+        if len(labels) == len(names) and 1 < len(counts) <= len(names) / 2:
             classes = few(f"{label} {count}" for label, count in counts.most_common())
             return f"--data.label-pattern '{template}' would give the classes {classes}"
     return (
