@@ -77,7 +77,7 @@ def arranged(names: Sequence[str], config: DataConfig, root: Path) -> Arrangemen
                 "classes into a folder train, or name a folder by --data.train-split"
             )
         found = {}
-    if found and TRAIN not in found and config.test_split != config.train_split:
+    if found and TRAIN not in found.keys() | named.keys():
         raise ValueError(
             f"{root / level.prefix}: expected a folder of pictures to train on beside "
             f"{few(found.values())}, got {few(sorted(level.folders))}; call it train, "

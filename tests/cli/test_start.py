@@ -98,6 +98,47 @@ def test_grey_pictures_have_one_channel(tmp_path, monkeypatch):
     assert found.shape == (4, 32, 32, 1) and np.isfinite(found).all()
 
 
+def test_classes_and_what_is_left_out_are_told_and_flags_are_written(tmp_path, capsys):
+    root = tmp_path / "p"
+    for part in ("a", "b", "c"):
+        write(root / part, {"cat": 30, "dog": 30})
+    (root / "a" / "cat" / "Thumbs.db").write_bytes(b"x")
+    words = ["start", str(root), "--out", str(tmp_path / "m.py"), "--test-split", "c"]
+    assert cli.main([*words, "--train-split", "d"]) == 2
+    heard = capsys.readouterr().err
+    assert "expected 'd', which data.train_split names, got a, b, c; name" in heard
+    assert cli.main([*words, "--train-split", "a", "--valid-split", "b"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "2 classes: cat 90, dog 90 (train 60, valid 60, test 60)\n"
+        "left out, no pictures: 1 .db\n"
+    )
+    found = shipped.load_experiment(str(tmp_path / "m.py")).data
+    assert (found.train_split, found.valid_split, found.test_split) == ("a", "b", "c")
+
+
+def test_labels_may_come_from_names_or_a_file(tmp_path, capsys):
+    write(tmp_path / "p", {"all": 40})
+    for number, file in enumerate(sorted((tmp_path / "p" / "all").iterdir())):
+        file.rename(file.with_name(f"{('cat', 'dog')[number % 2]}_{number}.png"))
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "m.py")]
+    assert cli.main(words) == 2
+    pattern = "{label}_{number}"
+    assert f" --label-pattern '{pattern}' would give the classes cat 20, dog 20" in (
+        capsys.readouterr().err
+    )
+    assert cli.main([*words, "--label-pattern", pattern]) == 0
+    found = shipped.load_experiment(str(tmp_path / "m.py")).data
+    assert found.label_pattern == pattern
+    assert splits.load(found, (32, 32, 3), 2, 0).label_names == ("cat", "dog")
+    rows = [f"{file.name},{file.name[:3]}" for file in (tmp_path / "p/all").iterdir()]
+    (tmp_path / "l.csv").write_text("\n".join(["id,kind", *rows]))
+    words = ["start", str(tmp_path / "l.csv"), "--out", str(tmp_path / "n.py")]
+    capsys.readouterr()
+    assert cli.main([*words, "--label-column", "kind"]) == 0
+    assert "2 classes: cat 20, dog 20\n" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")
 def test_folder_whose_name_is_no_text_is_refused(tmp_path, capsys):
     """It would be a line of labels.txt, after the whole search."""

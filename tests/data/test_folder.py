@@ -105,6 +105,112 @@ def test_the_test_pictures_may_lie_apart(tmp_path):
         folder.load(config(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("train", "test"), [("Train", "Test"), ("Training", "Testing"), ("TRAIN", "val")]
+)
+def test_splits_in_any_spelling_are_no_classes(train, test, tmp_path):
+    for part in (train, test):
+        for seed, name in enumerate(("flat", "tall")):
+            write_class(tmp_path / part / name, 4, seed=100 * seed)
+    data = folder.load(config(tmp_path))
+    assert data.train.label_names == data.test.label_names == ("flat", "tall")
+    assert (len(data.train), len(data.test), data.valid) == (8, 8, None)
+    assert data.train.names[0] == f"{train}/flat/000.jpg"
+    assert data.notes[0] == "2 classes: flat 8, tall 8 (train 8, test 8)"
+
+
+def three(root, *parts, count=4):
+    """flat and tall in folders of splits, with other pictures in each."""
+    for part, name in enumerate(parts):
+        for seed, label in enumerate(("flat", "tall")):
+            write_class(root / name / label, count, seed=1000 * part + 100 * seed)
+
+
+def test_a_validation_folder_is_watched(tmp_path):
+    three(tmp_path, "train", "valid", "test", count=8)
+    data = folder.load(config(tmp_path))
+    assert data.valid.names[0] == "valid/flat/000.jpg"
+    assert data.notes == ("2 classes: flat 24, tall 24 (train 16, valid 16, test 16)",)
+    sizes = {"train_weights": 8, "train_alphas": 8, "valid": 16, "test": 16}
+    found = load(tmp_path, **sizes)
+    assert found["valid"].source is not found["train_weights"].source
+    assert {name: len(split.labels) for name, split in found.items()} == sizes
+
+
+def test_without_a_test_the_validation_folder_is_it_unless_it_is_named(tmp_path):
+    three(tmp_path, "train", "val", count=8)
+    data = folder.load(config(tmp_path))
+    assert (data.valid, data.test.names[0]) == (None, "val/flat/000.jpg")
+    assert data.notes[1].startswith("the validation pictures are the test, for which")
+    named = folder.load(config(tmp_path, valid_split="val"))
+    assert named.test is named.train
+    assert named.valid.names[0] == "val/flat/000.jpg"
+    assert named.notes == ("2 classes: flat 16, tall 16 (train 16, valid 16)",)
+    sizes = {"train_weights": 8, "train_alphas": 4, "valid": 16, "test": 4}
+    found = load(tmp_path, valid_split="val", **sizes)
+    assert {name: len(split.labels) for name, split in found.items()} == sizes
+
+
+def test_classes_of_the_test_are_those_to_train_on_or_fewer(tmp_path):
+    three(tmp_path, "train", "test")
+    (tmp_path / "test" / "tall").rename(tmp_path / ".wide")
+    data = folder.load(config(tmp_path))
+    assert data.test.label_names == ("flat", "tall")
+    assert data.notes[0] == (
+        "2 classes: flat 8, tall 4 (train 8, test 4); test has no pictures of tall"
+    )
+    (tmp_path / ".wide").rename(tmp_path / "test" / "wide")
+    line = r"\(flat, tall\), got pictures of others: 'wide' 4; rename"
+    with pytest.raises(ValueError, match=line):
+        folder.load(config(tmp_path))
+
+
+def test_labels_that_are_numbers_are_in_the_order_of_numbers(tmp_path):
+    for number in (10, 9, 2):
+        write_class(tmp_path / str(number), 2)
+    data = folder.load(config(tmp_path))
+    assert data.train.label_names == ("2", "9", "10")
+    labels = dict(zip(data.train.names, data.train.labels.tolist(), strict=True))
+    assert labels["10/000.jpg"] == 2 and labels["2/000.jpg"] == 0
+
+
+def test_many_classes_are_counted_in_short(tmp_path):
+    for number in range(8):
+        write_class(tmp_path / f"class{number}", 1 + number % 3)
+    assert folder.load(config(tmp_path)).notes == (
+        "8 classes: class0 1, class1 2, class2 3, class3 1, class4 2 and 3 more, from "
+        "1 to 3 pictures",
+    )
+
+
+def test_what_is_loaded_can_be_written_down_and_loaded_again(tmp_path):
+    """A table of file, label and split is a data set itself."""
+    three(tmp_path, "train", "valid", "test")
+    data = folder.load(config(tmp_path))
+    parts = {"train_weights": data.train, "valid": data.valid, "test": data.test}
+    lines = ["file,label,split,bytes,digest"] + [
+        f"{name},{source.label_names[label]},{split},1,ab"
+        for split, source in parts.items()
+        for name, label in zip(source.names, source.labels, strict=True)
+    ]
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    again = folder.load(config(tmp_path / "data.csv"))
+    found = (again.train, again.valid, again.test)
+    for old, new in zip(parts.values(), found, strict=True):
+        assert old.names == new.names and old.label_names == new.label_names
+        assert old.labels.tolist() == new.labels.tolist()
+
+
+def test_pictures_that_a_file_of_labels_names_and_are_not_there_are_named(root):
+    rows = [f"{name}/{n:03}.jpg,{name}" for name in ("cat", "dog") for n in range(13)]
+    path = root / "labels.csv"
+    path.write_text("\n".join(["file,label", *rows]))
+    line = r"2 of 26 pictures cannot be used: cat/012.jpg \(no such file\), dog/012.jp"
+    with pytest.raises(ValueError, match=line):
+        folder.load(config(path))
+    assert len(folder.load(config(path, skip_corrupt=True)).train) == 24
+
+
 def test_what_is_no_folder_of_classes_is_refused(tmp_path, root):
     with pytest.raises(ValueError, match=r"expected data.path, .* got None"):
         folder.load(DataConfig(name="folder"))
