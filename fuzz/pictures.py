@@ -87,6 +87,39 @@ def _(where):
         assert len(folder.load(config).train) in (2, 3)
 
 
+def _label_files(where):
+    picture_files.write_class(where / "pictures", 3)
+    return [
+        b"file,label,split\n000.jpg,cat,train\n001.jpg,dog,train\n002.jpg,cat,test\n",
+        b"id;class\n000;1\n001;2\n002;2\n",
+        b"image\tcat\tdog\n000\t1\t0\n001\t0\t1\n",
+        b"000.jpg,cat\n001.jpg,dog\n",
+    ]
+
+
+@reader("labels of pictures, CSV", "pictures/labels.csv", "bytes", _label_files)
+def _(where):
+    _load_labels(where / "pictures" / "labels.csv")
+
+
+def _label_objects(where):
+    picture_files.write_class(where / "pictures", 3)
+    return [
+        b'[{"file": "000.jpg", "label": "cat"}, {"file": "001.jpg", "label": 1}]',
+        b'{"000.jpg": "cat", "001.jpg": "dog"}',
+    ]
+
+
+@reader("labels of pictures, JSON", "pictures/labels.json", "json", _label_objects)
+def _(where):
+    _load_labels(where / "pictures" / "labels.json")
+
+
+def _load_labels(path):
+    config = DataConfig(name="folder", path=str(path), skip_corrupt=True)
+    assert 0 < len(folder.load(config).train) <= 3
+
+
 _FEW = cifar.Layout("few.tar.gz", "few", ("a.bin",), ("b.bin",), "names.txt", 1, 2, 1)
 
 

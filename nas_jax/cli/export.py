@@ -124,10 +124,10 @@ def predict(
     host.prepare()
     from nas_jax.export import predict as prediction
 
-    files, left_out = prediction.files_of(images)
+    files, notes = prediction.files_of(images)
     progress = terminal.Terminal()
-    if left_out:
-        progress.line(f"left out: {left_out} files that do not end like pictures")
+    for note in notes:
+        progress.line(note)
     if not files:
         raise ValueError(
             f"predict {' '.join(map(str, images))}: expected pictures, found none"

@@ -1,6 +1,7 @@
 """The verb `start`: the first experiment on somebody's own pictures."""
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 from nas_jax.cli.flags import CALLED, Typed
@@ -8,26 +9,53 @@ from nas_jax.cli.terminal import Answer
 from nas_jax.config import files
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read."""
+
+    skip_corrupt: bool = False
+    """leave out what does not decode"""
+    train_split: str = "train"
+    """folder of the pictures to train on, or their name in a column of splits"""
+    valid_split: str | None = None
+    """that of the pictures to watch"""
+    test_split: str = "test"
+    """that of the pictures to test on; drawn from the others if the same"""
+    label_pattern: str | None = None
+    """where names of files say the label, as in '{label}_{number}.jpg'"""
+    file_column: str | None = None
+    """of a file of labels, the column of files; by usual names if not given"""
+    label_column: str | None = None
+    """its column of labels"""
+    split_column: str | None = None
+    """its column of splits"""
+
+
+READING = Reading()
+
+
 def start(
     pictures: Path,
     *,
     out: Path,
-    skip_corrupt: bool = False,
+    reading: Reading = READING,
     typed: Typed = CALLED,
 ) -> Answer:
-    """An experiment for a folder of pictures, counted and written to be changed.
+    """An experiment for your pictures, counted and written to be changed.
 
     Args:
-      pictures: folder with a folder of pictures per class
+      pictures: folder with a folder of pictures per class, or a file of their labels
       out: .py file to write
-      skip_corrupt: leave out what does not decode
     """
     from nas_jax.runs import first_experiment
 
     files.require_new("--out", out)
     if out.suffix != ".py":
         raise ValueError(f"--out {out}: expected the name of a .py file")
-    made, counts, notes = first_experiment.of_pictures(pictures, skip_corrupt)
+    try:
+        made, counts, notes = first_experiment.of_pictures(pictures, **vars(reading))
+    except ValueError as error:  # what is --data.test-split elsewhere
+        raise ValueError(str(error).replace("--data.", "--")) from error
     out.write_text(first_experiment.text(made, typed), encoding="utf-8")
     data, space = made.data, made.space
     lines = (

@@ -30,12 +30,24 @@ class DataConfig:
     """digits, cifar10, cifar100 or folder; or tfds, a colon and the name of any
     image-classification data set of tensorflow-datasets."""
     path: str | None = None
-    """The archive or extracted folder of CIFAR; the folder of pictures; the data
-    folder of tensorflow-datasets, None for its own default."""
+    """The archive or extracted folder of CIFAR; the folder of pictures, or a file of
+    their labels; the data folder of tensorflow-datasets, None for its own default."""
     train_split: str = "train"
-    """tensorflow-datasets' name of the images to train on, and the folder of such."""
+    """tensorflow-datasets' name of the images to train on; of pictures, that of their
+    folder or in the column of splits, unless it is spelled in a usual way."""
     test_split: str = "test"
     """Its name of the images to test on; drawn from `train_split` if the same."""
+    valid_split: str | None = None
+    """Of pictures, its name of those to watch; None for a usual one if there is."""
+    file_column: str | None = None
+    """Of a file of labels, the column of files; None for one of a usual name."""
+    label_column: str | None = None
+    """Its column of labels."""
+    split_column: str | None = None
+    """Its column of splits."""
+    label_pattern: str | None = None
+    """Where the names of files say the label: {label}_{number}.jpg, or a regular
+    expression with a group named label."""
     train_weights: Count | None = 300
     """Images that train the weights of the supernet; of these four, None is whatever
     the others leave of the same set, or all of it."""

@@ -1,17 +1,23 @@
-"""Your own pictures: a folder per class, any sizes and formats that Pillow reads.
+"""Your own pictures: any sizes and formats that Pillow reads, in one of many layouts.
 
-pictures/cat/*.jpg    pictures/dog/*.png             all four splits drawn from it
-pictures/train/cat/…  pictures/test/cat/…            the test apart
+`data.layouts` finds which files there are and what their labels and splits are; here
+they become sources.
 """
 
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data.source import DataSet, Item, digest
-from nas_jax.data.survey import SHOWN, sound
+from nas_jax.data import layouts, tree
+from nas_jax.data.listing import SHOWN, Listing, Row, few, ordered, shown
+from nas_jax.data.source import DataSet, Item, Source, digest
+from nas_jax.data.split_names import TEST, TRAIN, VALID
+from nas_jax.data.survey import sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,86 +31,146 @@ class Files:
     label_names: tuple[str, ...]
 
     def stamp(self, index: int) -> tuple[int, str]:
-        content = (self.root / self.names[index]).read_bytes()
-        return len(content), digest(content)
+        content = self[index].image
+        return len(content), digest(bytes(content))
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Item:
         file = self.root / self.names[index]
-        return Item(file.read_bytes(), int(self.labels[index]), str(file))
+        name = shown(str(file))
+        try:
+            return Item(file.read_bytes(), int(self.labels[index]), name)
+        except OSError as error:
+            raise ValueError(
+                f"{name}: expected a picture, cannot be read ({error.strerror})"
+            ) from error
 
 
 def load(config: DataConfig) -> DataSet:
     """The pictures of `config.path`, all of them decoded once to see that they can be.
 
-    Every file below a class's folder counts as a picture, except hidden ones.
+    Without pictures to test on, those of a validation are the test; without these, too,
+    the test is drawn from those to train on.
 
     Raises:
-      ValueError: if there are no class folders, one is empty, those to train and to
-        test on differ, or a picture does not decode and `skip_corrupt` is not set.
+      ValueError: as `data.layouts.find`; if labels to train on and to test on differ,
+        or a picture cannot be read or decoded and `skip_corrupt` is not set.
     """
-    if config.path is None:
-        raise ValueError(
-            "folder: expected data.path, a folder with one folder per class, got None"
-        )
-    root = Path(config.path).expanduser()
-    if not root.is_dir():
-        raise ValueError(
-            f"folder: expected a folder at data.path, found none at {root.absolute()}"
-        )
-    train_root = root / config.train_split
-    if not train_root.is_dir():
-        source, notes = sound(_files(root), str(root), config.skip_corrupt)
-        return DataSet(source, source, notes)
-    train, notes = sound(_files(train_root), str(train_root), config.skip_corrupt)
-    if config.test_split == config.train_split:
-        return DataSet(train, train, notes)
-    test_root = root / config.test_split
-    test, more = sound(_files(test_root), str(test_root), config.skip_corrupt)
-    if test.label_names != train.label_names:
-        only = sorted(set(test.label_names) ^ set(train.label_names))
-        raise ValueError(
-            f"{test_root}: expected the class folders of {train_root}, got a "
-            f"difference in {', '.join(only[:SHOWN])}"
-        )
-    return DataSet(train, test, notes + more)
+    found = layouts.find(config)
+    _require_lines({row.label for row in found.rows}, found.root)
+    rows, notes = _usable(found, config.skip_corrupt)
+    by_split, more = _splits(rows, config)
+    label_names = ordered(row.label for row in by_split[TRAIN])
+    sources: dict[str, Source] = {}
+    for split, members in by_split.items():
+        _require_known(members, label_names, f"{found.root}, {split}")
+        names = tuple(row.name for row in members)
+        number = {name: label for label, name in enumerate(label_names)}
+        labels = np.array([number[row.label] for row in members], np.int32)
+        what = str(found.root) if len(by_split) == 1 else f"{found.root}, {split}"
+        files = Files(found.root, names, labels, label_names)
+        sources[split], corrupt = sound(files, what, config.skip_corrupt)
+        notes += corrupt
+    train = sources[TRAIN]
+    test, valid = sources.get(TEST, train), sources.get(VALID)
+    notes = (_counts(sources), *found.notes, *more, *notes)
+    return DataSet(train, test, notes, valid)
 
 
-def _visible(folder: Path, pattern: str) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.glob(pattern)
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+def _usable(found: Listing, skip_corrupt: bool) -> tuple[list[Row], tuple[str, ...]]:
+    """The rows whose files are there and of a format that is read, and a line."""
+    faults = {
+        row.name: why
+        for row in found.rows
+        if (why := tree.fault(os.path.join(found.root, row.name))) is not None
+    }
+    if not faults:
+        return found.rows, ()
+    line = (
+        f"{found.root}: {len(faults)} of {len(found.rows)} pictures cannot be used: "
+        f"{few(f'{shown(name)} ({why})' for name, why in faults.items())}"
     )
-
-
-def _files(root: Path) -> Files:
-    """The files below the class folders, in the order of their names."""
-    folders = [path for path in _visible(root, "*") if path.is_dir()]
-    if not folders:
+    if not skip_corrupt:
         raise ValueError(
-            f"{root}: expected one folder per class with pictures in it, as in "
-            f"{root / 'cat' / 'one.jpg'}, got none"
+            f"{line}; mend or remove them, or leave them out with --data.skip-corrupt"
         )
-    pictures, labels = [], []
-    for label, folder in enumerate(folders):
+    return [row for row in found.rows if row.name not in faults], (f"left out: {line}",)
+
+
+def _splits(
+    rows: Sequence[Row], config: DataConfig
+) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """The rows of each split, `train` among them, and a line about unusual ones."""
+    by_split: dict[str, list[Row]] = {}
+    for row in rows:
+        by_split.setdefault(row.split or TRAIN, []).append(row)
+    if TRAIN not in by_split:
+        raise ValueError(
+            f"{config.path}: expected pictures to train on, got those of "
+            f"{few(by_split) or 'no split'}; name them by --data.train-split"
+        )
+    notes: tuple[str, ...] = ()
+    is_drawn = config.test_split == config.train_split
+    if is_drawn and by_split.pop(TEST, []):
+        notes = ("pictures of the test are not used: data.test_split is that to train",)
+    is_usual = config.valid_split is None and not is_drawn
+    if is_usual and VALID in by_split and TEST not in by_split:
+        by_split[TEST] = by_split.pop(VALID)
+        notes = (
+            "the validation pictures are the test, for which there are no others; "
+            "those to watch are drawn from the training pictures",
+        )
+    order = (TRAIN, VALID, TEST)
+    return {split: by_split[split] for split in order if split in by_split}, notes
+
+
+def _require_lines(labels: Iterable[str], root: Path) -> None:
+    """Raises `ValueError` for a label that cannot be a line of labels.txt."""
+    for label in labels:
         try:
-            folder.name.encode()
-        except UnicodeEncodeError as error:  # it will be a line of labels.txt
+            is_line = label.encode().decode().splitlines() == [label]
+        except UnicodeEncodeError as error:
             raise ValueError(
-                f"{root}: expected folders with names in UTF-8, got {folder.name!r}; "
+                f"{root}: expected folders with names in UTF-8, got {label!r}; "
                 "rename it"
             ) from error
-        files = [path for path in _visible(folder, "**/*") if path.is_file()]
-        if not files:
+        if not is_line or label != label.strip():
             raise ValueError(
-                f"{folder}: expected pictures of this class, got an empty folder; "
-                "remove it"
+                f"{root}: expected names of classes of one line, got {label!r}; rename "
+                "it"
             )
-        pictures += files
-        labels += [label] * len(files)
-    names = tuple(folder.name for folder in folders)
-    inside = tuple(path.relative_to(root).as_posix() for path in pictures)
-    return Files(root, inside, np.array(labels, np.int32), names)
+
+
+def _require_known(rows: Sequence[Row], labels: Sequence[str], what: str) -> None:
+    """Raises `ValueError` for classes that are not trained on."""
+    unknown = Counter(row.label for row in rows if row.label not in set(labels))
+    if unknown:
+        counts = few(f"{label!r} {count}" for label, count in sorted(unknown.items()))
+        raise ValueError(
+            f"{what}: expected the classes of the training pictures ({few(labels)}), "
+            f"got pictures of others: {counts}; rename or remove them"
+        )
+
+
+def _counts(sources: dict[str, Source]) -> str:
+    """The classes, and how many pictures each of them and each split has."""
+    names = sources[TRAIN].label_names
+    each = {
+        split: np.bincount(source.labels, minlength=len(names))
+        for split, source in sources.items()
+    }
+    total = np.sum(list(each.values()), axis=0)
+    line = f"{len(names)} classes: " + few(
+        f"{name} {count}" for name, count in zip(names, total, strict=True)
+    )
+    if len(names) > SHOWN:
+        line += f", from {total.min()} to {total.max()} pictures"
+    if len(each) > 1:
+        parts = ", ".join(f"{split} {counts.sum()}" for split, counts in each.items())
+        line += f" ({parts})"
+    for split, counts in each.items():
+        if lacking := [name for name, n in zip(names, counts, strict=True) if not n]:
+            line += f"; {split} has no pictures of {few(lacking)}"
+    return line

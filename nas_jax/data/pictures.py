@@ -21,12 +21,12 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from nas_jax.config import checks
+from nas_jax.data import foreign
 from nas_jax.data.source import Item
 
 ASPECT = 4 / 3
@@ -127,7 +127,10 @@ def opened(image: bytes | np.ndarray) -> Image.Image:
         warnings.simplefilter("ignore")
         Image.init()
         known = [name for name in FORMATS if name in Image.OPEN]
-        picture = Image.open(io.BytesIO(image), formats=known)
+        try:
+            picture = Image.open(io.BytesIO(image), formats=known)
+        except Image.UnidentifiedImageError as error:
+            raise ValueError(foreign.kind_of(image) or "no known format") from error
     width, height = picture.size
     if width * height > MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels, more than {MOST_PIXELS:,}")
@@ -143,12 +146,6 @@ def opened(image: bytes | np.ndarray) -> Image.Image:
         if is_halved:
             _require_upper_bits(picture)
     return picture
-
-
-def is_named_so(path: Path) -> bool:
-    """Whether a file's name ends like one of `FORMATS`."""
-    Image.init()
-    return Image.EXTENSION.get(path.suffix.lower()) in FORMATS
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:

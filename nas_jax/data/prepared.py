@@ -148,7 +148,8 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
     if config.test_split == config.train_split:
         return DataSet(train, train, notes)
     test, more = read(config.test_split)
-    return DataSet(train, test, notes + more)
+    valid, rest = (None, ()) if config.valid_split is None else read(config.valid_split)
+    return DataSet(train, test, notes + more + rest, valid)
 
 
 def _require_whole(split: Any, where: str) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.data import companions, pictures, preprocessing
+from nas_jax.data import companions, preprocessing, tree
 from nas_jax.export import formats
 from nas_jax.runs.finalists import SEARCHED
 
@@ -94,25 +94,24 @@ def model_file(model: Path) -> Path:
     return found[0]
 
 
-def files_of(images: Sequence[str | Path]) -> tuple[list[str], int]:
+def files_of(images: Sequence[str | Path]) -> tuple[list[str], tuple[str, ...]]:
     """Files of pictures: those named, in folders, and of patterns as in `a/*.jpg`.
 
-    In folders, files that do not end like pictures are left out; their number is
-    returned, too.
+    Also a line for each folder in which other files are left out.
     """
-    found, left_out = [], 0
+    found, notes = [], []
     for image in map(str, images):
         if Path(image).is_dir():
-            inside = sorted(one for one in Path(image).rglob("[!.]*") if one.is_file())
-            taken = [str(one) for one in inside if pictures.is_named_so(one)]
-            found += taken
-            left_out += len(inside) - len(taken)
+            inside = tree.walk(Path(image))
+            found += [str(Path(image) / name) for name in inside.pictures]
+            if others := tree.kinds(inside):
+                notes.append(f"{image}: left out: {others}")
         elif not Path(image).exists() and glob.has_magic(image):
             # nothing found: the pattern itself is named as no picture
             found += sorted(glob.glob(image, recursive=True)) or [image]
         else:
             found.append(image)
-    return found, left_out
+    return found, tuple(notes)
 
 
 def guesses(

@@ -45,20 +45,24 @@ class FirstExperiment(NamedTuple):
     """Remarks on the data for the user, one line each."""
 
 
-def of_pictures(path: Path, skip_corrupt: bool = False) -> FirstExperiment:
-    """An experiment on a folder of pictures, for this CPU, of some minutes.
+def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
+    """An experiment on pictures, for this CPU, of some minutes.
 
     Classes and splits are counted, side and channels of the images follow the pictures,
     mean and deviation are theirs, epochs follow from the steps that a search needs. The
     weights take the rest of the pictures, so that one more or less does no harm.
 
+    Args:
+      path: their folder, or a file of their labels.
+      reading: fields of `DataConfig` that say how they are read.
+
     Raises:
       ValueError: as `data.folder.load`, and for too few classes or pictures of one.
     """
-    if not path.expanduser().is_dir():
+    if not path.expanduser().exists():
         raise ValueError(f"start {path}: expected a folder of pictures, found none")
     place = str(path.expanduser().absolute())  # the file may be used from anywhere
-    given = DataConfig(name="folder", path=place, skip_corrupt=skip_corrupt)
+    given = DataConfig(name="folder", path=place, **reading)
     data = folder.load(given)
     fixed: dict[str, Any] = _sizes(copies.distinct(data))
     drawn = splits.draw(dataclasses.replace(given, **fixed), data, Experiment.seed)
@@ -74,7 +78,7 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> FirstExperiment:
     trained = optim.steps_per_epoch(
         sizes["train_weights"] + sizes["train_alphas"], batch
     )
-    name = "".join(c if c.isalnum() else "_" for c in path.resolve().name)
+    name = "".join(c if c.isalnum() else "_" for c in path.resolve().stem)
     experiment = Experiment(
         name=name,
         space=SpaceConfig(

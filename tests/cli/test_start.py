@@ -51,7 +51,7 @@ def test_one_set_is_divided_in_shares(pictures):
     assert (experiment.space.classes, experiment.space.input_size) == (2, 32)
     # 27 images in batches of 15, one a step: 800 epochs
     assert (experiment.search.batch, experiment.search.warmup_epochs) == (15, 800)
-    assert made.notes == ()
+    assert made.notes == ("2 classes: cat 40, dog 20",)
 
 
 def test_of_a_set_with_a_test_equally_many_of_every_class_are_held_out(apart):
@@ -106,8 +106,9 @@ def test_copies_are_told_where_the_pictures_are_counted(tmp_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert sum(answer["pictures"].values()) == 61
     assert answer["notes"] == [
+        "2 classes: cat 31, dog 30",
         "1 of 61 pictures is a copy of others (cat/again.png = cat/7.png): kept in one "
-        "split"
+        "split",
     ]
 
 
@@ -150,6 +151,47 @@ def test_grey_pictures_have_one_channel(tmp_path, monkeypatch):
     images = loaded.take(np.arange(4)).images
     found = augment.of(made.data)(jax.random.key(0), images)
     assert found.shape == (4, 32, 32, 1) and np.isfinite(found).all()
+
+
+def test_classes_and_what_is_left_out_are_told_and_flags_are_written(tmp_path, capsys):
+    root = tmp_path / "p"
+    for part, size in (("a", 70), ("b", 71), ("c", 72)):
+        write(root / part, {"cat": 30, "dog": 30}, (40, size))
+    (root / "a" / "cat" / "Thumbs.db").write_bytes(b"x")
+    words = ["start", str(root), "--out", str(tmp_path / "m.py"), "--test-split", "c"]
+    assert cli.main([*words, "--train-split", "d"]) == 2
+    heard = capsys.readouterr().err
+    assert "expected 'd', which data.train_split names, got a, b, c; name" in heard
+    assert cli.main([*words, "--train-split", "a", "--valid-split", "b"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "2 classes: cat 90, dog 90 (train 60, valid 60, test 60)\n"
+        "left out, no pictures: 1 .db\n"
+    )
+    found = shipped.load_experiment(str(tmp_path / "m.py")).data
+    assert (found.train_split, found.valid_split, found.test_split) == ("a", "b", "c")
+
+
+def test_labels_may_come_from_names_or_a_file(tmp_path, capsys):
+    write(tmp_path / "p", {"all": 40})
+    for number, file in enumerate(sorted((tmp_path / "p" / "all").iterdir())):
+        file.rename(file.with_name(f"{('cat', 'dog')[number % 2]}_{number}.png"))
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "m.py")]
+    assert cli.main(words) == 2
+    pattern = "{label}_{number}"
+    assert f" --label-pattern '{pattern}' would give the classes cat 20, dog 20" in (
+        capsys.readouterr().err
+    )
+    assert cli.main([*words, "--label-pattern", pattern]) == 0
+    found = shipped.load_experiment(str(tmp_path / "m.py")).data
+    assert found.label_pattern == pattern
+    assert splits.load(found, (32, 32, 3), 2, 0).label_names == ("cat", "dog")
+    rows = [f"{file.name},{file.name[:3]}" for file in (tmp_path / "p/all").iterdir()]
+    (tmp_path / "l.csv").write_text("\n".join(["id,kind", *rows]))
+    words = ["start", str(tmp_path / "l.csv"), "--out", str(tmp_path / "n.py")]
+    capsys.readouterr()
+    assert cli.main([*words, "--label-column", "kind"]) == 0
+    assert "2 classes: cat 20, dog 20\n" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")
@@ -202,7 +244,7 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):
         (
             {"cat": 30},
             "m.py",
-            "expected at least 2 classes of 20 pictures or more, got 1",
+            "expected one folder per class, got 30 pictures side by side",
         ),
         ({}, "m.py", "expected one folder per class"),
         ({"cat": 20, "dog": 20}, "m.txt", "m.txt: expected the name of a .py file"),

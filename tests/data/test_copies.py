@@ -27,13 +27,13 @@ def config(root, **changes):
 
 
 def load(root, seed=0, **changes):
-    """Names of the pictures of every split, their splits and the notes."""
+    """Names of the pictures of every split, their splits and what is said of copies."""
     found = splits.load(config(root, **changes), (32, 32, 3), 2, seed)
     names = {
         name: {split.source.names[number] for number in split.indices}
         for name, split in found.splits.items()
     }
-    return names, found.splits, found.notes
+    return names, found.splits, found.notes[1:]  # the classes are counted first
 
 
 def test_different_pictures_have_nothing_to_tell(tmp_path):
@@ -114,12 +114,12 @@ def test_training_pictures_that_are_tested_are_left_out(tmp_path):
         shutil.copy(tmp_path / f"test/flat/{number}.png", copy)
     names, found, notes = load(tmp_path, test=None)
     learned = names["train_weights"] | names["train_alphas"] | names["valid"]
-    assert not [name for name in learned if name.startswith("flat/z")]
+    assert not [name for name in learned if name.startswith("train/flat/z")]
     assert len(learned) == 48 and len(names["test"]) == 16
     assert notes == (
-        "3 of 51 training pictures are copies of test pictures (flat/z500.png = "
-        "flat/500.png, flat/z501.png = flat/501.png, flat/z502.png = flat/502.png): "
-        "left out of training",
+        "3 of 51 training pictures are copies of test pictures (train/flat/z500.png = "
+        "test/flat/500.png, train/flat/z501.png = test/flat/501.png, "
+        "train/flat/z502.png = test/flat/502.png): left out of training",
     )
     pixels = {name: [] for name in found}
     for name, split in found.items():
@@ -273,8 +273,8 @@ def test_near_copies_across_splits_are_told_and_stay(tmp_path):
     names, _, notes = load(tmp_path, test=None)
     assert notes == (
         "2 of 16 test pictures are near copies of training or valid pictures "
-        "(flat/500.png ~ flat/web500.png, flat/501.png ~ flat/web501.png): left where "
-        "they are",
+        "(test/flat/500.png ~ train/flat/web500.png, test/flat/501.png ~ "
+        "train/flat/web501.png): left where they are",
     )
     assert sum(map(len, names.values())) == 50 + 16
 

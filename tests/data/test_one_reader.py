@@ -126,6 +126,11 @@ def encoded(form, mode, orientation, shade=None):
     return stream.getvalue()
 
 
+def file_of(number, form):
+    """TGA and DIB do not say what they are: their names do."""
+    return f"{number:04d}.{form.lower()}" if form in ("TGA", "DIB") else f"{number:04d}"
+
+
 def cases():
     for form, modes in FORMATS.items():
         for mode in modes:
@@ -154,7 +159,9 @@ def folder(tmp_path_factory):
     for place in range(2):
         (root / f"class{place}").mkdir()
     for number, case in enumerate(CASES):
-        (root / f"class{number % 2}" / f"{number:04d}.bin").write_bytes(encoded(*case))
+        (root / f"class{number % 2}" / file_of(number, case[0])).write_bytes(
+            encoded(*case)
+        )
     return root
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas_jax.data import pictures
+from nas_jax.data import foreign, pictures
 from nas_jax.data.source import Item
 from tests.data.picture_files import encoded, pixels
 
@@ -199,7 +199,7 @@ def test_picture_that_would_unpack_to_gigabytes_is_refused(size):
 def test_format_that_runs_a_program_is_not_opened(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it ran"))
     script = encoded(pixels(), "EPS")
-    assert pictures.failure(Item(script, 0, "x.eps")) == "no known format"
+    assert pictures.failure(Item(script, 0, "x.eps")) == foreign.unread("EPS")
 
 
 # --- contrast that a reader would lose ------------------------------------------------

@@ -117,7 +117,7 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
         read_images([good, *paths], GREY)
     errors = str(caught.value).split("; " + str(tmp_path))
     assert len(errors) == len(names)
-    assert errors[0] == f"{tmp_path}/text.jpg: expected a picture, got: no known format"
+    assert errors[0] == f"{tmp_path}/text.jpg: expected a picture, got: text"
     assert errors[1] == "/empty.png: expected a picture, got: an empty file"
     assert errors[2].startswith("/cut.jpg: expected a picture, got: ")
     assert errors[3] == (

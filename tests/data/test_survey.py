@@ -114,7 +114,10 @@ def test_what_is_left_out_has_no_look(tmp_path):
     for name in ("cat", "dog"):
         write_scenes(tmp_path / name, 3, name == "cat")
     (tmp_path / "cat" / "001.png").write_bytes(b"none")
-    source, notes = sound(folder._files(tmp_path), "mine", True)
+    names = tuple(f"{name}/{n:03}.png" for name in ("cat", "dog") for n in range(3))
+    labels = np.repeat(np.arange(2, dtype=np.int32), 3)
+    files = folder.Files(tmp_path, names, labels, ("cat", "dog"))
+    source, notes = sound(files, "mine", True)
     assert notes[0].startswith("left out: mine: 1 of 6 pictures do not decode: ")
     assert len(source) == len(looks_at(source)) == 5
     assert source.names[:2] == ("cat/000.png", "cat/002.png")

@@ -56,7 +56,7 @@ def test_predict_names_every_picture_that_is_none_and_goes_on(
         ["error", "image"],
     ]
     for path, one in zip(wrong, (found[0], found[2]), strict=True):
-        line = f"{path}: expected a picture, got: no known format"
+        line = f"{path}: expected a picture, got: text"
         assert one["error"] == line
         assert line in err
     assert "2 of 3 files are no pictures" in err
@@ -79,7 +79,7 @@ def test_predict_takes_folders_patterns_and_a_run(exported, pictures, tmp_path, 
 
     model = exported / "export" / "searched.onnx"
     every, err = seen(model, tmp_path / "new")
-    assert "left out: 1 files that do not end like pictures" in err
+    assert "left out: 1 .db, 1 hidden" in err
     assert [one["image"] for one in every] == sorted(map(str, inside.glob("[0-9]*")))
     assert len(every) == len(pictures[0])
     some, _ = seen(model, tmp_path / "**" / "*.png")
