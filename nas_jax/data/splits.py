@@ -12,6 +12,7 @@ from nas_jax.data import (
     digits,
     folder,
     groups,
+    near_copies,
     partition,
     prepared,
     record,
@@ -99,7 +100,9 @@ def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
     )
     weights, alphas, valid, test = numbers.values()
     training = np.concatenate([weights, alphas])
-    near = copies.near(items, {"training": training, "valid": valid, "test": test})
+    near = near_copies.notes_on(
+        items, {"training": training, "valid": valid, "test": test}
+    )
     return Drawn(numbers, items.notes + moved + near)
 
 
