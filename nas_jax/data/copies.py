@@ -27,6 +27,12 @@ class Distinct:
     notes: tuple[str, ...]
     """What was found, a line each."""
 
+    def loss(self, part: str) -> str:
+        """The end of an error about too few items, where copies were left out."""
+        if len(self.numbers[part]) == len(self.sources[part]):
+            return ""
+        return f" ({'; '.join(self.notes)}); keep each picture in one of the sets"
+
 
 def distinct(data: DataSet) -> Distinct:
     """The items of a data set without copies of what it is tested or watched with.

@@ -92,7 +92,7 @@ def test_a_class_that_is_one_picture_is_refused(tmp_path):
         load(tmp_path)
     line = str(error.value)
     assert "class 'tall': expected at least 4 images that are no copies" in line
-    assert "got 1 (24 with copies)" in line and "23 of 48 pictures are copies" in line
+    assert "got 1 (24 with copies); add images or leave the class out" in line
     assert line.count("\n") == 0
 
 
@@ -135,7 +135,14 @@ def test_a_test_that_is_a_copy_of_the_training_is_refused(tmp_path):
         "copies alone (1 picture carries more than one label"
     )
     assert "49 of 49 training pictures are copies of test pictures" in line
-    assert line.endswith("remove copies or add pictures") and "\n" not in line
+    assert line.endswith("keep each picture in one of the sets") and "\n" not in line
+
+
+def test_a_test_that_asks_for_too_much_is_not_blamed_on_copies(tmp_path):
+    write_two(tmp_path / "train")
+    write_two(tmp_path / "test", 8)
+    with pytest.raises(ValueError, match=r"the set has 16; lower data.\*$"):
+        load(tmp_path, test=80)
 
 
 def test_too_few_pictures_without_the_copies_are_told_with_them(tmp_path):
