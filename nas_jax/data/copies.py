@@ -1,47 +1,15 @@
-"""Pictures that are in a data set twice: left out, kept together, or only told.
+"""Pictures that are in a data set twice: left out, or kept together in one split.
 
-Copies show the same colours at the same size, however they are stored. Near copies are
-resized, compressed again, brightened or cut a little. They are only told, since they
-may be two pictures of one thing.
+Copies show the same colours at the same size, however they are stored.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from nas_jax.data.source import DataSet, Source
-from nas_jax.data.survey import SHOWN, Look, looks_at, more
-
-MOST = 50_000
-"""Pictures among which near copies are looked for; the time grows with the square."""
-
-
-class Likeness(NamedTuple):
-    """How near two thumbnails must be; what is no more than all of these is a copy."""
-
-    levels: float
-    """Mean difference, of 255."""
-    distance: float
-    """1 - their correlation."""
-    share: float
-    """Of the distance that is usual for the picture: in simple scenes many are near."""
-    spread: float = 0.0
-    """At least; the share of a thumbnail that its contrast is spread over."""
-
-
-KINDS = {
-    "resized or compressed": Likeness(2, 0.015, 0.1),
-    "cut a little": Likeness(10, 0.06, 0.05, spread=0.25),
-    "in another light": Likeness(255, 0.002, 0.05),
-}
-USUAL = 8
-"""The neighbour whose distance is usual: nearer ones may be copies, too."""
-_BLOCK = 512
-"""Pictures that are compared with all others at once."""
-_FLAT = 2.0
-"""Levels of deviation; what has less shows nothing that could be compared."""
+from nas_jax.data.survey import Look, looks_at, some
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +26,12 @@ class Distinct:
     """Of all items of each source; empty where nothing was looked at."""
     notes: tuple[str, ...]
     """What was found, a line each."""
+
+    def loss(self, part: str) -> str:
+        """The end of an error about too few items, where copies were left out."""
+        if len(self.numbers[part]) == len(self.sources[part]):
+            return ""
+        return f" ({'; '.join(self.notes)}); keep each picture in one of the sets"
 
 
 def distinct(data: DataSet) -> Distinct:
@@ -98,7 +72,7 @@ def distinct(data: DataSet) -> Distinct:
             are = "is a copy" if len(found) == 1 else "are copies"
             notes.append(
                 f"{len(found)} of {len(its)} {these} {are} of {those} "
-                f"({_some(found)}): {end}"
+                f"({some(found)}): {end}"
             )
         numbers[name] = np.array(
             [n for n in numbers[name] if firsts[n][0] == name], int
@@ -109,7 +83,7 @@ def distinct(data: DataSet) -> Distinct:
 
 def _two_labels(
     sources: Mapping[str, Source], looks: Mapping[str, tuple[Look, ...]]
-) -> Iterable[str]:
+) -> Iterator[str]:
     """A line on the pictures that carry more than one label."""
     labels: dict[bytes, dict[int, str]] = {}
     for name, its in looks.items():
@@ -119,93 +93,4 @@ def _two_labels(
     several = [" = ".join(its.values()) for its in labels.values() if len(its) > 1]
     if several:
         carry = "picture carries" if len(several) == 1 else "pictures carry"
-        yield f"{len(several)} {carry} more than one label ({_some(several)})"
-
-
-def near(items: Distinct, chosen: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Lines on pictures of one split that are nearly those of another.
-
-    Args:
-      items: what the splits were drawn from.
-      chosen: of `training`, `valid` and `test`, numbers of the items in their source.
-    """
-    count = sum(map(len, chosen.values()))
-    if not items.looks:
-        return ()
-    if count > MOST:
-        return (f"near copies are not looked for among {count:,} > {MOST:,} pictures",)
-    of = {name: name if name in items.sources else "training" for name in chosen}
-    thumbnails = np.stack(
-        [
-            items.looks[of[name]][at].thumbnail
-            for name, its in chosen.items()
-            for at in its
-        ]
-    )
-    names = [
-        items.sources[of[name]].names[at] for name, its in chosen.items() for at in its
-    ]
-    parts = np.repeat(np.arange(len(chosen)), [len(its) for its in chosen.values()])
-    pairs = near_pairs(thumbnails, parts)
-    notes = []
-    for part, (name, its) in enumerate(chosen.items()):
-        found = [
-            f"{names[one]} ~ {names[two]}" for one, two in pairs if parts[one] == part
-        ]
-        if found:
-            are = "is a near copy" if len(found) == 1 else "are near copies"
-            others = " or ".join(list(chosen)[:part])
-            notes.append(
-                f"{len(found)} of {len(its)} {name} pictures {are} of {others} "
-                f"pictures ({_some(found)}): left where they are"
-            )
-    return tuple(notes)
-
-
-def near_pairs(thumbnails: np.ndarray, parts: np.ndarray) -> list[tuple[int, int]]:
-    """Pictures that are near copies of one of a part before theirs, and the nearest.
-
-    Near are those that are like one another in one of `KINDS`. Flat pictures are none.
-
-    Args:
-      thumbnails: Uint8 `[N 8 8 3]`.
-      parts: of the pictures, `[N]`.
-    """
-    levels = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
-    unit = levels - levels.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(unit, axis=1, keepdims=True)
-    unit /= np.maximum(length, 1e-6)
-    unit[length[:, 0] < _FLAT * np.sqrt(levels.shape[1])] = 0
-    spread = 1 / np.maximum((unit**4).sum(axis=1) * levels.shape[1], 1)
-    rows, found = np.flatnonzero(parts > parts.min()), []
-    farthest = max(kind.distance for kind in KINDS.values())
-    place = min(USUAL, len(parts) - 1) - 1
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        distances = 1 - unit[block] @ unit.T
-        distances[np.arange(len(block)), block] = np.inf
-        is_close = (distances <= farthest) & (parts < parts[block, None])
-        for row in np.flatnonzero(is_close.any(axis=1)):
-            one, others = block[row], np.flatnonzero(is_close[row])
-            distance = distances[row, others]
-            apart = np.abs(levels[others] - levels[one]).mean(axis=1)
-            share = distance / np.partition(distances[row], place)[place]
-            is_near = np.any(
-                [
-                    (apart <= kind.levels)
-                    & (distance <= kind.distance)
-                    & (share <= kind.share)
-                    & (np.minimum(spread[others], spread[one]) >= kind.spread)
-                    for kind in KINDS.values()
-                ],
-                axis=0,
-            )
-            if is_near.any():
-                nearest = np.where(is_near, distance, np.inf).argmin()
-                found.append((int(one), int(others[nearest])))
-    return found
-
-
-def _some(texts: list[str]) -> str:
-    """The first of many, and how many more there are."""
-    return ", ".join(texts[:SHOWN]) + more(len(texts))
+        yield f"{len(several)} {carry} more than one label ({some(several)})"

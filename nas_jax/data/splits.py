@@ -12,6 +12,7 @@ from nas_jax.data import (
     digits,
     folder,
     groups,
+    near_copies,
     partition,
     prepared,
     record,
@@ -78,7 +79,7 @@ def load(
 def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
     """The items of all splits: disjoint, of every class, copies in one split.
 
-    Raises `ValueError` as `partition` and `groups`, with the copies that were found.
+    Raises `ValueError` as `partition` and `groups`, with the copies that were left out.
     """
     items = copies.distinct(data)
     sizes = {split: getattr(config, split) for split in partition.SPLITS}
@@ -87,10 +88,7 @@ def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
         for part in items.sources:
             drawn |= _of_part(items, part, sizes, seed, config.name)
     except ValueError as error:
-        if not (items.looks and items.notes):
-            raise
-        found = "; ".join(items.notes)
-        raise ValueError(f"{error} ({found}); remove copies or add pictures") from error
+        raise ValueError(f"{error}{items.loss(part)}") from error
     numbers = {split: drawn[split] for split in sizes}
     moved = tuple(
         f"data.{split} = {size} became {len(numbers[split])}: copies stay together"
@@ -99,7 +97,9 @@ def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
     )
     weights, alphas, valid, test = numbers.values()
     training = np.concatenate([weights, alphas])
-    near = copies.near(items, {"training": training, "valid": valid, "test": test})
+    near = near_copies.notes_on(
+        items, {"training": training, "valid": valid, "test": test}
+    )
     return Drawn(numbers, items.notes + moved + near)
 
 

@@ -30,7 +30,7 @@ class Look(NamedTuple):
     size: int
     """Bytes, as they are stored."""
     digest: str
-    """SHA-256 of these bytes, in hexadecimal."""
+    """Of these bytes, as `source.digest`."""
     pixels: bytes
     """A digest of size and colours: the same for one picture stored in two ways."""
     thumbnail: np.ndarray
@@ -90,10 +90,9 @@ def sound(
     left = Surveyed(source, numbers, tuple(looks))
     if not broken:
         return left, ()
-    named = [f"{source[n].name} ({why})" for n, why in list(broken.items())[:SHOWN]]
     line = (
         f"{what}: {len(broken)} of {len(source)} pictures do not decode: "
-        f"{', '.join(named)}{more(len(broken))}"
+        f"{some(list(broken.values()))}"
     )
     if not skip_corrupt:
         raise ValueError(
@@ -114,20 +113,21 @@ def looks_at(source: Source) -> tuple[Look, ...] | None:
     return None
 
 
-def more(count: int) -> str:
-    """What follows the first `SHOWN` of so many names."""
-    return f" and {count - SHOWN} more" if count > SHOWN else ""
+def some(texts: list[str]) -> str:
+    """The first of many, and how many more there are."""
+    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    return ", ".join(texts[:SHOWN]) + more
 
 
 def _looks(source: Source) -> Iterator[Look | str]:
-    """A look at every item, or why it does not decode."""
+    """A look at every item, or its name and why it does not decode."""
 
     def look(number: int) -> Look | str:
         item = source[number]
         try:
             return _look(item)
         except Exception as error:  # Pillow raises many kinds
-            return pictures.reason(error)
+            return f"{item.name} ({pictures.reason(error)})"
 
     with ThreadPoolExecutor(provenance.cores()) as pool:
         yield from pool.map(look, range(len(source)))
@@ -139,12 +139,7 @@ def _look(item: Item) -> Look:
     small = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     pixels = hashlib.blake2b(repr(picture.size).encode(), digest_size=16)
     pixels.update(picture.tobytes())
-    return Look(
-        len(stored),
-        digest(stored),
-        pixels.digest(),
-        np.asarray(small),
-    )
+    return Look(len(stored), digest(stored), pixels.digest(), np.asarray(small))
 
 
 def _looks_at_arrays(images: np.ndarray) -> tuple[Look, ...]:

@@ -152,11 +152,10 @@ def _sizes(items: copies.Distinct) -> dict[str, int | None]:
     counts = np.bincount(labels, minlength=len(training.label_names))
     rarest = int(counts.argmin())
     if counts[rarest] < LEAST or len(counts) < 2:
-        found = "".join(f"; {note}" for note in items.notes)
         raise ValueError(
             f"start: expected at least 2 classes of {LEAST} pictures or more, got "
             f"{len(counts)}, and of class {training.label_names[rarest]!r} "
-            f"{counts[rarest]} pictures; add pictures{found}"
+            f"{counts[rarest]} pictures; add pictures{items.loss('training')}"
         )
     if "test" in items.sources:  # equally many of every class are held out
         sizes = {

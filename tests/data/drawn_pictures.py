@@ -39,3 +39,9 @@ def write_scenes(folder, count, is_flat=True, start=0, suffix=".png"):
     for number, path in enumerate(paths, start):
         scene(number, is_flat).save(path)
     return paths
+
+
+def write_two(root, count=24, start=0):
+    """Two classes of so many scenes, flat and tall."""
+    for name in ("flat", "tall"):
+        write_scenes(root / name, count, name == "flat", start)

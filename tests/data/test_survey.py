@@ -1,6 +1,5 @@
 """One look at a picture: its bytes, its colours, however it is stored."""
 
-import hashlib
 import io
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from nas_jax.data import folder
-from nas_jax.data.source import Arrays, Item
+from nas_jax.data.source import Arrays, Item, digest
 from nas_jax.data.survey import looks_at, sound
 from tests.data.drawn_pictures import scene, write_scenes
 from tests.data.picture_files import encoded
@@ -38,7 +37,7 @@ def test_a_look_holds_size_and_digest_of_the_bytes():
     image = encoded(scene(1), "PNG")
     (look,) = looks(image)
     assert look.size == len(image)
-    assert look.digest == hashlib.sha256(image).hexdigest()
+    assert look.digest == digest(image)
     assert look.thumbnail.shape == (8, 8, 3) and look.thumbnail.dtype == np.uint8
 
 
@@ -96,7 +95,7 @@ def test_arrays_are_looked_at_as_they_lie_in_memory(shape):
     images[4] = images[1]
     found = looks_at(Arrays(images, np.zeros(5, np.int32), ("one",)))
     assert [look.size for look in found] == [images[0].size] * 5
-    assert found[2].digest == hashlib.sha256(images[2].tobytes()).hexdigest()
+    assert found[2].digest == digest(images[2].tobytes())
     assert len({look.pixels for look in found}) == 4
     assert found[1].pixels == found[4].pixels
 
@@ -122,7 +121,7 @@ def test_what_is_left_out_has_no_look(tmp_path):
     assert len(source) == len(looks_at(source)) == 5
     assert source.names[:2] == ("cat/000.png", "cat/002.png")
     for index, look in enumerate(looks_at(source)):
-        assert look.digest == hashlib.sha256(source[index].image).hexdigest()
+        assert look.digest == digest(source[index].image)
 
 
 def test_a_source_that_is_read_when_needed_has_no_looks():
