@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import layouts, tree
+from nas_jax.data import layouts, split_names, tree
 from nas_jax.data.listing import SHOWN, Listing, Row, few, ordered, shown
 from nas_jax.data.source import DataSet, Item, Source, digest
 from nas_jax.data.split_names import TEST, TRAIN, VALID
@@ -111,6 +111,12 @@ def _splits(
             f"{config.path}: expected pictures to train on, got those of "
             f"{few(by_split) or 'no split'}; name them by --data.train-split"
         )
+    for split, name in split_names.named(config).items():
+        if split not in by_split:
+            raise ValueError(
+                f"{config.path}: expected pictures of {name!r}, which "
+                f"data.{split}_split names, got those of {few(by_split)}; name another"
+            )
     notes: tuple[str, ...] = ()
     is_drawn = config.test_split == config.train_split
     if is_drawn and by_split.pop(TEST, []):

@@ -52,16 +52,16 @@ def chosen(
     ]
     if any(one.split == TRAIN for one in inside):
         return inside, why
-    around = {Path(one.name).stem: one for one in usable if _is_around(one.name, where)}
-    spelled = split_names.spellings(around)
+    near = [one for one in usable if _is_around(one.name, where)]
+    spelled = split_names.spellings({Path(one.name).stem for one in near})
     if TRAIN in spelled:
         return [
-            around[stem]._replace(split=split)
+            one._replace(split=split)
+            for one in near
             for split, stems in spelled.items()
-            for stem in stems
+            if Path(one.name).stem in stems
         ], why
-    left = list(around.values())
-    left = [one for one in left if one.is_metadata] or left
+    left = [one for one in near if one.is_metadata] or near
     if len(left) > 1:
         raise ValueError(
             f"{files.root}: expected one file of labels, got "
@@ -96,7 +96,24 @@ def rows(
     line = f"{one.name}: {_what(one.columns)}"
     if found and found[0].name != asked[0].name:
         line += f" ({shown(asked[0].name)!r} is {shown(found[0].name)})"
-    return Found(_single(placed, one.name), (*notes, line), (one.name,))
+    return Found(placed, (*notes, line), (one.name,))
+
+
+def together(said: Sequence[Found]) -> Found:
+    """What several files say, a picture once.
+
+    Raises `ValueError` if they give one picture two labels or splits.
+    """
+    files = tuple(name for one in said for name in one.files)
+    by_name: dict[str, Row] = {}
+    for row in (row for one in said for row in one.rows):
+        if by_name.setdefault(row.name, row) != row:
+            raise ValueError(
+                f"{few(files)}: expected one label and one split a picture, got two "
+                f"for {shown(row.name)}; remove one"
+            )
+    notes = tuple(note for one in said for note in one.notes)
+    return Found(list(by_name.values()), notes, files)
 
 
 def _usable(
@@ -110,7 +127,7 @@ def _usable(
             tuple(where.splits.values())
         )
         if (
-            not is_near
+            not (is_near and path.is_file())
             or path.suffix.lower() not in label_files.FOUND
             or "submission" in path.stem.lower()  # what contests want back
             or path.stat().st_size > LARGEST
@@ -139,15 +156,3 @@ def _what(columns: Columns) -> str:
     label = "columns of 0 and 1" if columns.label is None else repr(columns.label)
     split = "" if columns.split is None else f", splits in {columns.split!r}"
     return f"files in {columns.file!r}, labels in {label}{split}"
-
-
-def _single(found: Sequence[Row], name: str) -> list[Row]:
-    """The rows, of which several may have meant one picture."""
-    by_name: dict[str, Row] = {}
-    for row in found:
-        if by_name.setdefault(row.name, row) != row:
-            raise ValueError(
-                f"{name}: expected one label and one split a picture, got two for "
-                f"{few([row.name])}; remove one"
-            )
-    return list(by_name.values())

@@ -25,6 +25,7 @@ from nas_jax.data import (
 from nas_jax.data.class_folders import Found
 from nas_jax.data.labels_beside import Beside
 from nas_jax.data.listing import Listing, Row, few
+from nas_jax.data.split_names import TRAIN
 from nas_jax.data.tree import Tree
 
 
@@ -72,39 +73,36 @@ def _named_file(path: Path, config: DataConfig) -> Found:
     one = Beside(path.name, table, label_files.columns(table, config))
     folder = path.parent
     found = labels_beside.rows(one, folder, lambda: tree.walk(folder).pictures, config)
-    return _by_split_folders(found, config, folder)
+    return _by_split_folders(labels_beside.together([found]), config, folder)
 
 
 def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
     where = class_folders.arranged(files.pictures, config, files.root)
     by_folders = class_folders.by_folders(files.pictures, where, files.root)
-    beside, why = labels_beside.chosen(files, where, config)
+    _require_full(files, by_folders.rows)
     columns = config.file_column, config.label_column, config.split_column
     is_chosen = columns != (None, None, None)
+    try:
+        beside, why = labels_beside.chosen(files, where, config)
+        by_files = _read(beside, files, config) if beside else Found([])
+    except ValueError as error:  # it may be a file that only lies there
+        if is_chosen or not by_folders.rows:
+            raise
+        line = f"{error}; the folders are used"
+        return Found(by_folders.rows, (*by_folders.notes, line))
     if not beside and is_chosen:
         raise ValueError(
             why
             or f"{files.root}: expected a file of labels with the columns that are "
             "chosen, got none; set data.path to it"
         )
-    if not beside:
-        if not by_folders.rows:
-            prefix = where.splits.get(split_names.TRAIN, where.level.prefix)
-            flat = [name for name in files.pictures if name.startswith(prefix)]
-            other_sets.refuse_without_labels(files, flat, why)
+    if not beside and by_folders.rows:
         class_folders.require_named(where, config, files.root)
-        _require_full(files, by_folders.rows)
         return by_folders
-    said = [
-        labels_beside.rows(one, files.root, lambda: files.pictures, config)
-        for one in beside
-    ]
-    by_files = Found(
-        [row for one in said for row in one.rows],
-        tuple(note for one in said for note in one.notes),
-        tuple(name for one in said for name in one.files),
-    )
-    by_files = _by_split_folders(by_files, config, files.root)
+    if not beside:
+        prefix = where.splits.get(TRAIN, where.level.prefix)
+        flat = [name for name in files.pictures if name.startswith(prefix)]
+        other_sets.refuse_without_labels(files, flat, why)
     if by_folders.rows and not is_chosen and not all(one.is_metadata for one in beside):
         return _agreed(by_folders, by_files, files.root)
     named = {row.name for row in by_files.rows}
@@ -113,11 +111,23 @@ def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
     return by_files._replace(notes=(*by_files.notes, line)) if left else by_files
 
 
+def _read(beside: list[Beside], files: Tree, config: DataConfig) -> Found:
+    """What files of labels say."""
+    said = [
+        labels_beside.rows(one, files.root, lambda: files.pictures, config)
+        for one in beside
+    ]
+    return _by_split_folders(labels_beside.together(said), config, files.root)
+
+
 def _by_split_folders(by_files: Found, config: DataConfig, root: Path) -> Found:
     """What files say of labels, with the splits of the folders if they name none."""
     if any(row.split for row in by_files.rows):
         return by_files
     names = [row.name for row in by_files.rows]
+    folders = class_folders.entered(names, "").folders
+    if TRAIN not in split_names.spellings(folders) | split_names.named(config):
+        return by_files
     where = class_folders.arranged(names, config, root)
     class_folders.require_named(where, config, root)
     if not where.splits:

@@ -100,7 +100,7 @@ def _boxes(found: Tree, names: Sequence[str]) -> str | None:
         if files:
             return f"{len(files)} {suffix} files of their names ({kind})"
     for name in found.others:
-        if name.lower().endswith(".json"):
+        if name.lower().endswith(".json") and (found.root / name).is_file():
             with (found.root / name).open("rb") as file:
                 head = file.read(1 << 16)
             if b'"bbox"' in head or (b'"images"' in head and b'"file_name"' in head):

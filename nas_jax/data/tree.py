@@ -48,22 +48,22 @@ def walk(root: Path) -> Tree:
 
     Raises `ValueError` for a folder that cannot be read.
     """
-    suffixes = picture_suffixes()
+    suffixes = picture_suffixes() | foreign.UNREAD.keys()
     pictures, others, empty, hidden = [], [], [], 0
     for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
-        inside = Path(folder).relative_to(root)
+        inside = Path(folder).relative_to(root).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
         seen = [one for one in folders if not _is_hidden(one)]
         visible = [one for one in files if not _is_hidden(one)]
         hidden += len(folders) - len(seen) + len(files) - len(visible)
         folders[:] = [one for one in seen if not _leads_back(folder, one)]
         if not seen and not visible:
-            empty.append(inside.as_posix())
+            empty.append(inside)
         for file in visible:
-            name, path = (inside / file).as_posix(), os.path.join(folder, file)
-            suffix = _suffix(file)
+            name, suffix = f"{prefix}{file}", _suffix(file)
             if suffix in BESIDE or suffix in foreign.DRAWINGS:
                 others.append(name)
-            elif suffix in suffixes or suffix in foreign.UNREAD or _begins(path):
+            elif suffix in suffixes or _begins(os.path.join(folder, file)):
                 pictures.append(name)
             else:
                 others.append(name)

@@ -437,16 +437,53 @@ def test_other_damage_is_refused(name, content, line, tmp_path):
     assert line in refused(tmp_path / name)
 
 
+def test_tables_beside_class_folders_never_stop_a_run(tmp_path):
+    """Boxes, results, more than one of them, links to nothing."""
+    place(tmp_path, *classes(""))
+    expected = {(None, "cat"): 2, (None, "dog"): 2}
+    write(tmp_path, "boxes.csv", "filename,class", "0.jpg,cat", "0.jpg,dog")
+    assert counted(tmp_path) == expected
+    assert (
+        find(tmp_path)
+        .notes[0]
+        .endswith("(0.jpg); remove or mend these rows; the folders are used")
+    )
+    write(tmp_path, "results.csv", "file,label", "cat/0.jpg,dog")
+    assert "got boxes.csv, results.csv; set data.path" in find(tmp_path).notes[0]
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
+    write(tmp_path, "sizes.csv", "file,width", "cat/0.jpg,9")
+    write(tmp_path, "broken.json", "{")
+    assert counted(tmp_path) == expected
+
+
+def test_two_files_of_one_split_count_a_picture_once(tmp_path):
+    place(tmp_path, "train/a.jpg", "train/b.jpg")
+    write(tmp_path, "train.csv", "id,label", "a,cat", "b,dog")
+    write(tmp_path, "train_labels.csv", "id,label", "a,cat", "b,dog")
+    assert len(find(tmp_path).rows) == 2
+    write(tmp_path, "train_labels.csv", "id,label", "a,cat", "b,cat")
+    assert "train.csv, train_labels.csv: expected one label and one split a p" in (
+        refused(tmp_path)
+    )
+
+
+def test_folders_that_only_sound_like_a_split_do_not_matter_to_a_file(tmp_path):
+    place(tmp_path, "camera/a.jpg", "test/b.jpg")
+    write(tmp_path, "own.csv", "file,label", "camera/a.jpg,cat", "test/b.jpg,dog")
+    assert counted(tmp_path / "own.csv") == {(None, "cat"): 1, (None, "dog"): 1}
+
+
 def test_names_that_may_mean_two_pictures_or_files_are_refused(tmp_path):
     place(tmp_path, "x/a.jpg", "y/a.jpg", "y/b.jpg")
     write(tmp_path, "one.csv", "id,label", "a,cat", "b,dog")
     assert "a: x/a.jpg, y/a.jpg: expected one picture for this name" in (
         refused(tmp_path / "one.csv")
     )
-    write(tmp_path, "two.csv", "id,label", "b,cat")
-    place(tmp_path, "c.jpg")
+    place(tmp_path / "z", "a.jpg", "b.jpg")
+    for name in ("one.csv", "two.csv"):
+        write(tmp_path / "z", name, "id,label", "a,cat")
     assert "expected one file of labels, got one.csv, two.csv; set data.path" in (
-        refused(tmp_path)
+        refused(tmp_path / "z")
     )
 
 
