@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from nas_jax.cli.flags import CALLED, Typed
-from nas_jax.cli.terminal import Answer
+from nas_jax.cli.terminal import Answer, Terminal
 from nas_jax.config import files
 
 
@@ -27,7 +27,7 @@ def start(
     files.require_new("--out", out)
     if out.suffix != ".py":
         raise ValueError(f"--out {out}: expected the name of a .py file")
-    made = first_experiment.of_pictures(pictures, skip_corrupt)
+    made = first_experiment.of_pictures(pictures, skip_corrupt, Terminal())
     out.write_text(first_experiment.text(made, typed), encoding="utf-8")
     data, space = made.data, made.space
     lines = (

@@ -65,6 +65,9 @@ class TrainConfig:
     """Of the weights."""
     label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """How much an image counts in the loss: all the same, or each class as a whole,
+    however few its images; `losses.balanced_weights`. The search does not weigh."""
     start: Literal["scratch", "supernet"] = "scratch"
     """Initial weights of the derived network: drawn at random, or those of the
     supernet with re-estimated batch statistics. Others always start at random."""

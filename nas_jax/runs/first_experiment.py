@@ -11,9 +11,10 @@ from nas_jax.config.data import WATCHED, DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import SpaceConfig
-from nas_jax.data import folder, partition, pictures
+from nas_jax.data import balance, folder, partition, pictures
 from nas_jax.data.source import DataSet, Item, Source
 from nas_jax.training import optim
+from nas_jax.training.progress import Progress
 
 SIDES = (32, 64)
 """Of the network's images; the largest that half of the pictures fill."""
@@ -28,6 +29,7 @@ GREY = ("1", "L", "LA")
 """Pillow's modes of pictures without colour."""
 LOOKED_AT = 500
 """Pictures from which mean and deviation are taken."""
+SILENT = Progress()
 _IDEA = '''"""An experiment on pictures, made to be changed.
 
 `nas_jax search FILE --help` lists every field; there they can be set, too. Flips are
@@ -35,11 +37,14 @@ wrong for letters; a larger space.input_size and more epochs cost time.
 """'''
 
 
-def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
+def of_pictures(
+    path: Path, skip_corrupt: bool = False, progress: Progress = SILENT
+) -> Experiment:
     """An experiment on a folder of pictures, for this CPU, of some minutes.
 
     Classes and splits are counted, side and channels of the images follow the pictures,
     mean and deviation are theirs, epochs follow from the steps that a search needs.
+    `progress` hears of classes of very different sizes.
 
     Raises:
       ValueError: as `data.folder.load`, and for too few classes or pictures of one.
@@ -50,6 +55,8 @@ def of_pictures(path: Path, skip_corrupt: bool = False) -> Experiment:
     given = DataConfig(name="folder", path=place, skip_corrupt=skip_corrupt)
     data = folder.load(given)
     sizes: dict[str, Any] = _sizes(data)
+    for note in balance.notes(data.train.labels, data.train.label_names):
+        progress.line(note)
     items = _looked_at(data.train)
     side, channels = _shape(items)
     mean, std = _moments(items, (side, side, channels))
