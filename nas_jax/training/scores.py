@@ -68,6 +68,17 @@ class Scores:
     """At most `CONFUSIONS`, the largest first."""
 
     def __post_init__(self) -> None:
+        """What is read from a file hangs together as what `of_guesses` gives."""
+        for name in ("test_accuracy", "balanced_accuracy", "majority_share"):
+            is_there = getattr(self, name) is not None or not self.per_class
+            require(is_there, name, "a number beside per_class", None)
+        for name, one in self.per_class.items():
+            require(
+                (one["accuracy"] is None) == (one["images"] == 0),
+                f"per_class.{name}",
+                "an accuracy, or null where there are no images",
+                one,
+            )
         if self.confusion is not None:
             classes = len(self.per_class)
             lengths = {len(self.confusion), *map(len, self.confusion)}
@@ -76,6 +87,13 @@ class Scores:
                 "confusion",
                 f"a row and a column for each of the {classes} classes of per_class",
                 sorted(lengths),
+            )
+        for pair in self.largest_confusions:
+            require(
+                {pair["true"], pair["guessed"]} <= self.per_class.keys(),
+                "largest_confusions",
+                "classes of per_class",
+                pair,
             )
 
     @property
@@ -170,18 +188,18 @@ def remarks(networks: Mapping[str, Scores]) -> list[str]:
     A line each; the networks are of one test.
     """
     lines = []
-    uneven = next((one for one in networks.values() if one.is_uneven), None)
-    if uneven is not None:
-        largest = max(
-            uneven.per_class, key=lambda name: uneven.per_class[name]["images"]
-        )
+    for one in [one for one in networks.values() if one.is_uneven][:1]:
+        largest = max(one.per_class, key=lambda name: one.per_class[name]["images"])
         lines.append(
             f"the test images are uneven: a constant answer, always {largest!r}, would "
-            f"get {uneven.majority_share:.1%}"
+            f"get {one.majority_share:.1%}"
         )
-    return lines + [
-        f"{name}: {one.test_accuracy:.1%} is hardly better than a constant answer, "
-        f"which would get {one.majority_share:.1%}"
-        for name, one in networks.items()
-        if one.is_hardly_better
-    ]
+    weak = {name: one for name, one in networks.items() if one.is_hardly_better}
+    if weak:
+        share = next(iter(weak.values())).majority_share
+        listed = [f"{name} {one.test_accuracy:.1%}" for name, one in weak.items()]
+        lines.append(
+            f"hardly better than a constant answer, which would get {share:.1%}: "
+            f"{', '.join(listed)}"
+        )
+    return lines

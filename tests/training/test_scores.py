@@ -15,6 +15,9 @@ from nas_jax.data.batches import Batch
 from nas_jax.training import loop, scores
 from nas_jax.training.scores import Scores
 
+SHARES = ("test_accuracy", "balanced_accuracy", "majority_share")
+ONE = {"a": {"images": 1, "accuracy": 1.0, "precision": 1.0}}
+
 
 class MadeUp:
     """A model whose images say in their first pixel what it takes them for."""
@@ -70,8 +73,7 @@ def test_a_constant_answer_on_200_and_20_reads_91_percent_and_is_half_right():
     assert found.is_uneven and found.is_hardly_better
     assert scores.remarks({"searched": found}) == [
         "the test images are uneven: a constant answer, always 'cat', would get 90.9%",
-        "searched: 90.9% is hardly better than a constant answer, which would get "
-        "90.9%",
+        "hardly better than a constant answer, which would get 90.9%: searched 90.9%",
     ]
 
 
@@ -193,6 +195,22 @@ def test_balance_tells_something_where_the_two_differ():
         ({"confusion": [[1]]}, "confusion: expected a row and a column for each of "),
         ({"confusion": [[-1]]}, "confusion.0.0: expected at least 0, got -1"),
         ({"largest_confusions": [{"true": 3}]}, "largest_confusions.0.true: expected"),
+        (
+            {"largest_confusions": [{"true": "a", "guessed": "b", "images": 1}]},
+            "largest_confusions: expected classes of per_class, got .'true': 'a'",
+        ),
+        (
+            {"per_class": ONE},
+            "test_accuracy: expected a number beside per_class",
+        ),
+        (
+            dict.fromkeys(SHARES, 1) | {"per_class": {"a": ONE["a"] | {"images": 0}}},
+            "per_class.a: expected an accuracy, or null where there are no images, got",
+        ),
+        (
+            dict.fromkeys(SHARES, 1) | {"per_class": ONE, "confusion": [[1, 0]]},
+            "each of the 1 classes of per_class, got .1, 2.",
+        ),
     ],
 )
 def test_scores_that_are_none_are_refused(wrong, message):
