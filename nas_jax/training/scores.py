@@ -178,7 +178,7 @@ def is_balance_telling(networks: Mapping[str, Scores]) -> bool:
     return any(
         one.is_uneven or f"{one.balanced_accuracy:.1%}" != f"{one.test_accuracy:.1%}"
         for one in networks.values()
-        if one.balanced_accuracy is not None
+        if one.balanced_accuracy is not None and one.test_accuracy is not None
     )
 
 
