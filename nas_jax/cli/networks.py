@@ -1,12 +1,13 @@
 """The verbs for one network, run or data set: described, derived, trained, imported."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
 from nas_jax.config import files, shipped
-from nas_jax.training import host
+from nas_jax.training import host, scores
 
 RUNS = Path("runs")
 """Where runs are made without `--out`."""
@@ -113,11 +114,15 @@ def train(
     overrides.tell(fields)
     host.prepare(cache=not no_cache, pixels=config.pixels)
     with run_folder.held(folder), stopping.Stop().listening() as stop:
-        saved, accuracy = pipeline.train_network(
+        saved, found = pipeline.train_network(
             config, network, folder, progress=Terminal(), stop=stop
         )
-    answer = {"test_accuracy": accuracy, "folder": str(saved)}
-    return Answer(answer, f"test accuracy {accuracy:.1%}: {saved}")
+    balanced = ""
+    if scores.is_balance_telling({network.name: found}):
+        balanced = f", balanced {found.balanced_accuracy:.1%}"
+    lines = [f"test accuracy {found.test_accuracy:.1%}{balanced}: {saved}"]
+    lines += scores.remarks({network.name: found})
+    return Answer(asdict(found) | {"folder": str(saved)}, "\n".join(lines))
 
 
 def evaluate(

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from nas_jax.config.from_json import from_json
+from nas_jax.training import scores
 from nas_jax.training.progress import Progress
+from nas_jax.training.scores import Scores
 
 EVERY_S = 30.0
 """Between two lines about a loop, where there is no terminal."""
@@ -64,8 +67,16 @@ class Terminal(Progress):
 
 
 def comparison_table(networks: dict[str, Any]) -> str:
-    """Networks side by side, one a line."""
-    header = ("network", "test acc.", "params", "MACs", "predicted ms")
+    """Networks side by side, one a line; then what their accuracies hide.
+
+    Those of an older run have no balanced accuracy.
+    """
+    found = {
+        name: from_json(Scores, network, f"networks.{name}: ", extra="ignore")
+        for name, network in networks.items()
+    }
+    kinds = ("test acc.", "balanced")[: 1 + scores.is_balance_telling(found)]
+    header = ("network", *kinds, "params", "MACs", "predicted ms")
     rows = [(*header, "measured ms [q25, q75]", "meas./pred.")]
     for name, network in networks.items():
         predicted, ratio = (
@@ -73,9 +84,12 @@ def comparison_table(networks: dict[str, Any]) -> str:
             for key, digits in (("predicted_ms", 4), ("measured_over_predicted", 2))
         )
         sizes = (f"{network['params']:,}", f"{network['macs']:,}")
-        measured, accuracy = timing(network["measured_ms"]), network["test_accuracy"]
-        rows.append((name, f"{accuracy:.1%}", *sizes, predicted, measured, ratio))
-    return aligned(rows)
+        shares = (found[name].test_accuracy, found[name].balanced_accuracy)
+        accuracies = ("-" if one is None else f"{one:.1%}" for one in shares)
+        measured = timing(network["measured_ms"])
+        cells = (*sizes, predicted, measured, ratio)
+        rows.append((name, *list(accuracies)[: len(kinds)], *cells))
+    return "\n".join([aligned(rows), *scores.remarks(found)])
 
 
 def timing(ms: dict[str, float]) -> str:

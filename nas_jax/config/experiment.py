@@ -66,6 +66,9 @@ class TrainConfig:
     """Of the weights."""
     label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """What counts the same in the loss: every image, or every class, however few its
+    images (docs/data.md). The search itself does not weigh."""
     start: Literal["scratch", "supernet"] = "scratch"
     """Initial weights of the derived network: drawn at random, or those of the
     supernet with re-estimated batch statistics. Others always start at random."""

@@ -1,15 +1,16 @@
 """The searched network against the others, in tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from nas_jax.report import quantities as q
 from nas_jax.report.run_files import NetworkResult, RunFiles
 from nas_jax.report.scatter import Measured
 from nas_jax.report.styles import kind
 from nas_jax.report.table import Cell, Row, Table
+from nas_jax.training import scores
 
+_ACCURACIES = ("test accuracy", "balanced accuracy")
 _COLUMNS = (
-    "test accuracy",
     "parameters",
     "multiply-adds",
     "predicted",
@@ -27,21 +28,28 @@ def source(networks: Mapping[str, NetworkResult]) -> str:
 
 
 def table(networks: Mapping[str, NetworkResult]) -> Table:
-    """One row per network."""
+    """One row per network; a balanced accuracy where it says something else."""
+    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
     rows = (
-        Row(name, _cells(found), is_first=name == "searched", mark=name)
+        Row(name, _cells(found, accuracies), is_first=name == "searched", mark=name)
         for name, found in networks.items()
     )
-    return Table(("network", *_COLUMNS), tuple(rows))
+    return Table(("network", *accuracies, *_COLUMNS), tuple(rows))
 
 
-def table_of_runs(found: Iterable[Measured]) -> Table:
+def table_of_runs(found: Sequence[Measured]) -> Table:
     """One row per network of several runs, those of a run together."""
+    networks = {f"{one.run} {one.name}": one.network for one in found}
+    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
     rows = (
-        Row(one.name, (one.run, *_cells(one.network)), kind(one.name) == "searched")
+        Row(
+            one.name,
+            (one.run, *_cells(one.network, accuracies)),
+            kind(one.name) == "searched",
+        )
         for one in found
     )
-    return Table(("network", "run", *_COLUMNS), tuple(rows))
+    return Table(("network", "run", *accuracies, *_COLUMNS), tuple(rows))
 
 
 def targets(run: RunFiles) -> Table | None:
@@ -83,14 +91,16 @@ def interval(found: NetworkResult) -> tuple[float, float] | None:
     return q.wilson(found.test_accuracy, found.test_images)
 
 
-def _cells(found: NetworkResult) -> tuple[Cell, ...]:
+def _cells(found: NetworkResult, accuracies: tuple[str, ...]) -> tuple[Cell, ...]:
     accuracy = interval(found)
+    balanced = Cell(q.percent(found.balanced_accuracy))
     predicted = None if found.predicted_ms is None else predicted_interval(found)
     return (
         Cell(
             q.percent(found.test_accuracy),
             (accuracy and "–".join(f"{100 * bound:.1f}" for bound in accuracy)) or "",
         ),
+        *(balanced,) * (len(accuracies) - 1),
         Cell(q.count(found.params), title=found.params),
         Cell(q.count(found.macs), title=found.macs),
         Cell(q.milliseconds(found.predicted_ms), _span(predicted)),

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from nas_jax.report import (
     charts,
+    classes,
     comparison,
     drawing,
     finalists,
@@ -19,6 +20,7 @@ from nas_jax.report import quantities as q
 from nas_jax.report.heatmap import heatmap
 from nas_jax.report.run_files import FILES, RunFiles
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.training import scores
 
 Known = TypeVar("Known")
 
@@ -49,6 +51,7 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         intervals_from=comparison.source(run.networks),
         targets=comparison.targets(run),
         trade_off=scatter.accuracy_against_latency(run.networks, run.target_ms),
+        by_class=_by_network(run, lambda name, _: classes.section(run.result_of(name))),
         search=_search(run, ""),
         searches={
             caption: (one, _search(one, f"target{place}-"))
@@ -75,11 +78,12 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
 
 
 def notes(run: RunFiles) -> list[str]:
-    """What is missing of a run, in one note, and what was left out."""
+    """What is missing of a run, in one note, what was left out, what misleads."""
     lacking = " ".join(
         f"{name} is missing; it will hold {FILES[name]}." for name in run.missing
     )
-    return [*([lacking] if lacking else []), *run.curves.notes]
+    remarks = scores.remarks(run.networks)
+    return [*([lacking] if lacking else []), *run.curves.notes, *remarks]
 
 
 def drawings(

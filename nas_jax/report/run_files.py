@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge
 
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
@@ -25,6 +25,7 @@ from nas_jax.spaces import architecture_json, own_code
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.builders import build
 from nas_jax.spaces.space import SearchSpace
+from nas_jax.training.scores import Scores
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
 FILES = {
@@ -42,15 +43,12 @@ TARGETS = "targets"
 
 
 _Count = Annotated[int, Ge(0)]
-_Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
-class _Numbers:
+class _Numbers(Scores):
     """Of a network; None where `result.json` says nothing."""
 
-    test_accuracy: _Share | None = None
-    test_images: _Count | None = None
     params: _Count | None = None
     macs: _Count | None = None
     predicted_ms: float | None = None

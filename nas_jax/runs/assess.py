@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
 from nas_jax.runs.session import Run, Session
-from nas_jax.runs.setup import of_run
+from nas_jax.runs.setup import Setup, of_run
 from nas_jax.spaces import architecture_json
-from nas_jax.training import loop
+from nas_jax.training import loop, scores
 from nas_jax.training.devices import PLAIN
 from nas_jax.training.progress import Progress
+from nas_jax.training.scores import Scores
 
 COMPARED = 1000
 """Test images on which an exported network must answer as in JAX."""
@@ -59,8 +61,7 @@ def assess(
         size, timing = counts.describe(model.architecture), measured[name]
         results[name] = {
             "architecture": json.loads(architecture_json.to_json(model.architecture)),
-            "test_accuracy": loop.accuracy(model, test),
-            "test_images": len(test.labels),
+            **asdict(tested(model, run.setup)),
             "params": size["params"],
             "macs": size["macs"],
             "measured_ms": timing,
@@ -75,6 +76,14 @@ def assess(
                 / (predicted - table.fixed_ms),
             }
     return results
+
+
+def tested(model: Model, setup: Setup) -> Scores:
+    """The scores of a network on the test images, in one pass over them."""
+    test, classes = setup.splits["test"], model.architecture.classifier.classes
+    names = list(setup.label_names)
+    names += map(str, range(len(names), classes))  # a space may have more classes
+    return scores.of_guesses(loop.guesses(model, test), np.asarray(test.labels), names)
 
 
 def evaluate_run(

@@ -11,7 +11,7 @@ from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import SpaceConfig
-from nas_jax.data import copies, folder, pictures, preprocessing, splits
+from nas_jax.data import balance, copies, folder, pictures, preprocessing, splits
 from nas_jax.data.source import Item, Source
 from nas_jax.training import optim
 
@@ -108,7 +108,8 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
         ),
         train=TrainConfig(epochs=math.ceil(2 * STEPS / trained), batch=batch),
     )
-    return FirstExperiment(experiment, sizes, data.notes + drawn.notes)
+    uneven = balance.notes(data.train.labels, data.train.label_names)
+    return FirstExperiment(experiment, sizes, data.notes + drawn.notes + tuple(uneven))
 
 
 def text(experiment: Experiment, command: str) -> str:

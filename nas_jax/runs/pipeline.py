@@ -33,6 +33,7 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop as training_loop
 from nas_jax.training.progress import Progress
+from nas_jax.training.scores import Scores
 
 
 class Searched(NamedTuple):
@@ -206,8 +207,8 @@ def train_network(
     *,
     progress: Progress,
     stop: Stop | None = None,
-) -> tuple[Path, float]:
-    """Trains one network, or resumes that; returns its folder and its test accuracy."""
+) -> tuple[Path, Scores]:
+    """Trains one network, or resumes that; returns its folder and its scores."""
     setup = begin(experiment, folder)
     saved = folder / retrain.TRAINED / network.name
     if saved.exists():
@@ -218,4 +219,4 @@ def train_network(
     progress.phase(f"training: {network.name}")
     work = Run(setup, folder, Session(folder, progress, stop))
     model = retrain.retrain(work, network)
-    return saved, training_loop.accuracy(model, setup.splits["test"])
+    return saved, assess.tested(model, setup)

@@ -26,6 +26,7 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.training import compiler, finite, losses, optim
 from nas_jax.training.compiler import Call, Compile
 from nas_jax.training.devices import PLAIN, Devices
+from nas_jax.training.losses import ClassWeights
 
 EVALUATED = 250
 """Images of one batch when a network is evaluated."""
@@ -103,8 +104,9 @@ def make_train_step(
     tx: optax.GradientTransformation,
     augment: Augment,
     devices: Devices = PLAIN,
+    class_weights: ClassWeights | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The jitted step of one network."""
+    """The jitted step of one network; without weights all classes count alike."""
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         images = augment(stream(state.key, "augment", state.step), batch.images)
@@ -115,7 +117,9 @@ def make_train_step(
                     architecture, params, stats, part.images, train=True
                 )
                 smoothing = config.label_smoothing
-                loss = losses.cross_entropy(logits, part.labels, smoothing)
+                loss = losses.cross_entropy(
+                    logits, part.labels, smoothing, class_weights
+                )
                 return loss, (logits, new_stats)
 
             grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
@@ -177,8 +181,18 @@ def programs(
     if state is None:
         state = init(key, architecture, recipe.optimiser)
         state = recipe.devices.whole(state)
-    config, tx = recipe.config, recipe.optimiser
-    step = make_train_step(architecture, config, tx, recipe.augment, recipe.devices)
+    config, weights = recipe.config, None
+    if config.class_weights == "balanced":
+        labels, classes = recipe.data.labels, architecture.classifier.classes
+        weights = losses.balanced_weights(labels, classes)
+    step = make_train_step(
+        architecture,
+        config,
+        recipe.optimiser,
+        recipe.augment,
+        recipe.devices,
+        weights,
+    )
     arguments = (state, recipe.batches(key)(0))
     return {"training step": Call(step, arguments, "train.batch or space.input_size")}
 
@@ -283,11 +297,13 @@ def reestimate(
 
 def accuracy(model: Model, split: Split, batch: int = EVALUATED) -> float:
     """Top-1 accuracy over all images."""
-    correct = sum(
-        int((np.argmax(logits, axis=1) == labels).sum())
-        for logits, labels in _answers(model, split, batch)
-    )
-    return correct / len(split.labels)
+    return float((guesses(model, split, batch) == split.labels).mean())
+
+
+def guesses(model: Model, split: Split, batch: int = EVALUATED) -> np.ndarray:
+    """The class of the largest logit of every image, Int `[N]`."""
+    answers = _answers(model, split, batch)
+    return np.concatenate([np.argmax(logits, axis=1) for logits, _ in answers])
 
 
 def loss(model: Model, split: Split, batch: int = EVALUATED) -> float:

@@ -263,6 +263,29 @@ def test_what_cannot_be_started_is_refused_in_one_line(
     assert (tmp_path / "old.py").read_text() == "" and not (tmp_path / "m.py").exists()
 
 
+def test_uneven_classes_are_told_with_what_to_do(tmp_path, capsys):
+    write(tmp_path / "p", {"cat": 61, "dog": 20, "eel": 30})
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "  uneven classes: 61 of 111 pictures are of 'cat', but 20 of 'dog'; whoever "
+        "always answers 'cat' is right on 55.0%: read the balanced accuracy, and add "
+        "pictures of the small classes or try --train.class-weights balanced"
+    )
+    # the flag is one that the search of the file takes
+    answer = ["--train.class-weights", "balanced", "--plan", "--train.epochs", "0"]
+    assert cli.main(["search", str(tmp_path / "mine.py"), *answer]) == 2
+    assert "train.epochs" in capsys.readouterr().err
+
+
+def test_classes_of_up_to_3_to_1_are_not_mentioned(tmp_path, capsys):
+    write(tmp_path / "p", {"cat": 60, "dog": 20})
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_command_of_several_lines_stays_a_comment(pictures):
     made = first_experiment.of_pictures(pictures).experiment
     text = first_experiment.text(made, "start 'a\nimport os\r\x0b\x85b'")

@@ -1,10 +1,13 @@
-"""What is said of a loop: a bar on a terminal, lines elsewhere."""
+"""What is said of a loop, and of networks side by side."""
 
 import time
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 
-from nas_jax.cli.terminal import EVERY_S, Terminal
+from nas_jax.cli.terminal import EVERY_S, Terminal, comparison_table
+from nas_jax.training import scores
 
 
 @pytest.fixture
@@ -33,3 +36,44 @@ def test_a_short_loop_says_nothing(clock, capsys):
     assert list(watch.steps(range(3), total=3, desc="search")) == [0, 1, 2]
     watch.note(valid="9%")
     assert capsys.readouterr().err == ""
+
+
+SIZE = {"params": 1000, "macs": 20000}
+TIMES = {"measured_ms": {"median": 0.5, "q25": 0.4, "q75": 0.6}}
+
+
+def network(hits, counts=(200, 20)):
+    """So many right of each class; the others are taken for the other class."""
+    labels = np.repeat([0, 1], counts)
+    is_right = np.concatenate(
+        [np.arange(count) < right for count, right in zip(counts, hits, strict=True)]
+    )
+    guesses = np.where(is_right, labels, 1 - labels)
+    return asdict(scores.of_guesses(guesses, labels, ["cat", "dog"])) | SIZE | TIMES
+
+
+def test_networks_have_their_balanced_accuracy_where_classes_are_uneven():
+    table = comparison_table(
+        {"searched": network((190, 10)), "weak": network((200, 0))}
+    )
+    header, first, second, *rest = table.splitlines()
+    assert header.split()[:4] == ["network", "test", "acc.", "balanced"]
+    assert first.split()[:3] == ["searched", "90.9%", "72.5%"]
+    assert second.split()[:3] == ["weak", "90.9%", "50.0%"]
+    assert rest == [
+        "the test images are uneven: a constant answer, always 'cat', would get 90.9%",
+        "hardly better than a constant answer, which would get 90.9%: weak 90.9%",
+    ]
+
+
+def test_networks_of_even_classes_have_one_accuracy():
+    (header, row) = comparison_table({"a": network((9, 9), (10, 10))}).splitlines()
+    assert "balanced" not in header and row.split()[:3] == ["a", "90.0%", "1,000"]
+
+
+def test_older_results_have_no_balanced_accuracy():
+    old = {"test_accuracy": 0.9, "test_images": 10} | SIZE | TIMES
+    (header, _) = comparison_table({"a": old}).splitlines()
+    assert "balanced" not in header
+    _, row, *_ = comparison_table({"a": old, "b": network((200, 0))}).splitlines()
+    assert row.split()[:3] == ["a", "90.0%", "-"]

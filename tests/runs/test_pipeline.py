@@ -66,6 +66,11 @@ def test_result_has_the_agreed_keys(result):
             "architecture",
             "test_accuracy",
             "test_images",
+            "balanced_accuracy",
+            "majority_share",
+            "per_class",
+            "confusion",
+            "largest_confusions",
             "params",
             "macs",
             "predicted_ms",
@@ -75,6 +80,13 @@ def test_result_has_the_agreed_keys(result):
         assert network["test_images"] == 50
         # an accuracy over 50 images is a whole number of them
         assert (network["test_accuracy"] * 50) % 1 == pytest.approx(0, abs=1e-9)
+        # ten digits, five of each
+        assert list(network["per_class"]) == list("0123456789")
+        assert [sum(row) for row in network["confusion"]] == [5] * 10
+        right = sum(network["confusion"][k][k] for k in range(10))
+        assert network["test_accuracy"] == right / 50
+        assert network["balanced_accuracy"] == pytest.approx(right / 50)
+        assert network["majority_share"] == 0.1
 
 
 def test_searched_network_states_its_chance_of_meeting_the_target(result):

@@ -94,7 +94,10 @@ def test_train_of_an_architecture_file_makes_a_folder_of_its_own(
 ):
     found, out = str(finished / "architecture.json"), tmp_path / "trained"
     words = ["train", found, str(home / "small.py"), "--train.epochs", "1"]
-    assert cli.main([*words, "--out", str(out)]) == 0
+    assert cli.main([*words, "--out", str(out), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["folder"] == str(out / "checkpoints" / "searched")
+    assert answer["majority_share"] == 0.1 and len(answer["confusion"]) == 10
     assert checkpoint.load_model(out / "checkpoints" / "searched")
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 1
     assert cli.main([*words, "--out", str(out)]) == 2

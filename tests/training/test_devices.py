@@ -272,7 +272,7 @@ from nas_jax.networks import depthwise
 from nas_jax.search import arch_step, estimators, gates
 from nas_jax.search.cost import CostModel
 from nas_jax.search.search_state import SearchProblem
-from nas_jax.training import devices
+from nas_jax.training import devices, losses
 
 out = {}
 four = devices.on(jax.devices()[::-1])
@@ -319,6 +319,16 @@ out["kernel"] = float(jnp.abs(np.asarray(found) - expected).max() / largest)
 kinds = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
 found = re.findall(rf"\\b({kinds})(?:-start)?\\(", on_four.as_text())
 out["exchanges"] = sorted(set(found))
+
+# a class counts as much as another over the whole batch, not on each device
+uneven = np.array([0] * 7 + [1], np.int32)
+weights = losses.balanced_weights(uneven, 2)
+logits = numbers.normal(size=(8, 2)).astype(np.float32)
+loss = lambda logits, labels: losses.cross_entropy(logits, labels, 0.1, weights)
+placed_logits, placed_labels = four.shared(Batch(logits, uneven))
+out["weighted"] = [
+    float(four.jit(loss)(placed_logits, placed_labels)), float(loss(logits, uneven))
+]
 
 # a sample per device: the estimate is replaced by one that only tells what it was given
 mask = jnp.ones((5, 3), bool)
@@ -388,6 +398,11 @@ def test_images_are_augmented_alike_wherever_they_lie(on_four):
 def test_depthwise_gradients_are_summed_and_no_image_travels(on_four):
     assert on_four["kernel"] < 1e-6
     assert on_four["exchanges"] == ["all-reduce"]
+
+
+def test_classes_are_weighed_over_the_whole_batch(on_four):
+    found, expected = on_four["weighted"]
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_every_device_samples_for_itself_and_the_mean_is_followed(on_four):
