@@ -63,6 +63,9 @@ class _Photographs:
     def names(self) -> tuple[str, ...]:
         return tuple(f"photograph {index}" for index in range(len(self)))
 
+    def stamp(self, index: int) -> tuple[int, str]:
+        return index, str(index)
+
     def __len__(self) -> int:
         return len(self.labels)
 

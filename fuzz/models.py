@@ -4,8 +4,8 @@ import jax
 import numpy as np
 
 from fuzz.case import reader
-from nas_jax.data import preprocessing
-from nas_jax.export import companions, onnx, predict, stablehlo
+from nas_jax.data import companions, preprocessing
+from nas_jax.export import digest, onnx, predict, stablehlo
 from nas_jax.networks import network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
@@ -32,7 +32,7 @@ def _written(encode):
         trees = network.assemble_parts(drawn, pairs)
         single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), trees)
         content = encode(Model(drawn, *single))
-        companions.write_digest(where / "m.stablehlo", content)
+        digest.write(where / "m.stablehlo", content)
         return [content]
 
     return make

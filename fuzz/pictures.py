@@ -9,9 +9,8 @@ import numpy as np
 
 from fuzz.case import reader
 from nas_jax.config.data import DataConfig
-from nas_jax.data import cifar, folder, pictures, preprocessing
+from nas_jax.data import cifar, companions, folder, pictures, preprocessing
 from nas_jax.data.source import Item
-from nas_jax.export import companions
 from nas_jax.guidelines import difficulty
 from tests.data import picture_files
 
@@ -62,7 +61,7 @@ def _pictures(where):
 def _(where):
     item = Item((where / "p.bin").read_bytes(), 0, "p.bin")
     why = pictures.failure(item)
-    small = pictures.cut(item, (8, 8, 3), pictures.centre_box)
+    small = pictures.cut(item, (8, 8, 3), lambda width, height: (0, 0, width, height))
     assert small.shape == (8, 8, 3) and why is None
 
 

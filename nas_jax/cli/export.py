@@ -1,5 +1,6 @@
 """The verbs `export` and `predict`: a network as files, and what such a file says."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def export(
     *,
     format: tuple[str, ...],
     network: str | None = None,
+    data__path: Path | None = None,
     converter: str | None = None,
 ) -> Answer:
     """A trained network as files for the runtimes that ship it.
@@ -42,6 +44,7 @@ def export(
       folder: a run, or what import-torch wrote
       format: of onnx, stablehlo, litert, litert-int8; with commas
       network: of a run's trained networks (default: the derived one)
+      data__path: where the run's data lie, if they were moved
       converter: Python of an environment with litert-converter
     """
     host.prepare()
@@ -57,6 +60,7 @@ def export(
             imported.images,
             imported.table,
             imported.calibration,
+            data__path,
         ),
         converter=converter,
         watch=terminal.Terminal(),
@@ -106,24 +110,43 @@ def _prediction(network: dict[str, Any]) -> str:
     )
 
 
-def predict(model: Path, images: tuple[Path, ...], *, top: int = 5) -> Answer:
+def predict(
+    model: Path, images: tuple[Path, ...], *, top: int = 5, json_lines: bool = False
+) -> Answer:
     """What an exported model sees in pictures.
 
     Args:
-      model: file that export wrote
-      images: pictures
+      model: file that export wrote, or a run
+      images: pictures, folders of them, patterns such as 'new/*.jpg'
       top: guesses per picture
+      json_lines: a JSON object per picture, a line each
     """
     host.prepare()
     from nas_jax.export import predict as prediction
 
+    files, notes = prediction.files_of(images)
+    progress = terminal.Terminal()
+    for note in notes:
+        progress.line(note)
+    if not files:
+        raise ValueError(
+            f"predict {' '.join(map(str, images))}: expected pictures, found none"
+        )
     found: list[dict[str, Any]] = []
     lines = []
-    for image, guesses in zip(
-        images, prediction.predict(model, images, top), strict=True
-    ):
-        seen = [guess._asdict() for guess in guesses]
-        found.append({"image": str(image), "guesses": seen})
-        lines.append(str(image))
-        lines += [f"  {guess.probability:6.1%}  {guess.label}" for guess in guesses]
-    return Answer({"pictures": found}, "\n".join(lines))
+    seen = prediction.predict(model, files, top)
+    for one in progress.steps(seen, total=len(files), desc="predict"):
+        if one.error is not None:
+            progress.line(one.error)
+            found.append({"image": one.image, "error": one.error})
+            continue
+        listed = [guess._asdict() for guess in one.guesses]
+        found.append({"image": one.image, "guesses": listed})
+        lines.append(one.image)
+        lines += [f"  {each.probability:6.1%}  {each.label}" for each in one.guesses]
+    wrong = sum("error" in one for one in found)
+    if wrong:
+        progress.line(f"{wrong} of {len(found)} files are no pictures")
+    if json_lines:
+        lines = [json.dumps(one) for one in found]
+    return Answer({"pictures": found}, "\n".join(lines), code=1 if wrong else 0)

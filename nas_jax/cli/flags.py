@@ -49,7 +49,8 @@ class Flag(NamedTuple):
     """A flag, or a word where `is_word`."""
 
     name: str
-    """As in Python: `search.target_ratio`."""
+    """As in Python: `search.target_ratio`; of a parameter `data__path` is typed
+    `--data.path`."""
     kind: Any
     text: str = ""
     default: Any = None
@@ -63,7 +64,7 @@ class Flag(NamedTuple):
     @property
     def typed(self) -> str:
         """As on the command line: `--search.target-ratio`, or `RUN`."""
-        name = self.name.rstrip("_").replace("_", "-")
+        name = self.name.rstrip("_").replace("__", ".").replace("_", "-")
         return name.upper() if self.is_word else f"--{name}"
 
     @property

@@ -120,11 +120,13 @@ def recommend(
     else:
         # measuring needs images, and those come with JAX: a stated task answers sooner
         from nas_jax.guidelines import difficulty, from_run
+        from nas_jax.runs import setup
+        from nas_jax.training.devices import PLAIN
 
         descriptors = difficulty.measure(
             difficulty.load(Path(data))
             if data.endswith(".npz")
-            else from_run.trained_on(shipped.load_experiment(data))
+            else from_run.trained_on(setup.load(shipped.load_experiment(data), PLAIN))
         )
     answer = advice.advise(store.kinds(), descriptors, wish)
     return Answer(answer, _advice(answer))

@@ -89,12 +89,13 @@ def train(
     from nas_jax.spaces import architecture_json
 
     if architecture.is_dir():
-        if experiment or out or fields:
+        if experiment or out or set(fields) - {"data.path"}:
             raise ValueError(
                 f"{architecture} is a run folder and trains with its own "
                 "configuration; give architecture.json and an experiment to change it"
             )
-        config, folder = run_folder.read_experiment(architecture), architecture
+        config = overrides.apply(run_folder.read_experiment(architecture), fields)
+        folder = architecture
         network = run_folder.read_architecture(architecture / "architecture.json")
     elif experiment:
         config = overrides.load(experiment, fields)
@@ -119,17 +120,20 @@ def train(
     return Answer(answer, f"test accuracy {accuracy:.1%}: {saved}")
 
 
-def evaluate(run: Path, *, no_cache: bool = False) -> Answer:
+def evaluate(
+    run: Path, *, data__path: Path | None = None, no_cache: bool = False
+) -> Answer:
     """The trained networks of a run, tested and timed.
 
     Args:
       run: folder of a search or a training
+      data__path: where the run's data lie, if they were moved
       no_cache: compile again
     """
     host.prepare(cache=not no_cache)
     from nas_jax.runs import assess
 
-    results = assess.evaluate_run(run, Terminal())
+    results = assess.evaluate_run(run, Terminal(), data__path)
     return Answer(results, comparison_table(results))
 
 

@@ -7,8 +7,8 @@ from nas_jax.config.experiment import Experiment
 
 RATES = ("search.lr", "search.warmup_lr", "search.arch_lr")
 """Fields that may differ when a search resumes: a lower rate after it diverged."""
-WITHOUT_EFFECT = ("checkpoint_every_s", "checkpoints_kept")
-"""Fields that change no result."""
+WITHOUT_EFFECT = ("checkpoint_every_s", "checkpoints_kept", "data.path")
+"""Fields that change no result; a run compares its data wherever they lie."""
 
 
 class Change(NamedTuple):

@@ -1,7 +1,7 @@
 """Which data set, its splits and its augmentation, as a frozen dataclass. No JAX."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 
@@ -13,7 +13,7 @@ NAMES = ("digits", "cifar10", "cifar100", "folder")
 TFDS = "tfds:"
 """Before the name of a data set that tensorflow-datasets has prepared."""
 WATCHED = 1000
-"""Images in a batch of `valid`, as in the reference."""
+"""Images in a batch of `valid`, at most, as in the reference."""
 
 Share = Annotated[float, Interval(ge=0, le=1)]
 
@@ -48,16 +48,21 @@ class DataConfig:
     label_pattern: str | None = None
     """Where the names of files say the label: {label}_{number}.jpg, or a regular
     expression with a group named label."""
-    train_weights: Count = 300
-    """Images that train the weights of the supernet."""
-    train_alphas: Count = 300
+    train_weights: Count | None = 300
+    """Images that train the weights of the supernet; of these four, None is whatever
+    the others leave of the same set, or all of it."""
+    train_alphas: Count | None = 300
     """Images that train the architecture parameters."""
-    valid: Count = 197
+    valid: Count | None = 197
     """Images for looking at progress and for choosing among the finalists."""
-    test: Count = 1000
+    test: Count | None = 1000
     """Images used once, at the end, on every network."""
     skip_corrupt: bool = False
     """Leave pictures out that do not decode, and say which; False stops at them."""
+    geometry: Literal["centre", "square", "whole"] = "centre"
+    """The part of a picture that is evaluated and predicted: in its middle the square
+    of 7/8 of the shorter side, as in the reference; the largest square; or all of it,
+    stretched. A picture of the network's size is taken as it is."""
     shift_pixels: Natural = 2
     """Augmentation: random translation by up to this many pixels; 0 for none."""
     flip: bool = False
@@ -84,12 +89,6 @@ class DataConfig:
             "data.name",
             f"{', '.join(NAMES)}, or {TFDS}NAME as in {TFDS}imagenet2012",
             self.name,
-        )
-        require(
-            self.valid <= WATCHED or self.valid % WATCHED == 0,
-            "data.valid",
-            f"at most {WATCHED}, or a multiple of it",
-            self.valid,
         )
         require(
             len(self.mean) == len(self.std) > 0,

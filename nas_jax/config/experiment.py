@@ -6,7 +6,8 @@ they are made, so that a mistake is reported before anything is loaded or compil
 Durations are in epochs, times in milliseconds, widths in channels.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -131,30 +132,39 @@ class Experiment:
             self.devices.paths_per_step,
         )
         require(
-            self.search.batch <= self.data.train_weights,
-            "search.batch",
-            f"at most data.train_weights = {self.data.train_weights}",
-            self.search.batch,
-        )
-        require(
-            self.search.arch_batch <= self.data.train_alphas,
-            "search.arch_batch",
-            f"at most data.train_alphas = {self.data.train_alphas}",
-            self.search.arch_batch,
-        )
-        require(
             self.search.trials == 1 or self.train.start == "scratch",
             "search.trials",
             "1 with train.start supernet, which has weights for one network alone",
             self.search.trials,
         )
-        train_images = self.data.train_weights + self.data.train_alphas
-        require(
-            self.train.batch <= train_images,
-            "train.batch",
-            f"at most data.train_weights + data.train_alphas = {train_images}",
-            self.train.batch,
-        )
+        self.require_batches(self.data.train_weights, self.data.train_alphas)
+
+    def require_batches(self, weights: int | None, alphas: int | None) -> None:
+        """Raises `ValueError` for a batch that is larger than its training split.
+
+        A split that takes the rest, None, is known once the data are loaded.
+        """
+        both = None if weights is None or alphas is None else weights + alphas
+        for name, batch, split, images in (
+            ("search.batch", self.search.batch, "train_weights", weights),
+            ("search.arch_batch", self.search.arch_batch, "train_alphas", alphas),
+            (
+                "train.batch",
+                self.train.batch,
+                "train_weights + data.train_alphas",
+                both,
+            ),
+        ):
+            if images is not None:
+                expected = f"at most data.{split} = {images}"
+                require(batch <= images, name, expected, batch)
+
+    def located(self) -> "Experiment":
+        """With the full path of the data, which holds wherever a run goes on."""
+        if self.data.path is None:
+            return self
+        path = str(Path(self.data.path).expanduser().absolute())
+        return replace(self, data=replace(self.data, path=path))
 
     @property
     def pixels(self) -> int:

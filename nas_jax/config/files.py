@@ -95,10 +95,18 @@ def write_json(path: str | Path, document: Any) -> None:
 
 
 def require_new(flag: str, path: Path | None) -> None:
-    """Raises `ValueError` if the file that `flag` names exists; None is no file."""
+    """Raises `ValueError` if the file that `flag` names exists; None is no file.
+
+    Also if its folder does not: better before the work than after it.
+    """
     if path is not None and path.exists():
         raise ValueError(
             f"{flag} {path}: expected a new file, this one exists; choose another name"
+        )
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(
+            f"{flag} {path}: expected a folder {path.parent} to write to, found none; "
+            "make it"
         )
 
 

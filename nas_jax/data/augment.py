@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nas_jax.base import Images, PRNGKey, stream
 from nas_jax.config.data import DataConfig
@@ -48,13 +47,6 @@ def of(config: DataConfig) -> Augment:
 
 def _per_channel(values: Sequence[float], images: Images) -> Images:
     return jnp.asarray(values, images.dtype)[None, None, None]
-
-
-def normalise(images: np.ndarray, config: DataConfig) -> np.ndarray:
-    """(value / 255 - mean) / std of bytes `[... C]`, Float32, as `of` does."""
-    scale = 1 / (255 * np.asarray(config.std, np.float32))
-    offset = np.asarray(config.mean, np.float32) / np.asarray(config.std, np.float32)
-    return images * scale - offset
 
 
 def flip(key: PRNGKey, images: Images) -> Images:

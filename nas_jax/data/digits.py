@@ -30,7 +30,8 @@ def load(config: DataConfig, input_size: int, seed: int) -> dict[str, Batch]:
         one per class, or if `input_size` does not fit.
     """
     images, labels = _all(input_size)
-    sizes = {split: getattr(config, split) for split in SPLITS}
+    asked = {split: getattr(config, split) for split in SPLITS}
+    sizes = partition.resolved(asked, len(labels), "digits")
     chosen = partition.four(labels, sizes, seed, "digits")
     images = _normalise(images)
     return {

@@ -15,7 +15,7 @@ import numpy as np
 from nas_jax.config.data import DataConfig
 from nas_jax.data import layouts, split_names, tree
 from nas_jax.data.listing import SHOWN, Listing, Row, few, ordered, shown
-from nas_jax.data.source import DataSet, Item, Source
+from nas_jax.data.source import DataSet, Item, Source, digest
 from nas_jax.data.split_names import TEST, TRAIN, VALID
 from nas_jax.data.survey import sound
 
@@ -29,6 +29,10 @@ class Files:
     """Of the files, relative to `root`, with / between folders."""
     labels: np.ndarray
     label_names: tuple[str, ...]
+
+    def stamp(self, index: int) -> tuple[int, str]:
+        content = self[index].image
+        return len(content), digest(bytes(content))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -7,7 +7,7 @@ import numpy as np
 
 from nas_jax.base import Labels
 from nas_jax.config.data import DataConfig
-from nas_jax.data import augment
+from nas_jax.data import preprocessing
 from nas_jax.data.batches import Batch, Order, Shard, Split, places
 from nas_jax.data.source import Arrays
 
@@ -37,7 +37,8 @@ class InMemorySplit:
         chosen = self.indices[indices]
         images = self.source.images[chosen]
         if not self.is_training:
-            images = augment.normalise(images, self.config)
+            size = self.image_shape[0]
+            images = preprocessing.of(self.config, size).normalised(images)
         return Batch(images, self.source.labels[chosen])
 
     def batch(self, order: Order, size: int, step: int, shard: Shard) -> Batch:

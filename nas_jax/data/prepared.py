@@ -5,7 +5,6 @@ Read from ArrayRecord files, which needs no TensorFlow; preparing most of them d
 """
 
 import contextlib
-import functools
 import hashlib
 import io
 import json
@@ -22,7 +21,7 @@ from nas_jax.config import files, provenance
 from nas_jax.config.checks import is_exhausted, reason
 from nas_jax.config.data import TFDS, DataConfig
 from nas_jax.data import pictures
-from nas_jax.data.source import Arrays, DataSet, Item, Source
+from nas_jax.data.source import Arrays, DataSet, Item, Numbered, Source
 from nas_jax.data.survey import sound
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -42,10 +41,15 @@ class Records:
     what: str
     label_names: tuple[str, ...]
     labels: np.ndarray
+    version: str
 
-    @functools.cached_property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"{self.what} record {index}" for index in range(len(self)))
+    @property
+    def names(self) -> Numbered:
+        return Numbered(f"{self.what} record", len(self))
+
+    def stamp(self, index: int) -> tuple[int, str]:
+        """None of its own: the version stands for what all records hold."""
+        return 0, self.version
 
     def __len__(self) -> int:
         return len(self.records)
@@ -128,7 +132,7 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
             records = builder.as_data_source(split).data_source
             labels = _labels(records, label_key, version, split)
         _require_known(labels, len(names), what)
-        source = Records(records, image_key, what, names, labels)
+        source = Records(records, image_key, what, names, labels, version.name)
         items, notes = (
             sound(source, what, True) if config.skip_corrupt else (source, ())
         )

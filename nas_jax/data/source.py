@@ -4,10 +4,10 @@ A source does not shuffle, split or crop. These are decided by seed elsewhere, s
 every reader gives the same batches.
 """
 
-import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,6 +19,11 @@ class Item(NamedTuple):
     label: int
     name: str
     """By which an error or a warning calls it."""
+
+
+def digest(content: bytes) -> str:
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 class Source(Protocol):
@@ -36,9 +41,26 @@ class Source(Protocol):
     def names(self) -> Sequence[str]:
         """Of all items: what each is called in its data set, wherever that lies."""
 
+    def stamp(self, index: int) -> tuple[int, str]:
+        """Bytes and `digest` of an item, by which it is known again."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Item: ...
+
+
+@dataclass(frozen=True)
+class Numbered(Sequence[str]):
+    """Names of items that have none: what they are, and their number."""
+
+    part: str
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: Any) -> Any:
+        return f"{self.part} {range(self.length)[index]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +76,13 @@ class Arrays:
     part: str = "image"
     """What an image is called, before its number."""
 
-    @functools.cached_property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"{self.part} {index}" for index in range(len(self)))
+    @property
+    def names(self) -> Numbered:
+        return Numbered(self.part, len(self))
+
+    def stamp(self, index: int) -> tuple[int, str]:
+        content = self.images[index].tobytes()
+        return len(content), digest(content)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,15 +1,36 @@
 """The four splits of a configuration, whichever data set it names."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
 from nas_jax.config.data import TFDS, DataConfig
-from nas_jax.data import cifar, digits, folder, partition, prepared
+from nas_jax.data import (
+    cifar,
+    copies,
+    digits,
+    folder,
+    groups,
+    near_copies,
+    partition,
+    prepared,
+    record,
+)
 from nas_jax.data.batches import Split
 from nas_jax.data.in_memory import InMemorySplit
-from nas_jax.data.source import Arrays, DataSet, require_classes
+from nas_jax.data.record import Record
+from nas_jax.data.source import Arrays, DataSet, Source, require_classes
 from nas_jax.data.streamed import StreamedSplit
+
+
+class Drawn(NamedTuple):
+    """Which items the splits hold."""
+
+    numbers: dict[str, np.ndarray]
+    """Of the items of each split, in their source."""
+    notes: tuple[str, ...]
+    """What was found about copies, a line each."""
 
 
 class Loaded(NamedTuple):
@@ -44,40 +65,122 @@ def load(
         drawn = digits.load(config, image_shape[0], seed)
         return Loaded({**drawn}, (), digits.LABELS)
     data = _read(config, image_shape)
-    sources = dict.fromkeys(partition.SPLITS, data.train) | {"test": data.test}
-    if data.valid is not None:
-        sources["valid"] = data.valid
+    sources = _sources(data)
     for source in sources.values():
         require_classes(config.name, source.label_names, classes)
+    chosen, notes = draw(config, data, seed)
+    splits = {
+        name: _split(name, source, chosen[name], image_shape, config, seed)
+        for name, source in sources.items()
+    }
+    return Loaded(splits, data.notes + notes, data.train.label_names)
+
+
+def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
+    """The items of all splits: disjoint, of every class, copies in one split.
+
+    Raises `ValueError` as `partition` and `groups`, with the copies that were left out.
+    """
+    items = copies.distinct(data)
     sizes = {split: getattr(config, split) for split in partition.SPLITS}
-    if data.valid is not None:
-        chosen: dict[str, np.ndarray] = {}
-        for source in dict.fromkeys(sources.values()):
-            named = [split for split in sizes if sources[split] is source]
-            asked, labels = [sizes[split] for split in named], source.labels
-            given = dict(zip(named, asked, strict=True))
-            partition.require(len(labels), len(np.unique(labels)), given, config.name)
-            parts = partition.in_proportion(labels, asked, seed)
-            chosen |= dict(zip(named, map(np.sort, parts), strict=True))
-    elif data.train is data.test:
-        chosen = partition.four(data.train.labels, sizes, seed, config.name)
+    drawn: dict[str, np.ndarray] = {}
+    try:
+        for part in items.sources:
+            drawn |= _of_part(items, part, sizes, seed, config.name)
+    except ValueError as error:
+        raise ValueError(f"{error}{items.loss(part)}") from error
+    numbers = {split: drawn[split] for split in sizes}
+    moved = tuple(
+        f"data.{split} = {size} became {len(numbers[split])}: copies stay together"
+        for split, size in sizes.items()
+        if size not in (None, len(numbers[split]))
+    )
+    weights, alphas, valid, test = numbers.values()
+    training = np.concatenate([weights, alphas])
+    near = near_copies.notes_on(
+        items, {"training": training, "valid": valid, "test": test}
+    )
+    return Drawn(numbers, items.notes + moved + near)
+
+
+def _of_part(
+    items: copies.Distinct, part: str, sizes: partition.Sizes, seed: int, what: str
+) -> dict[str, np.ndarray]:
+    """The splits that are drawn from one source: a test or valid set is one."""
+    source, numbers = items.sources[part], items.numbers[part]
+    labels, names = source.labels[numbers], source.label_names
+    for label in np.setdiff1d(source.labels, labels):
+        raise ValueError(
+            f"{what}: expected {part} pictures of class {names[label]!r} that no other "
+            "set has, got copies alone"
+        )
+    if part in sizes:
+        what = f"{what}, {part}"
+        (size,) = partition.resolved({part: sizes[part]}, len(labels), what).values()
+        drawn = {part: partition.tested(labels, size, seed, what, part)}
     else:
-        chosen = partition.three(data.train.labels, sizes, seed, config.name)
-        chosen["test"] = partition.tested(
-            data.test.labels, sizes["test"], seed, f"{config.name}, test"
-        )
+        here = {split: n for split, n in sizes.items() if split not in items.sources}
+        whole = partition.resolved(here, len(labels), what)
+        divide = partition.four if "test" in here else partition.three
+        drawn = divide(labels, whole, seed, what, names)
+        drawn = groups.together(labels, drawn, items.groups, seed, names)
+    return {split: numbers[places] for split, places in drawn.items()}
 
-    def split(name: str) -> Split:
-        source = sources[name]
-        is_training = name == "train_weights"
-        if isinstance(source, Arrays):
-            return InMemorySplit(source, chosen[name], config, is_training)
-        return StreamedSplit(
-            source, chosen[name], image_shape, config, seed, is_training
-        )
 
-    splits = {name: split(name) for name in chosen}
-    return Loaded(splits, data.notes, data.train.label_names)
+def recall(
+    config: DataConfig,
+    image_shape: tuple[int, ...],
+    seed: int,
+    began: Record,
+    needed: Collection[str] = partition.SPLITS,
+) -> Loaded:
+    """The splits of a run that goes on, those that it began with.
+
+    Args:
+      config, image_shape, seed: as of `load`.
+      began: the run's record.
+      needed: the splits to load.
+
+    Raises:
+      ValueError: as `record.recall`, if a split is not what it was.
+    """
+    where = config.name if config.path is None else config.path
+    if config.name == "digits":
+        drawn = digits.load(config, image_shape[0], seed)
+        record.require_same(began, record.of(drawn, digits.LABELS), where)
+        return Loaded({name: drawn[name] for name in needed}, (), digits.LABELS)
+    data = _read(config, image_shape)
+    parts = data.train, data.test, data.valid
+    known = {
+        id(part): record.relabelled(part, began) for part in parts if part is not None
+    }
+    sources = {name: known[id(source)] for name, source in _sources(data).items()}
+    numbers, notes = record.recall(began, sources, needed, where)
+    splits = {
+        name: _split(name, sources[name], numbers[name], image_shape, config, seed)
+        for name in needed
+    }
+    return Loaded(splits, data.notes + notes, began.label_names)
+
+
+def _sources(data: DataSet) -> dict[str, Source]:
+    """Where each split comes from."""
+    sources = dict.fromkeys(partition.SPLITS, data.train) | {"test": data.test}
+    return sources if data.valid is None else sources | {"valid": data.valid}
+
+
+def _split(
+    name: str,
+    source: Source,
+    numbers: np.ndarray,
+    image_shape: tuple[int, ...],
+    config: DataConfig,
+    seed: int,
+) -> Split:
+    is_training = name == "train_weights"
+    if isinstance(source, Arrays):
+        return InMemorySplit(source, numbers, config, is_training)
+    return StreamedSplit(source, numbers, image_shape, config, seed, is_training)
 
 
 def _read(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:

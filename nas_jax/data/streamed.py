@@ -7,6 +7,7 @@ epoch, image) alone, never on the threads or on what was asked before.
 import dataclasses
 import functools
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from nas_jax.base import Labels
 from nas_jax.config import provenance
 from nas_jax.config.data import DataConfig
-from nas_jax.data import augment, pictures
+from nas_jax.data import pictures, preprocessing
 from nas_jax.data.batches import Batch, Order, Shard, Split, places
 from nas_jax.data.source import Source
 
@@ -88,14 +89,16 @@ class StreamedSplit:
         number = int(self.indices[index])
         item = self.source[number]
         if self.is_training:
-            numbers = np.random.default_rng((self.seed, epoch, number))
+            # of the name, not of the place: later files move the places
+            name = zlib.crc32(self.source.names[number].encode())
+            numbers = np.random.default_rng((self.seed, epoch, name))
             box_of = functools.partial(
                 pictures.random_box, numbers, smallest_area=self.config.crop_area
             )
             image = pictures.cut(item, self.image_shape, box_of)
         else:
-            image = pictures.cut(item, self.image_shape, pictures.centre_box)
-            image = augment.normalise(image, self.config)
+            prepare = preprocessing.of(self.config, self.image_shape[0])
+            image = prepare(item)
         return image, np.int32(item.label)
 
     def evaluated(self) -> "StreamedSplit":

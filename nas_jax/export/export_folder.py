@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from nas_jax.config import files, provenance
-from nas_jax.export import companions, formats, onnx, stablehlo
+from nas_jax.data import companions
+from nas_jax.export import digest, formats, onnx, stablehlo
 from nas_jax.export import source as sources
 from nas_jax.export.formats import FORMATS
 from nas_jax.export.runner import Runner
@@ -69,6 +70,8 @@ def export(
     watch = watch or Progress()
     encoders = formats.encoders(list(names), converter)
     source = sources.read(folder, network, given or Given())
+    for note in source.notes:
+        watch.line(note)
     expected = _logits(source.model, source.images)
     contents, runners, entries = {}, {}, {}
     for name, encode in encoders.items():
@@ -93,7 +96,7 @@ def export(
     for name, content in contents.items():
         files.write(out / entries[name]["file"], content)
         if FORMATS[name].needs_digest:
-            companions.write_digest(out / entries[name]["file"], content)
+            digest.write(out / entries[name]["file"], content)
     companions.write(out, source.companions)
     files.write_json(out / "result.json", result)
     return result
@@ -118,7 +121,7 @@ def write(model: Model, path: str | os.PathLike[str]) -> Path:
     difference(name, runner.run(images), _logits(model, images))
     files.write(path, content)
     if FORMATS[name].needs_digest:
-        companions.write_digest(path, content)
+        digest.write(path, content)
     return path
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_jax.export import companions, litert, onnx, stablehlo
+from nas_jax.export import digest, litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Source
 from nas_jax.latency.runtimes.litert import require as require_litert
@@ -79,5 +79,5 @@ def read(path: Path) -> Runner:
         raise ValueError(f"{path}: expected a model file, found none")
     content = path.read_bytes()
     if one.needs_digest:
-        companions.require_digest(path, content)
+        digest.require(path, content)
     return one.decode(content, str(path))

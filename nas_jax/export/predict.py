@@ -1,14 +1,19 @@
 """Guesses of an exported model about pictures."""
 
-from collections.abc import Sequence
+import glob
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.data import preprocessing
-from nas_jax.export import companions, formats
+from nas_jax.data import companions, preprocessing, tree
+from nas_jax.export import formats
+from nas_jax.runs.finalists import SEARCHED
+
+AT_ONCE = 64
+"""Pictures that are held in memory."""
 
 
 class Guess(NamedTuple):
@@ -18,30 +23,95 @@ class Guess(NamedTuple):
     probability: float
 
 
-def predict(
-    model: Path, images: Sequence[str | Path], top: int = 5
-) -> list[list[Guess]]:
+class Seen(NamedTuple):
+    """A picture and the guesses about it, or why there are none."""
+
+    image: str
+    guesses: tuple[Guess, ...] = ()
+    error: str | None = None
+
+
+def predict(model: Path, images: Iterable[str | Path], top: int = 5) -> Iterator[Seen]:
     """The `top` guesses for every picture, the likeliest first.
 
+    A file that is no picture is said to be none, and does not stop the others.
+
     Args:
-      model: a file that `export_folder.export` wrote, its companions beside it.
+      model: a file that `export_folder.export` wrote, its companions beside it; or the
+        folder of a run.
       images: files of pictures.
       top: how many guesses; all classes if there are fewer.
 
     Raises:
-      ValueError: naming the model or companion that is missing or wrong, every file
-        that is no picture, or the runtime that is not installed.
+      ValueError: naming the model or companion that is missing or wrong, or the runtime
+        that is not installed.
     """
     if top < 1:
         raise ValueError(f"--top: expected 1 or more, got {top}")
-    runner, (labels, prepare) = formats.read(model), companions.read(model.parent)
-    logits = runner.run(preprocessing.read_images(images, prepare))
-    if logits.shape[1] != len(labels):
+    file = model_file(model)
+    runner, (labels, prepare) = formats.read(file), companions.read(file.parent)
+    every = list(images)
+    for start in range(0, len(every), AT_ONCE):
+        found: list[np.ndarray | str] = []
+        for path in every[start : start + AT_ONCE]:
+            try:
+                found.append(preprocessing.read_image(path, prepare))
+            except ValueError as error:
+                found.append(str(error))
+        inputs = [one for one in found if not isinstance(one, str)]
+        answers = iter(runner.run(np.stack(inputs)) if inputs else ())
+        for path, one in zip(every[start:], found, strict=False):
+            if isinstance(one, str):
+                yield Seen(str(path), error=one)
+                continue
+            logits = next(answers)
+            if len(logits) != len(labels):
+                raise ValueError(
+                    f"{file.parent / companions.LABELS}: expected {len(logits)} "
+                    f"labels, one per class of {file.name}, got {len(labels)}"
+                )
+            yield Seen(str(path), tuple(guesses(logits, labels, top)))
+
+
+def model_file(model: Path) -> Path:
+    """The model itself, or the one in a run's folder: the searched one of several.
+
+    Raises `ValueError` for a folder without one, or with several others.
+    """
+    if not model.is_dir():
+        return model
+    folder = model / "export" if (model / "export").is_dir() else model
+    ends = [one.suffix for one in formats.FORMATS.values()]
+    for end in ends:
+        if (folder / f"{SEARCHED}{end}").is_file():
+            return folder / f"{SEARCHED}{end}"
+    found = sorted(one for end in ends for one in folder.glob(f"[!.]*{end}"))
+    if len(found) != 1:
+        names = ", ".join(one.name for one in found) or "none"
         raise ValueError(
-            f"{model.parent / companions.LABELS}: expected {logits.shape[1]} labels, "
-            f"one per class of {model.name}, got {len(labels)}"
+            f"{model}: expected a model file, or a run with one in export/, got {names}"
         )
-    return [guesses(one, labels, top) for one in logits]
+    return found[0]
+
+
+def files_of(images: Sequence[str | Path]) -> tuple[list[str], tuple[str, ...]]:
+    """Files of pictures: those named, in folders, and of patterns as in `a/*.jpg`.
+
+    Also a line for each folder in which other files are left out.
+    """
+    found, notes = [], []
+    for image in map(str, images):
+        if Path(image).is_dir():
+            inside = tree.walk(Path(image))
+            found += [str(Path(image) / name) for name in inside.pictures]
+            if others := tree.kinds(inside):
+                notes.append(f"{image}: left out: {others}")
+        elif not Path(image).exists() and glob.has_magic(image):
+            # nothing found: the pattern itself is named as no picture
+            found += sorted(glob.glob(image, recursive=True)) or [image]
+        else:
+            found.append(image)
+    return found, tuple(notes)
 
 
 def guesses(

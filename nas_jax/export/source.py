@@ -4,6 +4,7 @@ All of a run is read from its folder. The folder of a single network, as `import
 writes it, does not describe images: `Given` does.
 """
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,22 +12,25 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from nas_jax.config.experiment import LatencyConfig
-from nas_jax.data import preprocessing
+from nas_jax.config.experiment import Experiment, LatencyConfig
+from nas_jax.data import companions, pictures, preprocessing, record
 from nas_jax.data.batches import Batch, Split
+from nas_jax.data.companions import Companions
+from nas_jax.data.in_memory import InMemorySplit
 from nas_jax.data.preprocessing import Preprocessing
-from nas_jax.export import companions
-from nas_jax.export.companions import Companions
+from nas_jax.data.source import Item
+from nas_jax.data.streamed import StreamedSplit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
 from nas_jax.runs import run_folder
-from nas_jax.runs.setup import load
+from nas_jax.runs.setup import of_run
 from nas_jax.training.devices import PLAIN
 
 COMPARED = 1000
 """Test images of a run on which logits are compared, at most."""
+DRAWN = "standard normal numbers"
 CALIBRATING = 256
 """Training images of a run that give an 8-bit file its ranges, at most."""
 
@@ -46,15 +50,18 @@ class Source(NamedTuple):
     """Images for the ranges of an 8-bit file, none of those above; None without."""
     table: LatencyTable | None
     config: LatencyConfig
+    notes: tuple[str, ...] = ()
+    """Remarks for the user, one line each."""
 
 
 class Given(NamedTuple):
-    """The description of a network that comes without a run.
+    """The description of a network that comes without a run, or where a run's data lie.
 
     `preprocessing` is `imagenet` or a file; `labels` a file of one label a line, None
     for the numbers of the classes; `images` are files of pictures to compare logits on,
     none for drawn inputs; `table` a latency table that predicts it; `calibration` are
-    files, or folders of them, that give an 8-bit file its ranges.
+    files, or folders of them, that give an 8-bit file its ranges. `data_path` is for a
+    run whose data were moved.
     """
 
     preprocessing: str | None = None
@@ -62,6 +69,7 @@ class Given(NamedTuple):
     images: Sequence[Path] = ()
     table: Path | None = None
     calibration: Sequence[Path] = ()
+    data_path: Path | None = None
 
 
 def read(folder: Path, network: str | None, given: Given) -> Source:
@@ -70,7 +78,7 @@ def read(folder: Path, network: str | None, given: Given) -> Source:
     Args:
       folder: a run folder, or a folder of one network.
       network: of a run: which trained network; None for the derived one.
-      given: for a folder of one network.
+      given: for a folder of one network; of a run, `data_path` alone.
 
     Raises:
       ValueError: for a run that was not trained, with the command that does; for what
@@ -86,12 +94,12 @@ def read(folder: Path, network: str | None, given: Given) -> Source:
 
 
 def _of_run(folder: Path, network: str | None, given: Given) -> Source:
-    if given != Given():
+    if given._replace(data_path=None) != Given():
         raise ValueError(
             f"{folder} is a run folder and knows its data and table; leave out "
             "--preprocessing, --labels, --images, --table and --calibration"
         )
-    experiment = run_folder.read_experiment(folder)
+    experiment = run_folder.read_experiment(folder, given.data_path)
     if network is None:
         derived = folder / "architecture.json"
         if not derived.is_file():
@@ -110,27 +118,97 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
             f"{folder}'"
         )
     stored = folder / "latency_table.json"
-    data = load(experiment, PLAIN)
-    proof = spread(data.splits["test"], COMPARED)
-    training = data.splits["train_weights"]
+    model = checkpoint.load_model(trained / network)
+    proof, label_names = _proof(folder, experiment, model)
+
+    def calibration() -> np.ndarray:
+        training = of_run(experiment, folder, PLAIN, ("train_weights",)).splits
+        return np.asarray(spread(training["train_weights"], CALIBRATING).images)
+
     return Source(
         name=network,
-        model=checkpoint.load_model(trained / network),
-        companions=companions.of_data(experiment, data.label_names),
-        images=np.asarray(proof.images),
-        origin="test images",
-        labels=np.asarray(proof.labels),
-        calibration=lambda: np.asarray(spread(training, CALIBRATING).images),
+        model=model,
+        companions=companions.of_data(experiment, label_names),
+        images=proof.images,
+        origin=proof.origin,
+        labels=proof.labels,
+        calibration=calibration,
         table=tables.load(stored) if stored.is_file() else None,
         config=experiment.latency,
+        notes=proof.notes,
     )
+
+
+class _Proof(NamedTuple):
+    """Inputs on which an export is compared with JAX."""
+
+    images: np.ndarray
+    origin: str
+    labels: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def _proof(
+    folder: Path, experiment: Experiment, model: Model
+) -> tuple[_Proof, tuple[str, ...]]:
+    """Test images of a run as its files give them, or drawn numbers without these.
+
+    Also the run's label names. An export needs no pictures where the run has kept its
+    labels; it then says what was compared instead.
+    """
+    try:
+        data = of_run(experiment, folder, PLAIN, ("test",))
+    except ValueError as error:
+        began = record.read(folder)
+        if began is None:
+            raise
+        numbers = drawn(model.architecture.input_shape)
+        line = f"compared on drawn numbers, without the test images: {error}"
+        return _Proof(numbers, DRAWN, None, (line,)), began.label_names
+    test = data.splits["test"]
+    proof = spread(test, COMPARED)
+    images, labels = np.asarray(proof.images), np.asarray(proof.labels)
+    shipped = companions.of_data(experiment, data.label_names).preprocessing
+    files = _from_files(test, shipped)
+    if files is None:
+        return _Proof(images, "test images", labels, data.notes), data.label_names
+    if not np.array_equal(files, images):
+        raise ValueError(
+            f"{folder}: expected the test's files to give what evaluation had of them, "
+            "got other pixels; nothing is written, please report it"
+        )
+    return _Proof(files, "test files", labels, data.notes), data.label_names
+
+
+def _from_files(split: Split, shipped: Preprocessing) -> np.ndarray | None:
+    """What an application makes of the same items, from the bytes of their files.
+
+    Images that are held in memory are written as PNG first; None for those that are no
+    bytes.
+    """
+    if not isinstance(split, InMemorySplit | StreamedSplit):
+        return None
+    prepare = preprocessing.from_json(preprocessing.to_json(shipped), "as shipped")
+    items = (split.source[int(n)] for n in split.indices[_spread(split, COMPARED)])
+    return np.stack([prepare(_encoded(item)) for item in items])
+
+
+def _encoded(item: Item) -> Item:
+    if isinstance(item.image, bytes):
+        return item
+    stream = io.BytesIO()
+    pictures.opened(item.image).save(stream, "PNG")
+    return item._replace(image=stream.getvalue())
 
 
 def spread(split: Split, most: int) -> Batch:
     """At most so many images as evaluated, evenly over a split that may be sorted."""
+    return split.evaluated().take(_spread(split, most))
+
+
+def _spread(split: Split, most: int) -> np.ndarray:
     size = len(split.labels)
-    places = np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(int))
-    return split.evaluated().take(places)
+    return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(int))
 
 
 def _of_network(folder: Path, given: Given) -> Source:
@@ -147,7 +225,7 @@ def _of_network(folder: Path, given: Given) -> Source:
         images=preprocessing.read_images(given.images, travelling.preprocessing)
         if given.images
         else drawn(shape),
-        origin="images" if given.images else "standard normal numbers",
+        origin="images" if given.images else DRAWN,
         labels=None,
         calibration=lambda: _calibration(given.calibration, travelling.preprocessing),
         table=None if given.table is None else tables.load(given.table),

@@ -12,11 +12,12 @@ from nas_jax.config.search import TARGETS
 from nas_jax.data.batches import Batch
 from nas_jax.guidelines import difficulty, records
 from nas_jax.guidelines.records import Record
-from nas_jax.runs import run_folder
-from nas_jax.runs.setup import load
+from nas_jax.runs import run_folder, setup
+from nas_jax.runs.setup import Setup
 from nas_jax.training.devices import PLAIN
 
 _SEARCHED = "searched"
+TRAINING = ("train_weights", "train_alphas")
 
 
 def of_run(folder: Path) -> list[Record]:
@@ -34,7 +35,7 @@ def of_run(folder: Path) -> list[Record]:
             f"{folder}: expected a finished run with result.json, found none; let "
             "'nas_jax search' finish"
         )
-    train = trained_on(experiment)
+    train = trained_on(setup.of_run(experiment, folder, PLAIN, TRAINING))
     given = difficulty.measure(train)
     data = experiment.data.name
     task = {
@@ -45,7 +46,7 @@ def of_run(folder: Path) -> list[Record]:
     try:
         result = files.read_object(path)
         fields = [
-            _fields(name, one, result, experiment, task)
+            _fields(name, one, result, experiment, task, len(train.labels))
             for name, one in result["networks"].items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
@@ -56,14 +57,13 @@ def of_run(folder: Path) -> list[Record]:
     return [records.sealed(one) for one in fields]
 
 
-def trained_on(experiment: Experiment) -> Batch:
+def trained_on(loaded: Setup) -> Batch:
     """What the networks of an experiment are trained on, as `difficulty` looks at it.
 
     All labels; the images of the first of them, as evaluated. Pictures of a folder come
     class by class, so data sets are shuffled, but for the digits, which are.
     """
-    splits = load(experiment, PLAIN).splits
-    weights, alphas = splits["train_weights"], splits["train_alphas"]
+    weights, alphas = (loaded.splits[name] for name in TRAINING)
     whole = weights.evaluated().joined(alphas.evaluated())
     order = np.arange(len(whole.labels))
     if not isinstance(whole, Batch):
@@ -78,6 +78,7 @@ def _fields(
     result: dict[str, Any],
     experiment: Experiment,
     task: dict[str, Any],
+    images: int,
 ) -> Record:
     seconds, versions = result["seconds_per_phase"], result["versions"]
     retrained = seconds.get("retrain")
@@ -95,7 +96,6 @@ def _fields(
             "value": result[TARGETS[config.cost]],
             "device": result["device"] if is_latency else None,
         }
-    images = experiment.data.train_weights + experiment.data.train_alphas
     steps = experiment.train.epochs * (images // experiment.train.batch)
     return {
         "task": task,

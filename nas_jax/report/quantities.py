@@ -29,7 +29,7 @@ def wilson(accuracy: float, images: int) -> tuple[float, float]:
     spread = Z_95 * math.sqrt(accuracy * (1 - accuracy) / images + square / 4 / images)
     low, high = (centre - spread) / (1 + square), (centre + spread) / (1 + square)
     # at p = 0 or 1 the bound is exact on paper, and off by a rounding error here
-    return max(0.0, low), min(1.0, high)
+    return max(0.0, min(low, accuracy)), min(1.0, max(high, accuracy))
 
 
 def quotient(above: float | None, below: float | None) -> float | None:

@@ -129,7 +129,8 @@ def _space(space: SearchSpace) -> str:
 
 
 def _data(config: DataConfig) -> str:
-    splits = ", ".join(f"{getattr(config, key)} {use}" for key, use in _SPLITS.items())
+    sizes = {key: getattr(config, key) or "the rest" for key in _SPLITS}
+    splits = ", ".join(f"{sizes[key]} {use}" for key, use in _SPLITS.items())
     return f"{config.name}; images: {splits}"
 
 

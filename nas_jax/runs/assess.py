@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from nas_jax.data import companions
 from nas_jax.data.batches import pieces
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import onnx_runtime
@@ -16,7 +17,7 @@ from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
 from nas_jax.runs.session import Run, Session
-from nas_jax.runs.setup import load
+from nas_jax.runs.setup import of_run
 from nas_jax.spaces import architecture_json
 from nas_jax.training import loop
 from nas_jax.training.devices import PLAIN
@@ -31,16 +32,19 @@ def assess(
 ) -> dict[str, Any]:
     """Tests, exports and times trained networks: the `networks` of result.json.
 
-    Every network is exported to `export/<name>.onnx` and its logits on the first
+    Every network is exported to `export/<name>.onnx`, with labels and preprocessing
+    beside it, and its logits on the first
     `COMPARED` test images compared with JAX's; all are timed interleaved.
     """
     models_onnx, differences = {}, {}
     test = run.setup.splits["test"]
     images = np.asarray(next(pieces(test, COMPARED)).images)
+    out = run.folder / "export"
+    out.mkdir(exist_ok=True)
+    companions.write(out, companions.of_data(run.experiment, run.setup.label_names))
     for name, model in models.items():
         graph = graphs.network(model.architecture, model.params, model.batch_stats)
-        (run.folder / "export").mkdir(exist_ok=True)
-        onnx.save(graph, run.folder / "export" / f"{name}.onnx")
+        onnx.save(graph, out / f"{name}.onnx")
         logits = onnx_runtime.run(graph, images)
         differences[name] = float(np.abs(logits - model(images)).max())
         models_onnx[name] = graph
@@ -73,9 +77,14 @@ def assess(
     return results
 
 
-def evaluate_run(folder: Path, progress: Progress) -> dict[str, Any]:
-    """Assesses the trained networks of a run again, from its files."""
-    experiment = run_folder.read_experiment(folder)
+def evaluate_run(
+    folder: Path, progress: Progress, data_path: Path | None = None
+) -> dict[str, Any]:
+    """Assesses the trained networks of a run again, from its files.
+
+    `data_path` is where its data lie, if they were moved.
+    """
+    experiment = run_folder.read_experiment(folder, data_path)
     trained = sorted((folder / "checkpoints").glob("[!.]*/architecture.json"))
     if not trained:
         raise ValueError(
@@ -85,5 +94,7 @@ def evaluate_run(folder: Path, progress: Progress) -> dict[str, Any]:
     models = {path.parent.name: checkpoint.load_model(path.parent) for path in trained}
     stored = folder / "latency_table.json"
     table = tables.load(stored) if stored.exists() else None
-    setup = load(experiment, PLAIN)
+    setup = of_run(experiment, folder, PLAIN, needed=("test",))
+    for note in setup.notes:
+        progress.line(note)
     return assess(Run(setup, folder, Session(folder, progress)), models, table)

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nas_jax.config.data import WATCHED, DataConfig
+from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import SpaceConfig
-from nas_jax.data import folder, partition, pictures
-from nas_jax.data.source import DataSet, Item, Source
+from nas_jax.data import copies, folder, pictures, preprocessing, splits
+from nas_jax.data.source import Item, Source
 from nas_jax.training import optim
 
 SIDES = (32, 64)
@@ -24,8 +24,8 @@ LEAST = 20
 STEPS = 800
 """Weight steps of the warm-up, at least, and of the joint phase: minutes on a CPU."""
 BATCH = 32
-GREY = ("1", "L", "LA")
-"""Pillow's modes of pictures without colour."""
+GREY = ("1", "L", "LA", "I", "F")
+"""Pillow's modes of pictures without colour; 16 bits begin with I."""
 LOOKED_AT = 500
 """Pictures from which mean and deviation are taken."""
 _IDEA = '''"""An experiment on pictures, made to be changed.
@@ -49,7 +49,8 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
     """An experiment on pictures, for this CPU, of some minutes.
 
     Classes and splits are counted, side and channels of the images follow the pictures,
-    mean and deviation are theirs, epochs follow from the steps that a search needs.
+    mean and deviation are theirs, epochs follow from the steps that a search needs. The
+    weights take the rest of the pictures, so that one more or less does no harm.
 
     Args:
       path: their folder, or a file of their labels.
@@ -63,12 +64,15 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
     place = str(path.expanduser().absolute())  # the file may be used from anywhere
     given = DataConfig(name="folder", path=place, **reading)
     data = folder.load(given)
-    sizes: dict[str, Any] = _sizes(data)
+    fixed: dict[str, Any] = _sizes(copies.distinct(data))
+    drawn = splits.draw(dataclasses.replace(given, **fixed), data, Experiment.seed)
+    sizes = {split: len(numbers) for split, numbers in drawn.numbers.items()}
     items = _looked_at(data.train)
     side, channels = _shape(items)
     mean, std = _moments(items, (side, side, channels))
     augmented: dict[str, Any] = {"shift_pixels": 0, "flip": True, "crop_area": 0.35}
     augmented |= {"brightness": 0.125, "mean": mean, "std": std}
+    augmented |= {"geometry": "square"}
     batch = min(BATCH, *(sizes[f"train_{name}"] for name in ("weights", "alphas")))
     epochs = math.ceil(STEPS / optim.steps_per_epoch(sizes["train_weights"], batch))
     trained = optim.steps_per_epoch(
@@ -90,7 +94,7 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
             strides=(2, 2, 2),
             head_channels=128,
         ),
-        data=dataclasses.replace(given, **sizes, **augmented),
+        data=dataclasses.replace(given, **fixed, **augmented),
         latency=LatencyConfig(batch=16),
         search=SearchConfig(
             warmup_epochs=epochs,
@@ -104,7 +108,7 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
         ),
         train=TrainConfig(epochs=math.ceil(2 * STEPS / trained), batch=batch),
     )
-    return FirstExperiment(experiment, sizes, data.notes)
+    return FirstExperiment(experiment, sizes, data.notes + drawn.notes)
 
 
 def text(experiment: Experiment, command: str) -> str:
@@ -141,32 +145,28 @@ def _source(config: Any, indent: str) -> str:
     return "\n".join([f"{type(config).__name__}(", *lines, f"{indent})"])
 
 
-def _sizes(data: DataSet) -> dict[str, int]:
-    """Pictures of each split; a set that is apart is taken whole."""
-    apart = {} if data.train is data.test else {"test": len(data.test)}
-    if data.valid is not None:
-        apart["valid"] = len(data.valid)
-    counts = np.bincount(data.train.labels, minlength=len(data.train.label_names))
+def _sizes(items: copies.Distinct) -> dict[str, int | None]:
+    """Sizes of the splits, None for the rest or for all of a set of its own."""
+    training = items.sources["training"]
+    labels = training.labels[items.numbers["training"]]
+    counts = np.bincount(labels, minlength=len(training.label_names))
     rarest = int(counts.argmin())
     if counts[rarest] < LEAST or len(counts) < 2:
         raise ValueError(
             f"start: expected at least 2 classes of {LEAST} pictures or more, got "
-            f"{len(counts)}, and of class {data.train.label_names[rarest]!r} "
-            f"{counts[rarest]} pictures"
+            f"{len(counts)}, and of class {training.label_names[rarest]!r} "
+            f"{counts[rarest]} pictures; add pictures{items.loss('training')}"
         )
-    if "test" in apart:  # equally many of every class are held out
+    if "test" in items.sources:  # equally many of every class are held out
         sizes = {
-            name: len(counts) * max(1, int(share * counts[rarest]))
-            for name, share in SHARES.items()
+            split: len(counts) * max(1, int(share * counts[rarest]))
+            for split, share in SHARES.items()
         }
     else:
-        sizes = {name: int(share * counts.sum()) for name, share in SHARES.items()}
-    sizes |= apart
-    if sizes["valid"] > WATCHED:  # they are looked at in batches of so many
-        sizes["valid"] -= sizes["valid"] % WATCHED
-    taken = sum(size for name, size in sizes.items() if name not in apart)
-    rest = {"train_weights": int(counts.sum()) - taken}
-    return rest | {name: sizes[name] for name in partition.SPLITS[1:]}
+        sizes = {split: int(share * counts.sum()) for split, share in SHARES.items()}
+    return {"train_weights": None} | {
+        split: None if split in items.sources else size for split, size in sizes.items()
+    }
 
 
 def _looked_at(source: Source) -> list[Item]:
@@ -181,14 +181,19 @@ def _shape(items: list[Item]) -> tuple[int, int]:
     opened = [pictures.opened(file) for file in files if isinstance(file, bytes)]
     median = np.median([min(picture.size) for picture in opened])
     side = max((side for side in SIDES if side <= median), default=SIDES[0])
-    return side, 1 if all(picture.mode in GREY for picture in opened) else 3
+    return side, 1 if all(
+        picture.mode.partition(";")[0] in GREY for picture in opened
+    ) else 3
 
 
 def _moments(
     items: list[Item], shape: tuple[int, int, int]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel, of values from 0 to 1."""
-    images = [pictures.cut(item, shape, pictures.centre_box) for item in items]
-    values = np.stack(images).reshape(-1, shape[-1]) / 255
+    side, _, channels = shape
+    unit = (0.0,) * channels, (1.0,) * channels
+    square = preprocessing.Preprocessing(side, side, *unit)
+    images = np.stack([square.pixels(item) for item in items])
+    values = images.reshape(-1, channels) / 255
     mean, std = values.mean(axis=0), np.maximum(values.std(axis=0), 0.01)
     return tuple(mean.round(3).tolist()), tuple(std.round(3).tolist())

@@ -24,7 +24,7 @@ from nas_jax.networks import checkpoint
 from nas_jax.runs import assess, finalists, retrain, run_folder, search, targets
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, Session
-from nas_jax.runs.setup import load, resolve_targets
+from nas_jax.runs.setup import begin, resolve_targets
 from nas_jax.runs.stopping import Stop
 from nas_jax.search import baselines
 from nas_jax.search import loop as search_loop
@@ -62,7 +62,7 @@ def run(
         finished, a measured table among it.
       Stopped: when `stop` requests it; the running stage is saved first.
     """
-    work = Run(load(experiment), folder, Session(folder, progress, stop))
+    work = Run(begin(experiment, folder), folder, Session(folder, progress, stop))
     for note in work.setup.notes:
         progress.line(note)
     table = stored_table(work)
@@ -208,7 +208,7 @@ def train_network(
     stop: Stop | None = None,
 ) -> tuple[Path, float]:
     """Trains one network, or resumes that; returns its folder and its test accuracy."""
-    setup = load(experiment)
+    setup = begin(experiment, folder)
     saved = folder / retrain.TRAINED / network.name
     if saved.exists():
         raise ValueError(

@@ -37,6 +37,8 @@ def create(
 ) -> Path:
     """Makes the folder of a new run and writes its configuration.
 
+    The path of the data is written in full, so that the run goes on from anywhere.
+
     Args:
       experiment: what is going to run.
       out: an explicit folder, which must not exist; None for the next free
@@ -61,7 +63,7 @@ def create(
             f"--out {out}: expected a folder that does not exist yet, this one "
             "does; choose another name"
         )
-    write_experiment(folder, experiment)
+    write_experiment(folder, experiment.located())
     if source is not None:
         files.write(folder / "experiment.py", source.read_text(encoding="utf-8"))
     return folder
@@ -163,8 +165,10 @@ def read_architecture(path: Path) -> Architecture:
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_experiment(folder: Path) -> Experiment:
+def read_experiment(folder: Path, data_path: Path | None = None) -> Experiment:
     """The configuration of a run; `ValueError` if the folder is not one.
+
+    `data_path` is where its data lie, if they were moved.
 
     If it names an operation, a space or an estimator that is not known yet, the run's
     own `experiment.py` is loaded, which registers it.
@@ -184,4 +188,7 @@ def read_experiment(folder: Path) -> Experiment:
         own_code.register(folder, experiment.space)
     else:
         own_code.load(folder)
-    return experiment
+    if data_path is None:
+        return experiment
+    data = dataclasses.replace(experiment.data, path=str(data_path))
+    return dataclasses.replace(experiment, data=data).located()

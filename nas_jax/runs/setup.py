@@ -1,13 +1,18 @@
 """Space, images and devices of an experiment, checked against each other."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from nas_jax.config import shipped
+from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
-from nas_jax.data import augment, splits
+from nas_jax.data import augment, partition, record, splits
 from nas_jax.data.batches import Augment, Split
+from nas_jax.data.splits import Loaded
 from nas_jax.latency import tables
 from nas_jax.networks import counts, parts
 from nas_jax.runs import run_folder, targets
@@ -61,15 +66,70 @@ def load(experiment: Experiment, on: Devices | None = None) -> Setup:
 
     Raises `ValueError` if the data cannot be read, or if something does not fit.
     """
+    space = builders.build(experiment.space)
+    shape, classes = space.input_shape, space.classifier.classes
+    loaded = splits.load(experiment.data, shape, classes, experiment.seed)
+    return _checked(experiment, space, loaded, on)
+
+
+def of_run(
+    experiment: Experiment,
+    folder: Path,
+    on: Devices | None = None,
+    needed: Collection[str] = partition.SPLITS,
+) -> Setup:
+    """As `load`, with the splits that the run in a folder began with.
+
+    A run that has no record of its data, as of an older version, has them drawn anew,
+    with a note. Raises `ValueError` as `load`, and if a `needed` split is not what it
+    was.
+    """
+    began, data = record.read(folder), experiment.data
+    if began is None:
+        setup = load(experiment, on)
+        line = f"{folder} keeps no list of its data: its splits are drawn anew"
+        return replace(setup, notes=(*setup.notes, line))
+    if data.path is not None and not Path(data.path).expanduser().exists():
+        raise ValueError(
+            f"{folder}: expected its data at {data.path}, found none; if they lie "
+            "elsewhere now, name the place with --data.path"
+        )
+    space = builders.build(experiment.space)
+    found = splits.recall(data, space.input_shape, experiment.seed, began, needed)
+    return _checked(experiment, space, found, on)
+
+
+def begin(experiment: Experiment, folder: Path) -> Setup:
+    """As `of_run`; a run that begins has its data recorded."""
+    if record.read(folder) is not None:
+        return of_run(experiment, folder)
+    setup = load(experiment)
+    if setup.devices.writes:
+        path = experiment.data.path
+        record.write(folder, record.of(setup.splits, setup.label_names, path))
+    return setup
+
+
+def _checked(
+    experiment: Experiment, space: SearchSpace, loaded: Loaded, on: Devices | None
+) -> Setup:
     on = devices.of(experiment) if on is None else on
-    space, data = builders.build(experiment.space), experiment.data
-    loaded, notes, label_names = splits.load(
-        data, space.input_shape, space.classifier.classes, experiment.seed
-    )
-    for name, split in loaded.items():
+    for name, split in loaded.splits.items():
         _check_split(name, split, space)
-    augmentation = augment.of(data)
-    return Setup(experiment, space, loaded, augmentation, label_names, notes, on)
+    sizes = {name: len(split.labels) for name, split in loaded.splits.items()}
+    if {*partition.SPLITS} <= {*sizes}:  # a run may be asked for its test alone
+        experiment.require_batches(sizes["train_weights"], sizes["train_alphas"])
+    if jax.process_count() > 1:  # otherwise every device may take the whole of it
+        devices.require_even({"data.valid": min(sizes["valid"], WATCHED)}, on.count)
+    return Setup(
+        experiment,
+        space,
+        loaded.splits,
+        augment.of(experiment.data),
+        loaded.label_names,
+        loaded.notes,
+        on,
+    )
 
 
 def _check_split(name: str, split: Split, space: SearchSpace) -> None:

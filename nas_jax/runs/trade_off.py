@@ -22,7 +22,7 @@ from nas_jax.latency import tables
 from nas_jax.runs import assess, pipeline, retrain, run_folder, search, targets
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, Session
-from nas_jax.runs.setup import load
+from nas_jax.runs.setup import begin
 from nas_jax.runs.stopping import Stop
 from nas_jax.search import baselines
 from nas_jax.spaces import builders
@@ -72,7 +72,7 @@ def run(
       Stopped: when `stop` requests it; the running stage is saved first.
     """
     files.write(folder / TARGETS_FILE, json.dumps(list(given)) + "\n")
-    session, setup = Session(folder, progress, stop), load(experiment)
+    session, setup = Session(folder, progress, stop), begin(experiment, folder)
     work = Run(setup, folder, session)
     table = pipeline.stored_table(work)
     runs = [

@@ -17,7 +17,15 @@ import numpy as np
 from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
 from nas_jax.config.data import WATCHED
 from nas_jax.config.search import EXPECTED, TARGETS
-from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
+from nas_jax.data.batches import (
+    WHOLE,
+    Augment,
+    Batch,
+    Shard,
+    Split,
+    batch_at,
+    permutations,
+)
 from nas_jax.search import (
     cost,
     divergence,
@@ -95,18 +103,20 @@ class Reached(NamedTuple):
     def accuracy(self, valid: Split) -> Callable[[np.ndarray], float]:
         """Accuracy of a path `[L]` on the search's `valid` with the supernet's weights.
 
-        The mean over batches of `WATCHED`, with the statistics of each batch.
+        Over `watched_batches`, with the statistics of each batch.
         """
         devices, steps = self.devices, self.steps
         validate = steps.validate if steps else make_validate(self.space, devices)
 
         def of_path(path: np.ndarray) -> float:
             chosen = devices.whole(jnp.asarray(path))
-            batches = pieces(valid, WATCHED, devices.shard)
+            batches = watched_batches(valid, devices.shard)
             accuracies = [
                 validate(self.state, chosen, devices.shared(batch)) for batch in batches
             ]
-            return float(np.mean(accuracies))
+            images = len(valid.labels)
+            watched = len(accuracies) * min(WATCHED, images)
+            return float(np.mean(accuracies)) * (watched / images)
 
         return of_path
 
@@ -129,6 +139,21 @@ class Epoch(NamedTuple):
         return self.reached.state
 
 
+def watched_batches(valid: Split, shard: Shard = WHOLE) -> Iterator[Batch]:
+    """All images in batches of `WATCHED`, or of all if these are fewer.
+
+    The last is filled up with images before it, so that one compiled program and
+    statistics of as many images serve all. Their label is -1, which is never right.
+    """
+    images = len(valid.labels)
+    size = min(WATCHED, images)
+    rows = shard.rows(size)
+    for start in range(0, images, size):
+        places = min(start, images - size) + np.arange(size)[rows]
+        batch = valid.take(places)
+        yield batch._replace(labels=np.where(places < start, -1, batch.labels))
+
+
 def do_nothing(reached: Reached) -> None:
     """The default of `run` between two steps."""
 
@@ -147,7 +172,7 @@ def run(
     Epochs count passes over `train_weights`. In the joint phase, from
     `arch_start_epoch` on, every `arch_every`-th weight step is followed by one
     architecture step on a batch of `train_alphas`. The most probable network is tested
-    on `valid` with the statistics of batches of `WATCHED`, as in the reference. With
+    on `valid` with the statistics of `watched_batches`, as in the reference. With
     `prune_below`, less probable candidates are removed every `prune_every_epochs` of
     the joint phase, and smaller steps are compiled.
 
@@ -250,7 +275,7 @@ def programs(
     )
     weight_batch = data.weight_batches(key, config.batch)(0)
     arch_batch = data.arch_batches(key, config.arch_batch)(0)
-    valid_batch = devices.shared(next(pieces(data.valid, WATCHED, devices.shard)))
+    valid_batch = devices.shared(next(watched_batches(data.valid, devices.shard)))
     path = jnp.argmax(state.alphas, axis=1)
     validate = make_validate(problem.space, devices)
     calls = (

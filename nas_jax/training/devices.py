@@ -22,7 +22,6 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from nas_jax.base import DATA_AXIS, Images, PyTree
-from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
 from nas_jax.data.batches import WHOLE, Batch, Shard
 
@@ -170,7 +169,7 @@ def of(experiment: Experiment) -> Devices:
             f"devices.data: expected None or {len(available)}, all devices of all "
             f"{jax.process_count()} processes, got {count}; leave processes out instead"
         )
-    _require_even(_batch_sizes(experiment), count)
+    require_even(_batch_sizes(experiment), count)
     if config.paths_per_step not in (1, count):
         raise ValueError(
             f"devices.paths_per_step: expected 1, or {count} for a sample on each "
@@ -185,7 +184,8 @@ def of(experiment: Experiment) -> Devices:
     )
 
 
-def _require_even(sizes: dict[str, int], count: int) -> None:
+def require_even(sizes: dict[str, int], count: int) -> None:
+    """Raises `ValueError` for a size that so many devices cannot share evenly."""
     common = math.gcd(*sizes.values())
     for name, size in sizes.items():
         if size % count:
@@ -213,8 +213,6 @@ def _batch_sizes(experiment: Experiment) -> dict[str, int]:
     sizes = {name: size // parts for name, size in trained.items()}
     if parts > 1:
         sizes = {f"{name} / devices.accumulate": n for name, n in sizes.items()}
-    if jax.process_count() > 1:  # otherwise every device may take the whole of it
-        sizes["data.valid"] = min(experiment.data.valid, WATCHED)
     return sizes
 
 

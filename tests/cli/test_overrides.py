@@ -48,6 +48,23 @@ DONE = {"networks": {}, "target_ms": 1}
             "search.batch: expected at most data.train_weights = 20, got 50",
         ),
         (
+            "--data.train-weights None --data.test 1080",
+            "search.batch: expected at most data.train_weights = 20, got 50",
+        ),
+        (
+            "--data.train-weights None --data.train-alphas 20 --data.test 1000",
+            "search.arch_batch: expected at most data.train_alphas = 20, got 50",
+        ),
+        (
+            "--data.train-weights None --data.valid None",
+            "digits: expected one split that takes the rest of 1797 images, got "
+            "data.train_weights = None and data.valid = None; give the others a number",
+        ),
+        (
+            "--data.train-weights rest",
+            "--data.train-weights: expected a whole number, or None, got 'rest'",
+        ),
+        (
             "--search.target-ms 1 --search.target-ratio 0.5",
             "search.target_ms, search.target_ratio: expected only one of the two ",
         ),

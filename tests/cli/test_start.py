@@ -1,6 +1,8 @@
 """`nas_jax start`: pictures are counted, and the file says what came of it."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import jax
@@ -10,15 +12,15 @@ import pytest
 from nas_jax import cli
 from nas_jax.config import shipped
 from nas_jax.data import augment, splits
-from nas_jax.runs import first_experiment
+from nas_jax.runs import first_experiment, setup
 from tests.data.picture_files import encoded, pixels
 
 
 def write(folder, counts, size=(40, 70)):
-    for name, count in counts.items():
+    for first, (name, count) in enumerate(counts.items()):
         (folder / name).mkdir(parents=True)
         for number in range(count):
-            image = encoded(pixels(*size, seed=number), "PNG")
+            image = encoded(pixels(*size, seed=1000 * first + number), "PNG")
             (folder / name / f"{number}.png").write_bytes(image)
     return folder
 
@@ -32,28 +34,32 @@ def pictures(tmp_path_factory):
 def apart(tmp_path_factory):
     root = tmp_path_factory.mktemp("apart")
     write(root / "train", {"a": 50, "b": 24}, (64, 90))
-    write(root / "test", {"a": 5, "b": 4})
+    write(root / "test", {"a": 5, "b": 4}, (65, 90))
     return root
 
 
-def sizes(experiment):
-    data = experiment.data
+def sizes(data):
     return [data.train_weights, data.train_alphas, data.valid, data.test]
 
 
 def test_one_set_is_divided_in_shares(pictures):
-    made = first_experiment.of_pictures(pictures).experiment
+    made = first_experiment.of_pictures(pictures)
     # of 60: the rest, a quarter, a tenth, a fifth
-    assert sizes(made) == [27, 15, 6, 12]
-    assert (made.space.classes, made.space.input_size) == (2, 32)
+    assert list(made.pictures.values()) == [27, 15, 6, 12]
+    experiment = made.experiment
+    assert sizes(experiment.data) == [None, 15, 6, 12]
+    assert (experiment.space.classes, experiment.space.input_size) == (2, 32)
     # 27 images in batches of 15, one a step: 800 epochs
-    assert (made.search.batch, made.search.warmup_epochs) == (15, 800)
+    assert (experiment.search.batch, experiment.search.warmup_epochs) == (15, 800)
+    assert made.notes == ("2 classes: cat 40, dog 20",)
 
 
 def test_of_a_set_with_a_test_equally_many_of_every_class_are_held_out(apart):
-    made = first_experiment.of_pictures(apart).experiment
-    assert sizes(made) == [74 - 12 - 4, 12, 4, 9]  # 6 and 2 of the 24, twice
-    assert made.space.input_size == 64
+    made = first_experiment.of_pictures(apart)
+    # 6 and 2 of the 24, twice
+    assert list(made.pictures.values()) == [74 - 12 - 4, 12, 4, 9]
+    assert sizes(made.experiment.data) == [None, 12, 4, None]
+    assert made.experiment.space.input_size == 64
 
 
 @pytest.mark.parametrize("kind", ["pictures", "apart"])
@@ -61,19 +67,67 @@ def test_the_file_holds_the_experiment_and_its_splits_load(kind, request, tmp_pa
     folder, out = request.getfixturevalue(kind), tmp_path / "mine.py"
     assert cli.main(["start", str(folder), "--out", str(out)]) == 0
     found = shipped.load_experiment(str(out))
-    assert found == first_experiment.of_pictures(folder).experiment
+    made = first_experiment.of_pictures(folder)
+    assert found == made.experiment
     side = found.space.input_size
     loaded = splits.load(found.data, (side, side, 3), found.space.classes, 0).splits
-    for name, count in zip(loaded, sizes(found), strict=True):
+    for name, count in made.pictures.items():
         assert len(loaded[name].labels) == count
         assert set(np.unique(loaded[name].labels)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("added", "removed"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 5), (40, 0)]
+)
+def test_pictures_that_come_and_go_do_no_harm(added, removed, tmp_path):
+    """Case 25: one more ended in sizes that were counted once."""
+    write(tmp_path / "p", {"cat": 30, "dog": 30, "emu": 30, "fox": 30})
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 0
+    for number in range(added):
+        image = encoded(pixels(40, 70, seed=9000 + number), "PNG")
+        (tmp_path / "p" / "dog" / f"new{number}.png").write_bytes(image)
+    for number in range(removed):
+        (tmp_path / "p" / "cat" / f"{number}.png").unlink()
+    experiment = shipped.load_experiment(str(tmp_path / "mine.py"))
+    loaded = setup.load(experiment).splits
+    counts = {name: len(split.labels) for name, split in loaded.items()}
+    rest = 120 + added - removed - 30 - 12 - 24
+    assert list(counts.values()) == [rest, 30, 12, 24]
+    assert all(set(split.labels) == {0, 1, 2, 3} for split in loaded.values())
+
+
+def test_copies_are_told_where_the_pictures_are_counted(tmp_path, capsys):
+    write(tmp_path / "p", {"cat": 30, "dog": 30})
+    cat = tmp_path / "p" / "cat"
+    (cat / "again.png").write_bytes((cat / "7.png").read_bytes())
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main([*words, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert sum(answer["pictures"].values()) == 61
+    assert answer["notes"] == [
+        "2 classes: cat 31, dog 30",
+        "1 of 61 pictures is a copy of others (cat/again.png = cat/7.png): kept in one "
+        "split",
+    ]
+
+
+def test_a_test_that_is_a_copy_of_the_training_cannot_be_started(tmp_path, capsys):
+    write(tmp_path / "p" / "train", {"cat": 24, "dog": 24})
+    shutil.copytree(tmp_path / "p" / "train", tmp_path / "p" / "test")
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "mine.py")]
+    assert cli.main(words) == 2
+    heard = capsys.readouterr().err
+    assert "of class 'cat' 0 pictures; add pictures (48 of 48 training pict" in heard
+    assert heard.endswith("keep each picture in one of the sets\n")
+    assert heard.count("\n") == 1
 
 
 def test_moments_are_those_of_the_pictures(tmp_path):
     for name, value in (("dark", 51), ("light", 204)):
         (tmp_path / name).mkdir()
-        image = np.full((40, 40, 3), value, np.uint8)
         for number in range(20):
+            image = np.full((40 + number, 40, 3), value, np.uint8)
             (tmp_path / name / f"{number}.png").write_bytes(encoded(image, "PNG"))
     made = first_experiment.of_pictures(tmp_path).experiment.data
     assert made.mean == (0.5, 0.5, 0.5) and made.std == (0.3, 0.3, 0.3)
@@ -85,7 +139,7 @@ def test_grey_pictures_have_one_channel(tmp_path, monkeypatch):
     for name, value in (("dark", 51), ("light", 204)):
         (tmp_path / "grey" / name).mkdir(parents=True)
         for number in range(20):
-            image = np.full((40, 40), value, np.uint8)
+            image = np.full((40 + number, 40), value, np.uint8)
             file = tmp_path / "grey" / name / f"{number}.png"
             file.write_bytes(encoded(image, "PNG"))
     made = first_experiment.of_pictures(Path("grey")).experiment
@@ -100,8 +154,8 @@ def test_grey_pictures_have_one_channel(tmp_path, monkeypatch):
 
 def test_classes_and_what_is_left_out_are_told_and_flags_are_written(tmp_path, capsys):
     root = tmp_path / "p"
-    for part in ("a", "b", "c"):
-        write(root / part, {"cat": 30, "dog": 30})
+    for part, size in (("a", 70), ("b", 71), ("c", 72)):
+        write(root / part, {"cat": 30, "dog": 30}, (40, size))
     (root / "a" / "cat" / "Thumbs.db").write_bytes(b"x")
     words = ["start", str(root), "--out", str(tmp_path / "m.py"), "--test-split", "c"]
     assert cli.main([*words, "--train-split", "d"]) == 2
@@ -150,6 +204,14 @@ def test_folder_whose_name_is_no_text_is_refused(tmp_path, capsys):
     )
 
 
+def test_out_is_tried_before_a_picture_is_read(tmp_path, capsys):
+    words = ["start", str(tmp_path / "none"), "--out", str(tmp_path / "no" / "a.py")]
+    assert cli.main(words) == 2
+    assert f"expected a folder {tmp_path}/no to write to, found none; make it" in (
+        capsys.readouterr().err
+    )
+
+
 def test_missing_folder_is_told_where_it_was_looked_for(tmp_path, capsys):
     words = ["start", str(tmp_path / "none"), "--out", str(tmp_path / "mine.py")]
     assert cli.main(words) == 2
@@ -166,7 +228,8 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):
     assert "1 of 60 pictures do not decode: " in capsys.readouterr().err
     assert cli.main([*words, "--skip-corrupt"]) == 0
     found = shipped.load_experiment(str(tmp_path / "mine.py"))
-    assert found.data.skip_corrupt and sum(sizes(found)) == 59
+    assert found.data.skip_corrupt
+    assert "29 pictures for the weights" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,10 @@ def written(experiment=small_run.EXPERIMENT):
 )
 def test_what_was_written_comes_back(experiment):
     experiment = dataclasses.replace(
-        experiment, data=config.DataConfig(train_weights=300, path="x", mean=(0.5,) * 3)
+        experiment,
+        data=config.DataConfig(
+            train_weights=300, valid=1500, test=None, path="x", mean=(0.5,) * 3
+        ),
     )
     assert from_json(Experiment, written(experiment)) == experiment
 

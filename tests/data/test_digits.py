@@ -110,3 +110,12 @@ def test_digits_experiment_tests_on_500_images_or_more():
     assert len(loaded["test"].labels) == experiment.data.test >= 500
     assert experiment.space.classes == len(digits.LABELS)
     assert experiment.space.input_channels == loaded["test"].images.shape[-1]
+
+
+def test_a_split_without_a_number_takes_the_rest():
+    config = DataConfig(train_weights=None, train_alphas=300, valid=197, test=1000)
+    loaded = digits.load(config, 8, seed=0)
+    assert len(loaded["train_weights"].labels) == 1797 - 1497
+    given = digits.load(DataConfig(**vars(config) | {"train_weights": 300}), 8, seed=0)
+    for name, split in given.items():
+        np.testing.assert_array_equal(split.images, loaded[name].images)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import augment, batches, cifar, splits
+from nas_jax.data import batches, cifar, preprocessing, splits
 from nas_jax.data.source import Arrays, DataSet
 
 KEY = jax.random.key(0)
@@ -67,7 +67,8 @@ def test_batches_have_the_images_of_their_numbers(load, data):
     )
     valid = found["valid"].take(np.array([3, 1]))
     expected = data.train.images[found["valid"].indices[[3, 1]]]
-    np.testing.assert_array_equal(valid.images, augment.normalise(expected, CONFIG))
+    prepare = preprocessing.of(CONFIG, 32)
+    np.testing.assert_array_equal(valid.images, prepare.normalised(expected))
     assert valid.images.dtype == np.float32
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from nas_jax.data import partition
 
@@ -73,7 +74,10 @@ def test_impossible_sizes_are_refused(sizes, message):
 def test_a_class_with_too_few_images_for_four_splits_is_refused():
     labels = np.array([0] * 100 + [1] * 2)
     sizes = dict.fromkeys(partition.SPLITS, 20)
-    with pytest.raises(ValueError, match=r"expected images of every class for every"):
+    with pytest.raises(
+        ValueError,
+        match=r"small: class 1: expected at least 4 images, one for every split, got 2",
+    ):
         partition.four(labels, sizes, 0, "small")
 
 
@@ -96,3 +100,122 @@ def test_only_classes_that_have_images_want_one_in_every_split():
         ValueError, match=r"part, test: data.test = 1 is fewer .* \(2\)"
     ):
         partition.tested(labels, 1, 0, "part, test")
+
+
+# --- any remainder, any counts --------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", range(10))
+def test_so_many_images_may_be_left_over(left):
+    """Scikit-learn wants none or one of every class."""
+    sizes = SIZES | {"train_weights": 450 - left}
+    chosen = partition.four(LABELS, sizes, 0, "small")
+    assert {name: len(one) for name, one in chosen.items()} == sizes
+    assert len(set(np.concatenate(list(chosen.values())))) == 600 - left
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.data())
+def test_every_class_is_in_every_split_for_any_counts(data):
+    counts = data.draw(st.lists(st.integers(4, 30), min_size=2, max_size=6))
+    classes, images = len(counts), sum(counts)
+    sizes = {}
+    for later, split in zip((3, 2, 1, 0), partition.SPLITS, strict=True):
+        most = images - sum(sizes.values()) - later * classes
+        sizes[split] = data.draw(st.integers(classes, most))
+    seed = data.draw(st.integers(0, 99))
+    labels = np.random.default_rng(seed).permutation(
+        np.repeat(np.arange(classes), counts)
+    )
+    chosen = partition.four(labels, sizes, seed, "any")
+    assert {name: len(one) for name, one in chosen.items()} == sizes
+    assert len(set(np.concatenate(list(chosen.values())))) == sum(sizes.values())
+    for one in chosen.values():
+        assert set(labels[one]) == set(range(classes))
+
+
+def by_scikit_learn(labels, sizes, seed):
+    rest = np.arange(len(labels))
+    for size in sizes:
+        if size == len(rest):
+            yield rest
+            return
+        taken, rest = train_test_split(
+            rest, train_size=size, stratify=labels[rest], random_state=seed
+        )
+        yield taken
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 999), left=st.integers(10, 100))
+def test_where_scikit_learn_divides_its_indices_are_taken(seed, left):
+    sizes = [450 - left, 90, 10, 50]
+    expected = by_scikit_learn(LABELS, sizes, seed)
+    found = partition.in_proportion(LABELS, sizes, seed)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_rare_class_is_not_left_out_of_a_small_split():
+    """In proportion it would be: 2 % of 10 images."""
+    labels = np.array([0] * 196 + [1] * 4)
+    chosen = partition.four(labels, dict.fromkeys(partition.SPLITS, 10), 0, "rare")
+    assert [np.sum(labels[one]) for one in chosen.values()] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (
+            (50, 3),
+            "small: class 'dog': expected at least 4 images, .* got 3; add images",
+        ),
+        (
+            (2, 50),
+            "small: class 'cat': expected at least 4 images, .* got 2; add images",
+        ),
+    ],
+)
+def test_the_class_with_too_few_images_is_named(counts, message):
+    labels = np.repeat([0, 1], counts)
+    sizes = dict.fromkeys(partition.SPLITS, 5)
+    with pytest.raises(ValueError, match=message):
+        partition.four(labels, sizes, 0, "small", ("cat", "dog"))
+    with pytest.raises(ValueError, match=r"class '(cat|dog)': expected more than "):
+        partition.three(labels, sizes | {"valid": 6}, 0, "small", ("cat", "dog"))
+
+
+# --- the rest -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", partition.SPLITS)
+def test_one_split_takes_what_the_others_leave(split):
+    sizes = partition.resolved(SIZES | {split: None}, 600, "small")
+    assert sizes == SIZES | {split: 600 - 550 + SIZES[split]}
+    assert sum(sizes.values()) == 600
+
+
+def test_the_rest_of_a_set_of_its_own_is_all_of_it():
+    assert partition.resolved({"test": None}, 7, "mine, test") == {"test": 7}
+    assert partition.resolved(SIZES, 9, "mine") == SIZES
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            {"train_weights": None, "valid": None},
+            r"^mine: expected one split that takes the rest of 600 images, got "
+            "data.train_weights = None and data.valid = None; give the others a number",
+        ),
+        (
+            {"train_weights": None, "test": 500},
+            r"^mine: expected images for data.train_weights, which takes the rest, got "
+            r"none: the other splits ask for 600 of 600; lower data.\*$",
+        ),
+        ({"test": None, "train_weights": 700}, "data.test, .* ask for 800 of 600"),
+    ],
+)
+def test_a_rest_that_cannot_be_is_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        partition.resolved(SIZES | sizes, 600, "mine")

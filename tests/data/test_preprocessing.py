@@ -10,9 +10,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from nas_jax.config import DataConfig
-from nas_jax.data import digits, preprocessing
+from nas_jax.data import digits, pictures, preprocessing
 from nas_jax.data.preprocessing import Preprocessing, from_json, read_images, to_json
+from nas_jax.data.source import Item
 from tests.data import photographs
+from tests.data.picture_files import encoded, pixels
 from tests.fixtures import FIXTURES
 
 REFERENCE = FIXTURES / "reference"
@@ -30,9 +32,13 @@ def test_photographs_are_prepared_as_for_the_reference(path):
     """The stored inputs of the reference implementation, bit for bit."""
     stored = np.load(REFERENCE / "proxyless-w0.3-r176_logits.npz")
     pixels = stored["images"][list(stored["names"]).index(path.name)]
-    (image,) = read_images([path], preprocessing.imagenet(176))
+    prepare = preprocessing.imagenet(176)
+    found = prepare.pixels(Item(path.read_bytes(), 0, path.name))
+    np.testing.assert_array_equal(found, pixels)
+    (image,) = read_images([path], prepare)
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
-    np.testing.assert_array_equal(image, (pixels.astype(np.float32) / 255 - mean) / std)
+    expected = (pixels.astype(np.float32) / 255 - mean) / std
+    np.testing.assert_allclose(image, expected, atol=1e-6)
     assert image.dtype == np.float32
 
 
@@ -66,7 +72,7 @@ def test_picture_is_turned_upright(tmp_path):
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     path = saved(tmp_path / "a.png", [[0, 255], [0, 255]], exif=exif)
     np.testing.assert_allclose(
-        read_images([path], GREY)[0, ..., 0], [[-0.5, -0.5], [1.5, 1.5]]
+        read_images([path], GREY)[0, ..., 0], [[-0.5, -0.5], [1.5, 1.5]], atol=1e-6
     )
 
 
@@ -103,7 +109,7 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     whole = photographs.FILES[0].read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[:5000])
-    deep = np.full((4, 4), 40_000, np.uint16)
+    deep = np.arange(16, dtype=np.uint16).reshape(4, 4)
     Image.fromarray(deep).save(tmp_path / "deep.png")
     names = ["text.jpg", "empty.png", "cut.jpg", "deep.png", "none.png", ""]
     paths = [tmp_path / name for name in names]
@@ -111,15 +117,15 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
         read_images([good, *paths], GREY)
     errors = str(caught.value).split("; " + str(tmp_path))
     assert len(errors) == len(names)
-    assert errors[0] == (f"{tmp_path}/text.jpg: expected an image, got: text")
-    assert errors[1] == "/empty.png: expected an image, got: an empty file"
-    assert errors[2].startswith("/cut.jpg: expected an image, got: ")
+    assert errors[0] == f"{tmp_path}/text.jpg: expected a picture, got: text"
+    assert errors[1] == "/empty.png: expected a picture, got: an empty file"
+    assert errors[2].startswith("/cut.jpg: expected a picture, got: ")
     assert errors[3] == (
-        "/deep.png: expected an image of 8 bits per channel, got mode I;16; save it as "
-        "such"
+        "/deep.png: expected a picture, got: values from 0 to 15 alone, of 0 to 65535, "
+        "which would all look the same in 8 bits; scale them to the full range"
     )
-    assert errors[4] == "/none.png: expected an image, got: No such file or directory"
-    assert errors[5].endswith(": expected an image, got: Is a directory")
+    assert errors[4] == "/none.png: expected a picture, got: No such file or directory"
+    assert errors[5].endswith(": expected a picture, got: Is a directory")
     with pytest.raises(ValueError, match="images: expected at least one file, got no"):
         read_images([], GREY)
 
@@ -131,7 +137,8 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
         ((3, 2, (0.0,), (1.0,)), "1 <= size <= resize, got \\(3, 2\\)"),
         ((2, 2, (0.0, 0.0), (1.0, 1.0)), "of 1 or 3 channels each, got \\(2, 2\\)"),
         ((2, 2, (0.0,), (1.0,) * 3), "of 1 or 3 channels each, got \\(1, 3\\)"),
-        ((2, 2, (0.0,), (0.0,)), "finite means and positive std, got"),
+        ((2, 2, (0.0,), (0.0,)), "finite means and positive std"),
+        ((2, 2, (0.0,), (1e-30,)), "not beyond 1e-06 and 1e\\+06, got"),
         ((2, 2, (float("nan"),), (1.0,)), "finite means and positive std"),
         ((2, 2, (0.0,), (float("inf"),)), "finite means and positive std"),
     ],
@@ -176,11 +183,54 @@ def test_text_that_is_no_preprocessing_is_refused(text):
         from_json(text, "here")
 
 
-def test_thin_picture_that_would_grow_to_gigabytes_is_refused(tmp_path):
+def test_thin_picture_is_refused_before_it_grows(tmp_path):
+    """Resized it would have gigabytes."""
     Image.new("L", (60_000, 1)).save(tmp_path / "thin.png")
-    with pytest.raises(ValueError, match=r"thin\.png: expected a picture of at most"):
+    with pytest.raises(ValueError, match=r"thin\.png: expected .*, got: 60000 x 1 pix"):
         read_images([tmp_path / "thin.png"], preprocessing.imagenet(224))
-    huge = Preprocessing(10**9, 10**9, (0.0,), (1.0,))
-    saved(tmp_path / "good.png", [[0, 255], [0, 255]])
-    with pytest.raises(ValueError, match=r"good\.png: expected a picture of at most"):
-        read_images([tmp_path / "good.png"], huge)
+
+
+# --- geometry ------------------------------------------------------------------------
+
+
+def test_reference_resizes_and_cuts_out_whole_pixels():
+    """Sizes of every kind against the two steps of torchvision, in Pillow."""
+    numbers = np.random.default_rng(0)
+    prepare = preprocessing.imagenet(24)
+    for width, height in [(30, 40), (41, 29), (100, 37), (27, 27), (500, 24), (9, 7)]:
+        pixels = numbers.integers(0, 256, (height, width, 3), np.uint8)
+        scale = 27 / min(width, height)
+        sides = [max(27, int(side * scale)) for side in (width, height)]
+        left, upper = (round((side - 24) / 2) for side in sides)
+        resized = Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR)
+        expected = np.asarray(resized.crop((left, upper, left + 24, upper + 24)), int)
+        found = prepare.pixels(Item(pixels, 0, "x")).astype(int)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "resized"),
+    [("centre", (48, 32)), ("square", (42, 28)), ("whole", (28, 28))],
+)
+def test_geometry_names_the_part_that_is_seen(geometry, resized):
+    prepare = preprocessing.of(DataConfig(name="folder", geometry=geometry), 28)
+    assert prepare.resized(60, 40) == resized
+    assert prepare.resized(28, 28) == (28, 28)
+    again = from_json(to_json(prepare), "here")
+    assert again == prepare and again.resized(60, 40) == resized
+
+
+@pytest.mark.parametrize("geometry", ["centre", "square", "whole"])
+def test_picture_of_the_size_of_the_network_is_taken_as_it_is(geometry):
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)
+    prepare = preprocessing.of(DataConfig(name="folder", geometry=geometry), 28)
+    np.testing.assert_array_equal(prepare.pixels(Item(pixels, 0, "x")), pixels)
+
+
+def test_large_photograph_keeps_twice_the_pixels_when_it_is_decoded_small():
+    content = encoded(pixels(1200, 1600))
+    prepare = preprocessing.of(DataConfig(name="folder", geometry="whole"), 64)
+    found = prepare.pixels(Item(content, 0, "x")).astype(int)
+    whole = pictures.decoded(pictures.opened(content), 3)
+    exact = whole.resize((64, 64), Image.Resampling.BILINEAR)
+    assert np.abs(found - np.asarray(exact, int)).max() <= 2

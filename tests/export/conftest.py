@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from nas_jax import cli
-from nas_jax.export import companions, export_folder
+from nas_jax.data import companions
+from nas_jax.export import export_folder
 from nas_jax.latency import tables
 from nas_jax.latency.tables import PROVENANCE
 from nas_jax.networks import checkpoint

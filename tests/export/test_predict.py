@@ -40,13 +40,69 @@ def test_predict_says_what_the_network_does(suffix, exported, pictures, capsys):
     assert len(lines) == 6
 
 
-def test_predict_names_every_picture_that_is_none(files, pictures, tmp_path, capsys):
+def test_predict_names_every_picture_that_is_none_and_goes_on(
+    files, pictures, tmp_path, capsys
+):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_text("no picture")
     wrong = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
-    model = files / "searched.onnx"
-    line = refused(capsys, "predict", model, wrong[0], pictures[0][0], wrong[1])
-    assert line == "; ".join(f"{path}: expected an image, got: text" for path in wrong)
+    words = ["predict", files / "searched.onnx", wrong[0], pictures[0][0], wrong[1]]
+    assert cli.main([*map(str, words), "--json"]) == 1
+    out, err = capsys.readouterr()
+    found = json.loads(out)["pictures"]
+    assert [sorted(one) for one in found] == [
+        ["error", "image"],
+        ["guesses", "image"],
+        ["error", "image"],
+    ]
+    for path, one in zip(wrong, (found[0], found[2]), strict=True):
+        line = f"{path}: expected a picture, got: text"
+        assert one["error"] == line
+        assert line in err
+    assert "2 of 3 files are no pictures" in err
+    assert cli.main(["predict", *map(str, [words[1], *wrong])]) == 1
+
+
+def test_predict_takes_folders_patterns_and_a_run(exported, pictures, tmp_path, capsys):
+    inside = tmp_path / "new" / "deeper"
+    inside.mkdir(parents=True)
+    for place, path in enumerate(pictures[0]):
+        suffix = ".png" if place % 2 else ".PNG"
+        (inside / f"{place}{suffix}").write_bytes(path.read_bytes())
+    (inside / "Thumbs.db").write_bytes(bytes(100))
+    (inside / ".hidden.png").write_bytes(bytes(100))
+
+    def seen(*words):
+        assert cli.main(["predict", *map(str, words), "--json-lines"]) == 0
+        out, err = capsys.readouterr()
+        return [json.loads(line) for line in out.splitlines()], err
+
+    model = exported / "export" / "searched.onnx"
+    every, err = seen(model, tmp_path / "new")
+    assert "left out: 1 .db, 1 hidden" in err
+    assert [one["image"] for one in every] == sorted(map(str, inside.glob("[0-9]*")))
+    assert len(every) == len(pictures[0])
+    some, _ = seen(model, tmp_path / "**" / "*.png")
+    assert some == [one for one in every if one["image"].endswith("png")]
+    assert seen(exported, inside)[0] == every
+    assert seen(exported / "export", inside)[0] == every
+
+
+def test_predict_says_what_a_folder_lacks(exported, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    line = refused(capsys, "predict", exported, tmp_path / "empty")
+    assert line.endswith("empty: expected pictures, found none")
+    line = refused(capsys, "predict", tmp_path / "empty", tmp_path / "a.jpg")
+    assert line.endswith(
+        "expected a model file, or a run with one in export/, got none"
+    )
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(b"")
+    line = refused(capsys, "predict", tmp_path, tmp_path / "a.jpg")
+    assert line.endswith("in export/, got a.onnx, b.onnx")
+    assert cli.main(["predict", str(exported), str(tmp_path / "*.jpg")]) == 1
+    err = capsys.readouterr().err
+    assert "*.jpg: expected a picture, got: No such file or directory" in err
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])

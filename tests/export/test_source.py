@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nas_jax import cli
-from nas_jax.data import preprocessing
+from nas_jax.data import companions, preprocessing
 from nas_jax.data.batches import Batch
 from nas_jax.data.preprocessing import Preprocessing
-from nas_jax.export import companions, formats, source
+from nas_jax.export import formats, source
 from tests.data import photographs
 from tests.export.small_export import refused, said
 
@@ -59,7 +59,7 @@ def test_what_does_not_fit_a_network_alone_is_refused(alone, tmp_path, capsys):
     line = refused(capsys, *command, "--labels", tmp_path / "labels")
     assert line.endswith("expected one label a line, none of them empty")
     line = refused(capsys, *command, "--images", photographs.FILES[0], grey)
-    assert line == f"{grey}: expected an image, got: text"
+    assert line == f"{grey}: expected a picture, got: text"
     line = refused(capsys, *command, "--network", "other")
     assert line.startswith("--network other: expected a run folder, got")
     assert not (alone / "export").exists()

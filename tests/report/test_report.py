@@ -318,6 +318,14 @@ def test_wilson_interval_by_hand(correct, images, low, high):
     assert wilson(correct / images, images) == pytest.approx((low, high), abs=5e-5)
 
 
+@pytest.mark.parametrize("images", range(1, 300))
+def test_wilson_interval_holds_the_share(images):
+    """A bar of a negative length is refused by matplotlib."""
+    for share in (0.0, 1 / images, 1.0):
+        low, high = wilson(share, images)
+        assert 0 <= low <= share <= high <= 1
+
+
 def test_wilson_refuses_what_is_no_share():
     for accuracy, images in ((0.5, 0), (1.1, 10), (float("nan"), 10)):
         with pytest.raises(ValueError, match="wilson: expected an accuracy"):

@@ -29,7 +29,7 @@ EXPERIMENT = config.Experiment(
     ),
     data=config.DataConfig(
         name="folder",
-        train_weights=40,
+        train_weights=None,
         train_alphas=8,
         valid=4,
         test=8,

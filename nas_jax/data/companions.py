@@ -2,19 +2,17 @@
 
     export/labels.txt          one label a line, in the order of the logits
     export/preprocessing.json  see `preprocessing`
-    export/NAME.stablehlo.sha256   of that file alone, as `sha256sum --check` takes it
 
 They are files because ONNX alone of the three formats has a plain place for them. All
 models of a folder share them.
 """
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
-from nas_jax.data import cifar, digits, pictures, preprocessing
+from nas_jax.data import digits, preprocessing
 from nas_jax.data.preprocessing import Preprocessing
 
 LABELS, PREPROCESSING = "labels.txt", "preprocessing.json"
@@ -28,63 +26,38 @@ class Companions(NamedTuple):
 
 
 def of_data(experiment: Experiment, label_names: tuple[str, ...]) -> Companions:
-    """Those of an experiment's data.
-
-    Images that are held in memory have the size of the space already; files are cut as
-    their evaluated form is.
-    """
+    """Those of an experiment's data: what its evaluation does to a picture."""
     config, size = experiment.data, experiment.space.input_size
-    if config.name == "digits":
+    if config.name == "digits":  # normalised by itself, never a file
         mean, std = digits.statistics(size)
         return Companions(label_names, Preprocessing(size, size, (mean,), (std,)))
-    resize = size if config.name in cifar.LAYOUTS else round(size / pictures.CENTRE)
-    return Companions(label_names, Preprocessing(size, resize, config.mean, config.std))
+    return Companions(label_names, preprocessing.of(config, size))
 
 
 def write(folder: Path, companions: Companions) -> None:
     """Writes both files into a folder, replacing those that are there."""
     files.write(folder / LABELS, "".join(f"{one}\n" for one in companions.labels))
-    text = preprocessing.to_json(companions.preprocessing)
-    files.write(folder / PREPROCESSING, text)
+    described = preprocessing.to_json(companions.preprocessing)
+    files.write(folder / PREPROCESSING, described)
 
 
 def read(folder: Path) -> Companions:
     """The companions of the models of a folder; `ValueError` naming what is wrong."""
     path = folder / PREPROCESSING
-    prepare = preprocessing.from_json(_text(path), str(path))
+    prepare = preprocessing.from_json(text(path), str(path))
     return Companions(read_labels(folder / LABELS), prepare)
-
-
-def write_digest(model: Path, content: bytes) -> None:
-    """Writes the SHA-256 of a model's content beside the model."""
-    file, line = _digest(model, content)
-    files.write(file, line)
-
-
-def require_digest(model: Path, content: bytes) -> None:
-    """Raises `ValueError` unless the content is what was written."""
-    file, line = _digest(model, content)
-    if _text(file) != line:
-        raise ValueError(
-            f"{model}: expected the file that {file.name} was written with, got other "
-            "bytes; copy both, or export the network again"
-        )
-
-
-def _digest(model: Path, content: bytes) -> tuple[Path, str]:
-    line = f"{hashlib.sha256(content).hexdigest()}  {model.name}\n"
-    return model.with_name(f"{model.name}.sha256"), line
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
     """A file of one label a line; `ValueError` if there are none or an empty one."""
-    labels = tuple(_text(path).removesuffix("\n").split("\n"))
+    labels = tuple(text(path).removesuffix("\n").split("\n"))
     if not labels or not all(map(str.strip, labels)):
         raise ValueError(f"{path}: expected one label a line, none of them empty")
     return labels
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
+    """A file beside a model; `ValueError` if there is none."""
     if not path.is_file():
         raise ValueError(
             f"{path}: expected this file beside the model, found none; 'nas_jax "

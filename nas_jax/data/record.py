@@ -1,0 +1,288 @@
+"""The data of a run, written once: its labels, and every item of its splits.
+
+    data.json   names of the labels, in the order of the logits; where the data lay
+    data.csv    file, label, split, bytes, digest: a line per item, those that no split
+                takes as well
+
+A digest is SHA-256, as `sha256sum` prints it. A run that goes on uses its own lists:
+items that came later are left out, others than it began with refused.
+"""
+
+import csv
+import functools
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nas_jax.config import files, provenance
+from nas_jax.config.from_json import from_json
+from nas_jax.data.batches import Batch
+from nas_jax.data.source import Item, Source, digest
+
+ABOUT, ITEMS = "data.json", "data.csv"
+UNUSED = ""
+"""Split of items that no split takes."""
+NAMED = 3
+"""Items that a message names; it counts all."""
+_COLUMNS = ("file", "label", "split", "bytes", "digest")
+
+
+class Entry(NamedTuple):
+    """One item: its name within the data set, its label, and what it holds."""
+
+    file: str
+    label: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """The labels and the items of a run."""
+
+    label_names: tuple[str, ...]
+    path: str | None
+    """Where the data lay when the run began."""
+    splits: Mapping[str, tuple[Entry, ...]]
+    """By split, in the order of the split; those of `UNUSED` as well."""
+
+
+@dataclass(frozen=True)
+class _About:
+    label_names: tuple[str, ...]
+    path: str | None
+
+
+def write(folder: Path, record: Record) -> None:
+    """Writes both files into a run folder."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for split, entries in record.splits.items():
+        rows.writerows((one.file, one.label, split, *one[2:]) for one in entries)
+    files.write(folder / ITEMS, text.getvalue())
+    about = {"label_names": record.label_names, "path": record.path}
+    files.write_json(folder / ABOUT, about)
+
+
+def read(folder: Path) -> Record | None:
+    """What `write` wrote; None if a run has none, as of an older version.
+
+    Raises `ValueError` for files that are damaged.
+    """
+    file = folder / ABOUT
+    if not file.is_file():
+        return None
+    about = from_json(_About, files.read_object(file), f"{file}: ")
+    splits: dict[str, list[Entry]] = {}
+    lines = csv.reader(io.StringIO(files.read_text(folder / ITEMS)), strict=True)
+    try:
+        if tuple(next(lines)) != _COLUMNS:
+            raise ValueError(f"a first line other than {','.join(_COLUMNS)}")
+        for name, label, split, size, digest in lines:
+            if label not in about.label_names:
+                raise ValueError(f"label {label!r:.60}, which {ABOUT} does not have")
+            splits.setdefault(split, []).append(Entry(name, label, int(size), digest))
+    except (ValueError, csv.Error, StopIteration) as error:
+        raise ValueError(
+            f"{folder / ITEMS}: expected the items of this run, got "
+            f"{str(error) or 'an empty file'} (line {lines.line_num}); it is damaged, "
+            "copy it again"
+        ) from error
+    return Record(
+        about.label_names,
+        about.path,
+        {split: tuple(entries) for split, entries in splits.items()},
+    )
+
+
+def of(
+    splits: Mapping[str, Any], label_names: tuple[str, ...], path: str | None = None
+) -> Record:
+    """The record of a run that begins with these splits."""
+    found = {name: _of_split(split, label_names) for name, split in splits.items()}
+    taken: dict[int, tuple[Source, list[np.ndarray]]] = {}
+    for split in splits.values():
+        if not isinstance(split, Batch):
+            every = taken.setdefault(id(split.source), (split.source, []))
+            every[1].append(split.indices)
+    unused: tuple[Entry, ...] = ()
+    for source, numbers in taken.values():
+        rest = np.setdiff1d(np.arange(len(source)), np.concatenate(numbers))
+        unused += entries(source, rest)
+    if unused:
+        found[UNUSED] = unused
+    return Record(label_names, path, found)
+
+
+def _of_split(split: Any, label_names: tuple[str, ...]) -> tuple[Entry, ...]:
+    if not isinstance(split, Batch):
+        return entries(split.source, split.indices)
+    contents = [np.asarray(image).tobytes() for image in split.images]
+    return tuple(
+        Entry(f"image {number}", label_names[label], len(content), digest(content))
+        for number, (content, label) in enumerate(
+            zip(contents, split.labels, strict=True)
+        )
+    )
+
+
+def entries(source: Source, numbers: Sequence[int] | np.ndarray) -> tuple[Entry, ...]:
+    """The entries of some items of a source."""
+
+    def entry(number: int) -> Entry:
+        size, mark = source.stamp(number)
+        label = source.label_names[source.labels[number]]
+        return Entry(source.names[number], label, size, mark)
+
+    with ThreadPoolExecutor(provenance.cores()) as pool:
+        return tuple(pool.map(entry, map(int, numbers)))
+
+
+@dataclass(frozen=True, eq=False)
+class Relabelled:
+    """A source with the labels of a run; items of other classes have label -1."""
+
+    source: Source
+    label_names: tuple[str, ...]
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        places = {name: place for place, name in enumerate(self.label_names)}
+        ours = [places.get(name, -1) for name in self.source.label_names]
+        return np.array(ours, np.int32)[self.source.labels]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.source.names
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.source[index]._replace(label=int(self.labels[index]))
+
+    def stamp(self, index: int) -> tuple[int, str]:
+        return self.source.stamp(index)
+
+
+def relabelled(source: Source, record: Record) -> Source:
+    """A source with the labels of a run."""
+    is_same = source.label_names == record.label_names
+    return source if is_same else Relabelled(source, record.label_names)
+
+
+class Recalled(NamedTuple):
+    """Where the items of a run lie now."""
+
+    numbers: dict[str, np.ndarray]
+    """Of the items of each split, in their order, within its source."""
+    notes: tuple[str, ...]
+
+
+def recall(
+    record: Record, sources: Mapping[str, Source], needed: Collection[str], where: str
+) -> Recalled:
+    """The items of a run, found again and compared with what it began with.
+
+    Args:
+      record: of the run.
+      sources: of each split, as they are read now.
+      needed: splits that have to be as they were.
+      where: the data are, for messages.
+
+    Raises:
+      ValueError: if items of a needed split are missing, hold other bytes or carry
+        another label, with counts, names and what to do.
+    """
+    numbers, wrong = {}, _Differences()
+    for split in needed:
+        source = sources[split]
+        places = {name: place for place, name in enumerate(source.names)}
+        began = record.splits.get(split, ())
+        there = [one for one in began if one.file in places]
+        wrong.missing += [one for one in began if one.file not in places]
+        found = [places[one.file] for one in there]
+        for one, now in zip(there, entries(source, found), strict=True):
+            if one[2:] != now[2:]:
+                wrong.changed.append(one)
+            elif one.label != now.label:
+                wrong.moved.append((one, now))
+        numbers[split] = np.array(found, np.int64)
+    known = {one.file for every in record.splits.values() for one in every}
+    new: dict[str, Entry] = {}
+    for source in {id(source): source for source in sources.values()}.values():
+        others = [n for n, name in enumerate(source.names) if name not in known]
+        new |= {one.file: one for one in entries(source, others)}
+    total = sum(len(record.splits.get(split, ())) for split in needed)
+    wrong.require_none(total, new, where)
+    if not new:
+        return Recalled(numbers, ())
+    line = (
+        f"{len(new)} items at {where} are not of this run ({_shown(new)}): left out; "
+        "a new run would use them"
+    )
+    return Recalled(numbers, (line,))
+
+
+def require_same(record: Record, now: Record, where: str) -> None:
+    """Raises `ValueError` unless a built-in data set is what a run began with."""
+    if (now.label_names, now.splits) != (record.label_names, record.splits):
+        raise ValueError(
+            f"{where}: expected the images that this run began with, got others; the "
+            "package that brings them is another version, start a new run"
+        )
+
+
+class _Differences:
+    """What is no longer as it was."""
+
+    def __init__(self) -> None:
+        self.missing: list[Entry] = []
+        self.changed: list[Entry] = []
+        self.moved: list[tuple[Entry, Entry]] = []
+
+    def require_none(self, total: int, new: Mapping[str, Entry], where: str) -> None:
+        """Raises `ValueError` for any; `new` are items that the run did not have."""
+        by_content = {one[2:]: one for one in new.values()}
+        renamed = [
+            (one, by_content[one[2:]]) for one in self.missing if one[2:] in by_content
+        ]
+        said = []
+        if self.missing:
+            said.append(
+                f"{len(self.missing)} missing "
+                f"({_shown(one.file for one in self.missing)})"
+            )
+        if self.changed:
+            said.append(
+                f"{len(self.changed)} with other bytes "
+                f"({_shown(one.file for one in self.changed)})"
+            )
+        if self.moved:
+            pairs = (f"{a.file}: {a.label}, now {b.label}" for a, b in self.moved)
+            said.append(f"{len(self.moved)} with another label ({_shown(pairs)})")
+        if not said:
+            return
+        cure = "put them back as they were"
+        if len(self.missing) == total and not renamed:
+            cure = "if they lie elsewhere now, name the place with --data.path"
+        if renamed:
+            pairs = (f"{a.file} is {b.file}" for a, b in renamed)
+            said.append(f"{len(renamed)} of them under other names ({_shown(pairs)})")
+        raise ValueError(
+            f"{where}: expected the {total} items that this run began with, got "
+            f"{', '.join(said)}; {cure}, or start a new run"
+        )
+
+
+def _shown(names: Iterable[str]) -> str:
+    """The first few, and how many more."""
+    every = list(names)
+    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return f"{', '.join(every[:NAMED])}{more}"
