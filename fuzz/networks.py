@@ -68,8 +68,8 @@ def _torch(form):
 
 
 def _read_torch(folder):
-    found = torch_import.read_state_dict(folder / "w.pth")
-    torch_import.from_tensors(TINY, found, "w.pth")
+    read = torch_import.read_weights(TINY, folder / "w.pth")
+    torch_import.from_tensors(TINY, read.tensors, read.origin)
 
 
 for _form in torch_files.FORMATS:
