@@ -104,15 +104,32 @@ def read(path: str | Path, shapes: Shapes, key: str | None = None) -> StateDict:
     tensors = {
         name: _as_float32(array, f"{origin}: {name}")
         for name, array in arrays.items()
-        if name.rpartition(".")[2] not in _COUNTERS
+        if not _is_counter(name)
     }
+    others = [f"{one!r:.100} fits as well: --key {one:.100} takes it" for one in others]
+    weights, *notes = _notes(leaves, root, holders, arrays)
+    return StateDict(tensors, origin, [weights, *others, *notes])
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    cut = [name[:LONGEST] for name in names]
+    more = f" and {len(cut) - LISTED} more" if len(cut) > LISTED else ""
+    return ", ".join(cut[:LISTED]) + more
+
+
+def _notes(
+    leaves: _Leaves, root: str, holders: set[str], arrays: Mapping[str, np.ndarray]
+) -> list[str]:
+    """What was taken first; then what was left out and converted."""
     beside = [
         name
         for name, leaf in leaves.items()
         if leaf.is_plain and leaf.holder in holders and not _is_below(name, root)
     ]
-    notes = [f"weights: {len(tensors)} tensors{_place(root, min(holders, key=len))}"]
-    notes += [f"{one!r:.100} fits as well: --key {one:.100} takes it" for one in others]
+    counters = {name for name in arrays if _is_counter(name)}
+    count = len(arrays) - len(counters)
+    notes = [f"weights: {count} tensors{_place(root, min(holders, key=len))}"]
     wraps = {
         wrap
         for name in leaves
@@ -123,21 +140,18 @@ def read(path: str | Path, shapes: Shapes, key: str | None = None) -> StateDict:
         notes.append(f"left out of names: {', '.join(sorted(wraps))}")
     if beside:
         notes.append(f"tensors beside them left out: {len(beside)} ({listed(beside)})")
-    if counters := [name for name in arrays if name not in tensors]:
+    if counters:
         kinds = {name.rpartition(".")[2] for name in counters}
         notes.append(f"counters left out: {len(counters)} ({', '.join(sorted(kinds))})")
-    dtypes = Counter(arrays[name].dtype for name in tensors)
+    dtypes = Counter(one.dtype for name, one in arrays.items() if name not in counters)
     notes += [
         f"made float32: {dtypes[one]} of {one}" for one in _CONVERTED if dtypes[one]
     ]
-    return StateDict(tensors, origin, notes)
+    return notes
 
 
-def listed(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    cut = [name[:LONGEST] for name in names]
-    more = f" and {len(cut) - LISTED} more" if len(cut) > LISTED else ""
-    return ", ".join(cut[:LISTED]) + more
+def _is_counter(name: str) -> bool:
+    return name.rpartition(".")[2] in _COUNTERS
 
 
 def _place(root: str, holder: str) -> str:
