@@ -8,19 +8,16 @@ wrapper and a model that was saved whole are one thing.
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nas_jax.config.checks import listed
 from nas_jax.networks.pretrained import torch_file
 from nas_jax.networks.pretrained.inert_pickle import BFLOAT16, StandIn
 
-LISTED = 3
-"""Of the names that a message is about, it lists the first few."""
-LONGEST = 120
-"""And cuts them to this length."""
 _COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # the last two: thop's
 _AVERAGES = ("ema", "averag", "swa", "shadow")
 _MODULE = ("_parameters", "_buffers", "_modules")
@@ -109,13 +106,6 @@ def read(path: str | Path, shapes: Shapes, key: str | None = None) -> StateDict:
     others = [f"{one!r:.100} fits as well: --key {one:.100} takes it" for one in others]
     weights, *notes = _notes(leaves, root, holders, arrays)
     return StateDict(tensors, origin, [weights, *others, *notes])
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    cut = [name[:LONGEST] for name in names]
-    more = f" and {len(cut) - LISTED} more" if len(cut) > LISTED else ""
-    return ", ".join(cut[:LISTED]) + more
 
 
 def _notes(

@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 from nas_jax.base import PyTree
+from nas_jax.config import checks
 from nas_jax.networks import checkpoint, network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.pretrained import net_config as reference_config
@@ -172,7 +173,7 @@ def _check_names(
         ],
     }
     got = [
-        f"{len(names)} {what} ({state_dict.listed(names)})"
+        f"{len(names)} {what} ({checks.listed(names)})"
         for what, names in wrong.items()
         if names
     ]

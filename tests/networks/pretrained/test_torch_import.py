@@ -6,6 +6,7 @@ checkout.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import chex
@@ -262,6 +263,154 @@ def test_arrays_have_the_shapes_of_the_network():
         assert jax.tree.map(np.shape, tree) == jax.tree.map(lambda s: s.shape, shapes)
 
 
+# --- as training scripts save them ---------------------------------------------------
+
+ARGS = torch_files.with_state(
+    torch_files.call(torch_files.reference("argparse", "Namespace")), {"lr": 0.1}
+)
+BEST = torch_files.call(torch_files.reference("numpy.core.multiarray", "scalar"), 71.2)
+COUNTERS = "counters left out: 5 (num_batches_tracked)"
+
+
+def parameter(one):
+    rebuild = torch_files.reference("torch._utils", "_rebuild_parameter")
+    return torch_files.call(rebuild, one, True, {})
+
+
+def default_dict(tensors):
+    kind = torch_files.reference("collections", "defaultdict")
+    items = b"".join(map(torch_files.opcodes, sum(tensors.items(), ())))
+    made = torch_files.call(kind, torch_files.reference("builtins", "dict"))
+    return torch_files.Raw(made.code + b"(" + items + b"u")
+
+
+def prefixed(prefix):
+    return lambda tensors: {prefix + name: one for name, one in tensors.items()}
+
+
+# what is done with the tensors, and the line about where they are
+SCRIPTS = {
+    "plain": (dict, ""),
+    "DataParallel": (
+        lambda tensors: {"state_dict": prefixed("module.")(tensors)},
+        " of 'state_dict', without the prefix 'module.'",
+    ),
+    "model": (lambda tensors: {"model": tensors, "epoch": 3}, " of 'model'"),
+    "net": (lambda tensors: {"net": tensors}, " of 'net'"),
+    "model_state_dict": (
+        lambda tensors: {"model_state_dict": tensors, "optimizer_state_dict": {}},
+        " of 'model_state_dict'",
+    ),
+    "only the average": (
+        lambda tensors: {"state_dict_ema": tensors, "epoch": 3},
+        " of 'state_dict_ema'",
+    ),
+    "arguments": (
+        lambda tensors: {"args": ARGS, "state_dict": tensors},
+        " of 'state_dict'",
+    ),
+    "best accuracy": (
+        lambda tensors: {"best_acc": BEST, "state_dict": tensors},
+        " of 'state_dict'",
+    ),
+    "compiled": (prefixed("_orig_mod."), ", without the prefix '_orig_mod.'"),
+    "Lightning": (
+        lambda tensors: {"state_dict": prefixed("model.")(tensors), "epoch": 3},
+        " of 'state_dict', without the prefix 'model.'",
+    ),
+    "two prefixes": (
+        lambda tensors: {"state_dict": prefixed("module.model.")(tensors)},
+        " of 'state_dict', without the prefix 'module.model.'",
+    ),
+    "parameters": (lambda tensors: {k: parameter(t) for k, t in tensors.items()}, ""),
+    "defaultdict": (default_dict, ""),
+}
+
+
+@pytest.fixture
+def command(tmp_path, capsys):
+    """Imports an object of tensors by command; its lines, and the model written."""
+
+    def run(made, tensors, form="zip", words=()):
+        storages = torch_files.Storages(form)
+        stored = {name: storages.tensor(one) for name, one in tensors.items()}
+        (tmp_path / "net.config").write_text(SMALL_CONFIG)
+        (tmp_path / "net.pth").write_bytes(
+            torch_files.write(form, made(stored), storages.data)
+        )
+        files = str(tmp_path / "net.config"), str(tmp_path / "net.pth")
+        out = str(tmp_path / "out")
+        assert cli.main(["import-torch", *files, "--out", out, *words]) == 0
+        first, *notes, last = capsys.readouterr().out.splitlines()
+        assert first.startswith("net: input 8, 7 classes, ")
+        assert last == f"written: {out}"
+        return notes, checkpoint.load_model(out)
+
+    return run
+
+
+def assert_has(model, tensors):
+    expected = torch_import.from_tensors(SMALL, without_counters(tensors), "here")
+    assert_equal(model.params, expected[0])
+    assert_equal(model.batch_stats, expected[1])
+
+
+@pytest.mark.parametrize("form", torch_files.FORMATS)
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_checkpoint_of_a_script_is_imported_value_by_value(kind, form, command):
+    made, where = SCRIPTS[kind]
+    notes, model = command(made, small_tensors(), form)
+    assert_has(model, small_tensors())
+    assert notes == [f"weights: 27 tensors{where}", COUNTERS]
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64", "bfloat16"])
+def test_weights_of_another_size_are_imported_as_float32(kind, command, monkeypatch):
+    brain = np.dtype(jax.numpy.bfloat16)
+    monkeypatch.setitem(torch_files.STORAGES, brain, "BFloat16Storage")
+    dtype = brain if kind == "bfloat16" else np.dtype(kind)
+    saved = {
+        name: one.astype(dtype) if one.dtype == np.float32 else one
+        for name, one in small_tensors().items()
+    }
+    notes, model = command(dict, saved)
+    rounded = {name: one.astype(np.float32) for name, one in saved.items()}
+    assert_has(model, rounded)
+    assert notes[-1] == f"made float32: 27 of {kind}"
+
+
+def test_average_beside_the_weights_is_told_and_taken_by_its_key(command, tmp_path):
+    tensors = small_tensors() | prefixed("ema.")(
+        {name: one * 2 for name, one in small_tensors().items()}
+    )
+
+    def both(stored):
+        own = {name: stored[name] for name in small_tensors()}
+        ema = {name: stored[f"ema.{name}"] for name in small_tensors()}
+        return {"state_dict": own, "state_dict_ema": ema, "epoch": 3}
+
+    notes, model = command(both, tensors)
+    assert_has(model, small_tensors())
+    assert notes == [
+        "weights: 27 tensors of 'state_dict'",
+        "'state_dict_ema' fits as well: --key state_dict_ema takes it",
+        COUNTERS,
+    ]
+    shutil.rmtree(tmp_path / "out")
+    notes, model = command(both, tensors, words=["--key", "state_dict_ema"])
+    assert_has(model, {name: one * 2 for name, one in small_tensors().items()})
+    assert notes == ["weights: 27 tensors of 'state_dict_ema'", COUNTERS]
+
+
+def test_counters_of_thop_are_left_out(command):
+    more = {"total_ops": np.ones(1), "blocks.0.total_params": np.ones(1)}
+    notes, model = command(dict, small_tensors() | more)
+    assert_has(model, small_tensors())
+    assert notes[-1] == (
+        "counters left out: 7 (num_batches_tracked, total_ops, total_params)"
+    )
+
+
 # --- what is refused -----------------------------------------------------------------
 
 
@@ -383,6 +532,14 @@ def test_hostile_weights_are_refused_in_one_line(files, tmp_path, capsys):
     assert line.count("\n") == 1
     assert not marker.exists()
     assert not out.exists()
+
+
+def test_unknown_key_is_refused_with_those_there_are(refused):
+    line = refused(None, "--key", "ema")
+    assert line == (
+        "net.pth: --key: expected the key of one network, got 'ema'; tensors are in "
+        "'state_dict' (32 tensors)"
+    )
 
 
 def test_folder_that_exists_is_refused(files, tmp_path):
