@@ -8,7 +8,7 @@ import numpy as np
 
 from fuzz.case import reader, texts
 from nas_jax.networks import counts
-from nas_jax.networks.pretrained import net_config, torch_file, torch_import
+from nas_jax.networks.pretrained import net_config, torch_import
 from nas_jax.runs import run_folder
 from nas_jax.spaces import architecture_json, builders, published
 from nas_jax.spaces.architecture import homogeneous
@@ -68,8 +68,8 @@ def _torch(form):
 
 
 def _read_torch(folder):
-    found = torch_import.read_state_dict(folder / "w.pth")
-    torch_import.from_tensors(TINY, found, "w.pth")
+    read = torch_import.read_weights(TINY, folder / "w.pth")
+    torch_import.from_tensors(TINY, read.tensors, read.origin)
 
 
 for _form in torch_files.FORMATS:
@@ -84,7 +84,10 @@ def _pickles(where):
             contents.append(archive.read("archive/data.pkl"))
     storages = torch_files.Storages("zip")
     tensor = storages.tensor(np.arange(6.0).reshape(2, 3))
-    return [*contents[1:], torch_files.pickled({"a": tensor, "b": [tensor, (1, "x")]})]
+    module = torch_files.call(torch_files.reference("train", "Net"), 1)
+    state = {"_parameters": {"w": tensor}, "_modules": {"a": module}}
+    objects = [torch_files.with_state(module, state), {"ema": {"a": tensor}}]
+    return [*contents[1:], *map(torch_files.pickled, objects)]
 
 
 @reader("PyTorch, pickle in a zip", "data.pkl", "bytes", _pickles)
@@ -97,4 +100,4 @@ def _(where):
     with zipfile.ZipFile(where / "w.pth", "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    torch_file.load(where / "w.pth")
+    torch_import.read_weights(TINY, where / "w.pth")

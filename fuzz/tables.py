@@ -51,7 +51,7 @@ def _dialect(dialect):
     def read(folder):
         text = files.read_text(folder / "t")
         facts = IMPORTED | {"input_size": 8}
-        table = dialects.read(text, dialect, "ms", facts, "t")
+        table, _ = dialects.read(text, dialect, "ms", facts, "t")
         out = folder / "out.json"
         out.unlink(missing_ok=True)
         tables.save(table, out)
@@ -87,8 +87,22 @@ fixed,0.01
 "stem 8x8x1->8x8x8 s1",0.5
 56x56x24-56x56x24-expand:3-kernel:5-stride:1,3.25
 """
-reader("table, reference", "t", "fields", texts(_REFERENCE))(_dialect("reference"))
-reader("table, OFA", "t", "fields", texts(_OFA))(_dialect("ofa"))
-reader("table, CSV", "t", "fields", texts(_CSV, dialects.write_csv(_table())))(
-    _dialect("csv")
+_GROUPS = """\
+blocks:
+  ? 112x112x16-56x56x24-expand:6-kernel:3-stride:2
+  : &one {mean: 8.3, min: 8}
+  skip: *one
+head: {Conv_1-input:7x7x320-output:7x7x1280: 3.5}
+"""
+_SPREADSHEET = """\
+Op;Latency (ms);n;macs
+56x56x24-56x56x24-expand:3-kernel:5-stride:1;3,25;8;1
+skip;0;8;0
+"""
+reader("table, reference", "t", "fields", texts(_REFERENCE, _GROUPS))(
+    _dialect("reference")
 )
+reader("table, OFA", "t", "fields", texts(_OFA))(_dialect("ofa"))
+reader(
+    "table, CSV", "t", "fields", texts(_CSV, _SPREADSHEET, dialects.write_csv(_table()))
+)(_dialect("csv"))

@@ -143,23 +143,32 @@ def evaluate(
 
 
 def import_torch(
-    net_config: str, weights: str, *, out: Path, input_size: int | None = None
+    net_config: str,
+    weights: str,
+    *,
+    out: Path,
+    key: str | None = None,
+    input_size: int | None = None,
 ) -> Answer:
     """A network of the reference implementation with its PyTorch weights, imported.
 
     Args:
       net_config: its configuration, JSON
-      weights: its weights, a PyTorch file
+      weights: its weights, a file of torch.save or safetensors
       out: folder to write
+      key: where in the file the weights are, as state_dict_ema (default: looked for)
       input_size: side of the images (default: the configuration's resolution, or 224)
     """
     from nas_jax.networks import counts
     from nas_jax.networks.pretrained import torch_import
 
-    model = torch_import.import_torch(net_config, weights, out, input_size)
-    size = counts.describe(model.architecture)
-    text = (
+    read = torch_import.import_torch(net_config, weights, out, input_size, key)
+    size = counts.describe(read.model.architecture)
+    lines = [
         f"{size['name']}: input {size['input_size']}, {size['classes']} classes, "
-        f"{size['macs']:,} MACs, {size['params']:,} params\nwritten: {out}"
-    )
-    return Answer(size | {"folder": str(out)}, text)
+        f"{size['macs']:,} MACs, {size['params']:,} params",
+        *read.notes,
+        f"written: {out}",
+    ]
+    answer = size | {"notes": read.notes, "folder": str(out)}
+    return Answer(answer, "\n".join(lines))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import files, shipped
+from nas_jax.config import checks, files, shipped
 from nas_jax.latency.tables import PROVENANCE
 
 
@@ -91,16 +91,18 @@ def import_(
         for name, value in vars(origin).items()
         if name in PROVENANCE or value is not None
     }
-    table = dialects.read(files.read_text(file), from_, unit, provenance, file)
+    text = files.read_text(file)
+    table, notes = dialects.read(text, from_, unit, provenance, file)
     tables.save(table, out)
     foreign = [key for key in table.entries if dialects.is_foreign(key)]
-    lines = [f"{len(table.entries)} entries: {out}"]
+    lines = [f"{len(table.entries)} entries: {out}", *notes]
     if foreign:
         lines.append(
-            f"{len(foreign)} of them have no counterpart here and keep their own "
-            f"names, for example {foreign[0]}"
+            f"{len(foreign)} of them have no counterpart here, keep their own names "
+            f"and are never used: {checks.listed(foreign)}"
         )
     answer = {"file": str(out), "entries": len(table.entries), "foreign": foreign}
+    answer |= {"notes": notes}
     return Answer(answer, "\n".join(lines))
 
 

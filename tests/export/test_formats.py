@@ -46,8 +46,8 @@ def test_a_file_tells_nothing_of_the_folders_it_was_made_in(exported, name):
 
 def test_real_checkpoint_has_the_same_logits_on_real_images(tmp_path):
     found = torch_import.read_config(CHECKPOINT)
-    weights = torch_import.read_state_dict(CHECKPOINT.with_suffix(".pth"))
-    model = Model(found, *torch_import.from_tensors(found, weights, "checkpoint"))
+    read = torch_import.read_weights(found, CHECKPOINT.with_suffix(".pth"))
+    model = Model(found, *torch_import.from_tensors(found, read.tensors, "checkpoint"))
     paths = photographs.windows(tmp_path, 32)
     images = preprocessing.read_images(paths, preprocessing.imagenet(176))
     differences = parity(model, images)

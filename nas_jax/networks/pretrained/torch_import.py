@@ -9,28 +9,27 @@ classes write them in different orders. Names and layouts:
     linear.weight [out in]             ->  kernel [in out]
     bn.{weight, bias, running_mean, running_var}  ->  scale, bias, mean, var
 
-A zero block owns no tensors, and its index is skipped. A prefix `module.` (of a network
-saved inside `DataParallel`) and the counters `num_batches_tracked` may be there.
+A zero block owns no tensors, and its index is skipped. Where in a file the tensors are,
+and what may lie beside them: see `state_dict`.
 """
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from nas_jax.base import PyTree
+from nas_jax.config import checks
 from nas_jax.networks import checkpoint, network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.pretrained import net_config as reference_config
-from nas_jax.networks.pretrained import torch_file
+from nas_jax.networks.pretrained import state_dict
+from nas_jax.networks.pretrained.state_dict import StateDict
 from nas_jax.spaces.architecture import Architecture
 
-# Of the tensors that a message is about, it lists the first few, cut to a length.
-_LISTED, _LONGEST = 3, 120
-_COUNTER = ".num_batches_tracked"
 _RENAMED = {
     "stem": "first_conv",
     "head": "feature_mix_layer",
@@ -47,21 +46,30 @@ _RENAMED = {
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 
 
+class Imported(NamedTuple):
+    """A network with its weights, and lines on what was taken from the file."""
+
+    model: Model
+    notes: list[str]
+
+
 def import_torch(
     net_config: str | Path,
     weights: str | Path,
     out: str | Path,
     input_size: int | None = None,
-) -> Model:
+    key: str | None = None,
+) -> Imported:
     """Reads a network of the reference and saves it for `checkpoint.load_model`.
 
     Args:
       net_config: the network's `net.config`.
-      weights: its `.pth`, a file of `torch.save` with the state_dict, alone or under
-        the key `state_dict`.
+      weights: a file of `torch.save` or safetensors that holds its tensors, alone or
+        among what a training script saves.
       out: folder to write, which must not exist.
       input_size: side of the images; None takes `resolution` of the configuration, or
         224 without one.
+      key: where in the file the tensors are; None looks for them.
 
     Raises:
       ValueError: before anything is written, naming the file and what is wrong.
@@ -73,10 +81,10 @@ def import_torch(
             "choose another name"
         )
     found = read_config(net_config, input_size)
-    params, batch_stats = from_tensors(found, read_state_dict(weights), str(weights))
-    model = Model(found, params, batch_stats)
+    read = read_weights(found, weights, key)
+    model = Model(found, *from_tensors(found, read.tensors, read.origin))
     checkpoint.save_model(out, model)
-    return model
+    return Imported(model, read.notes)
 
 
 def read_config(path: str | Path, input_size: int | None = None) -> Architecture:
@@ -98,25 +106,11 @@ def read_config(path: str | Path, input_size: int | None = None) -> Architecture
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a `.pth` by name, without the prefix `module.`.
-
-    Raises `ValueError` if the file holds anything else.
-    """
-    found = torch_file.load(path)
-    if isinstance(found, dict) and "state_dict" in found:
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(
-        isinstance(name, str) and isinstance(value, np.ndarray)
-        for name, value in found.items()
-    ):
-        raise ValueError(
-            f"{path}: expected a dict of tensors, alone or under 'state_dict'; save "
-            "model.state_dict()"
-        )
-    if all(name.startswith("module.") for name in found):
-        return {name.removeprefix("module."): value for name, value in found.items()}
-    return found
+def read_weights(
+    architecture: Architecture, path: str | Path, key: str | None = None
+) -> StateDict:
+    """The tensors of a file that are this network's; see `state_dict.read`."""
+    return state_dict.read(path, tensor_shapes(architecture), key)
 
 
 def from_tensors(
@@ -150,7 +144,7 @@ def from_tensors(
 
 
 def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a network's tensors in PyTorch, without the counters."""
+    """Names and shapes of a network's tensors in PyTorch."""
     return {
         _name(path): tuple(leaf.shape[axis] for axis in _TO_TORCH[len(leaf.shape)])
         for tree in network.shapes(architecture)
@@ -169,26 +163,20 @@ def _name(path: Sequence[Any]) -> str:
 def _check_names(
     origin: str, expected: dict[str, tuple[int, ...]], tensors: dict[str, np.ndarray]
 ) -> None:
-    norms = {name.rpartition(".")[0] for name in expected if name.endswith("_mean")}
-    counters = {norm + _COUNTER for norm in norms}
     wrong = {
         "missing": [name for name in expected if name not in tensors],
-        "unknown": [
-            name for name in tensors if name not in expected and name not in counters
-        ],
+        "unknown": [name for name in tensors if name not in expected],
         "of another shape": [
             f"{name} {tensors[name].shape} instead of {shape}"
             for name, shape in expected.items()
             if name in tensors and tensors[name].shape != shape
         ],
     }
-    got = []
-    for what, names in wrong.items():
-        listed = ", ".join(name[:_LONGEST] for name in names[:_LISTED])
-        more = len(names) - _LISTED
-        if names:
-            end = f" and {more} more" if more > 0 else ""
-            got.append(f"{len(names)} {what} ({listed}{end})")
+    got = [
+        f"{len(names)} {what} ({checks.listed(names)})"
+        for what, names in wrong.items()
+        if names
+    ]
     if got:
         raise ValueError(
             f"{origin}: expected {len(expected)} tensors by name and shape, got "

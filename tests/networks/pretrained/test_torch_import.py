@@ -6,6 +6,7 @@ checkout.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import chex
@@ -164,6 +165,10 @@ def small_tensors():
     }
 
 
+def without_counters(tensors):
+    return {name: one for name, one in tensors.items() if not name.endswith("tracked")}
+
+
 def torch_forward(tensors, images):
     """The reference's network in NumPy, [B C H W], loops over output positions."""
 
@@ -240,21 +245,170 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("counters", [True, False])
 def test_prefix_counters_and_order_do_not_matter(bare, prefix, counters, files):
     tensors = small_tensors()
-    expected = torch_import.from_tensors(SMALL, tensors, "here")
+    expected = torch_import.from_tensors(SMALL, without_counters(tensors), "here")
     other = {
         prefix + name: array
         for name, array in reversed(tensors.items())
         if counters or not name.endswith("num_batches_tracked")
     }
     _, weights = files(other, bare=bare)
-    found = torch_import.read_state_dict(weights)
+    found = torch_import.read_weights(SMALL, weights).tensors
     assert_equal(torch_import.from_tensors(SMALL, found, "here"), expected)
 
 
 def test_arrays_have_the_shapes_of_the_network():
-    made = torch_import.from_tensors(SMALL, small_tensors(), "here")
+    tensors = without_counters(small_tensors())
+    made = torch_import.from_tensors(SMALL, tensors, "here")
     for tree, shapes in zip(made, network.shapes(SMALL), strict=True):
         assert jax.tree.map(np.shape, tree) == jax.tree.map(lambda s: s.shape, shapes)
+
+
+# --- as training scripts save them ---------------------------------------------------
+
+ARGS = torch_files.with_state(
+    torch_files.call(torch_files.reference("argparse", "Namespace")), {"lr": 0.1}
+)
+BEST = torch_files.call(torch_files.reference("numpy.core.multiarray", "scalar"), 71.2)
+COUNTERS = "counters left out: 5 (num_batches_tracked)"
+
+
+def parameter(one):
+    rebuild = torch_files.reference("torch._utils", "_rebuild_parameter")
+    return torch_files.call(rebuild, one, True, {})
+
+
+def default_dict(tensors):
+    kind = torch_files.reference("collections", "defaultdict")
+    items = b"".join(map(torch_files.opcodes, sum(tensors.items(), ())))
+    made = torch_files.call(kind, torch_files.reference("builtins", "dict"))
+    return torch_files.Raw(made.code + b"(" + items + b"u")
+
+
+def prefixed(prefix):
+    return lambda tensors: {prefix + name: one for name, one in tensors.items()}
+
+
+# what is done with the tensors, and the line about where they are
+SCRIPTS = {
+    "plain": (dict, ""),
+    "DataParallel": (
+        lambda tensors: {"state_dict": prefixed("module.")(tensors)},
+        " of 'state_dict', without the prefix 'module.'",
+    ),
+    "model": (lambda tensors: {"model": tensors, "epoch": 3}, " of 'model'"),
+    "net": (lambda tensors: {"net": tensors}, " of 'net'"),
+    "model_state_dict": (
+        lambda tensors: {"model_state_dict": tensors, "optimizer_state_dict": {}},
+        " of 'model_state_dict'",
+    ),
+    "only the average": (
+        lambda tensors: {"state_dict_ema": tensors, "epoch": 3},
+        " of 'state_dict_ema'",
+    ),
+    "arguments": (
+        lambda tensors: {"args": ARGS, "state_dict": tensors},
+        " of 'state_dict'",
+    ),
+    "best accuracy": (
+        lambda tensors: {"best_acc": BEST, "state_dict": tensors},
+        " of 'state_dict'",
+    ),
+    "compiled": (prefixed("_orig_mod."), ", without the prefix '_orig_mod.'"),
+    "Lightning": (
+        lambda tensors: {"state_dict": prefixed("model.")(tensors), "epoch": 3},
+        " of 'state_dict', without the prefix 'model.'",
+    ),
+    "two prefixes": (
+        lambda tensors: {"state_dict": prefixed("module.model.")(tensors)},
+        " of 'state_dict', without the prefix 'module.model.'",
+    ),
+    "parameters": (lambda tensors: {k: parameter(t) for k, t in tensors.items()}, ""),
+    "defaultdict": (default_dict, ""),
+}
+
+
+@pytest.fixture
+def command(tmp_path, capsys):
+    """Imports an object of tensors by command; its lines, and the model written."""
+
+    def run(made, tensors, form="zip", words=()):
+        storages = torch_files.Storages(form)
+        stored = {name: storages.tensor(one) for name, one in tensors.items()}
+        (tmp_path / "net.config").write_text(SMALL_CONFIG)
+        (tmp_path / "net.pth").write_bytes(
+            torch_files.write(form, made(stored), storages.data)
+        )
+        files = str(tmp_path / "net.config"), str(tmp_path / "net.pth")
+        out = str(tmp_path / "out")
+        assert cli.main(["import-torch", *files, "--out", out, *words]) == 0
+        first, *notes, last = capsys.readouterr().out.splitlines()
+        assert first.startswith("net: input 8, 7 classes, ")
+        assert last == f"written: {out}"
+        return notes, checkpoint.load_model(out)
+
+    return run
+
+
+def assert_has(model, tensors):
+    expected = torch_import.from_tensors(SMALL, without_counters(tensors), "here")
+    assert_equal(model.params, expected[0])
+    assert_equal(model.batch_stats, expected[1])
+
+
+@pytest.mark.parametrize("form", torch_files.FORMATS)
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_checkpoint_of_a_script_is_imported_value_by_value(kind, form, command):
+    made, where = SCRIPTS[kind]
+    notes, model = command(made, small_tensors(), form)
+    assert_has(model, small_tensors())
+    assert notes == [f"weights: 27 tensors{where}", COUNTERS]
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64", "bfloat16"])
+def test_weights_of_another_size_are_imported_as_float32(kind, command, monkeypatch):
+    brain = np.dtype(jax.numpy.bfloat16)
+    monkeypatch.setitem(torch_files.STORAGES, brain, "BFloat16Storage")
+    dtype = brain if kind == "bfloat16" else np.dtype(kind)
+    saved = {
+        name: one.astype(dtype) if one.dtype == np.float32 else one
+        for name, one in small_tensors().items()
+    }
+    notes, model = command(dict, saved)
+    rounded = {name: one.astype(np.float32) for name, one in saved.items()}
+    assert_has(model, rounded)
+    assert notes[-1] == f"made float32: 27 of {kind}"
+
+
+def test_average_beside_the_weights_is_told_and_taken_by_its_key(command, tmp_path):
+    tensors = small_tensors() | prefixed("ema.")(
+        {name: one * 2 for name, one in small_tensors().items()}
+    )
+
+    def both(stored):
+        own = {name: stored[name] for name in small_tensors()}
+        ema = {name: stored[f"ema.{name}"] for name in small_tensors()}
+        return {"state_dict": own, "state_dict_ema": ema, "epoch": 3}
+
+    notes, model = command(both, tensors)
+    assert_has(model, small_tensors())
+    assert notes == [
+        "weights: 27 tensors of 'state_dict'",
+        "'state_dict_ema' fits as well: --key state_dict_ema takes it",
+        COUNTERS,
+    ]
+    shutil.rmtree(tmp_path / "out")
+    notes, model = command(both, tensors, words=["--key", "state_dict_ema"])
+    assert_has(model, {name: one * 2 for name, one in small_tensors().items()})
+    assert notes == ["weights: 27 tensors of 'state_dict_ema'", COUNTERS]
+
+
+def test_counters_of_thop_are_left_out(command):
+    more = {"total_ops": np.ones(1), "blocks.0.total_params": np.ones(1)}
+    notes, model = command(dict, small_tensors() | more)
+    assert_has(model, small_tensors())
+    assert notes[-1] == (
+        "counters left out: 7 (num_batches_tracked, total_ops, total_params)"
+    )
 
 
 # --- what is refused -----------------------------------------------------------------
@@ -291,8 +445,8 @@ def test_missing_tensors_are_named(refused):
     tensors = small_tensors()
     del tensors[BIAS]
     assert refused(tensors) == (
-        "net.pth for 'net': expected 27 tensors by name and shape, got 1 missing "
-        f"({BIAS}); is this the configuration of these weights?"
+        "net.pth at 'state_dict' for 'net': expected 27 tensors by name and shape, got "
+        f"1 missing ({BIAS}); is this the configuration of these weights?"
     )
     for name in CONVOLUTIONS:
         del tensors[f"{name}.conv.weight"]
@@ -303,8 +457,6 @@ def test_missing_tensors_are_named(refused):
 def test_unknown_tensors_are_named(refused):
     tensors = {**small_tensors(), "blocks.1.mobile_inverted_conv.x": np.ones(2, "<f4")}
     assert "got 1 unknown (blocks.1.mobile_inverted_conv.x); is" in refused(tensors)
-    counter = {**small_tensors(), "x.num_batches_tracked": np.array(1, "<i8")}
-    assert "got 1 unknown (x.num_batches_tracked); is" in refused(counter)
     assert "1 unknown (yyy" in refused(
         {**small_tensors(), "y" * 10**4: np.ones(1, "<f4")}
     )
@@ -339,7 +491,7 @@ def test_weights_that_are_not_finite_are_refused(value, refused):
     tensors = small_tensors()
     tensors[FIRST][0, 1, 2, :2] = value
     assert refused(tensors).startswith(
-        f"net.pth: {FIRST}: expected finite numbers, got 2 that are not; "
+        f"net.pth at 'state_dict': {FIRST}: expected finite numbers, got 2 that are "
     )
 
 
@@ -347,14 +499,14 @@ def test_negative_variance_is_refused(refused):
     tensors = small_tensors()
     tensors["first_conv.bn.running_var"][1] = -1e-3
     assert refused(tensors).startswith(
-        "net.pth: first_conv.bn.running_var: expected va"
+        "net.pth at 'state_dict': first_conv.bn.running_var: expected va"
     )
 
 
 def test_numbers_of_another_type_are_refused(refused):
-    tensors = {**small_tensors(), BIAS: np.ones(7, "<f8")}
+    tensors = {**small_tensors(), BIAS: np.ones(7, "<i4")}
     assert refused(tensors) == (
-        f"net.pth: {BIAS}: expected float32 numbers, got float64"
+        f"net.pth at 'state_dict': {BIAS}: expected float32 numbers, got int32"
     )
 
 
@@ -362,7 +514,7 @@ def test_file_without_a_state_dict_is_refused(refused, files, tmp_path):
     config, weights = files(small_tensors())
     for found in ([1], {"state_dict": {"epoch": 3}}, {"epoch": 3}, {"state_dict": 4}):
         weights.write_bytes(torch_files.legacy(found, {}))
-        with pytest.raises(ValueError, match="expected a dict of tensors, alone or"):
+        with pytest.raises(ValueError, match="expected tensors by name, got none; sav"):
             torch_import.import_torch(config, weights, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -372,14 +524,22 @@ def test_hostile_weights_are_refused_in_one_line(files, tmp_path, capsys):
     marker = tmp_path / "marker"
     system = torch_files.reference("os", "system")
     bad = torch_files.call(system, f"echo ran > {marker}")
-    weights.write_bytes(torch_files.legacy({"state_dict": bad}, {}))
+    weights.write_bytes(torch_files.legacy({"state_dict": {BIAS: bad}}, {}))
     out = tmp_path / "out"
     assert cli.main(["import-torch", str(config), str(weights), "--out", str(out)]) == 2
     line = capsys.readouterr().err
-    assert "it names 'os.system', which no state_dict needs" in line
+    assert f"{BIAS}: expected a tensor of plain numbers, got os.system; save" in line
     assert line.count("\n") == 1
     assert not marker.exists()
     assert not out.exists()
+
+
+def test_unknown_key_is_refused_with_those_there_are(refused):
+    line = refused(None, "--key", "ema")
+    assert line == (
+        "net.pth: --key: expected the key of one network, got 'ema'; tensors are in "
+        "'state_dict' (32 tensors)"
+    )
 
 
 def test_folder_that_exists_is_refused(files, tmp_path):
