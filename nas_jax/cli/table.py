@@ -6,7 +6,8 @@ from typing import Literal
 
 from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import checks, files, shipped
+from nas_jax.config import files, shipped
+from nas_jax.config.naming import few
 from nas_jax.latency.tables import PROVENANCE
 
 
@@ -99,7 +100,7 @@ def import_(
     if foreign:
         lines.append(
             f"{len(foreign)} of them have no counterpart here, keep their own names "
-            f"and are never used: {checks.listed(foreign)}"
+            f"and are never used: {few(foreign)}"
         )
     answer = {"file": str(out), "entries": len(table.entries), "foreign": foreign}
     answer |= {"notes": notes}

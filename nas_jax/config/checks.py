@@ -1,6 +1,5 @@
 """Ranges of numbers as types, and the refusal of a value in one line."""
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from annotated_types import Interval
@@ -35,16 +34,6 @@ def reason(error: BaseException) -> str:
     ('no space', 'MemoryError')
     """
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first three names, cut to 120 characters, and how many more there are.
-
-    >>> listed("abcde")
-    'a, b, c and 2 more'
-    """
-    cut = [name[:120] for name in names]
-    return ", ".join(cut[:3]) + (f" and {len(cut) - 3} more" if cut[3:] else "")
 
 
 def is_exhausted(error: BaseException) -> bool:

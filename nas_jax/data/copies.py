@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas_jax.config.naming import few
 from nas_jax.data.source import DataSet, Source
-from nas_jax.data.survey import Look, looks_at, some
+from nas_jax.data.survey import Look, looks_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def distinct(data: DataSet) -> Distinct:
             are = "is a copy" if len(found) == 1 else "are copies"
             notes.append(
                 f"{len(found)} of {len(its)} {these} {are} of {those} "
-                f"({some(found)}): {end}"
+                f"({few(found)}): {end}"
             )
         numbers[name] = np.array(
             [n for n in numbers[name] if firsts[n][0] == name], int
@@ -93,4 +94,4 @@ def _two_labels(
     several = [" = ".join(its.values()) for its in labels.values() if len(its) > 1]
     if several:
         carry = "picture carries" if len(several) == 1 else "pictures carry"
-        yield f"{len(several)} {carry} more than one label ({some(several)})"
+        yield f"{len(several)} {carry} more than one label ({few(several)})"

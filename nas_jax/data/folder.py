@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import layouts, split_names, tree
-from nas_jax.data.listing import SHOWN, Listing, Row, few, ordered, shown
+from nas_jax.config.naming import SHOWN, few, shown
+from nas_jax.data import layouts
+from nas_jax.data.layouts import split_names, tree
+from nas_jax.data.layouts.listing import Listing, Row, ordered
+from nas_jax.data.layouts.split_names import TEST, TRAIN, VALID
 from nas_jax.data.source import DataSet, Item, Source, digest
-from nas_jax.data.split_names import TEST, TRAIN, VALID
 from nas_jax.data.survey import sound
 
 

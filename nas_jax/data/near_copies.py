@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nas_jax.config.naming import few
 from nas_jax.data.copies import Distinct
-from nas_jax.data.survey import some
 
 MOST = 50_000
 """Pictures among which near copies are looked for; the time grows with the square."""
@@ -78,7 +78,7 @@ def notes_on(items: Distinct, chosen: Mapping[str, np.ndarray]) -> tuple[str, ..
             others = " or ".join(list(chosen)[:part])
             notes.append(
                 f"{len(found)} of {len(its)} {name} pictures {are} of {others} "
-                f"pictures ({some(found)}): left where they are"
+                f"pictures ({few(found)}): left where they are"
             )
     return tuple(notes)
 

@@ -156,7 +156,9 @@ def _require_whole(split: Any, where: str) -> None:
     """Raises `ValueError` unless every file has its stated number of records."""
     from array_record.python.array_record_module import ArrayRecordReader
 
-    for file, stated in zip(split.filepaths, split.shard_lengths, strict=True):
+    with _readable(where):
+        shards = list(zip(split.filepaths, split.shard_lengths, strict=True))
+    for file, stated in shards:
         with (
             _readable(where),
             contextlib.closing(ArrayRecordReader(str(file))) as reader,

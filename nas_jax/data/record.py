@@ -11,7 +11,7 @@ items that came later are left out, others than it began with refused.
 import csv
 import functools
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,13 @@ import numpy as np
 
 from nas_jax.config import files, provenance
 from nas_jax.config.from_json import from_json
+from nas_jax.config.naming import few
 from nas_jax.data.batches import Batch
 from nas_jax.data.source import Item, Source, digest
 
 ABOUT, ITEMS = "data.json", "data.csv"
 UNUSED = ""
 """Split of items that no split takes."""
-NAMED = 3
-"""Items that a message names; it counts all."""
 _COLUMNS = ("file", "label", "split", "bytes", "digest")
 
 
@@ -224,7 +223,7 @@ def recall(
     if not new:
         return Recalled(numbers, ())
     line = (
-        f"{len(new)} items at {where} are not of this run ({_shown(new)}): left out; "
+        f"{len(new)} items at {where} are not of this run ({few(new)}): left out; "
         "a new run would use them"
     )
     return Recalled(numbers, (line,))
@@ -256,17 +255,16 @@ class _Differences:
         said = []
         if self.missing:
             said.append(
-                f"{len(self.missing)} missing "
-                f"({_shown(one.file for one in self.missing)})"
+                f"{len(self.missing)} missing ({few(one.file for one in self.missing)})"
             )
         if self.changed:
             said.append(
                 f"{len(self.changed)} with other bytes "
-                f"({_shown(one.file for one in self.changed)})"
+                f"({few(one.file for one in self.changed)})"
             )
         if self.moved:
             pairs = (f"{a.file}: {a.label}, now {b.label}" for a, b in self.moved)
-            said.append(f"{len(self.moved)} with another label ({_shown(pairs)})")
+            said.append(f"{len(self.moved)} with another label ({few(pairs)})")
         if not said:
             return
         cure = "put them back as they were"
@@ -274,15 +272,8 @@ class _Differences:
             cure = "if they lie elsewhere now, name the place with --data.path"
         if renamed:
             pairs = (f"{a.file} is {b.file}" for a, b in renamed)
-            said.append(f"{len(renamed)} of them under other names ({_shown(pairs)})")
+            said.append(f"{len(renamed)} of them under other names ({few(pairs)})")
         raise ValueError(
             f"{where}: expected the {total} items that this run began with, got "
             f"{', '.join(said)}; {cure}, or start a new run"
         )
-
-
-def _shown(names: Iterable[str]) -> str:
-    """The first few, and how many more."""
-    every = list(names)
-    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
-    return f"{', '.join(every[:NAMED])}{more}"

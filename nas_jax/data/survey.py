@@ -15,11 +15,10 @@ import numpy as np
 from PIL import Image
 
 from nas_jax.config import provenance
+from nas_jax.config.naming import few
 from nas_jax.data import pictures
 from nas_jax.data.source import Arrays, Item, Source, digest
 
-SHOWN = 5
-"""Pictures that are named; all are counted."""
 THUMBNAIL = 8
 """Side of a thumbnail: coarse, so that a picture cut a little looks the same."""
 
@@ -92,7 +91,7 @@ def sound(
         return left, ()
     line = (
         f"{what}: {len(broken)} of {len(source)} pictures do not decode: "
-        f"{some(list(broken.values()))}"
+        f"{few(broken.values())}"
     )
     if not skip_corrupt:
         raise ValueError(
@@ -111,12 +110,6 @@ def looks_at(source: Source) -> tuple[Look, ...] | None:
     if isinstance(source, Arrays):
         return _looks_at_arrays(source.images)
     return None
-
-
-def some(texts: list[str]) -> str:
-    """The first of many, and how many more there are."""
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return ", ".join(texts[:SHOWN]) + more
 
 
 def _looks(source: Source) -> Iterator[Look | str]:

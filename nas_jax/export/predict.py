@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.data import companions, preprocessing, tree
+from nas_jax.data import companions, preprocessing
+from nas_jax.data.layouts import tree
 from nas_jax.export import formats
 from nas_jax.runs.finalists import SEARCHED
 

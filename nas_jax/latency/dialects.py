@@ -29,7 +29,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
-from nas_jax.config.checks import listed, reason
+from nas_jax.config.checks import reason
+from nas_jax.config.naming import few
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LONGEST, PROVENANCE, SHORTEST, Entry, LatencyTable
 from nas_jax.spaces import keys
@@ -158,9 +159,9 @@ def read(
     if not entries:
         raise ValueError(f"{origin}: expected entries, got none; see --from")
     if free:
-        source.notes.append(f"rows of 0 {unit} left out: {len(free)} ({listed(free)})")
+        source.notes.append(f"rows of 0 {unit} left out: {len(free)} ({few(free)})")
     if again:
-        source.notes.append(f"rows that repeat another: {len(again)} ({listed(again)})")
+        source.notes.append(f"rows that repeat another: {len(again)} ({few(again)})")
     facts: dict[str, Any] = dict.fromkeys(PROVENANCE)
     facts |= {**provenance, "method": "imported"}
     tables.require_plausible(entries, facts, origin)
@@ -324,7 +325,7 @@ def _yaml(source: Source) -> Rows:
                 seen.add(id(value))
                 groups.append(value)
     if lost:
-        source.notes.append(f"fields left out: {listed(lost)}")
+        source.notes.append(f"fields left out: {few(lost)}")
 
 
 # --- CSV -----------------------------------------------------------------------------
@@ -411,7 +412,7 @@ def _header(row: list[str], source: Source) -> list[str | None]:
         )
     lost = [one for one, name in zip(row, columns, strict=True) if not name]
     if lost:
-        source.notes.append(f"columns left out: {listed(lost)}")
+        source.notes.append(f"columns left out: {few(lost)}")
     return columns
 
 

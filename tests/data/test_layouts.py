@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import class_folders, layouts
+from nas_jax.data import layouts
+from nas_jax.data.layouts import class_folders
 
 CLASSES = ("cat", "dog")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import folder, foreign, pictures, tree
+from nas_jax.data import folder, foreign, pictures
+from nas_jax.data.layouts import tree
 from nas_jax.data.source import Item
 from tests.data.picture_files import encoded, pixels, write_class
 

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from nas_jax.base import PyTree
-from nas_jax.config import checks
+from nas_jax.config.naming import few
 from nas_jax.networks import checkpoint, network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.pretrained import net_config as reference_config
@@ -173,9 +173,7 @@ def _check_names(
         ],
     }
     got = [
-        f"{len(names)} {what} ({checks.listed(names)})"
-        for what, names in wrong.items()
-        if names
+        f"{len(names)} {what} ({few(names)})" for what, names in wrong.items() if names
     ]
     if got:
         raise ValueError(

@@ -5,11 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-SHOWN = 5
-"""Things that a line names; all are counted."""
-LONGEST = 100
-"""Characters of a name in a line."""
-
 
 class Row(NamedTuple):
     """One picture."""
@@ -28,28 +23,6 @@ class Listing(NamedTuple):
     rows: list[Row]
     notes: tuple[str, ...] = ()
     """For the user, one line each."""
-
-
-def few(things: Iterable[str]) -> str:
-    """The first of some things, and how many more there are.
-
-    >>> few("abcdefgh")
-    'a, b, c, d, e and 3 more'
-    """
-    every = list(things)
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(shown(one, 3 * LONGEST) for one in every[:SHOWN]) + more
-
-
-def shown(name: str, longest: int = LONGEST) -> str:
-    """A name as it can stand in a line: printable, and not too long.
-
-    >>> shown("a\\nb.jpg")
-    'a\\\\nb.jpg'
-    """
-    safe = name if name.isprintable() else ascii(name)[1:-1]
-    half = longest // 2 - 2
-    return safe if len(safe) <= longest else f"{safe[:half]}...{safe[-half:]}"
 
 
 def ordered(labels: Iterable[str]) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import split_names
-from nas_jax.data.listing import Row, few
-from nas_jax.data.split_names import TEST, TRAIN, VALID
+from nas_jax.config.naming import few
+from nas_jax.data.layouts import split_names
+from nas_jax.data.layouts.listing import Row
+from nas_jax.data.layouts.split_names import TEST, TRAIN, VALID
 
 
 class Found(NamedTuple):

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import label_files, split_names
-from nas_jax.data.class_folders import Arrangement, Found
-from nas_jax.data.label_files import Columns, Table
-from nas_jax.data.listing import Row, few, shown
-from nas_jax.data.split_names import TRAIN
-from nas_jax.data.tree import Tree
+from nas_jax.config.naming import few, shown
+from nas_jax.data.layouts import label_files, split_names
+from nas_jax.data.layouts.class_folders import Arrangement, Found
+from nas_jax.data.layouts.label_files import Columns, Table
+from nas_jax.data.layouts.listing import Row
+from nas_jax.data.layouts.split_names import TRAIN
+from nas_jax.data.layouts.tree import Tree
 
 LARGEST = 1 << 26
 """Bytes of a file of labels that nobody named."""

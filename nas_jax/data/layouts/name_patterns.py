@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from nas_jax.data.listing import few
+from nas_jax.config.naming import few
 
 _PARTS = {
     "{label}": "(?P<label>[^/]+)",

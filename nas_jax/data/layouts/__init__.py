@@ -13,7 +13,8 @@ import posixpath
 from pathlib import Path
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import (
+from nas_jax.config.naming import few
+from nas_jax.data.layouts import (
     class_folders,
     label_files,
     labels_beside,
@@ -22,11 +23,11 @@ from nas_jax.data import (
     split_names,
     tree,
 )
-from nas_jax.data.class_folders import Found
-from nas_jax.data.labels_beside import Beside
-from nas_jax.data.listing import Listing, Row, few
-from nas_jax.data.split_names import TRAIN
-from nas_jax.data.tree import Tree
+from nas_jax.data.layouts.class_folders import Found
+from nas_jax.data.layouts.labels_beside import Beside
+from nas_jax.data.layouts.listing import Listing, Row
+from nas_jax.data.layouts.split_names import TRAIN
+from nas_jax.data.layouts.tree import Tree
 
 
 def find(config: DataConfig) -> Listing:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from nas_jax.config.naming import shown
 from nas_jax.data import foreign
-from nas_jax.data.listing import shown
 from nas_jax.data.pictures import FORMATS
 
 SYSTEM = (

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from nas_jax.data import foreign, name_patterns, tree
-from nas_jax.data.listing import SHOWN, few
-from nas_jax.data.tree import Tree
+from nas_jax.config.naming import SHOWN, few
+from nas_jax.data import foreign
+from nas_jax.data.layouts import name_patterns, tree
+from nas_jax.data.layouts.tree import Tree
 
 _COMMANDS = {
     ".zip": "unzip {file} -d {folder}",

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from nas_jax.config import files
 from nas_jax.config.data import DataConfig
-from nas_jax.data import split_names
-from nas_jax.data.listing import Row, few
-from nas_jax.data.tree import picture_suffixes
+from nas_jax.config.naming import few
+from nas_jax.data.layouts import split_names
+from nas_jax.data.layouts.listing import Row
+from nas_jax.data.layouts.tree import picture_suffixes
 
 FOUND = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 """Suffixes of files of labels that are looked for beside pictures."""
