@@ -8,15 +8,15 @@ LONGEST = 100
 """Characters of a name in a line."""
 
 
-def few(things: Iterable[str]) -> str:
+def few(things: Iterable[str], most: int = SHOWN) -> str:
     """The first of some things, and how many more there are.
 
     >>> few("abcdefgh")
     'a, b, c, d, e and 3 more'
     """
     every = list(things)
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(shown(one, 3 * LONGEST) for one in every[:SHOWN]) + more
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(shown(one, 3 * LONGEST) for one in every[:most]) + more
 
 
 def shown(name: str, longest: int = LONGEST) -> str:

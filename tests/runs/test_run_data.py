@@ -94,8 +94,8 @@ def test_added_pictures_are_left_out_and_the_cuts_stay_the_same(home):
     note = found.notes[-1]
     assert note == (
         f"6 items at {home}/p are not of this run (cat/0more/000.jpg, "
-        "cat/0more/001.jpg, cat/0more/002.jpg and 3 more): left out; a new run would "
-        "use them"
+        "cat/0more/001.jpg, cat/0more/002.jpg, dog/0more/000.jpg, dog/0more/001.jpg "
+        "and 1 more): left out; a new run would use them"
     )
 
 

@@ -129,7 +129,7 @@ def _notes(
     if wraps:
         notes.append(f"left out of names: {', '.join(sorted(wraps))}")
     if beside:
-        notes.append(f"tensors beside them left out: {len(beside)} ({few(beside)})")
+        notes.append(f"tensors beside them left out: {len(beside)} ({few(beside, 3)})")
     if counters:
         kinds = {name.rpartition(".")[2] for name in counters}
         notes.append(f"counters left out: {len(counters)} ({', '.join(sorted(kinds))})")
@@ -257,7 +257,7 @@ def _roots_of_key(
 def _listed_keys(counts: Mapping[str, int]) -> str:
     """Keys and how many tensors they hold, the largest first."""
     order = sorted(counts, key=counts.__getitem__, reverse=True)
-    return few(f"{name!r:.100} ({counts[name]} tensors)" for name in order)
+    return few((f"{name!r:.100} ({counts[name]} tensors)" for name in order), 3)
 
 
 def _is_below(name: str, place: str) -> bool:

@@ -173,7 +173,9 @@ def _check_names(
         ],
     }
     got = [
-        f"{len(names)} {what} ({few(names)})" for what, names in wrong.items() if names
+        f"{len(names)} {what} ({few(names, 3)})"
+        for what, names in wrong.items()
+        if names
     ]
     if got:
         raise ValueError(
