@@ -60,7 +60,7 @@ def start(
     data, space = made.data, made.space
     lines = (
         *notes,
-        f"{space.classes} classes; {counts['train_weights']} pictures for the weights, "
+        f"{counts['train_weights']} pictures for the weights, "
         f"{counts['train_alphas']} for the alphas, {counts['valid']} to watch, "
         f"{counts['test']} to test",
         f"images of {space.input_size} x {space.input_size} x {space.input_channels}, "
