@@ -186,7 +186,7 @@ def _resume(
 
     saved = run_folder.read_experiment(folder)
     named = saved if experiment is None else shipped.load_experiment(experiment)
-    config, origin = overrides.apply(named, fields), f"--resume {folder}"
+    config, origin = overrides.apply(named, fields).located(), f"--resume {folder}"
     others = changes.require_same(saved, config, origin, changes.RATES)
     if (folder / "result.json").is_file():
         page = folder / "report.html"

@@ -7,6 +7,7 @@ rows each.
 """
 
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,10 +82,9 @@ def load(name: str, path: str | None) -> DataSet:
     layout = LAYOUTS[name]
     where = _place(name, layout, path)
     contents = (_read_folder if where.is_dir() else _read_archive)(where, layout)
-    return DataSet(
-        _arrays(where, layout, contents, layout.train, layout.train_records),
-        _arrays(where, layout, contents, layout.test, layout.test_records),
-    )
+    train = _arrays(where, layout, contents, layout.train, layout.train_records)
+    test = _arrays(where, layout, contents, layout.test, layout.test_records)
+    return DataSet(train, replace(test, part="test image"))
 
 
 def _place(name: str, layout: Layout, path: str | None) -> Path:

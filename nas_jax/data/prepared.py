@@ -142,7 +142,7 @@ def load(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
             pictures.cut(item, image_shape, lambda width, height: (0, 0, width, height))
             for item in map(items.__getitem__, range(len(items)))
         ]
-        return Arrays(np.stack(whole), items.labels, names), notes
+        return Arrays(np.stack(whole), items.labels, names, f"{what} record"), notes
 
     train, notes = read(config.train_split)
     if config.test_split == config.train_split:

@@ -17,7 +17,7 @@ from nas_jax.networks import checkpoint, counts
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
-from nas_jax.runs.session import Run, Session
+from nas_jax.runs.session import Run, Session, tell
 from nas_jax.runs.setup import Setup, of_run
 from nas_jax.spaces import architecture_json
 from nas_jax.training import loop, scores
@@ -104,6 +104,5 @@ def evaluate_run(
     stored = folder / "latency_table.json"
     table = tables.load(stored) if stored.exists() else None
     setup = of_run(experiment, folder, PLAIN, needed=("test",))
-    for note in setup.notes:
-        progress.line(note)
+    tell(setup.notes, progress)
     return assess(Run(setup, folder, Session(folder, progress)), models, table)

@@ -23,7 +23,7 @@ from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
 from nas_jax.runs import assess, finalists, retrain, run_folder, search, targets
 from nas_jax.runs.finalists import SEARCHED
-from nas_jax.runs.session import Run, Session
+from nas_jax.runs.session import Run, Session, tell
 from nas_jax.runs.setup import begin, resolve_targets
 from nas_jax.runs.stopping import Stop
 from nas_jax.search import baselines
@@ -64,8 +64,7 @@ def run(
       Stopped: when `stop` requests it; the running stage is saved first.
     """
     work = Run(begin(experiment, folder), folder, Session(folder, progress, stop))
-    for note in work.setup.notes:
-        progress.line(note)
+    tell(work.setup.notes, progress)
     table = stored_table(work)
     resolved = targets_of(work, table)
     cost = experiment.search.cost
@@ -210,6 +209,7 @@ def train_network(
 ) -> tuple[Path, Scores]:
     """Trains one network, or resumes that; returns its folder and its scores."""
     setup = begin(experiment, folder)
+    tell(setup.notes, progress)
     saved = folder / retrain.TRAINED / network.name
     if saved.exists():
         raise ValueError(

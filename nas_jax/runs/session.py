@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,12 @@ class Run:
     @property
     def progress(self) -> Progress:
         return self.session.progress
+
+
+def tell(notes: Iterable[str], progress: Progress) -> None:
+    """Remarks on the data, a line each."""
+    for note in notes:
+        progress.line(note)
 
 
 @contextmanager

@@ -119,7 +119,9 @@ def _checked(
     sizes = {name: len(split.labels) for name, split in loaded.splits.items()}
     if {*partition.SPLITS} <= {*sizes}:  # a run may be asked for its test alone
         experiment.require_batches(sizes["train_weights"], sizes["train_alphas"])
-    if jax.process_count() > 1:  # otherwise every device may take the whole of it
+    if (
+        "valid" in sizes and jax.process_count() > 1
+    ):  # otherwise every device may take the whole of it
         devices.require_even({"data.valid": min(sizes["valid"], WATCHED)}, on.count)
     return Setup(
         experiment,

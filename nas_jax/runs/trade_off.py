@@ -21,7 +21,7 @@ from nas_jax.config.space import SpaceConfig
 from nas_jax.latency import tables
 from nas_jax.runs import assess, pipeline, retrain, run_folder, search, targets
 from nas_jax.runs.finalists import SEARCHED
-from nas_jax.runs.session import Run, Session
+from nas_jax.runs.session import Run, Session, tell
 from nas_jax.runs.setup import begin
 from nas_jax.runs.stopping import Stop
 from nas_jax.search import baselines
@@ -73,6 +73,7 @@ def run(
     """
     files.write(folder / TARGETS_FILE, json.dumps(list(given)) + "\n")
     session, setup = Session(folder, progress, stop), begin(experiment, folder)
+    tell(setup.notes, progress)
     work = Run(setup, folder, session)
     table = pipeline.stored_table(work)
     runs = [
