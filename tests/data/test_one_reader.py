@@ -208,3 +208,28 @@ def test_every_file_shows_the_picture_upright(form, modes):
             Item(encoded(*case), 0, "x"), (SIDE, SIDE, 3), lambda w, h: (0, 0, w, h)
         )
         np.testing.assert_array_equal(cut, found)
+
+
+def test_pictures_of_a_phone_a_designer_and_a_microscope(tmp_path):
+    """Turned, clear, clear by palette, 16 bits: what training has, `predict` has."""
+    scene = Image.fromarray(upright()).resize((200, 160))
+    scene.save(tmp_path / "turned.jpg", exif=exif(6))
+    clear = np.array(scene.convert("RGBA"))
+    clear[:50] = clear[125:] = 0
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    Image.fromarray(clear).quantize(16).save(tmp_path / "clear_palette.png")
+    grey = np.asarray(scene.convert("L"), np.uint16)
+    Image.fromarray(grey * 257).save(tmp_path / "grey16.png")
+    config = DataConfig(name="folder")
+    shipped = from_json(to_json(preprocessing.of(config, 64)), "shipped")
+    for path in tmp_path.iterdir():
+        trained = preprocessing.of(config, 64)(Item(path.read_bytes(), 0, "x"))
+        np.testing.assert_array_equal(read_image(path, shipped), trained)
+    turned = shipped.pixels(Item((tmp_path / "turned.jpg").read_bytes(), 0, "x"))
+    by_hand = scene.transpose(Image.Transpose.ROTATE_270)
+    expected = shipped.pixels(Item(np.asarray(by_hand), 0, "x"))
+    assert np.abs(turned.astype(int) - expected).mean() < 4
+    deep = shipped.pixels(Item((tmp_path / "grey16.png").read_bytes(), 0, "x"))
+    np.testing.assert_array_equal(
+        deep, shipped.pixels(Item(np.uint8(grey)[..., None].repeat(3, 2), 0, "x"))
+    )
