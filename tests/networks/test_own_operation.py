@@ -137,6 +137,7 @@ def test_unknown_activation_is_refused():
         layers.activation("mish")
 
 
+@pytest.mark.slow
 def test_search_with_squeeze_and_excitation_ends_in_an_exported_network(
     tmp_path, capsys
 ):

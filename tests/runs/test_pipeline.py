@@ -15,6 +15,8 @@ def test_run_folder_has_every_file_and_no_partial_one(finished):
     assert {path.name for path in finished.iterdir()} == {
         "config.json",
         "command.txt",
+        "data.csv",
+        "data.json",
         "lock",
         "seconds.json",
         "snapshots",
@@ -30,7 +32,8 @@ def test_run_folder_has_every_file_and_no_partial_one(finished):
     }
     assert {path.name for path in (finished / "checkpoints").iterdir()} == NETWORKS
     exported = {path.name for path in (finished / "export").iterdir()}
-    assert exported == {f"{name}.onnx" for name in NETWORKS}
+    beside = {"labels.txt", "preprocessing.json"}
+    assert exported == {f"{name}.onnx" for name in NETWORKS} | beside
 
 
 def test_config_of_the_folder_is_the_experiment_with_its_overrides(finished, home):

@@ -240,6 +240,7 @@ def test_only_rates_and_what_has_no_effect_may_change():
 # --- diverged ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_diverged_search_goes_on_with_a_lower_rate(words, tmp_path, capsys):
     folder = tmp_path / "run"
     begin = [*words, "--search.lr", "1e30", "--checkpoint-every-s", "1e-9"]

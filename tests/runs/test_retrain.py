@@ -13,6 +13,7 @@ from nas_jax.runs import finalists, run_folder, setup
 from nas_jax.spaces import architecture, builders
 
 
+@pytest.mark.slow
 def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
     home, arguments, quick, tmp_path
 ):
@@ -49,6 +50,7 @@ def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
     assert "2 trained in full" in finalists.line(again)
 
 
+@pytest.mark.slow
 def test_searched_network_may_go_on_from_the_weights_of_the_supernet(
     home, arguments, quick, tmp_path
 ):

@@ -13,6 +13,7 @@ from tests import small_run
 NETWORKS = {"searched", "baseline", "cheapest", "random_1"}
 
 
+@pytest.mark.slow
 def test_search_for_multiply_adds_by_reward(home, arguments, quick, tmp_path, capsys):
     """Nothing that is not a time is called one."""
     words = (

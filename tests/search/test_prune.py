@@ -159,6 +159,7 @@ def test_threshold_that_chance_is_under_is_refused():
         prune.require_below_chance(SPACE, 0.25)
 
 
+@pytest.mark.slow
 def test_nothing_is_pruned_before_the_first_architecture_step():
     """The alphas of the first epoch are as drawn: far apart here, and chance."""
     config = dataclasses.replace(

@@ -115,6 +115,7 @@ def test_architecture_step_takes_the_memory_of_one_path(estimator, make):
 
 @pytest.mark.parametrize("make", SPACES)
 @pytest.mark.parametrize("estimator", BOUNDS)
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_candidates(estimator, make):
     few, all_seven = (
         arch_step_bytes(make, estimator, candidates)
@@ -125,6 +126,7 @@ def test_memory_does_not_grow_with_the_candidates(estimator, make):
     assert 0 < all_seven <= 1.1 * few
 
 
+@pytest.mark.slow
 def test_memory_bound_tells_all_candidates_under_autodiff(monkeypatch):
     """The reference's mode `full`: all outputs are kept for the backward pass."""
     used = []
