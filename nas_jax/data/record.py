@@ -22,7 +22,6 @@ import numpy as np
 from nas_jax.config import files, provenance
 from nas_jax.config.from_json import from_json
 from nas_jax.config.naming import few
-from nas_jax.data.batches import Batch
 from nas_jax.data.source import Item, Source, digest
 
 ABOUT, ITEMS = "data.json", "data.csv"
@@ -49,6 +48,10 @@ class Record:
     """Where the data lay when the run began."""
     splits: Mapping[str, tuple[Entry, ...]]
     """By split, in the order of the split; those of `UNUSED` as well."""
+
+    def images(self) -> dict[str, int]:
+        """How many each split has."""
+        return {name: len(its) for name, its in self.splits.items() if name != UNUSED}
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def of(
     found = {name: _of_split(split, label_names) for name, split in splits.items()}
     taken: dict[int, tuple[Source, list[np.ndarray]]] = {}
     for split in splits.values():
-        if not isinstance(split, Batch):
+        if hasattr(split, "source"):
             every = taken.setdefault(id(split.source), (split.source, []))
             every[1].append(split.indices)
     unused: tuple[Entry, ...] = ()
@@ -120,7 +123,7 @@ def of(
 
 
 def _of_split(split: Any, label_names: tuple[str, ...]) -> tuple[Entry, ...]:
-    if not isinstance(split, Batch):
+    if hasattr(split, "source"):
         return entries(split.source, split.indices)
     contents = [np.asarray(image).tobytes() for image in split.images]
     return tuple(

@@ -15,6 +15,7 @@ from annotated_types import Ge
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
+from nas_jax.data import record
 from nas_jax.latency import risk, tables
 from nas_jax.latency.risk import Prediction
 from nas_jax.latency.tables import LatencyTable, Time
@@ -119,6 +120,8 @@ class RunFiles:
     targets: dict[str, "RunFiles"] = field(default_factory=dict)
     """The run of every target, by the name of its network once that is known."""
     missing: tuple[str, ...] = ()
+    images: dict[str, int] = field(default_factory=dict)
+    """Of each split, as the run keeps them; empty in runs of older versions."""
 
     @property
     def part_ms(self) -> dict[str, float]:
@@ -196,6 +199,7 @@ def read(run_folder: Path, is_target: bool = False) -> RunFiles:
     shape = None if space is None else space.mask.shape
     contents = {name: path.read_bytes() for name, path in there.items()}
     targets = {} if is_target else _targets(run_folder, result)
+    began = record.read(run_folder)
     expected = [name for name in FILES if not (targets and name in OF_A_TARGET)]
     return RunFiles(
         name=run_folder.resolve().name,
@@ -209,6 +213,7 @@ def read(run_folder: Path, is_target: bool = False) -> RunFiles:
         finalists=finalists.parse(contents.get("finalists.json", b"[]"), shape),
         targets=targets,
         missing=tuple(name for name in expected if name not in there),
+        images={} if began is None else began.images(),
     )
 
 

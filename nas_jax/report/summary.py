@@ -1,6 +1,7 @@
 """The summary of a run: its question, its result, or how far it has come."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas_jax.config.data import DataConfig
@@ -34,7 +35,7 @@ def question(run: RunFiles) -> dict[str, str]:
     rows = {}
     if run.experiment is not None and run.space is not None:
         rows["space"] = _space(run.space)
-        rows["data"] = _data(run.experiment.data)
+        rows["data"] = _data(run.experiment.data, run.images)
         rows["target"] = _targets(run)
     rows["device"] = provenance.conditions(run)
     return {name: text for name, text in rows.items() if text}
@@ -128,8 +129,8 @@ def _space(space: SearchSpace) -> str:
     )
 
 
-def _data(config: DataConfig) -> str:
-    sizes = {key: getattr(config, key) or "the rest" for key in _SPLITS}
+def _data(config: DataConfig, images: Mapping[str, int]) -> str:
+    sizes = {key: getattr(config, key) or "the rest" for key in _SPLITS} | {**images}
     splits = ", ".join(f"{sizes[key]} {use}" for key, use in _SPLITS.items())
     return f"{config.name}; images: {splits}"
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nas_jax import report
+from nas_jax.data import record
 from nas_jax.latency.risk import Prediction
-from nas_jax.report import comparison, finalists, run_files, scatter
+from nas_jax.report import comparison, finalists, run_files, scatter, summary
 from nas_jax.report.quantities import decimals
 from nas_jax.report.run_files import NetworkResult
 from nas_jax.spaces import architecture_json
@@ -261,3 +262,15 @@ def test_unfinished_run_of_several_targets_says_what_is_missing(targets, tmp_pat
     assert page.text.count(" is missing") == 1
     assert "result.json is missing" in page.text
     assert list(run_files.read(half).searched) == ["target 0.5"]
+
+
+def test_images_of_the_splits_are_those_that_the_run_keeps(tmp_path):
+    """Not those that were asked for: copies move them, and None is the rest."""
+    run = make_run(tmp_path / "run")
+    entry = record.Entry("a/1.jpg", "a", 3, "00")
+    splits = {"train_weights": 7, "train_alphas": 5, "valid": 3, "test": 2, "": 4}
+    kept = {name: (entry,) * count for name, count in splits.items()}
+    record.write(run, record.Record(("a",), None, kept))
+    said = summary.question(run_files.read(run))["data"]
+    assert "images: 7 for the weights, 5 for the architecture, 3 for validati" in said
+    assert said.endswith("2 for the test")
