@@ -253,29 +253,31 @@ class _Differences:
         """Raises `ValueError` for any; `new` are items that the run did not have."""
         by_content = {one[2:]: one for one in new.values()}
         renamed = [
-            (one, by_content[one[2:]]) for one in self.missing if one[2:] in by_content
+            f"{one.file} is now {by_content[one[2:]].file}"
+            for one in self.missing
+            if one[2:] in by_content
         ]
-        said = []
-        if self.missing:
-            said.append(
-                f"{len(self.missing)} missing ({few(one.file for one in self.missing)})"
-            )
-        if self.changed:
-            said.append(
-                f"{len(self.changed)} with other bytes "
-                f"({few(one.file for one in self.changed)})"
-            )
-        if self.moved:
-            pairs = (f"{a.file}: {a.label}, now {b.label}" for a, b in self.moved)
-            said.append(f"{len(self.moved)} with another label ({few(pairs)})")
+        missing = [one.file for one in self.missing if one[2:] not in by_content]
+        relabelled = [
+            f"{before.file}: {before.label}, now {now.label}"
+            for before, now in self.moved
+        ]
+        kinds = {
+            "missing": missing,
+            "under other names": renamed,
+            "with other bytes": [one.file for one in self.changed],
+            "with another label": relabelled,
+        }
+        said = [
+            f"{len(found)} {kind} ({few(found, 3)})"
+            for kind, found in kinds.items()
+            if found
+        ]
         if not said:
             return
         cure = "put them back as they were"
-        if len(self.missing) == total and not renamed:
+        if len(missing) == total:
             cure = "if they lie elsewhere now, name the place with --data.path"
-        if renamed:
-            pairs = (f"{a.file} is {b.file}" for a, b in renamed)
-            said.append(f"{len(renamed)} of them under other names ({few(pairs)})")
         raise ValueError(
             f"{where}: expected the {total} items that this run began with, got "
             f"{', '.join(said)}; {cure}, or start a new run"
