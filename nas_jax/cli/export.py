@@ -117,7 +117,7 @@ def predict(
 
     Args:
       model: file that export wrote, or a run
-      images: pictures, folders of them, patterns such as 'new/*.jpg'
+      images: pictures, folders of them, patterns such as 'new/0?.jpg'
       top: guesses per picture
       json_lines: a JSON object per picture, a line each
     """

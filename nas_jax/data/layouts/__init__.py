@@ -1,9 +1,9 @@
 """Where the labels and the splits of a user's pictures stand, found and read.
 
-cat/*.jpg  dog/*.png                     a folder per class
-train/cat/…  val/cat/…  test/cat/…       in folders of splits, or cat/train/… cat/test/…
-labels.csv  images/*.jpg                 a file of labels, or one for each split
-cat.0.jpg  dog.0.jpg                     in the names, by data.label_pattern
+    cat/…  dog/…                         a folder per class
+    train/cat/…  val/cat/…  test/cat/…   in folders of splits, or cat/train/… cat/test/…
+    labels.csv  images/…                 a file of labels, or one for each split
+    cat.0.jpg  dog.0.jpg                 in the names, by data.label_pattern
 
 Folders that only wrap others are entered. Folders say more than a file of labels beside
 them, unless its columns are chosen or it is a metadata.csv.

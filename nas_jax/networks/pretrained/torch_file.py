@@ -39,8 +39,8 @@ def load(path: str | Path) -> Any:
     """The object of a file, its tensors as read-only NumPy arrays.
 
     Dicts stay dicts in their order; lists, tuples, numbers and strings stay as they
-    are; objects of any class, and tensors that are no plain runs of numbers, are
-    `StandIn`s. The format is known by its first bytes, whatever the file is called.
+    are; an object of any class, or a tensor that is no plain run of numbers, is a
+    `StandIn`. The format is known by its first bytes, whatever the file is called.
 
     Raises:
       ValueError: naming the file and why it is not read: no file, not one of
