@@ -70,6 +70,7 @@ def test_published_networks_have_the_same_logits_on_real_images(name, tmp_path):
     assert differences["stablehlo"] <= 1e-6 * max(1, differences["largest"])
 
 
+@pytest.mark.slow
 def test_tree_cells_have_the_same_logits_on_real_images(tmp_path):
     searched = builders.tree(
         config.TreeConfig(

@@ -200,6 +200,7 @@ def test_rates_of_a_finished_search_change_nothing(copy, capsys):
     assert "expected no other search.lr, a search is finished; leave it out" in line
 
 
+@pytest.mark.slow
 def test_full_disk_stops_in_a_line_and_names_the_last_checkpoint(
     copy, monkeypatch, capsys
 ):

@@ -180,6 +180,7 @@ def test_moving_baseline_is_the_references_recursion():
 
 
 @pytest.mark.parametrize("name", ["leave_one_out", "reference"])
+@pytest.mark.slow
 def test_networks_are_rewarded_by_their_accuracy_and_cost(name):
     one = config("reinforce", reinforce_baseline=name)
     state, batch = fresh(one), data(0, 12)

@@ -198,6 +198,7 @@ def test_nothing_is_pruned_before_the_first_architecture_step():
 )
 # the rate is infinite in float32, which NumPy warns of
 @pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.slow
 def test_search_that_diverges_stops_and_says_so(values, message):
     """Before anything is pruned or derived from numbers that mean nothing."""
     config = dataclasses.replace(

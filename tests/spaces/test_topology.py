@@ -216,6 +216,7 @@ def test_path_through_the_supernet_is_the_plain_network():
 # --- the paper's space ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_paper_space_builds_by_shapes_alone():
     paper = builders.cifar10_tree()
     assert (len(paper.cells), len(paper.layers)) == (54, 648)

@@ -458,6 +458,7 @@ def test_path_is_a_function_of_seed_and_step():
     assert run(1) != places
 
 
+@pytest.mark.slow
 def test_search_with_one_seed_gives_the_same_numbers_twice():
     # every search compiles its steps anew, so the space is as small as can be
     config = dataclasses.replace(

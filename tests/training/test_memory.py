@@ -106,6 +106,7 @@ SPACES = [
 
 @pytest.mark.parametrize("make", SPACES)
 @pytest.mark.parametrize("estimator", BOUNDS)
+@pytest.mark.slow
 def test_architecture_step_takes_the_memory_of_one_path(estimator, make):
     ours, plain = arch_step_bytes(make, estimator), plain_bytes(make)
     print(f"\n{make.__name__}: {estimator} {ours:,}, plain {plain:,} bytes", end=" ")
