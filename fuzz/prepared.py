@@ -53,7 +53,6 @@ def _record(where):
 @reader("tfds, a record", "record", "bytes", _record)
 def _(where):
     content = (where / "record").read_bytes()
-    one = prepared.Records(
-        [content], "image", "set/split", ("a", "b"), np.zeros(1, int)
-    )
+    labels = np.zeros(1, int)
+    one = prepared.Records([content], "image", "set/x", ("a", "b"), labels, "1.0.0")
     pictures.cut(one[0], (16, 16, 3), lambda width, height: (0, 0, width, height))
