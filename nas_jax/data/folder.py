@@ -18,6 +18,7 @@ from nas_jax.data import layouts
 from nas_jax.data.layouts import split_names, tree
 from nas_jax.data.layouts.listing import Listing, Row, ordered
 from nas_jax.data.layouts.split_names import TEST, TRAIN, VALID
+from nas_jax.data.record import Record
 from nas_jax.data.source import DataSet, Item, Source, digest
 from nas_jax.data.survey import sound
 
@@ -79,6 +80,27 @@ def load(config: DataConfig) -> DataSet:
     test, valid = sources.get(TEST, train), sources.get(VALID)
     notes = (_counts(sources), *found.notes, *more, *notes)
     return DataSet(train, test, notes, valid)
+
+
+def of_run(path: str, began: Record) -> Files:
+    """The files of a run that are still there, and those that came later.
+
+    Found by their names: neither the layout nor whether others decode matters to a run
+    that has its lists. Those that came later have the first label.
+    """
+    place = Path(path).expanduser()
+    root = place if place.is_dir() else place.parent
+    number = {name: label for label, name in enumerate(began.label_names)}
+    labels = {
+        one.file: number[one.label]
+        for entries in began.splits.values()
+        for one in entries
+        if (root / one.file).is_file()
+    }
+    if place.is_dir():
+        labels |= {name: 0 for name in tree.walk(root).pictures if name not in labels}
+    values = np.array(list(labels.values()), np.int32)
+    return Files(root, tuple(labels), values, began.label_names)
 
 
 def _usable(found: Listing, skip_corrupt: bool) -> tuple[list[Row], tuple[str, ...]]:

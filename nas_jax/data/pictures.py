@@ -19,6 +19,7 @@ its size where the box allows it.
 import contextlib
 import io
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -140,8 +141,7 @@ def opened(image: bytes | np.ndarray) -> Image.Image:
             "other"
         )
     if picture.format not in DRAFTED:
-        # of 16 bits in several channels Pillow keeps the upper eight
-        is_halved = ";16" in str(picture.tile) and not picture.mode.startswith("I")
+        is_halved = _is_halved(picture)
         picture.load()
         if is_halved:
             _require_upper_bits(picture)
@@ -215,26 +215,51 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray(np.uint8(values / top * 255 + 0.5))
 
 
+def _is_halved(picture: Image.Image) -> bool:
+    """Whether Pillow keeps the upper 8 of 16 bits, as it does of several channels."""
+    if picture.mode.startswith("I"):
+        return False
+    tiles = str(getattr(picture, "tile", ""))
+    deep = re.search(r"codec_name='ppm'.* (\d+)\)", tiles)
+    return ";16" in tiles or "SGI16" in tiles or bool(deep and int(deep[1]) > 255)
+
+
 def _require_upper_bits(picture: Image.Image) -> None:
     """Raises `ValueError` if the lower bits, which are lost, held the picture."""
-    if np.asarray(picture.convert("RGB")).max() < LEAST_CONTRAST:
+    bands = [np.asarray(band) for band in picture.split()]
+    colours = bands[: 3 if len(bands) > 2 else 1]
+    low = min(int(band.min()) for band in colours)
+    high = max(int(band.max()) for band in colours)
+    alpha = int(bands[-1].max()) if picture.mode in ("LA", "RGBA") else 255
+    if alpha <= LEAST_CONTRAST:
         raise ValueError(
-            f"16-bit values below {LEAST_CONTRAST * 256} alone, of 0 to 65535, which "
-            "would be all but black in 8 bits; scale them to the full range"
+            "16-bit transparency that is hardly opaque anywhere; scale it to the full "
+            "range"
+        )
+    if high <= LEAST_CONTRAST or 0 < high - low <= LEAST_CONTRAST:
+        raise ValueError(
+            f"16-bit values from about {low * 256} to {(high + 1) * 256} alone, of 0 "
+            "to 65535, which would all look the same in 8 bits; scale them to the full "
+            "range"
         )
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
-    """The picture on white, or on black if on white there is nothing to see."""
+    """The picture on white, or on black if on white there is less to see."""
     clear = picture.convert("RGBA")
-    if not np.asarray(clear)[..., 3].any():
-        raise ValueError("transparent pixels alone")
-    flats = [
+    if np.asarray(clear)[..., 3].max() < LEAST_CONTRAST:
+        raise ValueError("pixels alone that are all but transparent")
+    white, black = (
         Image.alpha_composite(Image.new("RGBA", clear.size, ground), clear)
         for ground in ("white", "black")
-    ]
-    seen = (flat for flat in flats if np.ptp(np.asarray(flat), axis=(0, 1)).any())
-    return next(seen, flats[0])
+    )
+    seen = _span(white)
+    return black if seen < LEAST_CONTRAST and seen < _span(black) else white
+
+
+def _span(picture: Image.Image) -> int:
+    """Levels between the darkest and the brightest value of a colour."""
+    return int(np.ptp(np.asarray(picture)[..., :3], axis=(0, 1)).max())
 
 
 def random_box(

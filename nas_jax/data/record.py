@@ -13,7 +13,7 @@ import functools
 import io
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,49 +58,57 @@ class Record:
 class _About:
     label_names: tuple[str, ...]
     path: str | None
+    digest: str
+    """Of the labels and of `data.csv`, each of which is nothing without the other."""
 
 
 def write(folder: Path, record: Record) -> None:
     """Writes both files into a run folder."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
+    stream = io.StringIO()
+    rows = csv.writer(stream, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for split, entries in record.splits.items():
         rows.writerows((one.file, one.label, split, *one[2:]) for one in entries)
-    files.write(folder / ITEMS, text.getvalue())
-    about = {"label_names": record.label_names, "path": record.path}
-    files.write_json(folder / ABOUT, about)
+    text = stream.getvalue()
+    files.write(folder / ITEMS, text)
+    mark = _digest(record.label_names, text)
+    about = _About(record.label_names, record.path, mark)
+    files.write_json(folder / ABOUT, asdict(about))
 
 
 def read(folder: Path) -> Record | None:
     """What `write` wrote; None if a run has none, as of an older version.
 
-    Raises `ValueError` for files that are damaged.
+    Raises `ValueError` for files that are damaged, or one without the other.
     """
-    file = folder / ABOUT
-    if not file.is_file():
+    file, items = folder / ABOUT, folder / ITEMS
+    if not file.exists() and not items.exists():
         return None
+    for one in (file, items):
+        if not one.is_file():
+            raise ValueError(
+                f"{one}: expected this file beside the other that says what data the "
+                "run has, found none; copy the run again"
+            )
     about = from_json(_About, files.read_object(file), f"{file}: ")
-    splits: dict[str, list[Entry]] = {}
-    lines = csv.reader(io.StringIO(files.read_text(folder / ITEMS)), strict=True)
-    try:
-        if tuple(next(lines)) != _COLUMNS:
-            raise ValueError(f"a first line other than {','.join(_COLUMNS)}")
-        for name, label, split, size, digest in lines:
-            if label not in about.label_names:
-                raise ValueError(f"label {label!r:.60}, which {ABOUT} does not have")
-            splits.setdefault(split, []).append(Entry(name, label, int(size), digest))
-    except (ValueError, csv.Error, StopIteration) as error:
+    text = files.read_text(items)
+    if _digest(about.label_names, text) != about.digest:
         raise ValueError(
-            f"{folder / ITEMS}: expected the items of this run, got "
-            f"{str(error) or 'an empty file'} (line {lines.line_num}); it is damaged, "
-            "copy it again"
-        ) from error
+            f"{items}: expected the items and labels that {ABOUT} was written with, "
+            "got others; one of the two is damaged or cut, copy the run again"
+        )
+    splits: dict[str, list[Entry]] = {}
+    for name, label, split, size, mark in list(csv.reader(io.StringIO(text)))[1:]:
+        splits.setdefault(split, []).append(Entry(name, label, int(size), mark))
     return Record(
         about.label_names,
         about.path,
         {split: tuple(entries) for split, entries in splits.items()},
     )
+
+
+def _digest(label_names: tuple[str, ...], text: str) -> str:
+    return digest("\n".join([*label_names, text]).encode())
 
 
 def of(
@@ -217,12 +225,15 @@ def recall(
                 wrong.moved.append((one, now))
         numbers[split] = np.array(found, np.int64)
     known = {one.file for every in record.splits.values() for one in every}
-    new: dict[str, Entry] = {}
+    new: list[str] = []
+    contents: dict[tuple[int, str], str] = {}
     for source in {id(source): source for source in sources.values()}.values():
         others = [n for n, name in enumerate(source.names) if name not in known]
-        new |= {one.file: one for one in entries(source, others)}
+        new += [source.names[number] for number in others]
+        if wrong.missing:  # they may have been renamed
+            contents |= {one[2:]: one.file for one in entries(source, others)}
     total = sum(len(record.splits.get(split, ())) for split in needed)
-    wrong.require_none(total, new, where)
+    wrong.require_none(total, contents, where)
     if not new:
         return Recalled(numbers, ())
     line = (
@@ -249,15 +260,16 @@ class _Differences:
         self.changed: list[Entry] = []
         self.moved: list[tuple[Entry, Entry]] = []
 
-    def require_none(self, total: int, new: Mapping[str, Entry], where: str) -> None:
-        """Raises `ValueError` for any; `new` are items that the run did not have."""
-        by_content = {one[2:]: one for one in new.values()}
+    def require_none(
+        self, total: int, new: Mapping[tuple[int, str], str], where: str
+    ) -> None:
+        """Raises `ValueError` for any; `new` are later items by what they hold."""
         renamed = [
-            f"{one.file} is now {by_content[one[2:]].file}"
+            f"{one.file} is now {new[one[2:]]}"
             for one in self.missing
-            if one[2:] in by_content
+            if one[2:] in new
         ]
-        missing = [one.file for one in self.missing if one[2:] not in by_content]
+        missing = [one.file for one in self.missing if one[2:] not in new]
         relabelled = [
             f"{before.file}: {before.label}, now {now.label}"
             for before, now in self.moved

@@ -149,7 +149,11 @@ def recall(
         drawn = digits.load(config, image_shape[0], seed)
         record.require_same(began, record.of(drawn, digits.LABELS), where)
         return Loaded({name: drawn[name] for name in needed}, (), digits.LABELS)
-    data = _read(config, image_shape)
+    if config.name == "folder" and config.path is not None:
+        kept = folder.of_run(config.path, began)
+        data = DataSet(kept, kept)
+    else:
+        data = _read(config, image_shape)
     parts = data.train, data.test, data.valid
     known = {
         id(part): record.relabelled(part, began) for part in parts if part is not None

@@ -270,7 +270,7 @@ def test_floats_of_the_usual_ranges_keep_their_contrast(top):
         (
             alpha(pixels(), np.ones((30, 40), bool)),
             "PNG",
-            "transparent pixels alone",
+            "pixels alone that are all but transparent",
         ),
     ],
 )
@@ -284,10 +284,40 @@ def test_colours_in_the_lower_bits_are_refused():
     from tests.data.test_one_reader import deep_png, upright
 
     item = Item(deep_png(upright() // 17, 1), 0, "x")
-    assert pictures.failure(item).startswith("16-bit values below 4096 alone")
+    assert pictures.failure(item).startswith("16-bit values from about 0 to 4096 alone")
 
 
 def test_damaged_notes_of_a_camera_are_passed_over():
     content = encoded(pixels(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert pictures.failure(Item(content, 0, "x")) is None
     assert cut(content).shape == SHAPE
+
+
+@pytest.mark.parametrize("level", [1, 2, 15])
+def test_pixels_that_are_hardly_there_are_refused(level):
+    """As a mask of 0 and 1 that was meant to be 0 and 255."""
+    thin = np.dstack([pixels(), np.full((30, 40), level, np.uint8)])
+    assert "all but transparent" in pictures.failure(Item(encoded(thin, "PNG"), 0, "x"))
+
+
+def test_a_nearly_white_drawing_on_a_clear_ground_is_laid_on_black():
+    white = np.full((30, 40, 3), 253, np.uint8)
+    white[0, 0] = (250, 255, 255)
+    clear = np.arange(40)[None].repeat(30, 0) < 25
+    found = cut(encoded(alpha(white, clear), "PNG"))
+    assert found[:, :25].max() == 0 and found[1:, 25:].min() == 253
+
+
+def test_colours_of_a_narrow_range_of_16_bits_are_refused():
+    from tests.data.test_one_reader import deep_png, upright
+
+    narrow = deep_png(117 + upright() // 24, 1)
+    assert "would all look the same" in pictures.failure(Item(narrow, 0, "x"))
+
+
+@pytest.mark.parametrize("top", [4095, 65535])
+def test_ppm_of_16_bits_is_judged_by_its_own_maximum(top):
+    values = (np.linspace(0, 4095, 3600).reshape(30, 40, 3)).astype(">u2")
+    content = f"P6 40 30 {top}\n".encode() + values.tobytes()
+    why = pictures.failure(Item(content, 0, "x"))
+    assert (why is None) if top == 4095 else "16-bit values from about 0" in why

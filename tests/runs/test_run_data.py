@@ -65,6 +65,7 @@ def test_lists_have_every_file_with_label_split_and_digest(home):
         assert int(row["bytes"]) == len(content)
         assert row["digest"] == hashlib.sha256(content).hexdigest()
     about = json.loads((home / "run" / "data.json").read_text())
+    assert about.pop("digest")
     assert about == {"label_names": ["cat", "dog"], "path": str(home / "p")}
 
 
@@ -176,30 +177,38 @@ def test_built_in_images_are_compared_as_well(tmp_path):
         "valid": 197,
         "test": 1000,
     }
-    lines = (tmp_path / "data.csv").read_text().splitlines()
-    lines[5] = lines[5][:-1] + ("0" if lines[5][-1] != "0" else "1")
-    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
+    kept = record.read(tmp_path)
+    test = kept.splits["test"]
+    others = (test[0]._replace(digest="00"), *test[1:])
+    splits = {**kept.splits, "test": others}
+    record.write(tmp_path, dataclasses.replace(kept, splits=splits))
     with pytest.raises(ValueError, match="digits: expected the images that this run"):
         setup.of_run(digits, tmp_path, PLAIN)
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", "got an empty file"),
-        ("a,b\n", "a first line other than file,label,split,bytes,digest"),
-        ("file,label,split,bytes,digest\nx,cat,test\n", "not enough values"),
-        ("file,label,split,bytes,digest\nx,owl,test,3,aa\n", "label 'owl'"),
-        ("file,label,split,bytes,digest\nx,cat,test,many,aa\n", "invalid literal"),
-        ('file,label,split,bytes,digest\n"x,cat,test,3,aa\n', "unexpected end of data"),
-    ],
-)
-def test_damaged_lists_are_refused(home, content, said):
+@pytest.mark.parametrize("cut", [0, 1, 30, 300, -1, -40, -1000])
+def test_lists_that_are_cut_are_refused(home, cut):
     begun(home)
-    (home / "run" / "data.csv").write_text(content)
+    file = home / "run" / "data.csv"
+    file.write_text(file.read_text()[:cut])
     line = refused(home)
-    assert f"{home}/run/data.csv: expected the items of this run, got" in line
-    assert said in line and "damaged, copy it again" in line
+    assert f"{file}: expected the items and labels that data.json was writt" in line
+    assert line.endswith("one of the two is damaged or cut, copy the run again")
+
+
+def test_labels_in_another_order_are_refused(home):
+    begun(home)
+    file = home / "run" / "data.json"
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps(about | {"label_names": ["dog", "cat"]}))
+    assert "expected the items and labels that data.json was writt" in refused(home)
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.json"])
+def test_one_list_without_the_other_is_refused(home, name):
+    begun(home)
+    (home / "run" / name).unlink()
+    assert f"{home}/run/{name}: expected this file beside the other" in refused(home)
 
 
 def test_names_of_every_kind_are_read_back(tmp_path):
