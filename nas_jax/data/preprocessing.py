@@ -136,8 +136,11 @@ def read_image(
     path: str | Path, preprocessing: Preprocessing
 ) -> Float[np.ndarray, "H W C"]:
     """An image file as the network takes it; `ValueError` naming what is none."""
+    place = Path(path)
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise ValueError(f"{path}: expected a picture, got: no regular file")
     try:
-        content = Path(path).read_bytes()
+        content = place.read_bytes()
         return preprocessing(Item(content, 0, str(path)))
     except OSError as error:
         why = error.strerror or reason(error)

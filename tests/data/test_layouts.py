@@ -622,3 +622,28 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
     )
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
     assert "got PDF, which is not read: convert" in refused(tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("original/cat", "original/dog", "augmented/cat", "augmented/dog"),
+        ("color/a", "color/b", "grayscale/a", "grayscale/b", "segmented/a"),
+        ("cat", "dog", "ds/cat", "ds/dog"),
+    ],
+)
+def test_variants_of_a_set_that_are_taken_for_classes_are_asked_about(
+    tmp_path, folders
+):
+    for seed, folder in enumerate(folders):
+        place(tmp_path, f"{folder}/{seed}.jpg")
+    notes = layouts.find(DataConfig(name="folder", path=str(tmp_path))).notes
+    (asked,) = [note for note in notes if "the classes? There are folders" in note]
+    assert "if these are, name the folder that holds them" in asked
+
+
+def test_folders_within_classes_are_not_asked_about(tmp_path):
+    for seed, folder in enumerate(("cat/2019", "cat/2020", "dog/2019", "eel")):
+        place(tmp_path, f"{folder}/{seed}.jpg")
+    notes = layouts.find(DataConfig(name="folder", path=str(tmp_path))).notes
+    assert not [note for note in notes if "the classes?" in note]

@@ -1,6 +1,7 @@
 """From picture files to what a network takes."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -128,6 +129,13 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
     assert errors[5].endswith(": expected a picture, got: Is a directory")
     with pytest.raises(ValueError, match="images: expected at least one file, got no"):
         read_images([], GREY)
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    """Reading one waits for ever."""
+    os.mkfifo(tmp_path / "p.jpg")
+    with pytest.raises(ValueError, match=r"p\.jpg: expected .*, got: no regular file"):
+        preprocessing.read_image(tmp_path / "p.jpg", GREY)
 
 
 @pytest.mark.parametrize(

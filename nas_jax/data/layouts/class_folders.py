@@ -4,6 +4,7 @@ A folder per class, within folders of splits or around them. Folders that only w
 others are entered.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -120,7 +121,8 @@ def by_folders(names: Sequence[str], where: Arrangement, root: Path) -> Found:
     if not splits:
         rows, direct = _classes(level, None)
         inner = _inner_splits(level, root)
-        return Found(inner or rows, _loose(direct) if rows else ())
+        told = (*_loose(direct), *_alike(level)) if rows and not inner else ()
+        return Found(inner or rows, told)
     rows, notes = [], list(unused(names, splits))
     known: set[str] = set()
     for split in (TRAIN, VALID, TEST):
@@ -181,6 +183,29 @@ def _inner_splits(level: Level, root: Path) -> list[Row]:
         for folder, names in one.folders.items()
         for name in names
     ]
+
+
+def _alike(level: Level) -> tuple[str, ...]:
+    """A line if the classes may be variants or parts of a set, not classes.
+
+    As original/cat, augmented/cat: several of them have the same folders in them, or
+    one of them has the others in it again.
+    """
+    inside = {
+        label: _below(names, f"{level.prefix}{label}/").folders.keys()
+        for label, names in level.folders.items()
+    }
+    counts = Counter(folder for folders in inside.values() for folder in folders)
+    shared = sorted(folder for folder, count in counts.items() if count > 1)
+    again = sorted({*counts} & inside.keys())
+    if max(len(shared), len(again)) < 2:
+        return ()
+    classes = again if len(again) > 1 else shared
+    return (
+        f"are {few(sorted(inside))} the classes? There are folders {few(classes)} in "
+        "them: if these are, name the folder that holds them, or list the labels in a "
+        "file",
+    )
 
 
 def _loose(direct: list[str]) -> tuple[str, ...]:
