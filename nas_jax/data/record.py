@@ -76,14 +76,19 @@ def write(folder: Path, record: Record) -> None:
     files.write_json(folder / ABOUT, asdict(about))
 
 
+def is_in(folder: Path) -> bool:
+    """Whether a run folder has a record, or one file of it."""
+    return (folder / ABOUT).exists() or (folder / ITEMS).exists()
+
+
 def read(folder: Path) -> Record | None:
     """What `write` wrote; None if a run has none, as of an older version.
 
     Raises `ValueError` for files that are damaged, or one without the other.
     """
-    file, items = folder / ABOUT, folder / ITEMS
-    if not file.exists() and not items.exists():
+    if not is_in(folder):
         return None
+    file, items = folder / ABOUT, folder / ITEMS
     for one in (file, items):
         if not one.is_file():
             raise ValueError(

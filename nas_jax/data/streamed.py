@@ -20,6 +20,7 @@ from nas_jax.config import provenance
 from nas_jax.config.data import DataConfig
 from nas_jax.data import pictures, preprocessing
 from nas_jax.data.batches import Batch, Order, Shard, Split, places
+from nas_jax.data.preprocessing import Preprocessing
 from nas_jax.data.source import Source
 
 AHEAD = 2
@@ -54,6 +55,10 @@ class StreamedSplit:
     @functools.cached_property
     def labels(self) -> Labels:
         return self.source.labels[self.indices]
+
+    @functools.cached_property
+    def _prepare(self) -> Preprocessing:
+        return preprocessing.of(self.config, self.image_shape[0])
 
     def take(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         read = grain.MapDataset.range(len(indices)).map(
@@ -97,8 +102,7 @@ class StreamedSplit:
             )
             image = pictures.cut(item, self.image_shape, box_of)
         else:
-            prepare = preprocessing.of(self.config, self.image_shape[0])
-            image = prepare(item)
+            image = self._prepare(item)
         return image, np.int32(item.label)
 
     def evaluated(self) -> "StreamedSplit":

@@ -101,7 +101,7 @@ def of_run(
 
 def begin(experiment: Experiment, folder: Path) -> Setup:
     """As `of_run`; a run that begins has its data recorded."""
-    if record.read(folder) is not None:
+    if record.is_in(folder):
         return of_run(experiment, folder)
     setup = load(experiment)
     if setup.devices.writes:
