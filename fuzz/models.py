@@ -49,5 +49,5 @@ def _(where):
 
 
 def _predict(where, name):
-    (found,) = predict.predict(where / name, [where / "p.png"])
-    assert len(found) == 5
+    (seen,) = predict.predict(where / name, [where / "p.png"])
+    assert len(seen.guesses) == 5

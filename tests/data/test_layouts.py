@@ -409,6 +409,7 @@ def test_a_file_that_contradicts_the_folders_is_refused(tmp_path):
         ),
         (["colour,label", "a,red"], "expected a column 'filename' or of another usual"),
         (["file,label", '"a,cat'], "without a file or one label"),
+        (["1;2", "002;2"], "expected a column 'filename' or of another usual name"),
     ],
 )
 def test_a_damaged_file_of_labels_is_refused(lines, line, tmp_path):

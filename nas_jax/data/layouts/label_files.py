@@ -290,8 +290,14 @@ def _column(
                 f"data.{what}_column names, got {', '.join(table.columns)}"
             )
         return chosen
-    if table.columns[0] == "1":
-        return _placed(table, what)
+    first, suffixes = table.rows[0], picture_suffixes()
+    pictures = [
+        one
+        for one in table.columns
+        if os.path.splitext(first[one])[1].lower() in suffixes
+    ]
+    if table.columns[0] == "1" and pictures:
+        return _placed(table, pictures[0], what)
     by_name = {_plain(name): name for name in reversed(table.columns)}
     found = next((by_name[name] for name in usual if name in by_name), None)
     # a column may be called "set" and say something else
@@ -301,14 +307,8 @@ def _column(
     return None if is_other else found
 
 
-def _placed(table: Table, what: str) -> str | None:
-    """The column of a file without a header: the first picture, and the one left."""
-    first, suffixes = table.rows[0], picture_suffixes()
-    file = next(
-        one
-        for one in table.columns
-        if os.path.splitext(first[one])[1].lower() in suffixes
-    )
+def _placed(table: Table, file: str, what: str) -> str | None:
+    """The column of a file without a header: that of pictures, and the one left."""
     rest = [one for one in table.columns if one != file]
     splits = [
         one for one in rest if all(split_names.spelled(row[one]) for row in table.rows)
