@@ -16,6 +16,7 @@ from benchmarks.devices_settings import DevicesBenchConfig
 from benchmarks.quality_settings import (
     EnumeratedConfig,
     EnumerationConfig,
+    LeverageConfig,
     SpecialisationConfig,
 )
 from benchmarks.settings import (
@@ -40,6 +41,7 @@ Config = (
     | EnumerationConfig
     | EnumeratedConfig
     | SpecialisationConfig
+    | LeverageConfig
     | InputConfig
     | ExportConfig
     | ResumeConfig
@@ -70,6 +72,7 @@ BENCHES = {
     "enumerated": Bench("enumerated.run", EnumeratedConfig()),
     "export": Bench("export", ExportConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
+    "leverage": Bench("leverage.bench", LeverageConfig()),
     "guidelines": Bench("guidelines.bench"),
     "resume": Bench("resume", ResumeConfig()),
     "soak": Bench("soak", SoakConfig()),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from nas_jax.config.checks import require
 from nas_jax.config.space import SpaceConfig
@@ -85,6 +86,40 @@ class SpecialisationConfig:
             value = getattr(self, name)
             require(0 < value < float("inf"), name, "a number above 0", value)
         _require_seeds((self.seed,), at_least=1)
+
+
+@dataclass(frozen=True)
+class LeverageConfig:
+    """`benchmarks leverage`: what decides the accuracy of networks of one latency."""
+
+    task: Literal["fashion_mnist", "letters", "pictures"] = "fashion_mnist"
+    """Garments, drawn letters, or colour pictures of `path`."""
+    path: Path | None = None
+    """Pictures in folders of their classes; the whole of Fashion-MNIST."""
+    file: Path = Path("leverage.jsonl")
+    """JSON lines to write; if they are there, what they lack is trained."""
+    table: Path | None = None
+    """Latency table to write, or to read if it is there."""
+    ratio: float = 0.5
+    """Latency of all networks, of the hand-designed one of the middle shape."""
+    networks: int = 24
+    """Of each space."""
+    epochs: int = 8
+    """Of each training."""
+    repeated: int = 4
+    """Networks that are trained with every seed."""
+    seeds: int = 3
+    """Of these."""
+    seed: int = 0
+    """By which networks are drawn."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.ratio < 10, "ratio", "a number above 0", self.ratio)
+        for name in ("networks", "epochs", "repeated", "seeds"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        has_path = self.task != "pictures" or self.path is not None
+        require(has_path, "path", "a folder of pictures", self.path)
 
 
 def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:

@@ -12,6 +12,10 @@ MBCONV_CANDIDATES = (
     *(f"mb{expansion}_k{kernel}" for kernel in (3, 5, 7) for expansion in (3, 6)),
     "zero",
 )
+ELASTIC_CANDIDATES = (
+    *(f"mb{expansion}_k{kernel}" for kernel in (3, 5) for expansion in (2, 4, 6)),
+    "zero",
+)
 TREE_CANDIDATES = (
     "identity",
     *(f"sep_k{kernel}" for kernel in (3, 5, 7)),
@@ -74,6 +78,70 @@ class SpaceConfig:
             "one value per stage in each",
             stages,
         )
+        require(
+            sum(self.cells) <= MOST_LAYERS,
+            "space.cells",
+            f"at most {MOST_LAYERS} layers",
+            self.cells,
+        )
+        _require_candidates(self.candidates)
+
+
+@dataclass(frozen=True)
+class ElasticConfig:
+    """A mobile space in which image side and widths are choices, beside operations.
+
+    One choice of side, stem and stage widths is a *shape*: a space as `SpaceConfig`
+    describes it. Widths never fall from one stage to the next. How deep a stage is
+    follows from `zero`, which leaves a layer out.
+    """
+
+    name: str = "elastic"
+    """Of the space, in reports and messages."""
+    input_sizes: tuple[Size, ...] = (160, 192, 224)
+    """Sides of the images in pixels, among which a network has one."""
+    input_channels: Size = 3
+    """Channels of the images: 1 for grey, 3 for colour."""
+    classes: Classes = 1000
+    """How many classes there are."""
+    stem_widths: tuple[Size, ...] = (16, 24, 32)
+    """Widths of the first convolution."""
+    stem_stride: Stride = 2
+    """Stride of the first convolution."""
+    stage_widths: tuple[tuple[Size, ...], ...] = (
+        *((16, 24), (24, 32, 40), (40, 64, 80), (80, 96, 128)),
+        *((128, 160, 192), (192, 256, 320)),
+    )
+    """Widths of the layers of each stage."""
+    cells: tuple[Size, ...] = (1, 3, 3, 4, 4, 1)
+    """Searchable layers of each stage, at most."""
+    strides: tuple[Stride, ...] = (1, 2, 2, 2, 1, 2)
+    """Stride of the first cell of each stage."""
+    candidates: tuple[str, ...] = ELASTIC_CANDIDATES
+    """Candidate operations; `zero` is offered only where the shortcut exists."""
+    head_channels: Size = 1280
+    """Width of the last convolution, before the classifier."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "space.")
+        stages = (len(self.stage_widths), len(self.cells), len(self.strides))
+        require(
+            len(set(stages)) == 1 and stages[0] > 0,
+            "space.stage_widths, space.cells, space.strides",
+            "one value per stage in each",
+            stages,
+        )
+        for name, every in (
+            ("input_sizes", (self.input_sizes,)),
+            ("stem_widths", (self.stem_widths,)),
+            ("stage_widths", self.stage_widths),
+        ):
+            require(
+                all(one and (*sorted({*one}),) == one for one in every),
+                f"space.{name}",
+                "one or more numbers in each, rising",
+                getattr(self, name),
+            )
         require(
             sum(self.cells) <= MOST_LAYERS,
             "space.cells",

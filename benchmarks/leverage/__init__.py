@@ -1,0 +1,1 @@
+"""What the accuracy of networks of equal latency depends on."""

@@ -1,0 +1,104 @@
+"""Spaces in which image side and widths are choices: several shapes of one network.
+
+A *shape* is a `SearchSpace` like any other, with its own image side, stem and stage
+widths; a network of the whole is a shape and a path through it. Width, depth,
+expansion, kernel and resolution are what once-for-all networks choose among, too (Cai
+et al., ICLR 2020).
+"""
+
+import functools
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas_jax.config.space import ElasticConfig, SpaceConfig
+from nas_jax.spaces import architecture, builders
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.operations import OpSpec
+from nas_jax.spaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class ElasticSpace:
+    """All shapes, with the same stages, layers and candidates."""
+
+    name: str
+    shapes: tuple[SearchSpace, ...]
+
+    @property
+    def architectures(self) -> int:
+        """Number of networks in the space."""
+        return sum(shape.architectures for shape in self.shapes)
+
+    @functools.cached_property
+    def masks(self) -> np.ndarray:
+        """Bool `[M L K]`: which operations each layer of each shape offers."""
+        return np.stack([shape.mask for shape in self.shapes])
+
+    def network(self, shape: int, path: np.ndarray, name: str) -> Architecture:
+        """The network of a shape and a path, candidate indices `[L]`."""
+        return architecture.from_path(self.shapes[shape], path, name)
+
+
+def build(config: ElasticConfig) -> ElasticSpace:
+    """Builds the space that `config` describes.
+
+    Shapes are in the order of their sides, then stems, then stage widths.
+
+    Raises:
+      ValueError: if no shape has widths that never fall.
+
+    >>> config = ElasticConfig(input_sizes=(32, 48), stem_widths=(8,), cells=(1, 2),
+    ...                        stage_widths=((8, 16), (16, 24)), strides=(1, 2))
+    >>> space = build(config)
+    >>> len(space.shapes), space.architectures == 4 * 6**2 * 7 + 4 * 7**2 * 6
+    (8, True)
+    """
+    choices = itertools.product(
+        config.input_sizes, config.stem_widths, itertools.product(*config.stage_widths)
+    )
+    shapes = tuple(
+        builders.mobile(shape(config, side, stem, widths))
+        for side, stem, widths in choices
+        if sorted(widths) == [*widths]
+    )
+    if not shapes:
+        raise ValueError(
+            f"space {config.name!r}: expected widths that do not fall from stage to "
+            "stage in one choice at least, got none; change space.stage_widths"
+        )
+    return ElasticSpace(config.name, shapes)
+
+
+def shape(
+    config: ElasticConfig, side: int, stem: int, widths: tuple[int, ...]
+) -> SpaceConfig:
+    """One shape of an elastic space, as a space of its own."""
+    return SpaceConfig(
+        name=config.name,
+        input_size=side,
+        input_channels=config.input_channels,
+        classes=config.classes,
+        stem_channels=stem,
+        stem_stride=config.stem_stride,
+        first_block_channels=None,
+        stage_widths=widths,
+        cells=config.cells,
+        strides=config.strides,
+        candidates=config.candidates,
+        head_channels=config.head_channels,
+    )
+
+
+def middle(config: ElasticConfig) -> SpaceConfig:
+    """The shape of middle side and widths."""
+    every = (config.input_sizes, config.stem_widths, *config.stage_widths)
+    side, stem, *widths = (choices[len(choices) // 2] for choices in every)
+    return shape(config, side, stem, tuple(widths))
+
+
+def hand_designed(config: ElasticConfig) -> Architecture:
+    """3x3 kernels and expansion 6 in the middle shape: the MobileNetV2 choice."""
+    ops = OpSpec.parse("mb6_k3")
+    return architecture.homogeneous(builders.mobile(middle(config)), ops)
