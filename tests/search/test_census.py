@@ -69,7 +69,7 @@ def test_draws_are_uniform_among_those_of_the_cost():
 def test_nothing_to_draw_is_refused():
     costs, mask = drawn(0)
     counted = census.of(costs, mask, 0.0, most=5.0)
-    with pytest.raises(ValueError, match="a network that costs 0 to 0.1, found none"):
+    with pytest.raises(ValueError, match=r"a network that costs 0 to 0\.1, found none"):
         counted.draw(np.random.default_rng(0), 0.0, 0.1)
 
 
