@@ -107,11 +107,6 @@ class Output:
                     f"--plot {self.plot}: expected a name that ends in one of "
                     f"{', '.join(_PICTURES)}"
                 )
-        for flag, file in (("--json", self.json), ("--plot", self.plot)):
-            if file is not None and not file.parent.is_dir():
-                raise ValueError(
-                    f"{flag} {file}: expected an existing folder {file.parent}"
-                )
 
 
 def main(words: Sequence[str] | None = None) -> int:

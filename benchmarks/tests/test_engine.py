@@ -544,7 +544,7 @@ def test_command_hands_its_flags_on_and_writes_the_numbers(
             "space.candidates: expected 'mb6_k7', against which memory is measured, ",
         ),
         ("engine --plot a.png", "bench engine: expected no --plot (only scaling"),
-        ("engine --json no/a.json", "--json no/a.json: expected an existing fol"),
+        ("engine --json no/a.json", "--json no/a.json: expected a folder no to wri"),
         ("scaling --plot a.txt", "--plot a.txt: expected a name that ends in on"),
         ("scaling --candidates 2,13", "candidates: expected 2 to 12, got 13"),
         ("scaling --candidates 2 2", "candidates: expected distinct numbers, at"),
