@@ -104,7 +104,8 @@ def test_a_class_of_too_few_different_images_is_named_with_its_count():
     groups[20:] = 20 + np.arange(20) % 3
     with pytest.raises(
         ValueError,
-        match=r"^class 'dog': expected at least 4 images that are no copies, one for "
-        r"every split, got 3 \(20 with copies\); add images or leave the class out$",
+        match=r"^class 'dog': expected at least 4 images that are neither copies nor "
+        r"of one group, one for every split, got 3 \(20 with these\); add images or "
+        r"leave the class out$",
     ):
         together(labels, drawn(labels, [20, 8, 6, 6]), groups, 0, ("cat", "dog"))
