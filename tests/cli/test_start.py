@@ -44,22 +44,28 @@ def sizes(data):
 
 def test_one_set_is_divided_in_shares(pictures):
     made = first_experiment.of_pictures(pictures)
-    # of 60: the rest, a quarter, a tenth, a fifth
-    assert list(made.pictures.values()) == [27, 15, 6, 12]
+    # of 60: the rest, a quarter, a quarter, a fifth
+    assert list(made.pictures.values()) == [18, 15, 15, 12]
     experiment = made.experiment
-    assert sizes(experiment.data) == [None, 15, 6, 12]
+    assert sizes(experiment.data) == [None, 15, 15, 12]
     assert (experiment.space.classes, experiment.space.input_size) == (2, 32)
-    # 27 images in batches of 15, one a step: 800 epochs
+    # 18 images in batches of 15, one a step: 800 epochs
     assert (experiment.search.batch, experiment.search.warmup_epochs) == (15, 800)
-    assert made.notes == ("2 classes: cat 40, dog 20",)
+    assert made.notes == (
+        "2 classes: cat 40, dog 20",
+        "validation: 15 pictures tell accuracies apart from 12.9 points on",
+    )
 
 
-def test_of_a_set_with_a_test_equally_many_of_every_class_are_held_out(apart):
+def test_of_a_set_with_a_test_shares_of_the_training_are_held_out(apart):
+    """In proportion: the rarest class does not decide for the others."""
     made = first_experiment.of_pictures(apart)
-    # 6 and 2 of the 24, twice
-    assert list(made.pictures.values()) == [74 - 12 - 4, 12, 4, 9]
-    assert sizes(made.experiment.data) == [None, 12, 4, None]
+    assert list(made.pictures.values()) == [74 - 18 - 18, 18, 18, 9]
+    assert sizes(made.experiment.data) == [None, 18, 18, None]
     assert made.experiment.space.input_size == 64
+    loaded = splits.load(made.experiment.data, (64, 64, 3), 2, 0).splits
+    counts = [np.bincount(split.labels).tolist() for split in loaded.values()]
+    assert counts == [[26, 12], [12, 6], [12, 6], [5, 4]]
 
 
 @pytest.mark.parametrize("kind", ["pictures", "apart"])
@@ -92,8 +98,8 @@ def test_pictures_that_come_and_go_do_no_harm(added, removed, tmp_path):
     experiment = shipped.load_experiment(str(tmp_path / "mine.py"))
     loaded = setup.load(experiment).splits
     counts = {name: len(split.labels) for name, split in loaded.items()}
-    rest = 120 + added - removed - 30 - 12 - 24
-    assert list(counts.values()) == [rest, 30, 12, 24]
+    rest = 120 + added - removed - 30 - 30 - 24
+    assert list(counts.values()) == [rest, 30, 30, 24]
     assert all(set(split.labels) == {0, 1, 2, 3} for split in loaded.values())
 
 
@@ -109,6 +115,7 @@ def test_copies_are_told_where_the_pictures_are_counted(tmp_path, capsys):
         "2 classes: cat 31, dog 30",
         "1 of 61 pictures is a copy of others (cat/again.png = cat/7.png): kept in one "
         "split",
+        "validation: 15 pictures tell accuracies apart from 12.9 points on",
     ]
 
 
@@ -229,7 +236,7 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):
     assert cli.main([*words, "--skip-corrupt"]) == 0
     found = shipped.load_experiment(str(tmp_path / "mine.py"))
     assert found.data.skip_corrupt
-    assert "29 pictures for the weights" in capsys.readouterr().out
+    assert "20 pictures for the weights" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

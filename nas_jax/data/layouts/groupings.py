@@ -7,10 +7,13 @@
 One name is one group, whatever the class and the split: ill/7 and well/7 are patient 7.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from nas_jax.config.data import GROUPS, DataConfig
 from nas_jax.config.naming import few, shown
@@ -70,6 +73,46 @@ def found(rows: Sequence[Row], config: DataConfig, root: Path) -> Groups:
     return Groups(of, (line,))
 
 
+def hint(names: Sequence[str], labels: np.ndarray) -> tuple[str, ...]:
+    """A line where names look like groups that the user may not have thought of.
+
+    Every name ends in a short counter after something else with a number, every class
+    has several such groups, and these have two pictures or more on average. Days, as
+    cameras write them, are no groups.
+
+    Args:
+      names: of the pictures.
+      labels: `[N]`.
+    """
+    groups = _said(_COUNTED, names)
+    if not all(group and not _DAY.search(group) for group in groups):
+        return ()
+    of_class = Counter(label for _, label in set(zip(groups, labels, strict=True)))
+    sizes = Counter(map(str, groups))
+    if min(of_class.values()) < _SEVERAL or 2 * len(sizes) > len(names):
+        return ()
+    template = next(
+        (one for one in _USUAL if _same(_said(one, names), groups)), _COUNTED
+    )
+    largest = few(f"{group} {count}" for group, count in sizes.most_common())
+    return (
+        f"names look like {len(sizes)} groups ({largest}): if each shows one thing, "
+        f"keep it in one split by --group-pattern '{template}'",
+    )
+
+
+def _said(pattern: str, names: Sequence[str]) -> list[str | None]:
+    """The groups that names say by a pattern."""
+    found = name_patterns.matched(name_patterns.compiled(pattern, "group"), names)
+    return [one and one["group"] for one in found]
+
+
+def _same(one: Sequence[str | None], other: Sequence[str | None]) -> bool:
+    """Whether pictures are of one group by the one where they are by the other."""
+    pairs = set(zip(one, other, strict=True))
+    return None not in one and len(pairs) == len(set(one)) == len(set(other))
+
+
 def _by_column(rows: Sequence[Row], config: DataConfig) -> tuple[list[str | None], str]:
     cure = (
         "fill the column, with a name of its own for what stands alone, or name another"
@@ -80,10 +123,8 @@ def _by_column(rows: Sequence[Row], config: DataConfig) -> tuple[list[str | None
 def _by_pattern(
     rows: Sequence[Row], config: DataConfig
 ) -> tuple[list[str | None], str]:
-    pattern = name_patterns.compiled(config.group_pattern or "", "group")
-    found = name_patterns.matched(pattern, [row.name for row in rows])
-    cure = "mend the pattern, which has to match whole names"
-    return [one and one["group"] for one in found], cure
+    said = _said(config.group_pattern or "", [row.name for row in rows])
+    return said, "mend the pattern, which has to match whole names"
 
 
 def _by_folder(rows: Sequence[Row], config: DataConfig) -> tuple[list[str | None], str]:
@@ -100,6 +141,13 @@ def _by_folder(rows: Sequence[Row], config: DataConfig) -> tuple[list[str | None
     ], cure
 
 
+_COUNTED = "(?P<group>.*[0-9])[^0-9]+[0-9]{1,5}"
+"""A number, and a short counter behind it."""
+_USUAL = ("{group}_{number}", "{group}-{number}", "{group}.{number}")
+"""Templates that may say the same."""
+_DAY = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}[-_.]?[01][0-9][-_.]?[0-3][0-9]$")
+_SEVERAL = 4
+"""Groups of every class, at least: as many as there are splits."""
 _RULES = {
     "group_column": _by_column,
     "group_pattern": _by_pattern,
