@@ -200,19 +200,17 @@ def valid_size(pictures: int) -> int:
 def _resolution(data: DataSet, valid: np.ndarray) -> tuple[str, ...]:
     """A line where `valid` is too small for networks that differ by `SPREAD`."""
     names = (data.train if data.valid is None else data.valid).names
-    groups = {data.groups[names[number]] for number in valid if data.groups}
-    error, of_groups = (
-        0.5 / math.sqrt(n) for n in (len(valid), len(groups) or math.inf)
-    )
-    if max(error, of_groups) <= SPREAD:
+    groups = {data.groups.get(name, name) for name in (names[n] for n in valid)}
+    error, of_groups = (0.5 / math.sqrt(len(one)) for one in (valid, groups))
+    if of_groups <= SPREAD:
         return ()
     line = (
         f"validation: {len(valid):,} pictures tell accuracies apart from "
-        f"{error * 100:.1f} points on"
+        f"{100 * error:.1f} points on"
     )
-    if groups:
+    if len(groups) < len(valid):
         line += (
-            f", from {of_groups * 100:.1f} if each of their {len(groups):,} groups is "
+            f", from {100 * of_groups:.1f} if each of their {len(groups):,} groups is "
             "right or wrong as a whole"
         )
     return (line,)

@@ -77,8 +77,8 @@ def hint(names: Sequence[str], labels: np.ndarray) -> tuple[str, ...]:
     """A line where names look like groups that the user may not have thought of.
 
     Every name ends in a short counter after something else with a number, every class
-    has several such groups, and these have two pictures or more on average. Days, as
-    cameras write them, are no groups.
+    has several such groups, and these have two pictures of it or more on average. Days,
+    as cameras write them, are no groups.
 
     Args:
       names: of the pictures.
@@ -88,9 +88,9 @@ def hint(names: Sequence[str], labels: np.ndarray) -> tuple[str, ...]:
     if not all(group and not _DAY.search(group) for group in groups):
         return ()
     of_class = Counter(label for _, label in set(zip(groups, labels, strict=True)))
-    sizes = Counter(map(str, groups))
-    if min(of_class.values()) < _SEVERAL or 2 * len(sizes) > len(names):
+    if min(of_class.values()) < _SEVERAL or 2 * of_class.total() > len(names):
         return ()
+    sizes = Counter(map(str, groups))
     template = next(
         (one for one in _USUAL if _same(_said(one, names), groups)), _COUNTED
     )
