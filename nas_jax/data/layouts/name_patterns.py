@@ -48,7 +48,7 @@ def compiled(pattern: str, wanted: str = "label") -> re.Pattern[str]:
                     for part in parts
                 )
             )
-    except (re.error, KeyError) as error:
+    except (re.error, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"data.{wanted}_pattern: expected a template of {', '.join(known)} and "
             f"text, as in {{{wanted}}}_{{number}}.jpg, or a regular expression, got "
