@@ -119,6 +119,19 @@ def test_each_split_may_have_a_table_of_its_own(tmp_path):
     write(tmp_path, "train.csv", "file,label,who", "a.jpg,x,p1", "b.jpg,y,p1")
     write(tmp_path, "test.csv", "file,label,who", "c.jpg,x,p2", "d.jpg,y,p2")
     assert grouped(tmp_path, group_column="who")[0] == BY_PATIENT
+    write(tmp_path, "test.csv", "file,label", "c.jpg,x", "d.jpg,y")
+    assert f"{tmp_path}/test.csv: expected the column 'who', which data.group_col" in (
+        refused(tmp_path, group_column="who")
+    )
+
+
+def test_the_table_with_the_column_is_meant(tmp_path):
+    in_folders(tmp_path, "")
+    names = [f"{c}/{n}.jpg" for c in "xy" for n in "12"]
+    write(tmp_path, "labels.csv", "file,label", *(f"{one},{one[0]}" for one in names))
+    write(tmp_path, "who.csv", "file,who", *(f"{one},{one[2]}" for one in names))
+    groups, _ = grouped(tmp_path, group_column="who")
+    assert groups == {"1": ["x/1.jpg", "y/1.jpg"], "2": ["x/2.jpg", "y/2.jpg"]}
 
 
 @pytest.mark.parametrize(

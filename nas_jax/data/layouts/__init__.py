@@ -72,7 +72,8 @@ def _named_file(path: Path, config: DataConfig) -> Found:
     """What a file of labels says; what lies beside it is looked at if it has to be."""
     table = label_files.read(path)
     one = Beside(path.name, table, label_files.columns(table, config))
-    label_files.require_labels(table, one.columns.label)
+    label_files.require_groups(table, one.columns, config)
+    label_files.require_labels(table, one.columns)
     folder = path.parent
     found = labels_beside.rows(one, folder, lambda: tree.walk(folder).pictures, config)
     return _by_split_folders(labels_beside.together([found]), config, folder)
@@ -87,6 +88,8 @@ def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
     is_chosen = is_file_meant or config.group_column is not None
     try:
         beside, why = labels_beside.chosen(files, where, config)
+        for one in beside:
+            label_files.require_groups(one.table, one.columns, config)
         by_files = _read(beside, files, config) if beside else Found([])
     except ValueError as error:  # it may be a file that only lies there
         if is_chosen or not by_folders.rows:
@@ -109,7 +112,7 @@ def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
     has_labels = all(one.columns.label != "" for one in beside)
     if not by_folders.rows:
         for one in beside:
-            label_files.require_labels(one.table, one.columns.label)
+            label_files.require_labels(one.table, one.columns)
     elif not has_labels or not (
         is_file_meant or all(one.is_metadata for one in beside)
     ):

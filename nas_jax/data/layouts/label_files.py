@@ -89,30 +89,36 @@ def read(path: Path) -> Table:
 def columns(table: Table, config: DataConfig) -> Columns:
     """The columns of files, labels, splits and groups.
 
-    A file that says the groups needs no labels.
+    A file that says the groups needs no labels. One that has labels may lack the chosen
+    column of groups, which `require_groups` tells.
 
-    Raises `ValueError`, listing the columns, if one that is chosen is missing, or if
-    none has a usual name.
+    Raises `ValueError`, listing the columns, if another one that is chosen is missing,
+    or if none has a usual name.
     """
     file = _column(table, config.file_column, FILE_COLUMNS, "file")
     label = _column(table, config.label_column, LABEL_COLUMNS, "label")
     split = _column(table, config.split_column, SPLIT_COLUMNS, "split")
-    group = None
-    if config.group_column is not None:
-        group = _column(table, config.group_column, (), "group")
+    group = config.group_column if config.group_column in table.columns else None
     rest = [one for one in table.columns if one not in (file, split, group)]
     if file is None:
         raise ValueError(_unnamed(table, "file", "filename"))
     if label is None and not _is_one_hot(table, rest):
         label = ""
-        if group is None:
-            require_labels(table, label)
-    return Columns(file, label, split, group)
+    found = Columns(file, label, split, group)
+    if group is None:
+        require_labels(table, found)
+    return found
 
 
-def require_labels(table: Table, label: str | None) -> None:
+def require_groups(table: Table, columns: Columns, config: DataConfig) -> None:
+    """Raises `ValueError`, listing the columns, if that of the groups is missing."""
+    if columns.group is None and config.group_column is not None:
+        _column(table, config.group_column, (), "group")
+
+
+def require_labels(table: Table, columns: Columns) -> None:
     """Raises `ValueError`, listing the columns, if none says the labels."""
-    if label == "":
+    if columns.label == "":
         raise ValueError(_unnamed(table, "label", "label"))
 
 

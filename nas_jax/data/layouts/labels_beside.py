@@ -62,6 +62,7 @@ def chosen(
             for split, stems in spelled.items()
             if Path(one.name).stem in stems
         ], why
+    near = [one for one in near if one.columns.group is not None] or near
     left = [one for one in near if one.is_metadata] or near
     if len(left) > 1:
         raise ValueError(
