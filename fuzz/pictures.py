@@ -7,9 +7,11 @@ import zipfile
 
 import numpy as np
 
-from fuzz.case import reader
+from fuzz.case import reader, texts
 from nas_jax.config.data import DataConfig
 from nas_jax.data import cifar, companions, folder, pictures, preprocessing
+from nas_jax.data.layouts import groupings, name_patterns
+from nas_jax.data.layouts.listing import Row
 from nas_jax.data.source import Item
 from nas_jax.guidelines import difficulty
 from tests.data import picture_files
@@ -115,9 +117,44 @@ def _(where):
     _load_labels(where / "pictures" / "labels.json")
 
 
-def _load_labels(path):
-    config = DataConfig(name="folder", path=str(path), skip_corrupt=True)
-    assert 0 < len(folder.load(config).train) <= 3
+def _load_labels(path, **fields):
+    config = DataConfig(name="folder", path=str(path), skip_corrupt=True, **fields)
+    found = folder.load(config)
+    assert 0 < len(found.train) <= 3
+    assert all(map(found.groups.get, found.train.names)) or not fields
+
+
+def _group_files(where):
+    for name in ("cat", "dog"):
+        picture_files.write_class(where / "pictures" / name, 1)
+    return [
+        b"file,label,who\ncat/000.jpg,cat,1\ndog/000.jpg,dog,2\n",
+        b"who;id\np1;cat/000\np2;dog/000\n",
+    ]
+
+
+@reader("groups of pictures, CSV", "pictures/who.csv", "bytes", _group_files)
+def _(where):
+    _load_labels(where / "pictures", group_column="who")
+
+
+_PATTERNS = texts(
+    "{group}_{number}\n{label}_{}.jpg",
+    "IMG_{group}_{number}.jpg\n{split}_{label}",
+    "(?P<group>.*[0-9])[^0-9]+[0-9]{1,5}\n(?P<label>[A-Z]+).*",
+    "{}/{group}_{}\n{label}/{}",
+)
+
+
+@reader("patterns of names", "words", "fields", _PATTERNS)
+def _(where):
+    words = (where / "words").read_bytes().decode("utf-8", "surrogateescape")
+    group, _, label = words.partition("\n")
+    rows = [Row(f"cat/{name}.jpg", "cat") for name in ("IMG_1_2", "IMG_1_3", "IMG_2_2")]
+    config = DataConfig(name="folder", group_pattern=group, label_pattern=label)
+    found = groupings.found(rows, config, where)
+    assert len(found.of) == len(rows)
+    name_patterns.matched(name_patterns.compiled(label), [row.name for row in rows])
 
 
 _FEW = cifar.Layout("few.tar.gz", "few", ("a.bin",), ("b.bin",), "names.txt", 1, 2, 1)

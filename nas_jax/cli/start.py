@@ -29,6 +29,12 @@ class Reading:
     """its column of labels"""
     split_column: str | None = None
     """its column of splits"""
+    group_column: str | None = None
+    """its column of what a picture shows; pictures of one thing lie in one split"""
+    group_pattern: str | None = None
+    """where names of files say that, as in '{group}_{number}'"""
+    group_folder: int | None = None
+    """the folders that say it: 1 for those in the folders of the classes"""
 
 
 READING = Reading()

@@ -12,6 +12,8 @@ NAMES = ("digits", "cifar10", "cifar100", "folder")
 """Data sets that the package reads itself."""
 TFDS = "tfds:"
 """Before the name of a data set that tensorflow-datasets has prepared."""
+GROUPS = ("group_column", "group_pattern", "group_folder")
+"""Fields that say which pictures show one thing."""
 WATCHED = 1000
 """Images in a batch of `valid`, at most, as in the reference."""
 
@@ -48,6 +50,15 @@ class DataConfig:
     label_pattern: str | None = None
     """Where the names of files say the label: {label}_{number}.jpg, or a regular
     expression with a group named label."""
+    group_column: str | None = None
+    """Of a file of labels, the column of what a picture shows: one patient, one burst.
+    Pictures of one group lie in one split."""
+    group_pattern: str | None = None
+    """Where the names of files say the group: {group}_{number}.jpg, or a regular
+    expression with a group named group."""
+    group_folder: Count | None = None
+    """The folders that are groups: 1 for those in the folders of the classes, 2 for
+    those in these."""
     train_weights: Count | None = 300
     """Images that train the weights of the supernet; of these four, None is whatever
     the others leave of the same set, or all of it."""
@@ -90,6 +101,7 @@ class DataConfig:
             f"{', '.join(NAMES)}, or {TFDS}NAME as in {TFDS}imagenet2012",
             self.name,
         )
+        self._require_one_rule_of_groups()
         require(
             len(self.mean) == len(self.std) > 0,
             "data.mean, data.std",
@@ -100,3 +112,21 @@ class DataConfig:
             for name in ("flip", "cutout_pixels", "brightness", "saturation"):
                 value = getattr(self, name)
                 require(not value, f"data.{name}", "0 or False with the digits", value)
+
+    def _require_one_rule_of_groups(self) -> None:
+        given = {
+            f"data.{name}": value
+            for name in GROUPS
+            if (value := getattr(self, name)) is not None
+        }
+        require(len(given) < 2, ", ".join(given), "one of them at most", given)
+        for name, value in given.items():
+            require(
+                self.name == "folder", name, "None unless data.name is folder", value
+            )
+        require(
+            self.group_column is None or self.label_pattern is None,
+            "data.group_column",
+            "None with data.label_pattern, which reads no file of labels",
+            self.group_column,
+        )

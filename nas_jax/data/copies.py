@@ -22,7 +22,7 @@ class Distinct:
     numbers: Mapping[str, np.ndarray]
     """Of the items in their source."""
     groups: np.ndarray
-    """Of the items of `training`: copies of one picture have one number."""
+    """Of the items of `training`: those that show one thing have one number."""
     looks: Mapping[str, tuple[Look, ...]]
     """Of all items of each source; empty where nothing was looked at."""
     notes: tuple[str, ...]

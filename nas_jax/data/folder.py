@@ -15,7 +15,7 @@ import numpy as np
 from nas_jax.config.data import DataConfig
 from nas_jax.config.naming import SHOWN, few, shown
 from nas_jax.data import layouts
-from nas_jax.data.layouts import split_names, tree
+from nas_jax.data.layouts import groupings, split_names, tree
 from nas_jax.data.layouts.listing import Listing, Row, ordered
 from nas_jax.data.layouts.split_names import TEST, TRAIN, VALID
 from nas_jax.data.record import Record
@@ -58,13 +58,16 @@ def load(config: DataConfig) -> DataSet:
     the test is drawn from those to train on.
 
     Raises:
-      ValueError: as `data.layouts.find`; if labels to train on and to test on differ,
-        or a picture cannot be read or decoded and `skip_corrupt` is not set.
+      ValueError: as `data.layouts.find` and `groupings.found`; if labels to train on
+        and to test on differ, or a picture cannot be read or decoded and
+        `skip_corrupt` is not set.
     """
     found = layouts.find(config)
     _require_lines({row.label for row in found.rows}, found.root)
     rows, notes = _usable(found, config.skip_corrupt)
     by_split, more = _splits(rows, config)
+    used = [row for members in by_split.values() for row in members]
+    groups = groupings.found(used, config, found.root)
     label_names = ordered(row.label for row in by_split[TRAIN])
     sources: dict[str, Source] = {}
     for split, members in by_split.items():
@@ -78,8 +81,8 @@ def load(config: DataConfig) -> DataSet:
         notes += corrupt
     train = sources[TRAIN]
     test, valid = sources.get(TEST, train), sources.get(VALID)
-    notes = (_counts(sources), *found.notes, *more, *notes)
-    return DataSet(train, test, notes, valid)
+    notes = (_counts(sources), *found.notes, *more, *groups.notes, *notes)
+    return DataSet(train, test, notes, valid, groups.of)
 
 
 def of_run(path: str, began: Record) -> Files:

@@ -1,10 +1,13 @@
-"""Images that belong together, as copies of one picture do, kept in one split."""
+"""Images that belong together, as pictures of one thing do, kept in one split."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from nas_jax.data.partition import class_name
+
+TRIES = 20
+"""Orders of the groups that are tried where they hold several classes."""
 
 
 def together(
@@ -28,7 +31,8 @@ def together(
       names: of the classes, for errors.
 
     Raises:
-      ValueError: if a class has too few groups for an image in every split.
+      ValueError: if a class has too few groups for an image in every split, or none of
+        `TRIES` orders of the groups gives it one.
     """
     places = np.full(len(labels), len(chosen))  # the last place is for what is left
     for place, indices in enumerate(chosen.values()):
@@ -40,17 +44,25 @@ def together(
     wanted = np.zeros((len(chosen) + 1, len(classes)), int)
     np.add.at(wanted, (places, labels), 1)
     of_class = np.unique(np.stack([groups, labels]), axis=1)[1]
-    filling = _Filling(wanted, np.bincount(of_class), np.random.default_rng(seed))
-    for members in _largest_first(groups, first, filling.numbers):
-        places[members] = filling.place(*np.unique(labels[members], return_counts=True))
+    groups_of, numbers = np.bincount(of_class), np.random.default_rng(seed)
+    order = _largest_first(groups, first, numbers)
+    for _ in range(TRIES):
+        filling = _Filling(wanted, groups_of.copy(), numbers)
+        for members in order:
+            counts = np.unique(labels[members], return_counts=True)
+            places[members] = filling.place(*counts)
+        if not filling.is_without.any() or groups_of.min() < len(chosen):
+            break
+        numbers.shuffle(order)
     if filling.is_without.any():
         one = int(filling.is_without.any(axis=0).argmax())
-        images = groups[labels == one]
+        got = f"{groups_of[one]} ({np.sum(labels == one)} with these)"
+        if groups_of[one] >= len(chosen):
+            got += " that hang together with those of other classes in no way to divide"
         raise ValueError(
             f"{class_name(names, classes[one])}: expected at least {len(chosen)} "
-            "images that are no copies, one for every split, got "
-            f"{len(np.unique(images))} ({len(images)} with copies); add images or "
-            "leave the class out"
+            "images that are neither copies nor of one group, one for every split, got "
+            f"{got}; add images or leave the class out"
         )
     found = (np.flatnonzero(places == place) for place in range(len(chosen)))
     return dict(zip(chosen, found, strict=True))

@@ -157,7 +157,7 @@ def four(
     what: str,
     names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """The splits of one set, in proportion: all four, or but for a `valid` apart.
+    """The splits of one set, in proportion: all four, or but for those apart.
 
     Raises `ValueError` as `require` and `in_proportion`.
     """
@@ -175,7 +175,7 @@ def three(
     what: str,
     names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """The training splits where the test has images of its own, or `valid` as well.
+    """The training splits as in the paper, where the test, or `valid`, is apart.
 
     Images for the alphas and `valid` are held out, equally many per class; the weights
     get the rest, or a part of it in proportion if their size is less.

@@ -5,7 +5,7 @@ every reader gives the same batches.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -103,6 +103,8 @@ class DataSet(NamedTuple):
     notes: tuple[str, ...] = ()
     """Warnings for the user, one line each."""
     valid: Source | None = None
+    groups: Mapping[str, str] = {}
+    """What an item shows, by its name; those of one group are kept in one split."""
 
 
 def require_classes(what: str, names: tuple[str, ...], classes: int) -> None:

@@ -16,6 +16,7 @@ from nas_jax.data import (
     partition,
     prepared,
     record,
+    things,
 )
 from nas_jax.data.batches import Split
 from nas_jax.data.in_memory import InMemorySplit
@@ -30,7 +31,7 @@ class Drawn(NamedTuple):
     numbers: dict[str, np.ndarray]
     """Of the items of each split, in their source."""
     notes: tuple[str, ...]
-    """What was found about copies, a line each."""
+    """What was found about copies and groups, a line each."""
 
 
 class Loaded(NamedTuple):
@@ -77,11 +78,11 @@ def load(
 
 
 def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
-    """The items of all splits: disjoint, of every class, copies in one split.
+    """The items of all splits: disjoint, of every class, copies and groups in one.
 
-    Raises `ValueError` as `partition` and `groups`, with the copies that were left out.
+    Raises `ValueError` as `partition` and `groups`, with what was left out.
     """
-    items = copies.distinct(data)
+    items = things.distinct(data)
     sizes = {split: getattr(config, split) for split in partition.SPLITS}
     drawn: dict[str, np.ndarray] = {}
     try:
@@ -90,8 +91,9 @@ def draw(config: DataConfig, data: DataSet, seed: int) -> Drawn:
     except ValueError as error:
         raise ValueError(f"{error}{items.loss(part)}") from error
     numbers = {split: drawn[split] for split in sizes}
+    together = "groups and copies" if data.groups else "copies"
     moved = tuple(
-        f"data.{split} = {size} became {len(numbers[split])}: copies stay together"
+        f"data.{split} = {size} became {len(numbers[split])}: {together} stay together"
         for split, size in sizes.items()
         if size not in (None, len(numbers[split]))
     )
@@ -112,7 +114,7 @@ def _of_part(
     for label in np.setdiff1d(source.labels, labels):
         raise ValueError(
             f"{what}: expected {part} pictures of class {names[label]!r} that no other "
-            "set has, got copies alone"
+            "set has, got none"
         )
     if part in sizes:
         what = f"{what}, {part}"
@@ -121,7 +123,9 @@ def _of_part(
     else:
         here = {split: n for split, n in sizes.items() if split not in items.sources}
         whole = partition.resolved(here, len(labels), what)
-        divide = partition.four if "test" in here else partition.three
+        # the paper's equal numbers are for its data sets; a user's classes may be rare
+        is_equal = "test" not in here and what != "folder"
+        divide = partition.three if is_equal else partition.four
         drawn = divide(labels, whole, seed, what, names)
         drawn = groups.together(labels, drawn, items.groups, seed, names)
     return {split: numbers[places] for split, places in drawn.items()}

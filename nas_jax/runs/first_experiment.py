@@ -11,14 +11,27 @@ from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import SpaceConfig
-from nas_jax.data import balance, copies, folder, pictures, preprocessing, splits
-from nas_jax.data.source import Item, Source
+from nas_jax.data import (
+    balance,
+    copies,
+    folder,
+    pictures,
+    preprocessing,
+    splits,
+    things,
+)
+from nas_jax.data.layouts import groupings
+from nas_jax.data.source import DataSet, Item, Source
 from nas_jax.training import optim
 
 SIDES = (32, 64)
 """Of the network's images; the largest that half of the pictures fill."""
-SHARES = {"train_alphas": 0.25, "valid": 0.1, "test": 0.2}
-"""Of the pictures of every class; the weights get the rest."""
+SHARES = {"train_alphas": 0.25, "test": 0.2}
+"""Of the pictures; the weights get what these and `valid` leave."""
+VALID = (0.1, 0.25)
+"""Of the pictures, those of `valid` at least and at most."""
+SPREAD = 0.01
+"""Between accuracies of networks that `valid` should tell apart."""
 LEAST = 20
 """Pictures of every class, so that each of the four splits has some."""
 STEPS = 800
@@ -64,7 +77,7 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
     place = str(path.expanduser().absolute())  # the file may be used from anywhere
     given = DataConfig(name="folder", path=place, **reading)
     data = folder.load(given)
-    fixed: dict[str, Any] = _sizes(copies.distinct(data))
+    fixed: dict[str, Any] = _sizes(things.distinct(data))
     drawn = splits.draw(dataclasses.replace(given, **fixed), data, Experiment.seed)
     sizes = {split: len(numbers) for split, numbers in drawn.numbers.items()}
     items = _looked_at(data.train)
@@ -108,8 +121,14 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
         ),
         train=TrainConfig(epochs=math.ceil(2 * STEPS / trained), batch=batch),
     )
-    uneven = balance.notes(data.train.labels, data.train.label_names)
-    return FirstExperiment(experiment, sizes, data.notes + drawn.notes + tuple(uneven))
+    notes = (
+        *data.notes,
+        *drawn.notes,
+        *(() if data.groups else groupings.hint(data.train.names, data.train.labels)),
+        *_resolution(data, drawn.numbers["valid"]),
+        *balance.notes(data.train.labels, data.train.label_names),
+    )
+    return FirstExperiment(experiment, sizes, notes)
 
 
 def text(experiment: Experiment, command: str) -> str:
@@ -158,16 +177,43 @@ def _sizes(items: copies.Distinct) -> dict[str, int | None]:
             f"{len(counts)}, and of class {training.label_names[rarest]!r} "
             f"{counts[rarest]} pictures; add pictures{items.loss('training')}"
         )
-    if "test" in items.sources:  # equally many of every class are held out
-        sizes = {
-            split: len(counts) * max(1, int(share * counts[rarest]))
-            for split, share in SHARES.items()
-        }
-    else:
-        sizes = {split: int(share * counts.sum()) for split, share in SHARES.items()}
+    sizes = {split: int(share * counts.sum()) for split, share in SHARES.items()}
+    sizes["valid"] = valid_size(int(counts.sum()))
     return {"train_weights": None} | {
         split: None if split in items.sources else size for split, size in sizes.items()
     }
+
+
+def valid_size(pictures: int) -> int:
+    """How many of so many pictures `valid` takes.
+
+    So many that the standard error of an accuracy, sqrt(p (1 - p) / n), is no more than
+    `SPREAD` at p = 50 %, where it is largest; within the shares of `VALID`.
+
+    >>> valid_size(1000), valid_size(20_000), valid_size(50_000)
+    (250, 2500, 5000)
+    """
+    least, most = (int(share * pictures) for share in VALID)
+    return min(max(math.ceil((0.5 / SPREAD) ** 2), least), most)
+
+
+def _resolution(data: DataSet, valid: np.ndarray) -> tuple[str, ...]:
+    """A line where `valid` is too small for networks that differ by `SPREAD`."""
+    names = (data.train if data.valid is None else data.valid).names
+    groups = {data.groups.get(name, name) for name in (names[n] for n in valid)}
+    error, of_groups = (0.5 / math.sqrt(len(one)) for one in (valid, groups))
+    if of_groups <= SPREAD:
+        return ()
+    line = (
+        f"validation: {len(valid):,} pictures tell accuracies apart from "
+        f"{100 * error:.1f} points on"
+    )
+    if len(groups) < len(valid):
+        line += (
+            f", from {100 * of_groups:.1f} if each of their {len(groups):,} groups is "
+            "right or wrong as a whole"
+        )
+    return (line,)
 
 
 def _looked_at(source: Source) -> list[Item]:

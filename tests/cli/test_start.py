@@ -44,22 +44,28 @@ def sizes(data):
 
 def test_one_set_is_divided_in_shares(pictures):
     made = first_experiment.of_pictures(pictures)
-    # of 60: the rest, a quarter, a tenth, a fifth
-    assert list(made.pictures.values()) == [27, 15, 6, 12]
+    # of 60: the rest, a quarter, a quarter, a fifth
+    assert list(made.pictures.values()) == [18, 15, 15, 12]
     experiment = made.experiment
-    assert sizes(experiment.data) == [None, 15, 6, 12]
+    assert sizes(experiment.data) == [None, 15, 15, 12]
     assert (experiment.space.classes, experiment.space.input_size) == (2, 32)
-    # 27 images in batches of 15, one a step: 800 epochs
+    # 18 images in batches of 15, one a step: 800 epochs
     assert (experiment.search.batch, experiment.search.warmup_epochs) == (15, 800)
-    assert made.notes == ("2 classes: cat 40, dog 20",)
+    assert made.notes == (
+        "2 classes: cat 40, dog 20",
+        "validation: 15 pictures tell accuracies apart from 12.9 points on",
+    )
 
 
-def test_of_a_set_with_a_test_equally_many_of_every_class_are_held_out(apart):
+def test_of_a_set_with_a_test_shares_of_the_training_are_held_out(apart):
+    """In proportion: the rarest class does not decide for the others."""
     made = first_experiment.of_pictures(apart)
-    # 6 and 2 of the 24, twice
-    assert list(made.pictures.values()) == [74 - 12 - 4, 12, 4, 9]
-    assert sizes(made.experiment.data) == [None, 12, 4, None]
+    assert list(made.pictures.values()) == [74 - 18 - 18, 18, 18, 9]
+    assert sizes(made.experiment.data) == [None, 18, 18, None]
     assert made.experiment.space.input_size == 64
+    loaded = splits.load(made.experiment.data, (64, 64, 3), 2, 0).splits
+    counts = [np.bincount(split.labels).tolist() for split in loaded.values()]
+    assert counts == [[26, 12], [12, 6], [12, 6], [5, 4]]
 
 
 @pytest.mark.parametrize("kind", ["pictures", "apart"])
@@ -92,8 +98,8 @@ def test_pictures_that_come_and_go_do_no_harm(added, removed, tmp_path):
     experiment = shipped.load_experiment(str(tmp_path / "mine.py"))
     loaded = setup.load(experiment).splits
     counts = {name: len(split.labels) for name, split in loaded.items()}
-    rest = 120 + added - removed - 30 - 12 - 24
-    assert list(counts.values()) == [rest, 30, 12, 24]
+    rest = 120 + added - removed - 30 - 30 - 24
+    assert list(counts.values()) == [rest, 30, 30, 24]
     assert all(set(split.labels) == {0, 1, 2, 3} for split in loaded.values())
 
 
@@ -109,6 +115,7 @@ def test_copies_are_told_where_the_pictures_are_counted(tmp_path, capsys):
         "2 classes: cat 31, dog 30",
         "1 of 61 pictures is a copy of others (cat/again.png = cat/7.png): kept in one "
         "split",
+        "validation: 15 pictures tell accuracies apart from 12.9 points on",
     ]
 
 
@@ -193,6 +200,116 @@ def test_labels_may_come_from_names_or_a_file(tmp_path, capsys):
     assert "2 classes: cat 20, dog 20\n" in capsys.readouterr().out
 
 
+def bursts(root, form, groups=8):
+    """Two classes of bursts of five pictures."""
+    for first, c in enumerate("xy"):
+        for number in range(5 * groups):
+            path = root / form.format(c=c, g=number // 5, n=number % 5)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = encoded(pixels(40, 70, seed=1000 * first + number), "PNG")
+            path.write_bytes(image)
+
+
+@pytest.mark.parametrize(
+    ("form", "flag", "value"),
+    [
+        ("{c}/{c}{g}_{n}.png", "--group-pattern", "{group}_{number}"),
+        ("{c}/{c}{g}/{n}.png", "--group-folder", "1"),
+        ("{c}/{c}{g}-{n}.png", "--group-column", "who"),
+    ],
+)
+def test_groups_are_kept_and_what_they_tell_apart_is_said(
+    form, flag, value, tmp_path, capsys
+):
+    root = tmp_path / "p"
+    bursts(root, form)
+    files = [f"{c}/{one.name}" for c in "xy" for one in (root / c).iterdir()]
+    rows = [f"{one},{one[2:4]}" for one in files]
+    (root / "who.csv").write_text("\n".join(["file,who", *rows]))
+    words = ["start", str(root), "--out", str(tmp_path / "m.py"), flag, value]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert "16 groups by data." in told and "names look like" not in told
+    assert (
+        "validation: 20 pictures tell accuracies apart from 11.2 points on, from 25.0 "
+        "if each of their 4 groups is right or wrong as a whole\n"
+    ) in told
+    found = setup.load(shipped.load_experiment(str(tmp_path / "m.py"))).splits
+    groups = [
+        {split.source.names[n].split("/", 1)[1][:2] for n in split.indices}
+        for split in found.values()
+    ]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 16
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--group-pattern", "{group}"], "makes every picture a group of its own"),
+        (["--group-pattern", "p_{group}_{}"], "got none for 80 of 80 (x/x0_0.png, "),
+        (["--group-column", "who"], "expected a file of labels with the columns that"),
+        (["--group-folder", "1"], "by data.group_folder 1, got none for 80 of 80"),
+        (
+            ["--group-folder", "1", "--group-pattern", "{group}_{}"],
+            "data.group_pattern, data.group_folder: expected one of them at most",
+        ),
+        (["--group-folder", "0"], "data.group_folder: expected at least 1, got 0"),
+        (["--group-folder", "one"], "--group-folder: expected"),
+    ],
+)
+def test_rules_that_divide_nothing_are_one_line(words, line, tmp_path, capsys):
+    bursts(tmp_path / "p", "{c}/{c}{g}_{n}.png")
+    is_refused = "makes" not in line
+    assert is_refused == bool(
+        cli.main(
+            ["start", str(tmp_path / "p"), "--out", str(tmp_path / "m.py"), *words]
+        )
+    )
+    heard = capsys.readouterr()
+    assert line in (heard.err if is_refused else heard.out)
+    assert heard.err.count("\n") == is_refused
+
+
+def test_names_that_look_like_groups_are_told_with_the_pattern(tmp_path, capsys):
+    bursts(tmp_path / "p", "{c}/IMG_{c}{g}_frame_{n:03}.png")
+    words = ["start", str(tmp_path / "p"), "--out", str(tmp_path / "m.py")]
+    assert cli.main(words) == 0
+    assert (
+        "names look like 16 groups (IMG_x0 5, IMG_x1 5, IMG_x2 5, IMG_x3 5, IMG_x4 5 "
+        "and 11 more): if each shows one thing, keep it in one split by "
+        "--group-pattern '{group}_{number}'\n"
+    ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("pictures", "valid"),
+    [(80, 20), (999, 249), (9999, 2499), (24000, 2500), (25010, 2501)],
+)
+def test_valid_is_as_large_as_differences_ask_for_within_its_shares(pictures, valid):
+    assert first_experiment.valid_size(pictures) == valid
+
+
+@pytest.mark.parametrize("part", ["valid", "val"])
+def test_a_valid_of_its_own_says_what_it_tells_apart(part, apart, tmp_path):
+    shutil.copytree(apart, tmp_path / "p")
+    write(tmp_path / "p" / part, {"a": 6, "b": 4}, (66, 90))
+    made = first_experiment.of_pictures(tmp_path / "p")
+    assert made.pictures["valid"] == 10
+    line = "validation: 10 pictures tell accuracies apart from 15.8 points on"
+    assert line in made.notes
+
+
+def test_a_rare_class_does_not_decide_for_the_others(tmp_path):
+    """Where it did, 243 of 7,474 pictures were looked at to choose a network."""
+    write(tmp_path / "train", {"a": 200, "b": 80, "c": 20}, (33, 33))
+    write(tmp_path / "test", {"a": 4, "b": 4, "c": 4}, (34, 34))
+    made = first_experiment.of_pictures(tmp_path)
+    assert list(made.pictures.values()) == [150, 75, 75, 12]
+    loaded = splits.load(made.experiment.data, (32, 32, 3), 3, 0).splits
+    assert np.bincount(loaded["valid"].labels).tolist() == [50, 20, 5]
+    assert np.bincount(loaded["train_alphas"].labels).tolist() == [50, 20, 5]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")
 def test_folder_whose_name_is_no_text_is_refused(tmp_path, capsys):
     """It would be a line of labels.txt, after the whole search."""
@@ -229,7 +346,7 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):
     assert cli.main([*words, "--skip-corrupt"]) == 0
     found = shipped.load_experiment(str(tmp_path / "mine.py"))
     assert found.data.skip_corrupt
-    assert "29 pictures for the weights" in capsys.readouterr().out
+    assert "20 pictures for the weights" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

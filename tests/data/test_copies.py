@@ -91,8 +91,11 @@ def test_a_class_that_is_one_picture_is_refused(tmp_path):
     with pytest.raises(ValueError) as error:
         load(tmp_path)
     line = str(error.value)
-    assert "class 'tall': expected at least 4 images that are no copies" in line
-    assert "got 1 (24 with copies); add images or leave the class out" in line
+    assert (
+        "class 'tall': expected at least 4 images that are neither copies nor of one "
+        "group" in line
+    )
+    assert "got 1 (24 with these); add images or leave the class out" in line
     assert line.count("\n") == 0
 
 
@@ -132,7 +135,7 @@ def test_a_test_that_is_a_copy_of_the_training_is_refused(tmp_path):
     line = str(error.value)
     assert line.startswith(
         "folder: expected training pictures of class 'flat' that no other set has, got "
-        "copies alone (1 picture carries more than one label"
+        "none (1 picture carries more than one label"
     )
     assert "49 of 49 training pictures are copies of test pictures" in line
     assert line.endswith("keep each picture in one of the sets") and "\n" not in line

@@ -98,13 +98,42 @@ def test_large_groups_fill_the_splits_by_share():
     assert [len(its) for its in found.values()] == [60, 20, 20, 20]
 
 
+def test_groups_of_several_classes_are_divided_where_the_first_order_fails():
+    """Found by drawing: the largest first left a class out of a split."""
+    seen = 0
+    for seed in range(200):
+        numbers = np.random.default_rng(seed)
+        groups = numbers.choice(12, 150, p=numbers.dirichlet(np.full(12, 0.5)))
+        labels = numbers.integers(0, 6, 150)
+        each = [len(np.unique(groups[labels == one])) for one in range(6)]
+        if min(each) < 4:
+            continue
+        seen += 1
+        found = together(labels, drawn(labels, [45, 38, 37, 30], seed), groups, seed)
+        assert all(set(labels[its]) == set(range(6)) for its in found.values())
+    assert seen > 50
+
+
+def test_groups_that_hang_together_in_no_way_to_divide_are_told():
+    """Any two of five groups share a class that has four: each wants a split alone."""
+    labels = np.repeat([0, 1, 2], 20)
+    groups = np.repeat([0, 1, 2, 3, 0, 1, 2, 4, 0, 1, 3, 4], 5)
+    with pytest.raises(
+        ValueError,
+        match=r"^class \d: expected at least 4 images that .*, got 4 \(20 with these\) "
+        r"that hang together with those of other classes in no way to divide; add",
+    ):
+        together(labels, drawn(labels, [20, 16, 12, 12]), groups, 0)
+
+
 def test_a_class_of_too_few_different_images_is_named_with_its_count():
     labels = np.repeat([0, 1], 20)
     groups = np.arange(40)
     groups[20:] = 20 + np.arange(20) % 3
     with pytest.raises(
         ValueError,
-        match=r"^class 'dog': expected at least 4 images that are no copies, one for "
-        r"every split, got 3 \(20 with copies\); add images or leave the class out$",
+        match=r"^class 'dog': expected at least 4 images that are neither copies nor "
+        r"of one group, one for every split, got 3 \(20 with these\); add images or "
+        r"leave the class out$",
     ):
         together(labels, drawn(labels, [20, 8, 6, 6]), groups, 0, ("cat", "dog"))

@@ -37,8 +37,8 @@ def find(path, **changes):
 def found(path, **changes):
     """Names of each split and label."""
     groups = {}
-    for name, label, split in find(path, **changes).rows:
-        groups.setdefault((split, label), []).append(name)
+    for row in find(path, **changes).rows:
+        groups.setdefault((row.split, row.label), []).append(row.name)
     return groups
 
 
@@ -399,7 +399,10 @@ def test_a_file_that_contradicts_the_folders_is_refused(tmp_path):
         (["file,label", "a,cat,dog"], "line 2: expected 2 columns as in the first"),
         (["file,file", "a,b"], "expected columns of different names, got file, file"),
         (["file,label", "a,"], "1 of 1 rows without a file or one label (row 1)"),
-        (["file,label", "a,cat", "a,dog"], "1 of 2 rows with two labels or splits (a)"),
+        (
+            ["file,label", "a,cat", "a,dog"],
+            "1 of 2 rows with two labels, splits or groups",
+        ),
         (["file,label", "a,cat", "a.jpg,dog"], "got two for a.jpg; remove one"),
         (["id,cat,dog", "a,1,0", "b,1,1"], "1 of 2 rows without a file or one label"),
         (["file,label,split", "a,x,train", "b,x,unlabelled"], "got 'unlabelled'; name"),
@@ -464,7 +467,7 @@ def test_two_files_of_one_split_count_a_picture_once(tmp_path):
     write(tmp_path, "train_labels.csv", "id,label", "a,cat", "b,dog")
     assert len(find(tmp_path).rows) == 2
     write(tmp_path, "train_labels.csv", "id,label", "a,cat", "b,cat")
-    assert "train.csv, train_labels.csv: expected one label and one split a p" in (
+    assert "train.csv, train_labels.csv: expected one label, split and grou" in (
         refused(tmp_path)
     )
 

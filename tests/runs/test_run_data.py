@@ -100,6 +100,32 @@ def test_added_pictures_are_left_out_and_the_cuts_stay_the_same(home):
     )
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"group_column": "who"},
+        {"group_pattern": "{}/{group}/{number}"},
+        {"group_folder": 1},
+    ],
+)
+def test_groups_are_those_of_the_beginning_whatever_became_of_their_rule(home, rule):
+    """The lists say which picture lies where: the rule is not asked again."""
+    for file in sorted((home / "p").rglob("*.jpg")):
+        folder = file.parent / f"burst{int(file.stem) // 2}"
+        folder.mkdir(exist_ok=True)
+        file.rename(folder / file.name)
+    files = [one.relative_to(home / "p") for one in (home / "p").rglob("*.jpg")]
+    rows = "\n".join(["file,who", *(f"{one},{one.parent}" for one in files)])
+    (home / "p" / "who.csv").write_text(rows)
+    first = begun(home, **rule)
+    assert any("groups by data.group_" in note for note in first.notes)
+    (home / "p" / "who.csv").unlink()
+    write_class(home / "p" / "dog", 2, seed=900)  # in no folder of a burst
+    found = setup.of_run(experiment_at(home / "p", **rule), home / "run", PLAIN)
+    assert files_of(found) == files_of(first)
+    assert not any("groups by" in note for note in found.notes)
+
+
 def test_a_new_class_does_not_move_the_labels(home):
     first = begun(home)
     write_class(home / "p" / "ant", 5, seed=900)

@@ -72,6 +72,8 @@ def _named_file(path: Path, config: DataConfig) -> Found:
     """What a file of labels says; what lies beside it is looked at if it has to be."""
     table = label_files.read(path)
     one = Beside(path.name, table, label_files.columns(table, config))
+    label_files.require_groups(table, one.columns, config)
+    label_files.require_labels(table, one.columns)
     folder = path.parent
     found = labels_beside.rows(one, folder, lambda: tree.walk(folder).pictures, config)
     return _by_split_folders(labels_beside.together([found]), config, folder)
@@ -82,9 +84,12 @@ def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
     by_folders = class_folders.by_folders(files.pictures, where, files.root)
     _require_full(files, by_folders.rows)
     columns = config.file_column, config.label_column, config.split_column
-    is_chosen = columns != (None, None, None)
+    is_file_meant = columns != (None, None, None)
+    is_chosen = is_file_meant or config.group_column is not None
     try:
         beside, why = labels_beside.chosen(files, where, config)
+        for one in beside:
+            label_files.require_groups(one.table, one.columns, config)
         by_files = _read(beside, files, config) if beside else Found([])
     except ValueError as error:  # it may be a file that only lies there
         if is_chosen or not by_folders.rows:
@@ -104,8 +109,15 @@ def _by_folders_or_file(files: Tree, config: DataConfig) -> Found:
         prefix = where.splits.get(TRAIN, where.level.prefix)
         flat = [name for name in files.pictures if name.startswith(prefix)]
         other_sets.refuse_without_labels(files, flat, why)
-    if by_folders.rows and not is_chosen and not all(one.is_metadata for one in beside):
-        return _agreed(by_folders, by_files, files.root)
+    has_labels = all(one.columns.label != "" for one in beside)
+    if not by_folders.rows:
+        for one in beside:
+            label_files.require_labels(one.table, one.columns)
+    elif not has_labels or not (
+        is_file_meant or all(one.is_metadata for one in beside)
+    ):
+        is_grouped = config.group_column is not None
+        return _agreed(by_folders, by_files, files.root, is_grouped)
     named = {row.name for row in by_files.rows}
     left = [name for name in files.pictures if name not in named]
     line = f"{len(left)} pictures that no file of labels names, not used: {few(left)}"
@@ -134,7 +146,7 @@ def _by_split_folders(by_files: Found, config: DataConfig, root: Path) -> Found:
     if not where.splits:
         return by_files
     rows = [
-        row._replace(split=split)
+        row._replace(split=split, folder=prefix)
         for row in by_files.rows
         for split, prefix in where.splits.items()
         if row.name.startswith(prefix)
@@ -143,26 +155,34 @@ def _by_split_folders(by_files: Found, config: DataConfig, root: Path) -> Found:
     return Found(rows, notes, by_files.files)
 
 
-def _agreed(by_folders: Found, by_files: Found, root: Path) -> Found:
+def _agreed(by_folders: Found, by_files: Found, root: Path, is_grouped: bool) -> Found:
     """Labels by folders where files name them, too; refused if these say otherwise.
 
-    The files' splits count if the folders have none.
+    The files' splits count if the folders have none, and so do their groups.
     """
     files, said = few(by_files.files), {row.name: row for row in by_files.rows}
-    if not all(row.name in said for row in by_folders.rows):
+    known = [row for row in by_folders.rows if row.name in said]
+    if len(known) < len(by_folders.rows) and not is_grouped:
         line = f"{files} is not used, the folders are; set data.path to it to use it"
         return Found(by_folders.rows, (*by_folders.notes, line))
-    pairs = {(row.label, said[row.name].label) for row in by_folders.rows}
-    if len(pairs) > min(len(set(labels)) for labels in zip(*pairs, strict=True)):
-        row = next(row for row in by_folders.rows if said[row.name].label != row.label)
+    labelled = [row for row in known if said[row.name].label]
+    pairs = {(row.label, said[row.name].label) for row in labelled}
+    labels = zip(*pairs, strict=True)
+    if len(pairs) > min((len(set(one)) for one in labels), default=0):
+        row = next(row for row in labelled if said[row.name].label != row.label)
         raise ValueError(
             f"{root}: expected the labels of {files} or those of the folders, got both "
             f"which differ ({row.name}: {said[row.name].label!r}, {row.label!r}); set "
             "data.path to the file, or move it away"
         )
-    if any(row.split for row in by_folders.rows):
+    has_splits = any(row.split for row in by_folders.rows)
+    if has_splits and not is_grouped:
         return by_folders
-    rows = [row._replace(split=said[row.name].split) for row in by_folders.rows]
+    rows = []
+    for row in by_folders.rows:
+        its = said.get(row.name, row)
+        split = row.split if has_splits else its.split
+        rows.append(row._replace(split=split, group=its.group))
     return Found(rows, (*by_folders.notes, *by_files.notes), by_files.files)
 
 
@@ -191,14 +211,15 @@ def _by_pattern(files: Tree, config: DataConfig) -> Found:
     rows: list[Row] = []
     wrong = []
     for name, found in zip(names, name_patterns.matched(pattern, names), strict=True):
-        split = next(s for one, s in prefixes.items() if name.startswith(one))
+        prefix = next(one for one in prefixes if name.startswith(one))
+        split = prefixes[prefix]
         if found and "split" in pattern.groupindex:
             spelled = split_names.spelled(found["split"])
             split = spelled[0] if spelled else ""
         if not found or split == "":
             wrong.append(name)
         else:
-            rows.append(Row(name, found["label"].strip(), split))
+            rows.append(Row(name, found["label"].strip(), split, prefix))
     if wrong:
         raise ValueError(
             f"{files.root}: expected names as data.label_pattern "

@@ -147,7 +147,7 @@ def _classes(level: Level, split: str | None) -> tuple[list[Row], list[str]]:
     if level.direct and len(level.folders) < 2:
         return [], level.direct + [n for names in level.folders.values() for n in names]
     rows = [
-        Row(name, label, split)
+        Row(name, label, split, f"{level.prefix}{label}/")
         for label, names in level.folders.items()
         for name in names
     ]
@@ -178,7 +178,7 @@ def _inner_splits(level: Level, root: Path) -> list[Row]:
                 "pictures into train, valid or test"
             )
     return [
-        Row(name, label, found[label][folder])
+        Row(name, label, found[label][folder], f"{one.prefix}{folder}/")
         for label, one in inside.items()
         for folder, names in one.folders.items()
         for name in names

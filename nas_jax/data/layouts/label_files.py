@@ -55,11 +55,13 @@ class Table(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Which column says what; `label` is None for columns of 0 and 1."""
+    """Which column says what."""
 
     file: str
     label: str | None
+    """None for columns of 0 and 1; "" for none, where the folders have to say it."""
     split: str | None
+    group: str | None = None
 
 
 def read(path: Path) -> Table:
@@ -85,20 +87,39 @@ def read(path: Path) -> Table:
 
 
 def columns(table: Table, config: DataConfig) -> Columns:
-    """The columns of files, labels and splits.
+    """The columns of files, labels, splits and groups.
 
-    Raises `ValueError`, listing the columns, if one that is chosen is missing, or if
-    none has a usual name.
+    A file that says the groups needs no labels. One that has labels may lack the chosen
+    column of groups, which `require_groups` tells.
+
+    Raises `ValueError`, listing the columns, if another one that is chosen is missing,
+    or if none has a usual name.
     """
     file = _column(table, config.file_column, FILE_COLUMNS, "file")
     label = _column(table, config.label_column, LABEL_COLUMNS, "label")
     split = _column(table, config.split_column, SPLIT_COLUMNS, "split")
-    rest = [one for one in table.columns if one not in (file, split)]
+    group = config.group_column if config.group_column in table.columns else None
+    rest = [one for one in table.columns if one not in (file, split, group)]
     if file is None:
         raise ValueError(_unnamed(table, "file", "filename"))
     if label is None and not _is_one_hot(table, rest):
+        label = ""
+    found = Columns(file, label, split, group)
+    if group is None:
+        require_labels(table, found)
+    return found
+
+
+def require_groups(table: Table, columns: Columns, config: DataConfig) -> None:
+    """Raises `ValueError`, listing the columns, if that of the groups is missing."""
+    if columns.group is None and config.group_column is not None:
+        _column(table, config.group_column, (), "group")
+
+
+def require_labels(table: Table, columns: Columns) -> None:
+    """Raises `ValueError`, listing the columns, if none says the labels."""
+    if columns.label == "":
         raise ValueError(_unnamed(table, "label", "label"))
-    return Columns(file, label, split)
 
 
 def labelled(
@@ -116,7 +137,8 @@ def labelled(
       ValueError: for rows without file, label or split, or with several labels; for a
         split that is none.
     """
-    rest = [one for one in table.columns if one not in (chosen.file, chosen.split)]
+    others = (chosen.file, chosen.split, chosen.group)
+    rest = [one for one in table.columns if one not in others]
     splits = _splits(table, chosen.split, config) if chosen.split else {}
     rows: dict[str, Row] = {}
     wrong: dict[str, list[str]] = {}
@@ -131,12 +153,13 @@ def labelled(
             ones = [one for one in rest if float(cells[one]) == 1]
             label = ones[0] if len(ones) == 1 else ""
         else:
-            label = cells[chosen.label].strip()
-        row = Row(name, label, here)
-        if not name or not label:
+            label = cells[chosen.label].strip() if chosen.label else ""
+        group = cells[chosen.group] if chosen.group else None
+        row = Row(name, label, here, group=group)
+        if not name or not (label or chosen.label == ""):
             wrong.setdefault("without a file or one label", []).append(f"row {place}")
         elif rows.setdefault(name, row) != row:
-            wrong.setdefault("with two labels or splits", []).append(name)
+            wrong.setdefault("with two labels, splits or groups", []).append(name)
     for what, names in wrong.items():
         raise ValueError(
             f"{table.path}: expected a file, one label and one split a row, got "

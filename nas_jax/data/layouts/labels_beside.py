@@ -62,6 +62,7 @@ def chosen(
             for split, stems in spelled.items()
             if Path(one.name).stem in stems
         ], why
+    near = [one for one in near if one.columns.group is not None] or near
     left = [one for one in near if one.is_metadata] or near
     if len(left) > 1:
         raise ValueError(
@@ -103,14 +104,14 @@ def rows(
 def together(said: Sequence[Found]) -> Found:
     """What several files say, a picture once.
 
-    Raises `ValueError` if they give one picture two labels or splits.
+    Raises `ValueError` if they give one picture two labels, splits or groups.
     """
     files = tuple(name for one in said for name in one.files)
     by_name: dict[str, Row] = {}
     for row in (row for one in said for row in one.rows):
         if by_name.setdefault(row.name, row) != row:
             raise ValueError(
-                f"{few(files)}: expected one label and one split a picture, got two "
+                f"{few(files)}: expected one label, split and group a picture, got two "
                 f"for {shown(row.name)}; remove one"
             )
     notes = tuple(note for one in said for note in one.notes)
@@ -155,5 +156,7 @@ def _in(root: Path, folder: str, name: str) -> str:
 
 def _what(columns: Columns) -> str:
     label = "columns of 0 and 1" if columns.label is None else repr(columns.label)
-    split = "" if columns.split is None else f", splits in {columns.split!r}"
-    return f"files in {columns.file!r}, labels in {label}{split}"
+    said = {"files": repr(columns.file), "labels": label if columns.label != "" else ""}
+    said["splits"] = "" if columns.split is None else repr(columns.split)
+    said["groups"] = "" if columns.group is None else repr(columns.group)
+    return ", ".join(f"{what} in {where}" for what, where in said.items() if where)

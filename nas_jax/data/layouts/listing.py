@@ -14,6 +14,10 @@ class Row(NamedTuple):
     label: str
     split: str | None = None
     """`train`, `valid` or `test`; None where the user has no splits."""
+    folder: str = ""
+    """The prefix of its name, with the last /, that says its label or split."""
+    group: str | None = None
+    """What it shows, where a column says that."""
 
 
 class Listing(NamedTuple):

@@ -1,8 +1,8 @@
-"""Labels that stand in the names of files: cat.0.jpg, dog_12.png.
+"""Labels or groups that stand in the names of files: cat.0.jpg, patient_7_03.png.
 
 A pattern is a template, {label}_{number}.jpg, or a regular expression with a group
-named label. It has to match the whole name, with its suffix or without. A pattern with
-a / is held against the path below the data set.
+named label; or with {group}, and named group. It has to match the whole name, with its
+suffix or without. A pattern with a / is held against the path below the data set.
 """
 
 import re
@@ -27,14 +27,16 @@ USUAL = (
 """Templates that are tried on names to propose one, in this order."""
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str, wanted: str = "label") -> re.Pattern[str]:
     """The regular expression of a template, or the one that is given.
 
-    Raises `ValueError` for what is neither, or has no label.
+    Raises `ValueError` for what is neither, or does not say what is wanted: the label
+    or the group.
 
     >>> compiled("{label}.{number}").fullmatch("cat.0")["label"]
     'cat'
     """
+    known = {f"{{{wanted}}}": f"(?P<{wanted}>[^/]+)"} | _PARTS
     try:
         if "(?P<" in pattern:
             found = re.compile(pattern)
@@ -42,20 +44,20 @@ def compiled(pattern: str) -> re.Pattern[str]:
             parts = re.split(r"(\{\w*\})", pattern)
             found = re.compile(
                 "".join(
-                    _PARTS[part] if part.startswith("{") else re.escape(part)
+                    known[part] if part.startswith("{") else re.escape(part)
                     for part in parts
                 )
             )
-    except (re.error, KeyError) as error:
+    except (re.error, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(
-            f"data.label_pattern: expected a template of {', '.join(_PARTS)} and text, "
-            "as in {label}_{number}.jpg, or a regular expression, got "
+            f"data.{wanted}_pattern: expected a template of {', '.join(known)} and "
+            f"text, as in {{{wanted}}}_{{number}}.jpg, or a regular expression, got "
             f"{pattern!r:.200} ({error})"
         ) from error
-    if "label" not in found.groupindex:
+    if wanted not in found.groupindex:
         raise ValueError(
-            "data.label_pattern: expected {label} in a template, or (?P<label>...) in "
-            f"a regular expression, got {pattern!r:.200}"
+            f"data.{wanted}_pattern: expected {{{wanted}}} in a template, or "
+            f"(?P<{wanted}>...) in a regular expression, got {pattern!r:.200}"
         )
     return found
 
