@@ -22,6 +22,8 @@ from nas_jax.data.layouts.split_names import TEST, TRAIN, VALID
 from nas_jax.data.source import Arrays, DataSet
 
 IMAGES, LABELS = "images", "labels"
+UNUSED = ""
+"""The split of files in whose place the configuration names others."""
 TRANSPOSED = "emnist"
 """First word of the sets whose images are stored with rows and columns exchanged."""
 _LABELS = ("labels", "label", "y", "targets")
@@ -68,10 +70,12 @@ def load(config: DataConfig, names: Path | None = None) -> DataSet:
     given = {split: one.lower() for split, one in split_names.named(config).items()}
     said = {word for one in files for word in idx_labels.words(one.path.name)}
     split_names.require(given, said, str(config.path))
-    pairs = _pairs(files)
+    pairs = _pairs([one for one in files if one.split != UNUSED])
     if len(pairs) == 1:
         pairs = {TRAIN: next(iter(pairs.values()))}
     held, notes = split_names.settled(pairs, config)
+    if unused := [one.path.name for one in files if one.split == UNUSED]:
+        notes += (f"not used, as others are named: {few(unused)}",)
     is_transposed = words[:1] == (TRANSPOSED,)
     if is_transposed:
         name = "-".join(words)
@@ -149,7 +153,7 @@ def _file(path: Path, config: DataConfig) -> _File:
         elif _TEST.fullmatch(word):
             split = TEST
         elif usual and not usual[1]:
-            split = usual[0]
+            split = UNUSED if usual[0] in given.values() else usual[0]
         elif word in _LABELS:
             holds = LABELS
         elif word not in _IMAGES and not _FORMAT.fullmatch(word):
