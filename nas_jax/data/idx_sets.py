@@ -117,8 +117,8 @@ def _of_one_set(config: DataConfig) -> list[_File]:
         named, root = None, path
     else:
         raise ValueError(
-            "idx: expected a folder of IDX files or one of them at data.path, found "
-            f"none at {path.absolute()}"
+            f"{config.name}: expected a folder of IDX files, or one of them, at "
+            f"data.path, found none at {path.absolute()}"
         )
     found = tree.walk(root)
     every = sorted(root / one for one in (*found.pictures, *found.others))
@@ -133,8 +133,8 @@ def _of_one_set(config: DataConfig) -> list[_File]:
     if len(sets) > 1:
         raise ValueError(
             f"{path}: expected the files of one set, got those of {len(sets)} "
-            f"({few(str(one.relative_to(root)) for one in sets.values())}); set "
-            "data.path to a file of the one that you want"
+            f"({few(str(one.relative_to(root)) for one in sets.values())}); name a "
+            "file of the one that you want in place of the folder"
         )
     return files
 

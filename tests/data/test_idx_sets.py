@@ -201,7 +201,9 @@ def test_several_sets_are_asked_about(tmp_path):
         "expected the files of one set, got those of 2 (emnist-letters-train-labels-"
         in said
     )
-    assert said.endswith("; set data.path to a file of the one that you want")
+    assert said.endswith(
+        "; name a file of the one that you want in place of the folder"
+    )
     shutil.rmtree(tmp_path)
     for folder in ("MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"):
         idx_files.write_set(tmp_path / folder)
