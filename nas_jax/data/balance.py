@@ -1,4 +1,4 @@
-"""Classes of very different sizes, told before they hide behind one accuracy."""
+"""The sizes of the classes, told before they hide behind one accuracy."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -110,21 +110,13 @@ def known(labels: np.ndarray, path: Path | None) -> Known:
     if path is None:
         values = np.unique(labels)
         return Known(values, tuple(map(str, values)), "the training images")
-    text = files.read_text(path).removeprefix("\ufeff").rstrip()
-    lines = [line.strip() for line in text.split("\n")]
-    if words(path.name)[-2:] == LIST:
+    lines = files.read_text(path).removeprefix("\ufeff").rstrip().split("\n")
+    kind = words(path.name)[-2:]
+    if kind == LIST:
         is_from_one = labels.min() > 0 and labels.max() == len(lines)
-        names = {number + is_from_one: name for number, name in enumerate(lines)}
+        names = {n + is_from_one: line.strip() for n, line in enumerate(lines)}
     else:
-        has_head = words(path.name)[-2:] == CLASS_MAP
-        names = {}
-        for place, line in enumerate(lines[has_head:], 1 + has_head):
-            label, name = _characters(line, f"{path}, line {place}")
-            if label in names:
-                raise ValueError(
-                    f"{path}, line {place}: expected another label, got {label} again"
-                )
-            names[label] = name
+        names = _mapped(lines, path, has_head=kind == CLASS_MAP)
     every = Counter(names.values())
     wrong = [one for one in every if not one or not one.isprintable() or every[one] > 1]
     if wrong or not names:
@@ -135,6 +127,19 @@ def known(labels: np.ndarray, path: Path | None) -> Known:
         )
     values = np.array(sorted(names))
     return Known(values, tuple(map(names.__getitem__, sorted(names))), path.name)
+
+
+def _mapped(lines: list[str], path: Path, has_head: bool) -> dict[int, str]:
+    """The characters of each label, a line each."""
+    names: dict[int, str] = {}
+    for place, line in enumerate(lines[has_head:], 1 + has_head):
+        label, name = _characters(line.strip(), f"{path}, line {place}")
+        if label in names:
+            raise ValueError(
+                f"{path}, line {place}: expected another label, got {label} again"
+            )
+        names[label] = name
+    return names
 
 
 def _characters(line: str, where: str) -> tuple[int, str]:

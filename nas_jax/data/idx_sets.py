@@ -26,11 +26,11 @@ UNUSED = ""
 """The split of files in whose place the configuration names others."""
 TRANSPOSED = "emnist"
 """First word of the sets whose images are stored with rows and columns exchanged."""
+CHANNELS = (1, 3)
 _LABELS = ("labels", "label", "y", "targets")
 _IMAGES = ("images", "image", "imgs", "x", "data", "patterns")
 _FORMAT = re.compile(r"idx\d?|ubyte|int|gz|xz|bin")
 _TEST = re.compile(r"t(est)?\d+k")
-CHANNELS = (1, 3)
 _NAMED = "named as train-images-idx3-ubyte.gz"
 
 
@@ -45,11 +45,17 @@ class _File(NamedTuple):
 
 
 def is_set(path: Path) -> bool:
-    """Whether a file is of IDX by its name, or a folder has such files, no pictures."""
+    """Whether a file is of IDX by its name, or a folder is of such files.
+
+    These lie in it, or below it where there are no pictures.
+    """
     if not path.is_dir():
         return _is_idx(path.name)
     found = tree.walk(path)
-    return not found.pictures and any(_is_idx(Path(one).name) for one in found.others)
+    files = [one for one in map(Path, found.others) if _is_idx(one.name)]
+    return any(one.parent == Path() for one in files) or (
+        bool(files) and not found.pictures
+    )
 
 
 def load(config: DataConfig, names: Path | None = None) -> DataSet:
@@ -169,7 +175,7 @@ def _pairs(files: list[_File]) -> dict[str, dict[str, Path]]:
     for one in files:
         known = pairs.setdefault(one.split, {}).setdefault(one.holds, one.path)
         # unpacked files often lie beside the packed ones, and come first
-        if one.path.name not in (known.name, f"{known.name}.gz"):
+        if one.path.name not in [known.name + end for end in ("", ".gz", ".xz")]:
             raise ValueError(
                 f"{one.path.parent}: expected one file of {one.split} {one.holds}, got "
                 f"{known.name} and {one.path.name}; move one of them away"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import idx_sets
+from nas_jax.data import idx, idx_sets
 from tests.data import idx_files
 
 PUBLISHED = {
@@ -165,7 +165,7 @@ def test_splits_may_be_named(tmp_path):
 def test_a_file_may_lie_there_packed_and_unpacked(tmp_path):
     written = idx_files.write_set(tmp_path)
     for path in tmp_path.glob("*.gz"):
-        idx_files.write(path.with_suffix(""), idx_sets.idx.read(path))
+        idx_files.write(path.with_suffix(""), idx.read(path))
         path.write_bytes(b"not read")
     np.testing.assert_array_equal(load(tmp_path).test.labels, written["test"][1])
 
@@ -338,5 +338,7 @@ def test_a_folder_of_pictures_is_no_set(tmp_path):
     idx_files.write_set(tmp_path / "idx")
     assert not idx_sets.is_set(tmp_path)  # which of the two is not for us to say
     assert idx_sets.is_set(tmp_path / "idx")
+    (tmp_path / "idx" / "examples.png").write_bytes(b"\x89PNG")
+    assert idx_sets.is_set(tmp_path / "idx") and len(load(tmp_path / "idx").train) == 40
     assert idx_sets.is_set(tmp_path / "idx" / TRAIN_LABELS)
     assert not idx_sets.is_set(tmp_path / "cat" / "1.png")

@@ -1,5 +1,7 @@
 """Images in memory through a search: bytes, splits by seed, one normalisation."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -117,7 +119,7 @@ def test_other_sizes_become_what_a_file_of_the_picture_does(
     expected = preprocessing.read_images(paths, prepare)
     assert split.image_shape == shape
     np.testing.assert_array_equal(split.take(np.arange(3)).images, expected)
-    training = in_memory.dataclasses.replace(split, is_training=True)
+    training = dataclasses.replace(split, is_training=True)
     pixels = training.take(np.arange(3)).images
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(prepare.normalised(pixels), expected)
