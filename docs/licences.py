@@ -16,7 +16,9 @@ HEAD = """# Licences
 
 nas_jax is under Apache-2.0. It needs the packages below (what they need in turn is
 among them); each states its licence of itself. Written by `make licences` from the
-installed packages; nothing of theirs is contained in ours.
+installed packages; nothing of theirs is contained in ours. Ours contains a part of
+Fashion-MNIST, copyright 2017 Zalando SE, under the Expat licence, which lies beside it
+(`nas_jax/data/shipped/fashion_mnist`).
 
 | package | version | licence | |
 |---|---|---|---|

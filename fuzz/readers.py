@@ -7,6 +7,7 @@ and with what is inside changed before it is packed.
 from fuzz import (
     checkpoints,
     guidelines,
+    idx,
     measured,
     models,
     networks,
@@ -22,6 +23,7 @@ __all__ = [
     "READERS",
     "checkpoints",
     "guidelines",
+    "idx",
     "measured",
     "models",
     "networks",

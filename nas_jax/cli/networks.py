@@ -7,6 +7,7 @@ from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
 from nas_jax.config import files, shipped
+from nas_jax.config.data import NAMES, TFDS
 from nas_jax.training import host, scores
 
 RUNS = Path("runs")
@@ -14,11 +15,12 @@ RUNS = Path("runs")
 
 
 def list_names() -> Answer:
-    """The experiments, spaces, published networks and tables of the package."""
+    """The experiments, data, spaces, published networks and tables of the package."""
     from nas_jax.spaces import builders, published
 
     names = {
         "experiments": shipped.names("experiments", "*.py"),
+        "data": [*NAMES, f"{TFDS}NAME"],
         "spaces": sorted(builders.PRESETS),
         "networks": sorted(published.NAMES),
         "tables": shipped.names("latency_tables", "*.json"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from nas_jax.cli.flags import CALLED, Typed
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import files
+from nas_jax.config.data import DataConfig
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def start(
     """An experiment for your pictures, counted and written to be changed.
 
     Args:
-      pictures: folder with a folder of pictures per class, or a file of their labels
+      pictures: folder with a folder of pictures per class, or a file of their labels;
+        or of IDX files, as MNIST has, or one of these
       out: .py file to write
     """
     from nas_jax.runs import first_experiment
@@ -70,8 +72,7 @@ def start(
         f"{counts['train_alphas']} for the alphas, {counts['valid']} to watch, "
         f"{counts['test']} to test",
         f"images of {space.input_size} x {space.input_size} x {space.input_channels}, "
-        f"flipped, and cut to {data.crop_area:.0%} of the area at least; for letters "
-        "and digits: --data.no-flip --data.crop-area 0.8",
+        f"{_augmentation(data)}",
         f"half the latency of the hand-designed network, batch {made.latency.batch}; "
         f"written: {out}",
         f"next: nas_jax search {shlex.quote(str(out))}  (first with --plan)",
@@ -84,3 +85,15 @@ def start(
         "notes": list(notes),
     }
     return Answer(answer, "\n".join(lines))
+
+
+def _augmentation(data: DataConfig) -> str:
+    if data.name == "idx":
+        return (
+            f"moved by up to {data.shift_pixels} pixels; for things that may be "
+            "mirrored, unlike letters and digits: --data.flip"
+        )
+    return (
+        f"flipped, and cut to {data.crop_area:.0%} of the area at least; for letters "
+        "and digits: --data.no-flip --data.crop-area 0.8"
+    )

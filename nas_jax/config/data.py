@@ -8,8 +8,9 @@ from annotated_types import Interval
 from nas_jax.config.checks import Count, Natural, Positive, require
 from nas_jax.config.from_json import require_types
 
-NAMES = ("digits", "cifar10", "cifar100", "folder")
+NAMES = ("digits", "fashion_mnist", "cifar10", "cifar100", "idx", "folder")
 """Data sets that the package reads itself."""
+_OF_PICTURES = ("file_column", "label_column", "split_column", "label_pattern")
 TFDS = "tfds:"
 """Before the name of a data set that tensorflow-datasets has prepared."""
 GROUPS = ("group_column", "group_pattern", "group_folder")
@@ -29,11 +30,13 @@ class DataConfig:
     """
 
     name: str = "digits"
-    """digits, cifar10, cifar100 or folder; or tfds, a colon and the name of any
-    image-classification data set of tensorflow-datasets."""
+    """digits, fashion_mnist, cifar10, cifar100, idx or folder; or tfds, a colon and the
+    name of any image-classification data set of tensorflow-datasets."""
     path: str | None = None
-    """The archive or extracted folder of CIFAR; the folder of pictures, or a file of
-    their labels; the data folder of tensorflow-datasets, None for its own default."""
+    """The archive or extracted folder of CIFAR; the folder of IDX files or one of them,
+    None for the part of Fashion-MNIST that comes with the package; the folder of
+    pictures, or a file of their labels; the data folder of tensorflow-datasets, None
+    for its own default."""
     train_split: str = "train"
     """tensorflow-datasets' name of the images to train on; of pictures, that of their
     folder or in the column of splits, unless it is spelled in a usual way."""
@@ -108,6 +111,10 @@ class DataConfig:
             "one value per channel in each",
             (self.mean, self.std),
         )
+        if self.name != "folder":
+            for name in _OF_PICTURES:
+                value = getattr(self, name)
+                require(value is None, f"data.{name}", "None but with a folder", value)
         if self.name == "digits":
             for name in ("flip", "cutout_pixels", "brightness", "saturation"):
                 value = getattr(self, name)

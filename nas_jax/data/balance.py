@@ -1,8 +1,11 @@
-"""Classes of very different sizes, told before they hide behind one accuracy."""
+"""The sizes of the classes, told before they hide behind one accuracy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+
+from nas_jax.config.naming import SHOWN, few
+from nas_jax.data.source import Source
 
 UNEVEN = 3
 """Classes are uneven where the largest has more than so many times the smallest."""
@@ -14,6 +17,32 @@ def is_uneven(counts: Iterable[int]) -> bool:
     """Whether classes of so many images are uneven; those without any do not count."""
     filled = [count for count in counts if count]
     return max(filled, default=0) > UNEVEN * min(filled, default=0)
+
+
+def counted(sources: Mapping[str, Source]) -> str:
+    """The classes, and how many pictures each of them and each split has.
+
+    Args:
+      sources: by split, that to train on first.
+    """
+    names = next(iter(sources.values())).label_names
+    each = {
+        split: np.bincount(source.labels, minlength=len(names))
+        for split, source in sources.items()
+    }
+    total = np.sum(list(each.values()), axis=0)
+    line = f"{len(names)} classes: " + few(
+        f"{name} {count}" for name, count in zip(names, total, strict=True)
+    )
+    if len(names) > SHOWN:
+        line += f", from {total.min()} to {total.max()} pictures"
+    if len(each) > 1:
+        parts = ", ".join(f"{split} {counts.sum()}" for split, counts in each.items())
+        line += f" ({parts})"
+    for split, counts in each.items():
+        if lacking := [name for name, n in zip(names, counts, strict=True) if not n]:
+            line += f"; {split} has no pictures of {few(lacking)}"
+    return line
 
 
 def notes(labels: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nas_jax.config.data import DataConfig
-from nas_jax.config.naming import SHOWN, few, shown
-from nas_jax.data import layouts
+from nas_jax.config.naming import few, shown
+from nas_jax.data import balance, layouts
 from nas_jax.data.layouts import groupings, split_names, tree
 from nas_jax.data.layouts.listing import Listing, Row, ordered
 from nas_jax.data.layouts.split_names import TEST, TRAIN, VALID
@@ -65,7 +65,10 @@ def load(config: DataConfig) -> DataSet:
     found = layouts.find(config)
     _require_lines({row.label for row in found.rows}, found.root)
     rows, notes = _usable(found, config.skip_corrupt)
-    by_split, more = _splits(rows, config)
+    every: dict[str, list[Row]] = {}
+    for row in rows:
+        every.setdefault(row.split or TRAIN, []).append(row)
+    by_split, more = split_names.settled(every, config)
     used = [row for members in by_split.values() for row in members]
     groups = groupings.found(used, config, found.root)
     label_names = ordered(row.label for row in by_split[TRAIN])
@@ -81,7 +84,7 @@ def load(config: DataConfig) -> DataSet:
         notes += corrupt
     train = sources[TRAIN]
     test, valid = sources.get(TEST, train), sources.get(VALID)
-    notes = (_counts(sources), *found.notes, *more, *groups.notes, *notes)
+    notes = (balance.counted(sources), *found.notes, *more, *groups.notes, *notes)
     return DataSet(train, test, notes, valid, groups.of)
 
 
@@ -126,39 +129,6 @@ def _usable(found: Listing, skip_corrupt: bool) -> tuple[list[Row], tuple[str, .
     return [row for row in found.rows if row.name not in faults], (f"left out: {line}",)
 
 
-def _splits(
-    rows: Sequence[Row], config: DataConfig
-) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
-    """The rows of each split, `train` among them, and a line about unusual ones."""
-    by_split: dict[str, list[Row]] = {}
-    for row in rows:
-        by_split.setdefault(row.split or TRAIN, []).append(row)
-    if TRAIN not in by_split:
-        raise ValueError(
-            f"{config.path}: expected pictures to train on, got those of "
-            f"{few(by_split) or 'no split'}; name them by --data.train-split"
-        )
-    for split, name in split_names.named(config).items():
-        if split not in by_split:
-            raise ValueError(
-                f"{config.path}: expected pictures of {name!r}, which "
-                f"data.{split}_split names, got those of {few(by_split)}; name another"
-            )
-    notes: tuple[str, ...] = ()
-    is_drawn = config.test_split == config.train_split
-    if is_drawn and by_split.pop(TEST, []):
-        notes = ("pictures of the test are not used: data.test_split is that to train",)
-    is_usual = config.valid_split is None and not is_drawn
-    if is_usual and VALID in by_split and TEST not in by_split:
-        by_split[TEST] = by_split.pop(VALID)
-        notes = (
-            "the validation pictures are the test, for which there are no others; "
-            "those to watch are drawn from the training pictures",
-        )
-    order = (TRAIN, VALID, TEST)
-    return {split: by_split[split] for split in order if split in by_split}, notes
-
-
 def _require_lines(labels: Iterable[str], root: Path) -> None:
     """Raises `ValueError` for a label that cannot be a line of labels.txt."""
     for label in labels:
@@ -185,25 +155,3 @@ def _require_known(rows: Sequence[Row], labels: Sequence[str], what: str) -> Non
             f"{what}: expected the classes of the training pictures ({few(labels)}), "
             f"got pictures of others: {counts}; rename or remove them"
         )
-
-
-def _counts(sources: dict[str, Source]) -> str:
-    """The classes, and how many pictures each of them and each split has."""
-    names = sources[TRAIN].label_names
-    each = {
-        split: np.bincount(source.labels, minlength=len(names))
-        for split, source in sources.items()
-    }
-    total = np.sum(list(each.values()), axis=0)
-    line = f"{len(names)} classes: " + few(
-        f"{name} {count}" for name, count in zip(names, total, strict=True)
-    )
-    if len(names) > SHOWN:
-        line += f", from {total.min()} to {total.max()} pictures"
-    if len(each) > 1:
-        parts = ", ".join(f"{split} {counts.sum()}" for split, counts in each.items())
-        line += f" ({parts})"
-    for split, counts in each.items():
-        if lacking := [name for name, n in zip(names, counts, strict=True) if not n]:
-            line += f"; {split} has no pictures of {few(lacking)}"
-    return line

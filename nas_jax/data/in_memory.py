@@ -21,6 +21,8 @@ class InMemorySplit:
     """
 
     source: Arrays
+    images: np.ndarray
+    """Of all items of the source, as `fitted`."""
     indices: np.ndarray
     config: DataConfig
     is_training: bool = False
@@ -31,11 +33,11 @@ class InMemorySplit:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        return tuple(self.source.images.shape[1:])
+        return tuple(self.images.shape[1:])
 
     def take(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         chosen = self.indices[indices]
-        images = self.source.images[chosen]
+        images = self.images[chosen]
         if not self.is_training:
             size = self.image_shape[0]
             images = preprocessing.of(self.config, size).normalised(images)
@@ -52,3 +54,14 @@ class InMemorySplit:
         assert isinstance(other, InMemorySplit) and other.source is self.source
         indices = np.concatenate([self.indices, other.indices])
         return dataclasses.replace(self, indices=indices)
+
+
+def fitted(source: Arrays, config: DataConfig, shape: tuple[int, ...]) -> np.ndarray:
+    """Uint8 `[N H W C]`: all images at the network's size, cut as any picture file is.
+
+    So training, evaluation and `predict` on a file of the same picture see the same.
+    """
+    if source.images.shape[1:] == shape:
+        return source.images
+    pixels = preprocessing.of(config, shape[0]).pixels
+    return np.stack([pixels(source[number]) for number in range(len(source))])

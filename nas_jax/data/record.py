@@ -13,7 +13,7 @@ import functools
 import io
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +22,12 @@ import numpy as np
 from nas_jax.config import files, provenance
 from nas_jax.config.from_json import from_json
 from nas_jax.config.naming import few
-from nas_jax.data.source import Item, Source, digest
+from nas_jax.data.source import Arrays, Item, Source, digest
 
 ABOUT, ITEMS = "data.json", "data.csv"
 UNUSED = ""
 """Split of items that no split takes."""
+OTHER = "no class of this run"
 _COLUMNS = ("file", "label", "split", "bytes", "digest")
 
 
@@ -152,7 +153,8 @@ def entries(source: Source, numbers: Sequence[int] | np.ndarray) -> tuple[Entry,
 
     def entry(number: int) -> Entry:
         size, mark = source.stamp(number)
-        label = source.label_names[source.labels[number]]
+        place = source.labels[number]
+        label = source.label_names[place] if place >= 0 else OTHER
         return Entry(source.names[number], label, size, mark)
 
     with ThreadPoolExecutor(provenance.cores()) as pool:
@@ -188,8 +190,12 @@ class Relabelled:
 
 def relabelled(source: Source, record: Record) -> Source:
     """A source with the labels of a run."""
-    is_same = source.label_names == record.label_names
-    return source if is_same else Relabelled(source, record.label_names)
+    if source.label_names == record.label_names:
+        return source
+    ours = Relabelled(source, record.label_names)
+    if isinstance(source, Arrays):  # as which it is held in memory
+        return replace(source, labels=ours.labels, label_names=ours.label_names)
+    return ours
 
 
 class Recalled(NamedTuple):

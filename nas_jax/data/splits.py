@@ -1,6 +1,6 @@
 """The four splits of a configuration, whichever data set it names."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,11 @@ from nas_jax.data import (
     cifar,
     copies,
     digits,
+    fashion_mnist,
     folder,
     groups,
+    idx_sets,
+    in_memory,
     near_copies,
     partition,
     prepared,
@@ -50,8 +53,8 @@ def load(
     """The splits, disjoint, stratified by class.
 
     `train_weights` is in the form for training, the others are as evaluated. Images of
-    CIFAR, and of data sets whose images all have the size of the space, are held in
-    memory; others are decoded when they are needed.
+    CIFAR and of IDX files, and of data sets whose images all have the size of the
+    space, are held in memory; others are decoded when they are needed.
 
     Args:
       config: which data set, and how many images each split takes.
@@ -70,10 +73,7 @@ def load(
     for source in sources.values():
         require_classes(config.name, source.label_names, classes)
     chosen, notes = draw(config, data, seed)
-    splits = {
-        name: _split(name, source, chosen[name], image_shape, config, seed)
-        for name, source in sources.items()
-    }
+    splits = _splits(config, image_shape, seed, sources, chosen)
     return Loaded(splits, data.notes + notes, data.train.label_names)
 
 
@@ -164,10 +164,8 @@ def recall(
     }
     sources = {name: known[id(source)] for name, source in _sources(data).items()}
     numbers, notes = record.recall(began, sources, needed, where)
-    splits = {
-        name: _split(name, sources[name], numbers[name], image_shape, config, seed)
-        for name in needed
-    }
+    of_needed = {name: sources[name] for name in needed}
+    splits = _splits(config, image_shape, seed, of_needed, numbers)
     return Loaded(splits, data.notes + notes, began.label_names)
 
 
@@ -177,18 +175,28 @@ def _sources(data: DataSet) -> dict[str, Source]:
     return sources if data.valid is None else sources | {"valid": data.valid}
 
 
-def _split(
-    name: str,
-    source: Source,
-    numbers: np.ndarray,
-    image_shape: tuple[int, ...],
+def _splits(
     config: DataConfig,
+    image_shape: tuple[int, ...],
     seed: int,
-) -> Split:
-    is_training = name == "train_weights"
-    if isinstance(source, Arrays):
-        return InMemorySplit(source, numbers, config, is_training)
-    return StreamedSplit(source, numbers, image_shape, config, seed, is_training)
+    sources: Mapping[str, Source],
+    numbers: Mapping[str, np.ndarray],
+) -> dict[str, Split]:
+    """The splits that hold these items of their sources."""
+    splits: dict[str, Split] = {}
+    fitted: dict[int, np.ndarray] = {}
+    for name, source in sources.items():
+        is_training, chosen = name == "train_weights", numbers[name]
+        if not isinstance(source, Arrays):
+            splits[name] = StreamedSplit(
+                source, chosen, image_shape, config, seed, is_training
+            )
+            continue
+        if id(source) not in fitted:
+            fitted[id(source)] = in_memory.fitted(source, config, image_shape)
+        images = fitted[id(source)]
+        splits[name] = InMemorySplit(source, images, chosen, config, is_training)
+    return splits
 
 
 def _read(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
@@ -207,5 +215,9 @@ def _read(config: DataConfig, image_shape: tuple[int, ...]) -> DataSet:
         return cifar.load(config.name, config.path)
     if config.name == "folder":
         return folder.load(config)
+    if config.name == "idx":
+        return idx_sets.load(config)
+    if config.name == "fashion_mnist":
+        return fashion_mnist.load(config)
     assert config.name.startswith(TFDS)
     return prepared.load(config, image_shape)

@@ -15,6 +15,7 @@ from nas_jax.data import (
     balance,
     copies,
     folder,
+    idx_sets,
     pictures,
     preprocessing,
     splits,
@@ -24,8 +25,9 @@ from nas_jax.data.layouts import groupings
 from nas_jax.data.source import DataSet, Item, Source
 from nas_jax.training import optim
 
-SIDES = (32, 64)
-"""Of the network's images; the largest that half of the pictures fill."""
+SIDES = (28, 32, 64)
+"""Of the network's images; the largest that half of the pictures fill. Those of IDX
+files mostly have 28."""
 SHARES = {"train_alphas": 0.25, "test": 0.2}
 """Of the pictures; the weights get what these and `valid` leave."""
 VALID = (0.1, 0.25)
@@ -59,24 +61,27 @@ class FirstExperiment(NamedTuple):
 
 
 def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
-    """An experiment on pictures, for this CPU, of some minutes.
+    """An experiment on pictures or IDX files, for this CPU, of some minutes.
 
     Classes and splits are counted, side and channels of the images follow the pictures,
     mean and deviation are theirs, epochs follow from the steps that a search needs. The
     weights take the rest of the pictures, so that one more or less does no harm.
 
     Args:
-      path: their folder, or a file of their labels.
+      path: their folder, or a file of their labels; or one of several IDX files.
       reading: fields of `DataConfig` that say how they are read.
 
     Raises:
-      ValueError: as `data.folder.load`, and for too few classes or pictures of one.
+      ValueError: as `data.folder.load` and `data.idx_sets.load`, and for too few
+        classes or pictures of one.
     """
     if not path.expanduser().exists():
         raise ValueError(f"start {path}: expected a folder of pictures, found none")
-    place = str(path.expanduser().absolute())  # the file may be used from anywhere
-    given = DataConfig(name="folder", path=place, **reading)
-    data = folder.load(given)
+    place = path.expanduser().absolute()  # the file may be used from anywhere
+    is_idx = idx_sets.is_set(place)
+    name = "idx" if is_idx else "folder"
+    given = DataConfig(name=name, path=str(place), **reading)
+    data = idx_sets.load(given) if is_idx else folder.load(given)
     fixed: dict[str, Any] = _sizes(things.distinct(data))
     drawn = splits.draw(dataclasses.replace(given, **fixed), data, Experiment.seed)
     sizes = {split: len(numbers) for split, numbers in drawn.numbers.items()}
@@ -84,8 +89,10 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
     side, channels = _shape(items)
     mean, std = _moments(items, (side, side, channels))
     augmented: dict[str, Any] = {"shift_pixels": 0, "flip": True, "crop_area": 0.35}
-    augmented |= {"brightness": 0.125, "mean": mean, "std": std}
-    augmented |= {"geometry": "square"}
+    augmented |= {"brightness": 0.125}
+    if is_idx:  # mostly characters, which fill their image
+        augmented = {"shift_pixels": 2}
+    augmented |= {"mean": mean, "std": std, "geometry": "square"}
     batch = min(BATCH, *(sizes[f"train_{name}"] for name in ("weights", "alphas")))
     epochs = math.ceil(STEPS / optim.steps_per_epoch(sizes["train_weights"], batch))
     trained = optim.steps_per_epoch(
@@ -100,7 +107,7 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
             input_channels=channels,
             classes=len(data.train.label_names),
             stem_channels=16,
-            stem_stride=side // 32,
+            stem_stride=max(1, side // 32),
             first_block_channels=None,
             stage_widths=(16, 24, 48),
             cells=(2, 2, 2),
@@ -224,8 +231,7 @@ def _looked_at(source: Source) -> list[Item]:
 
 def _shape(items: list[Item]) -> tuple[int, int]:
     """Side and channels of the network's images: one channel if all are grey."""
-    files = [item.image for item in items]
-    opened = [pictures.opened(file) for file in files if isinstance(file, bytes)]
+    opened = [pictures.opened(item.image) for item in items]
     median = np.median([min(picture.size) for picture in opened])
     side = max((side for side in SIDES if side <= median), default=SIDES[0])
     return side, 1 if all(

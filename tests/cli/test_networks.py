@@ -6,7 +6,7 @@ import pytest
 
 from nas_jax import cli
 from nas_jax.cli import networks
-from nas_jax.config import SpaceConfig, shipped
+from nas_jax.config import DataConfig, SpaceConfig, shipped
 from nas_jax.runs import setup
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_ops
@@ -114,7 +114,10 @@ def test_list_names_what_comes_with_the_package(capsys):
     assert cli.main(["list", "--json"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
-    assert err == "" and set(found) == {"experiments", "spaces", "networks", "tables"}
+    kinds = {"experiments", "data", "spaces", "networks", "tables"}
+    assert err == "" and set(found) == kinds
+    for name in found["data"]:
+        assert DataConfig(name=name).name == name
     for name in (*found["experiments"], *found["spaces"], *found["networks"]):
         assert setup.describe(name)["layers"]
     for name in found["tables"]:

@@ -13,6 +13,7 @@ from nas_jax import cli
 from nas_jax.config import shipped
 from nas_jax.data import augment, splits
 from nas_jax.runs import first_experiment, setup
+from tests.data import idx_files
 from tests.data.picture_files import encoded, pixels
 
 
@@ -409,3 +410,44 @@ def test_a_command_of_several_lines_stays_a_comment(pictures):
     assert [line for line in text.splitlines() if "import os" in line] == [
         "# made by: start 'a import os   b'"
     ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "channels"),
+    [((28, 28), 28, 1), ((20, 20), 28, 1), ((32, 48, 3), 32, 3), ((64, 64), 64, 1)],
+)
+def test_idx_files_are_started_as_pictures_are(shape, side, channels, tmp_path, capsys):
+    idx_files.write_set(tmp_path / "mnist", counts=(120, 40), shape=shape)
+    words = ["start", str(tmp_path / "mnist"), "--out", str(tmp_path / "m.py")]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("4 classes: 0 40, 1 40, 2 40, 3 40 (train 120, test 40)\n")
+    assert (
+        f"images of {side} x {side} x {channels}, moved by up to 2 pixels; for" in told
+    )
+    found = shipped.load_experiment(str(tmp_path / "m.py"))
+    assert (found.data.name, found.data.path) == ("idx", str(tmp_path / "mnist"))
+    assert (found.data.shift_pixels, found.data.flip) == (2, False)
+    assert found.data.mean[0] == pytest.approx(0.5, abs=0.01)
+    assert sizes(found.data) == [None, 28, 12, None]
+    loaded = setup.load(found)
+    assert loaded.splits["test"].image_shape == (side, side, channels)
+    images = loaded.splits["train_weights"].take(np.arange(4)).images
+    assert loaded.augment(jax.random.key(0), images).shape == (4, side, side, channels)
+
+
+def test_one_of_several_idx_sets_is_started_by_one_of_its_files(tmp_path, capsys):
+    for name in ("letters", "digits"):
+        parts = {one: f"emnist-{name}-{one}-{{}}-idx{{}}-ubyte" for one in ("train",)}
+        idx_files.write_set(tmp_path / "gzip", parts, (120,), first=name == "letters")
+    words = ["start", str(tmp_path / "gzip"), "--out", str(tmp_path / "m.py")]
+    assert cli.main(words) == 2
+    assert "expected the files of one set, got those of 2" in capsys.readouterr().err
+    words[1] += "/emnist-letters-train-labels-idx1-ubyte"
+    assert cli.main([*words, "--label-pattern", "{label}"]) == 2
+    heard = capsys.readouterr().err
+    assert "label-pattern: expected None but with a folder" in heard.replace("_", "-")
+    assert cli.main(words) == 0
+    assert "4 classes: 1 30, 2 30, 3 30, 4 30\nemnist-letters: rows and columns" in (
+        capsys.readouterr().out
+    )

@@ -1,12 +1,15 @@
-"""CIFAR through a search's eyes: bytes in memory, splits by seed, one normalisation."""
+"""Images in memory through a search: bytes, splits by seed, one normalisation."""
+
+import dataclasses
 
 import jax
 import numpy as np
 import pytest
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import batches, cifar, preprocessing, splits
+from nas_jax.data import batches, cifar, in_memory, preprocessing, splits
 from nas_jax.data.source import Arrays, DataSet
+from tests.data.picture_files import encoded
 
 KEY = jax.random.key(0)
 SIZES = {"train_weights": 60, "train_alphas": 20, "valid": 20, "test": 40}
@@ -93,3 +96,44 @@ def test_a_test_split_larger_than_the_test_set_is_refused(load):
     larger = DataConfig(**vars(CONFIG) | {"test": 41})
     with pytest.raises(ValueError, match=r"cifar10, test: .* ask for 41 images"):
         load(config=larger)
+
+
+@pytest.mark.parametrize("geometry", ["centre", "square", "whole"])
+@pytest.mark.parametrize("stored", [(28, 28, 1), (30, 20, 3), (12, 12, 1)])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (24, 24, 1), (40, 40, 1), (32, 32, 3)])
+def test_other_sizes_become_what_a_file_of_the_picture_does(
+    geometry, stored, shape, tmp_path
+):
+    """Bit for bit, for training as for evaluation."""
+    images = np.random.default_rng(0).integers(0, 256, (8, *stored), np.uint8)
+    source = Arrays(images, np.arange(8, dtype=np.int32) % 2, ("a", "b"))
+    level = (0.5,) * shape[-1]
+    config = DataConfig(name="idx", geometry=geometry, mean=level, std=level)
+    split = in_memory.InMemorySplit(
+        source, in_memory.fitted(source, config, shape), np.array([6, 1, 3]), config
+    )
+    paths = [tmp_path / f"{number}.png" for number in split.indices]
+    for path, number in zip(paths, split.indices, strict=True):
+        path.write_bytes(encoded(images[number].squeeze(), "PNG"))
+    prepare = preprocessing.of(config, shape[0])
+    expected = preprocessing.read_images(paths, prepare)
+    assert split.image_shape == shape
+    np.testing.assert_array_equal(split.take(np.arange(3)).images, expected)
+    training = dataclasses.replace(split, is_training=True)
+    pixels = training.take(np.arange(3)).images
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(prepare.normalised(pixels), expected)
+
+
+def test_images_of_the_size_of_the_network_are_not_copied(data):
+    assert in_memory.fitted(data.train, CONFIG, (32, 32, 3)) is data.train.images
+
+
+def test_images_that_all_splits_share_are_brought_to_size_once(load, data, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        in_memory, "fitted", lambda source, *_: asked.append(source) or source.images
+    )
+    found = load()
+    assert asked == [data.train, data.test]
+    assert found["valid"].images is found["train_weights"].images

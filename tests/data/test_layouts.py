@@ -595,7 +595,7 @@ def test_an_archive_is_answered_with_the_command_that_unpacks_it(names, line, tm
         (["a.txt", "b/c.md"], "got 1 .txt, 1 .md; name the folder that holds"),
         (["train.npz", "test.npz"], "got 2 .npz; write every image as a PNG into a fo"),
         (["data/train-0.parquet"], "got 1 .parquet; write every image as a PNG into"),
-        (["train-images-idx3-ubyte"], "got 1 without a suffix; write every image as"),
+        (["train-images-idx3-ubyte"], "got 1 without a suffix; set data.name to idx"),
         (["a.tfrecord-00000-of-00001"], "; set data.name to tfds:NAME for what tensor"),
         (["cat/1.svg"], "got 1 .svg (SVG, which is not read: convert it to a PNG); na"),
     ],

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from nas_jax import cli, config
-from nas_jax.data import companions, record
+from nas_jax.data import companions, idx, record
 from nas_jax.runs import run_folder, setup
 from nas_jax.training.devices import PLAIN
+from tests.data import idx_files
 from tests.data import test_one_reader as matrix
 from tests.data.picture_files import write_class
 from tests.runs.test_data_run import EXPERIMENT
@@ -333,3 +334,87 @@ def test_export_proves_itself_on_files_wherever_they_lie(odd, capsys):
     assert (found["inputs"], found["top1"]) == ("test files", kept)
     assert cli.main(["evaluate", str(odd / "run"), "--data.path", str(odd / "q")]) == 0
     shutil.move(odd / "q", odd / "p")
+
+
+@pytest.fixture
+def begun_on_idx(tmp_path):
+    """A run on a set of IDX files, and its experiment."""
+    idx_files.write_set(tmp_path / "p", counts=(40, 20), shape=(12, 12))
+    (tmp_path / "p" / "labels.txt").write_text("ant\nbee\ncat\ndog\n")
+    (tmp_path / "run").mkdir()
+    space = dataclasses.replace(EXPERIMENT.space, classes=4)
+    sizes = dict.fromkeys(SIZES) | {"train_alphas": 8, "valid": 4}
+    data = dataclasses.replace(
+        EXPERIMENT.data, name="idx", path=str(tmp_path / "p"), **sizes
+    )
+    experiment = dataclasses.replace(EXPERIMENT, space=space, data=data)
+    return experiment, setup.begin(experiment, tmp_path / "run")
+
+
+def test_idx_images_are_recorded_by_what_their_files_hold(begun_on_idx, tmp_path):
+    _, found = begun_on_idx
+    rows = list(
+        csv.DictReader((tmp_path / "run" / "data.csv").read_text().splitlines())
+    )
+    assert len(rows) == 60
+    images = idx_files.images(20, (12, 12), seed=1)
+    for row in rows:
+        if row["split"] == "test":
+            number = int(row["file"].removeprefix("test image "))
+            content = images[number].tobytes()
+            assert row["digest"] == hashlib.sha256(content).hexdigest()
+            assert row["label"] == ("ant", "bee", "cat", "dog")[number % 4]
+    side = EXPERIMENT.space.input_size
+    assert side != 12 and found.splits["test"].image_shape[0] == side
+
+
+def test_idx_files_that_were_moved_or_packed_are_the_same(begun_on_idx, tmp_path):
+    experiment, first = begun_on_idx
+    (tmp_path / "p").rename(tmp_path / "q")
+    with pytest.raises(ValueError, match=r"expected its data at .*--data.path"):
+        setup.of_run(experiment, tmp_path / "run", PLAIN)
+    for path in list((tmp_path / "q").glob("*.gz")):
+        idx_files.write(path.with_suffix(""), idx.read(path))
+        path.unlink()
+    data = dataclasses.replace(experiment.data, path=str(tmp_path / "q"))
+    moved = dataclasses.replace(experiment, data=data)
+    found = setup.of_run(moved, tmp_path / "run", PLAIN)
+    for name, split in first.splits.items():
+        for mine, other in zip(
+            split.take(np.arange(4)), found.splits[name].take(np.arange(4)), strict=True
+        ):
+            np.testing.assert_array_equal(mine, other)
+
+
+def test_idx_labels_in_another_order_keep_their_numbers(begun_on_idx, tmp_path):
+    experiment, first = begun_on_idx
+    (tmp_path / "p" / "labels.txt").write_text("dog\nbee\ncat\nant\n")
+    for split, count in (("train", 40), ("t10k", 20)):
+        labels = 3 - idx_files.labels(count)
+        labels = np.where(labels % 3 == 0, labels, 3 - labels)
+        path = tmp_path / "p" / f"{split}-labels-idx1-ubyte.gz"
+        idx_files.write(path, labels.astype(np.uint8))
+    found = setup.of_run(experiment, tmp_path / "run", PLAIN)
+    assert found.label_names == ("ant", "bee", "cat", "dog")
+    for name, split in first.splits.items():
+        mine, other = split.take(np.arange(4)), found.splits[name].take(np.arange(4))
+        np.testing.assert_array_equal(mine.images, other.images)
+        np.testing.assert_array_equal(mine.labels, other.labels)
+
+
+def test_idx_files_that_changed_are_refused(begun_on_idx, tmp_path):
+    experiment, _ = begun_on_idx
+    folder, run = tmp_path / "p", tmp_path / "run"
+    (folder / "labels.txt").write_text("ant\nbee\ncat\nelk\n")
+    with pytest.raises(
+        ValueError, match=r"got 15 with another label .*: dog, now no cl"
+    ):
+        setup.of_run(experiment, run, PLAIN)
+    (folder / "labels.txt").write_text("ant\nbee\ncat\ndog\n")
+    idx_files.write(
+        folder / "t10k-images-idx3-ubyte.gz", idx_files.images(20, (12, 12), seed=9)
+    )
+    with pytest.raises(
+        ValueError, match=r"expected the 60 items .* got 20 with other b"
+    ):
+        setup.of_run(experiment, run, PLAIN)

@@ -56,9 +56,11 @@ def refuse_without_pictures(found: Tree) -> NoReturn:
     arrays = [name for name in found.others if _suffix(name) in _ARRAYS]
     records = [name for name in arrays + found.others if "tfrecord" in name]
     got = tree.kinds(found) or "an empty folder"
-    if records:
+    if any("ubyte" in name or "idx" in name for name in found.others):
+        cure = "set data.name to idx"
+    elif records:
         cure = "set data.name to tfds:NAME for what tensorflow-datasets has prepared"
-    elif arrays or any("ubyte" in name for name in found.others):
+    elif arrays:
         cure = "write every image as a PNG into a folder of its class"
     else:
         cure = "name the folder that holds the folders of the classes"

@@ -7,9 +7,12 @@ all of them, so that classes named training_shoe and test_tube stay classes.
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
 
 from nas_jax.config.data import DataConfig
+from nas_jax.config.naming import few
 
+T = TypeVar("T")
 TRAIN, VALID, TEST = "train", "valid", "test"
 _WORDS = {
     TRAIN: ("train", "training", "trn", "trainval", "learn", "learning"),
@@ -113,3 +116,45 @@ def spellings(names: Iterable[str]) -> dict[str, list[str]]:
         if words == rest:
             found.setdefault(split, []).append(name)
     return found
+
+
+def settled(
+    found: Mapping[str, T], config: DataConfig
+) -> tuple[dict[str, T], tuple[str, ...]]:
+    """What there is of each split, `train` first, and a line about unusual splits.
+
+    Without images to test on, those of a validation are the test.
+
+    Args:
+      found: what there is, by split.
+      config: whose `train_split`, `valid_split` and `test_split` count.
+
+    Raises:
+      ValueError: if there is nothing to train on, or a split that is named is missing.
+    """
+    if TRAIN not in found:
+        raise ValueError(
+            f"{config.path}: expected pictures to train on, got those of "
+            f"{few(found) or 'no split'}; name them by --data.train-split"
+        )
+    for split, name in named(config).items():
+        if split not in found:
+            raise ValueError(
+                f"{config.path}: expected pictures of {name!r}, which "
+                f"data.{split}_split names, got those of {few(found)}; name another"
+            )
+    left = dict(found)
+    notes: tuple[str, ...] = ()
+    is_drawn = config.test_split == config.train_split
+    if is_drawn and left.pop(TEST, None):
+        notes = ("pictures of the test are not used: data.test_split is that to train",)
+    is_usual = config.valid_split is None and not is_drawn
+    if is_usual and VALID in left and TEST not in left:
+        left[TEST] = left.pop(VALID)
+        notes = (
+            "the validation pictures are the test, for which there are no others; "
+            "those to watch are drawn from the training pictures",
+        )
+    return {
+        split: left[split] for split in (TRAIN, VALID, TEST) if split in left
+    }, notes
