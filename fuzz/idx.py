@@ -33,7 +33,7 @@ for _file in (_IMAGES, _LABELS):
 def _packed(where):
     content = _set(where, _IMAGES)
     (where / _IMAGES).unlink()
-    return [gzip.compress(content), idx_files.PACKS[".xz"](content), content]
+    return [gzip.compress(content, mtime=0), idx_files.PACKS[".xz"](content), content]
 
 
 reader("IDX, packed", f"{_IMAGES}.gz", "bytes", _packed)(_load)

@@ -123,8 +123,9 @@ def _of_part(
     else:
         here = {split: n for split, n in sizes.items() if split not in items.sources}
         whole = partition.resolved(here, len(labels), what)
-        # the paper's equal numbers are for its data sets; a user's classes may be rare
-        is_equal = "test" not in here and what != "folder"
+        # as many of every class, as the paper has of CIFAR and ImageNet
+        is_standard = what in cifar.LAYOUTS or what.startswith(TFDS)
+        is_equal = "test" not in here and is_standard
         divide = partition.three if is_equal else partition.four
         drawn = divide(labels, whole, seed, what, names)
         drawn = groups.together(labels, drawn, items.groups, seed, names)

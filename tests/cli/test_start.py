@@ -429,7 +429,7 @@ def test_idx_files_are_started_as_pictures_are(shape, side, channels, tmp_path, 
     assert (found.data.name, found.data.path) == ("idx", str(tmp_path / "mnist"))
     assert (found.data.shift_pixels, found.data.flip) == (2, False)
     assert found.data.mean[0] == pytest.approx(0.5, abs=0.01)
-    assert sizes(found.data) == [None, 28, 12, None]
+    assert sizes(found.data) == [None, 30, 30, None]
     loaded = setup.load(found)
     assert loaded.splits["test"].image_shape == (side, side, channels)
     images = loaded.splits["train_weights"].take(np.arange(4)).images

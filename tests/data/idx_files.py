@@ -1,5 +1,6 @@
 """Small sets of IDX files in the true format, written here from its description."""
 
+import functools
 import gzip
 import lzma
 import struct
@@ -7,7 +8,10 @@ import struct
 import numpy as np
 
 CODES = {"u1": 8, "i1": 9, "i2": 0xB, "i4": 0xC, "f4": 0xD, "f8": 0xE}
-PACKS = {".gz": gzip.compress, ".xz": lzma.compress}
+PACKS = {
+    ".gz": functools.partial(gzip.compress, mtime=0),  # the same bytes at any time
+    ".xz": lzma.compress,
+}
 
 
 def content(values):

@@ -146,7 +146,7 @@ def test_augmentation_is_a_function_of_the_key():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "digitz"}, "data.name: expected digits, cifar10, cifar100, folder"),
+        ({"name": "digitz"}, "data.name: expected digits, fashion_mnist, cifar10, cif"),
         ({"name": "tfds:"}, "data.name: expected .* or tfds:NAME"),
         ({"crop_area": 0.0}, "data.crop_area: expected above 0, got 0.0"),
         ({"brightness": 1.5}, "data.brightness: expected at most 1, got 1.5"),
