@@ -111,10 +111,7 @@ def _table(
     if config.table is not None and config.table.exists():
         return tables.load(config.table)
     parts = {
-        part.key: part
-        for space in spaces
-        for shape in space.shapes
-        for part in tables.required_parts(shape)
+        part.key: part for space in spaces for part in tables.required_parts(space)
     }
     watch.phase(f"latency table of {len(parts)} parts")
     found = operations.measure_table(

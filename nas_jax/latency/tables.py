@@ -31,6 +31,7 @@ from nas_jax.config import files
 from nas_jax.config.from_json import Strict, fields, from_json
 from nas_jax.spaces import keys
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.operations import Block
 from nas_jax.spaces.parts import Part
 from nas_jax.spaces.space import SearchSpace
@@ -223,13 +224,16 @@ def _entries(document: dict[str, Any], prefix: str) -> dict[str, Entry]:
     return table.entries
 
 
-def required_parts(space: SearchSpace) -> list[Part]:
+def required_parts(space: SearchSpace | ElasticSpace) -> list[Part]:
     """The parts a table of `space` needs, in order, none twice and no free ones."""
-    candidates = [layer.block(op) for layer in space.layers for op in layer.candidates]
     parts: dict[str, Part] = {}
-    for part in (*space.fixed_parts, *candidates):
-        if not is_free(part):
-            parts.setdefault(part.key, part)
+    for shape in space.shapes:
+        candidates = (
+            layer.block(op) for layer in shape.layers for op in layer.candidates
+        )
+        for part in (*shape.fixed_parts, *candidates):
+            if not is_free(part):
+                parts.setdefault(part.key, part)
     return list(parts.values())
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax.search import cost
+from nas_jax.search import census, cost
 from nas_jax.search.cost import CostModel
 from nas_jax.spaces import architecture
 from nas_jax.spaces.architecture import Architecture
@@ -40,19 +40,19 @@ def random_of_latency(
     model: CostModel,
     latency_ms: float,
     tolerance: float = 0.03,
-    draws: int = 20_000,
 ) -> Architecture:
     """A network drawn uniformly of those within `tolerance` of a latency by table.
 
-    Paths are drawn uniformly and the first one inside the tolerance is taken; if none
-    of `draws` is, the nearest one.
+    If there is none, of those of the latency nearest to it.
     """
-    columns = [rng.choice(np.flatnonzero(row), size=draws) for row in space.mask]
-    paths = np.stack(columns, axis=1)
-    gaps = np.abs(cost.of_paths(model, paths) / latency_ms - 1)
-    inside = np.flatnonzero(gaps <= tolerance)
-    chosen = inside[0] if len(inside) else gaps.argmin()
-    return architecture.from_path(space, paths[chosen], "random")
+    costs, fixed = np.asarray(model.costs, np.float64), float(model.fixed)
+    most = max(latency_ms * (1 + tolerance), cost.reachable(model, space.mask)[1])
+    counted = census.of(costs, space.mask, fixed, most)
+    low, high = latency_ms * (1 - tolerance), latency_ms * (1 + tolerance)
+    if not counted.between(low, high):
+        low = high = counted.nearest(latency_ms)
+    path = counted.draw(rng, low - counted.unit / 4, high + counted.unit / 4)
+    return architecture.from_path(space, path, "random")
 
 
 def comparison(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-STEPS = 4000
-"""Of the grid below the upper end: each layer's cost is off by 1/8000 of it at most."""
+STEPS = 2000
+"""Of the grid below the upper end: each layer's cost is off by 1/4000 of it at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,12 @@ class Census:
 
     def between(self, low: float, high: float) -> float:
         """Number of networks that cost `low` to `high`."""
-        return float(self.counts[-1, self._range(low, high)].sum())
+        return float(self.counts[-1, self._range(low, high)].sum(dtype=float))
+
+    def nearest(self, cost: float) -> float:
+        """The cost of some network that is nearest to this one."""
+        filled = np.flatnonzero(self.counts[-1])
+        return float(filled[np.abs(filled - cost / self.unit).argmin()] * self.unit)
 
     def draw(self, rng: np.random.Generator, low: float, high: float) -> np.ndarray:
         """A path, Int `[L]`, uniformly of those that cost `low` to `high`.
@@ -35,7 +40,7 @@ class Census:
         Raises `ValueError` if there is none.
         """
         here = self._range(low, high)
-        weights = self.counts[-1, here]
+        weights = self.counts[-1, here].astype(float)
         if not weights.sum():
             raise ValueError(
                 f"expected a network that costs {low:.4g} to {high:.4g}, found none"
@@ -44,7 +49,7 @@ class Census:
         path = np.zeros(len(self.bins), int)
         for layer in reversed(range(len(path))):
             before = place - self.bins[layer]
-            ways = np.where(before >= 0, self.counts[layer, np.maximum(before, 0)], 0)
+            ways = np.where(before >= 0, self.counts[layer, np.maximum(before, 0)], 0.0)
             path[layer] = rng.choice(len(ways), p=ways / ways.sum())
             place = before[path[layer]]
         return path
@@ -68,7 +73,7 @@ def of(
     """
     unit = most / STEPS
     bins = np.where(mask, np.rint(costs / unit), STEPS + 1).astype(int)
-    counts = np.zeros((len(costs) + 1, STEPS + 1))
+    counts = np.zeros((len(costs) + 1, STEPS + 1), np.float32)
     if fixed <= most:
         counts[0, round(fixed / unit)] = 1
     for layer, steps in enumerate(bins):

@@ -81,6 +81,11 @@ class SearchSpace:
     cells: tuple[Cell, ...] = ()
 
     @property
+    def shapes(self) -> "tuple[SearchSpace, ...]":
+        """Itself: of one shape, where an `ElasticSpace` has several."""
+        return (self,)
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """H, W, C of an image."""
         size = self.stem.input_size
