@@ -1,0 +1,25 @@
+"""Recipes of training by name, for experiments to take and change. No JAX.
+
+train=dataclasses.replace(recipes.PAPER_IMAGENET, dropout=0.3)
+"""
+
+from nas_jax.config.experiment import TrainConfig
+
+PAPER_IMAGENET = TrainConfig(
+    epochs=300,
+    batch=256,
+    optimiser="sgd",
+    lr=0.05,
+    momentum=0.9,
+    weight_decay=4e-5,
+    decays="weights",
+    label_smoothing=0.1,
+    dropout=0.1,
+    augmentation="strong_jitter",
+)
+"""How the reference trains the networks that it found on ImageNet.
+
+One cosine without warm-up or average of weights. Dropout is that of Proxyless-Mobile;
+the one for CPUs has 0.2, the one for GPUs and the wide one for phones 0.3. The
+reference decays the classifier's bias as well.
+"""
