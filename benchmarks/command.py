@@ -23,6 +23,7 @@ from benchmarks.settings import (
     EstimatorsConfig,
     ExportConfig,
     InputConfig,
+    RecipeConfig,
     ResumeConfig,
     ScalingConfig,
     SoakConfig,
@@ -42,6 +43,7 @@ Config = (
     | SpecialisationConfig
     | InputConfig
     | ExportConfig
+    | RecipeConfig
     | ResumeConfig
     | SoakConfig
     | DevicesBenchConfig
@@ -70,6 +72,7 @@ BENCHES = {
     "enumerated": Bench("enumerated.run", EnumeratedConfig()),
     "export": Bench("export", ExportConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
+    "recipe": Bench("recipe", RecipeConfig()),
     "guidelines": Bench("guidelines.bench"),
     "resume": Bench("resume", ResumeConfig()),
     "soak": Bench("soak", SoakConfig()),

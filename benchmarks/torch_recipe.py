@@ -8,13 +8,14 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from benchmarks import torch_network
+from benchmarks.settings import Setting
 from benchmarks.torch_network import Module, Tensor
-from nas_jax.spaces.operations import OpSpec
+from nas_jax.spaces.operations import Block
 from nas_jax.spaces.space import SearchSpace
 
 WARMUP = 0.1
@@ -25,21 +26,11 @@ DECAYS = {"sgd": 5e-4, "adamw": 0.05}
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is tuned."""
-
-    optimiser: Literal["sgd", "adamw"]
-    lr: float
-    flip: bool = True
-    shift_pixels: int = 2
-
-
-@dataclass(frozen=True)
 class Peer:
     """A network, trained with settings; images are bytes `[N H W C]`."""
 
     space: SearchSpace
-    ops: Sequence[OpSpec]
+    blocks: Sequence[Block]
     images: np.ndarray
     labels: np.ndarray
     epochs: int
@@ -51,7 +42,9 @@ class Peer:
 
         torch.set_num_threads(1)
         torch.manual_seed(seed)
-        made = torch_network.build(self.space, [[op] for op in self.ops], seed)
+        made = torch_network.build(
+            self.space, [[block.op] for block in self.blocks], seed
+        )
         model = made.to(memory_format=torch.channels_last)
         optimiser = _optimiser(model, setting)
         steps = self.epochs * (len(self.labels) // self.batch)
@@ -76,7 +69,8 @@ class Peer:
         return float((torch.cat(guesses).argmax(1).numpy() == labels).mean())
 
     def _logits(self, model: Module, images: Tensor) -> Tensor:
-        return torch_network.run_path(self.space, model, self.ops, images)
+        ops = [block.op for block in self.blocks]
+        return torch_network.run_path(self.space, model, ops, images)
 
     def _batches(self, setting: Setting) -> Iterator[tuple[Tensor, Tensor]]:
         """Shuffled batches without end, the rest of every epoch dropped."""

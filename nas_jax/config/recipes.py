@@ -23,3 +23,22 @@ One cosine without warm-up or average of weights. Dropout is that of Proxyless-M
 the one for CPUs has 0.2, the one for GPUs and the wide one for phones 0.3. The
 reference decays the classifier's bias as well.
 """
+
+
+def small_data(epochs: int, batch: int) -> TrainConfig:
+    """A training from scratch on some thousands of small pictures.
+
+    AdamW, a tenth of the time to warm up, the average over the last twentieth.
+    `python -m benchmarks recipe` holds it against PyTorch (docs/training.md).
+    """
+    return TrainConfig(
+        epochs=epochs,
+        batch=batch,
+        optimiser="adamw",
+        lr=0.01,
+        warmup_epochs=epochs / 10,
+        weight_decay=0.05,
+        decays="weights",
+        ema_epochs=epochs / 20,
+        label_smoothing=0.1,
+    )

@@ -94,7 +94,7 @@ def moved_average(
 
     a <- a + max(1 / n, 1 / (t + 1)) (w - a), with n = `reach_steps` and t counted from
     0: over the first n steps the plain mean of all, so that the initial values, however
-    bad, have no part in it; then exponential.
+    bad, have no part in it; then exponential. Of less than a step it is the newest.
     """
-    share = jnp.maximum(1 / reach_steps, 1 / (step + 1).astype(jnp.float32))
+    share = jnp.maximum(1 / max(reach_steps, 1), 1 / (step + 1).astype(jnp.float32))
     return jax.tree.map(lambda old, new: old + share * (new - old), average, now)

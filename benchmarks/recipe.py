@@ -1,0 +1,178 @@
+"""`benchmarks recipe`: our training from scratch against a tuned one in PyTorch.
+
+One small network on Fashion-MNIST, equal images, epochs and batches. The settings of
+the peer are chosen on images that neither side trains on or is tested on; then both
+train with the same seeds.
+"""
+
+import dataclasses
+import gzip
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.stats
+
+from benchmarks import machine, torch_network
+from benchmarks.settings import RecipeConfig, Setting
+from benchmarks.torch_recipe import Peer
+from nas_jax.config import recipes
+from nas_jax.config.data import DataConfig
+from nas_jax.config.experiment import TrainConfig
+from nas_jax.config.space import SpaceConfig
+from nas_jax.data import augment
+from nas_jax.data.in_memory import InMemorySplit
+from nas_jax.data.source import Arrays
+from nas_jax.spaces import architecture, builders
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.operations import OpSpec
+from nas_jax.training import loop
+from nas_jax.training.progress import Progress
+
+SPACE = SpaceConfig(
+    name="fashion",
+    input_size=28,
+    input_channels=1,
+    classes=10,
+    stem_channels=16,
+    stem_stride=2,
+    first_block_channels=None,
+    stage_widths=(16, 32, 64),
+    cells=(1, 1, 1),
+    strides=(1, 2, 2),
+    head_channels=128,
+)
+OP = OpSpec.parse("mb3_k3")
+AUGMENTED: dict[str, Any] = {"flip": True, "shift_pixels": 2}
+"""Of ours; the peer's is tuned."""
+GOAL = -0.003
+"""The least that ours less the peer should be, as a share of the test images."""
+HOW_TO_READ = (
+    "Accuracies in %. tuning: the peer's settings, seed 0, on images of their own. "
+    "test: on the 10,000 test images, mean over the seeds; interval: of the mean "
+    "difference to the peer at its best, 95 %, by t over the seeds. goal: not below "
+    "the peer by 0.3."
+)
+
+
+def run(config: RecipeConfig | None = None, watch: Progress | None = None) -> dict:
+    """All trainings, ready for JSON."""
+    torch_network.require()
+    config, watch = config or RecipeConfig(), watch or Progress()
+    images, labels = _read(config.folder, "train")
+    order = np.random.default_rng(0).permutation(len(labels))
+    trained, others = np.split(order, [config.images])
+    tuning, test = others[: config.tuning_images], _read(config.folder, "t10k")
+    space = builders.build(SPACE)
+    network = architecture.from_ops(space, [OP] * len(space.layers), "network")
+    chosen = images[trained], labels[trained]
+    peer = Peer(space, network.blocks, *chosen, config.epochs, config.batch)
+
+    def of_peer(setting: Setting, seed: int, on: tuple[np.ndarray, ...]) -> float:
+        found = peer.accuracy(peer.trained(setting, seed), *on)
+        watch.line(f"peer, {setting}, seed {seed}: {found:.2%}")
+        return found
+
+    tuned = [
+        (one, of_peer(one, 0, (images[tuning], labels[tuning])))
+        for one in config.settings()
+    ]
+    best = max(tuned, key=lambda pair: pair[1])[0]
+    ours = {
+        "ours": recipes.small_data(config.epochs, config.batch),
+        "plain": TrainConfig(epochs=config.epochs, batch=config.batch),
+    }
+    accuracies: dict[str, list[float]] = {"peer": [], **{name: [] for name in ours}}
+    for seed in range(config.seeds):
+        accuracies["peer"].append(of_peer(best, seed, test))
+        for name, train in ours.items():
+            found = _here(network, train, seed, chosen, test)
+            watch.line(f"{name}, seed {seed}: {found:.2%}")
+            accuracies[name].append(found)
+    return {
+        "name": "recipe",
+        "config": dataclasses.asdict(config),
+        "tuning": [dataclasses.asdict(one) | {"accuracy": a} for one, a in tuned],
+        "best": dataclasses.asdict(best),
+        "recipes": {name: dataclasses.asdict(one) for name, one in ours.items()},
+        "augmentation": AUGMENTED,
+        "test": accuracies,
+        "over_peer": {
+            name: interval(accuracies[name], accuracies["peer"]) for name in ours
+        },
+        "goal": GOAL,
+        "machine": machine.record(is_tuned=False),
+    }
+
+
+def _here(
+    network: Architecture,
+    train: TrainConfig,
+    seed: int,
+    trained: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+) -> float:
+    """Accuracy on the test of a network trained by us."""
+    light = trained[0] / 255
+    mean, std = (float(light.mean()),), (float(light.std()),)
+    data = DataConfig(name="folder", mean=mean, std=std, **AUGMENTED)
+    training, tested = (
+        InMemorySplit(
+            Arrays(*part, tuple("0123456789")), np.arange(len(part[1])), data, is_ours
+        )
+        for part, is_ours in ((trained, True), (test, False))
+    )
+    recipe = loop.Recipe(train, training, augment.of(data, train.augmentation))
+    *_, last = loop.run(jax.random.key(seed), network, recipe)
+    return loop.accuracy(loop.trained(network, last.state, recipe.devices), tested)
+
+
+def interval(ours: list[float], theirs: list[float]) -> dict[str, float]:
+    """The mean difference of pairs, and the half width of its 95 % interval.
+
+    >>> found = interval([0.5, 0.6, 0.7], [0.4, 0.4, 0.4])
+    >>> round(found["mean"], 3), round(found["half_width"], 3)
+    (0.2, 0.248)
+    """
+    gaps = np.subtract(ours, theirs)
+    t = scipy.stats.t.ppf(0.975, len(gaps) - 1)
+    half = t * gaps.std(ddof=1) / len(gaps) ** 0.5
+    return {"mean": float(gaps.mean()), "half_width": float(half)}
+
+
+def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Header and rows, as text."""
+    rows: list[tuple[str, ...]] = [("training", "on", "accuracy", "over peer", "goal")]
+    for one in result["tuning"]:
+        flip = "flip" if one["flip"] else "no flip"
+        name = f"{one['optimiser']} {one['lr']:g}, {flip}, shift {one['shift_pixels']}"
+        rows.append((name, "tuning", f"{100 * one['accuracy']:.2f}", "", ""))
+    for name, values in result["test"].items():
+        row = (name, "test", f"{100 * np.mean(values):.2f}")
+        if name == "peer":
+            rows.append((*row, "", ""))
+            continue
+        gap = result["over_peer"][name]
+        verdict = "met" if gap["mean"] >= result["goal"] else "missed"
+        shown = f"{100 * gap['mean']:+.2f} +- {100 * gap['half_width']:.2f}"
+        rows.append((*row, shown, verdict if name == "ours" else ""))
+    return rows
+
+
+def _read(folder: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images `[N 28 28 1]` and labels of the original files."""
+
+    def content(kind: str, start: int) -> np.ndarray:
+        file = Path(folder) / f"{part}-{kind}-ubyte.gz"
+        if not file.is_file():
+            raise ValueError(
+                f"{file}: expected a file of Fashion-MNIST, found none; name its "
+                "folder with --folder"
+            )
+        return np.frombuffer(bytearray(gzip.decompress(file.read_bytes())), np.uint8)[
+            start:
+        ]
+
+    images, labels = content("images-idx3", 16), content("labels-idx1", 8)
+    return images.reshape(-1, 28, 28, 1), labels.astype(np.int32)
