@@ -31,7 +31,7 @@ def test_both_sides_train_and_are_compared_by_seed(tmp_path):
     found = recipe.run(config)
     assert [one["lr"] for one in found["tuning"]] == [0.1, 0.3, 4e-3, 1e-2]
     assert {len(values) for values in found["test"].values()} == {2}
-    assert len(recipe.table(found)) == 1 + 4 + 3
+    assert len(recipe.table(found)) == 1 + 4 + 2
 
 
 def test_settings_are_every_rate_with_every_shift():
@@ -58,7 +58,7 @@ def test_table_says_whether_the_goal_is_met(gap):
     result = {
         "tuning": [],
         "test": {"peer": peer, "ours": ours},
-        "over_peer": {"ours": recipe.interval(ours, peer)},
+        "over_peer": recipe.interval(ours, peer),
         "goal": recipe.GOAL,
     }
     assert recipe.table(result)[-1][-1] == ("met" if gap >= -0.003 else "missed")
@@ -88,3 +88,8 @@ def test_sizes_that_are_none_are_refused(changes):
 def test_small_data_warms_up_for_a_tenth_of_any_time(epochs):
     found = recipes.small_data(epochs, 64)
     assert (found.warmup_epochs, found.ema_epochs) == (epochs / 10, epochs / 20)
+
+
+@pytest.mark.parametrize("batch", [16, 64, 256])
+def test_rate_of_small_data_is_in_proportion_to_the_batch(batch):
+    assert recipes.small_data(5, batch).lr == pytest.approx(0.3 * batch / 64)

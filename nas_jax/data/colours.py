@@ -36,7 +36,7 @@ def grey(images: Images) -> Images:
 
 def mean_grey(images: Images) -> Images:
     """The mean grey of every image, `[B 1 1 1]` of three channels or one."""
-    return grey(images).mean((1, 2), keepdims=True)
+    return grey(images.mean((1, 2), keepdims=True))
 
 
 def turned(images: Images, by: Array) -> Images:
@@ -56,7 +56,8 @@ def turned(images: Images, by: Array) -> Images:
     per = 1 / jnp.where(chroma > 0, chroma, 1)
     hue = jnp.where(value == green, 2 + (blue - red) * per, 4 + (red - green) * per)
     hue = jnp.where(value == red, (green - blue) * per, hue) + 6 * by
-    k = (jnp.array([5, 3, 1], images.dtype)[None, None, None] + hue) % 6
+    k = jnp.array([5, 3, 1], images.dtype)[None, None, None] + hue
+    k = k - 6 * jnp.floor(k / 6)  # as %, which takes ten times as long
     return value - chroma * jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
 
 
