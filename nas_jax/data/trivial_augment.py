@@ -75,7 +75,7 @@ def _of_images(values: Array) -> Array:
     return _held(values)[:, None, None, None]
 
 
-def _held(values: Array) -> Array:
+def _held(values: Array | Images) -> Array:
     """Values held in memory: on a CPU XLA computes them again for each that reads them.
 
     Without, a batch takes twice as long.

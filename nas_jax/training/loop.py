@@ -341,6 +341,16 @@ def loss(model: Model, split: Split, batch: int = EVALUATED) -> float:
     return total / len(split.labels)
 
 
+def image_losses(model: Model, split: Split, batch: int = EVALUATED) -> np.ndarray:
+    """The cross-entropy of every image, Float `[N]`; `loss` is their mean."""
+    return np.concatenate(
+        [
+            optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            for logits, labels in _answers(model, split, batch)
+        ]
+    )
+
+
 def _answers(
     model: Model, split: Split, batch: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
