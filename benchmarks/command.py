@@ -24,6 +24,7 @@ from benchmarks.settings import (
     EstimatorsConfig,
     ExportConfig,
     InputConfig,
+    RecipeConfig,
     ResumeConfig,
     ScalingConfig,
     SoakConfig,
@@ -44,6 +45,7 @@ Config = (
     | LeverageConfig
     | InputConfig
     | ExportConfig
+    | RecipeConfig
     | ResumeConfig
     | SoakConfig
     | DevicesBenchConfig
@@ -73,6 +75,7 @@ BENCHES = {
     "export": Bench("export", ExportConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "leverage": Bench("leverage.bench", LeverageConfig()),
+    "recipe": Bench("recipe", RecipeConfig()),
     "guidelines": Bench("guidelines.bench"),
     "resume": Bench("resume", ResumeConfig()),
     "soak": Bench("soak", SoakConfig()),

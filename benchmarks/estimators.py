@@ -25,7 +25,6 @@ from nas_jax.config.space import SpaceConfig
 from nas_jax.data import digits
 from nas_jax.data.batches import Batch, batch_at, permutations
 from nas_jax.latency.measurement import timing
-from nas_jax.networks import network
 from nas_jax.search import arch_step, baselines, schedule, search_state, weight_step
 from nas_jax.search.search_state import SearchProblem, SearchState
 from nas_jax.spaces import builders
@@ -186,14 +185,11 @@ def _plain_step(
     searched: SearchSpace, key: PRNGKey, batch: Batch
 ) -> Callable[[], None]:
     """A training step of the hand-designed network on the same batch."""
-    plain, config = baselines.hand_designed(searched), TrainConfig()
-    tx = optim.train_weights(config, 1)
-    params, batch_stats = network.init(key, plain)
-    start = loop.TrainState(
-        jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
-    )
-    step = loop.make_train_step(plain, config, tx, lambda key, images: images)
-    return repeated(step, start, batch)
+    plain = baselines.hand_designed(searched)
+    config = TrainConfig(batch=len(batch.labels))
+    recipe = loop.Recipe(config, batch, lambda key, images: images)
+    step = loop.make_train_step(plain, recipe)
+    return repeated(step, loop.init(key, plain, recipe), batch)
 
 
 def repeated(

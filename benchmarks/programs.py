@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from nas_jax.base import PathPair, PRNGKey
@@ -111,9 +112,10 @@ def arch(searched: SearchSpace, images: int) -> Program:
 @functools.cache
 def plain(architecture: Architecture, images: int) -> Program:
     """The training step of one network: (state, batch) -> (state, metrics)."""
-    step = loop.make_train_step(
-        architecture, TrainConfig(), WEIGHTS_TX, lambda key, images: images
-    )
+    zeros = np.zeros((1, *architecture.input_shape), np.float32), np.zeros(1, np.int32)
+    one = TrainConfig(batch=1)
+    recipe = loop.Recipe(one, Batch(*zeros), lambda key, images: images)
+    step = loop.make_train_step(architecture, recipe)
 
     def init(key: PRNGKey) -> loop.TrainState:
         return plain_state(key, *network.init(key, architecture))

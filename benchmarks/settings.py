@@ -218,6 +218,55 @@ class ResumeConfig:
         require(self.seed >= 0, "seed", "0 or more", self.seed)
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What is tuned of the peer of `benchmarks recipe`."""
+
+    optimiser: Literal["sgd", "adamw"]
+    lr: float
+    flip: bool = True
+    shift_pixels: int = 2
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """`benchmarks recipe`: a small network on a part of Fashion-MNIST."""
+
+    folder: str = "/usr/share/datasets/fashion-mnist"
+    """Of the original files, as Debian's dataset-fashion-mnist installs them."""
+    images: int = 7500
+    """To train on, drawn from the training images."""
+    tuning_images: int = 5000
+    """Others of them, to choose the peer's settings on."""
+    epochs: int = 8
+    batch: int = 64
+    sgd_rates: tuple[float, ...] = (0.1, 0.3)
+    adamw_rates: tuple[float, ...] = (4e-3, 1e-2)
+    shifts: tuple[int, ...] = (2,)
+    """Of pixels; every rate is tried with every one."""
+    seeds: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("images", "tuning_images", "epochs", "batch"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        require(self.seeds >= 2, "seeds", "at least 2", self.seeds)
+        require(self.batch <= self.images, "batch", "at most images", self.batch)
+        rates = self.sgd_rates + self.adamw_rates
+        require(bool(rates and self.shifts), "shifts", "one, and a rate", self.shifts)
+
+    def settings(self) -> list[Setting]:
+        """What the peer tries."""
+        return [
+            setting
+            for shift in self.shifts
+            for setting in (
+                *(Setting("sgd", lr, shift_pixels=shift) for lr in self.sgd_rates),
+                *(Setting("adamw", lr, shift_pixels=shift) for lr in self.adamw_rates),
+            )
+        ]
+
+
 SOAK_EPOCH = 20
 """Weight steps of an epoch of `benchmarks soak`."""
 

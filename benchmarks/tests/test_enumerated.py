@@ -66,7 +66,7 @@ def test_a_path_is_trained_as_the_plain_network_is():
     plain = architecture.from_path(TINY, path, "plain")
     own = supernet.extract(TINY, params, stats, plain)
     recipe = loop.Recipe(RECIPE, SPLITS["train"], lambda key, images: images)
-    first = loop.init(key, plain, recipe.optimiser, own)
+    first = loop.init(key, plain, recipe, own)
     *_, last = loop.run(key, plain, recipe, after=loop.Reached(first))
     trained = supernet.extract(
         TINY,

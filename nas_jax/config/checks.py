@@ -9,6 +9,7 @@ EXACT = 2**53
 Count = Annotated[int, Interval(ge=1, lt=EXACT)]
 Natural = Annotated[int, Interval(ge=0, lt=EXACT)]
 Positive = Annotated[float, Interval(gt=0)]
+NotNegative = Annotated[float, Interval(ge=0, lt=EXACT)]
 Amount = Annotated[float, Interval(gt=0, lt=EXACT)]
 Fraction = Annotated[float, Interval(ge=0, lt=1)]
 

@@ -90,6 +90,10 @@ class DataConfig:
     """Augmentation: brightness is multiplied by 1 - this to 1 + this."""
     saturation: Share = 0.0
     """Augmentation: so is the distance of the colours from grey."""
+    contrast: Share = 0.0
+    """Augmentation: and that from the mean grey of the image."""
+    hue: Annotated[float, Interval(ge=0, le=0.5)] = 0.0
+    """Augmentation: hues are turned by up to this share of the circle, either way."""
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     """Subtracted from each channel of values from 0 to 1; those of ImageNet."""
     std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
@@ -116,7 +120,8 @@ class DataConfig:
                 value = getattr(self, name)
                 require(value is None, f"data.{name}", "None but with a folder", value)
         if self.name == "digits":
-            for name in ("flip", "cutout_pixels", "brightness", "saturation"):
+            colours = "brightness", "saturation", "contrast", "hue"
+            for name in ("flip", "cutout_pixels", *colours):
                 value = getattr(self, name)
                 require(not value, f"data.{name}", "0 or False with the digits", value)
 

@@ -18,6 +18,7 @@ from nas_jax.config.checks import (
     Count,
     Fraction,
     Natural,
+    NotNegative,
     Positive,
     require,
 )
@@ -58,14 +59,35 @@ class TrainConfig:
     """Passes over both training splits."""
     batch: Count = 256
     """Images in a training step."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov's momentum, whose decay joins the gradient; or AdamW."""
     lr: Positive = 0.05
-    """Learning rate at the beginning; it falls as a cosine."""
+    """The highest learning rate; it falls as a cosine."""
+    warmup_epochs: NotNegative = 0.0
+    """Before it falls, the rate rises from 0 in a line, for so long."""
     momentum: Fraction = 0.9
-    """Of SGD, Nesterov's."""
-    weight_decay: Annotated[float, Interval(ge=0, lt=EXACT)] = 4e-5
-    """Of the weights."""
+    """Of SGD; of AdamW, its beta1."""
+    weight_decay: NotNegative = 4e-5
+    """Of what `decays`; AdamW multiplies it by the learning rate alone."""
+    decays: Literal["all", "weights"] = "all"
+    """What decays: all parameters, or the weights of convolutions and linear layers
+    without biases and batch normalisation."""
+    ema_epochs: NotNegative = 0.0
+    """So many epochs reaches the moving average of weights and batch statistics that
+    is tested and exported; 0 for the last weights themselves."""
     label_smoothing: Fraction = 0.1
     """Share of a label that is spread over all classes."""
+    dropout: Fraction = 0.0
+    """Share of the classifier's inputs that a step leaves out."""
+    augmentation: Literal["data", "strong_jitter", "trivial"] = "data"
+    """What data says; instead of its colour jitter the reference's strong one
+    (0.4, 0.4, 0.4, hue 0.1); or, instead of it, TrivialAugment. The search itself
+    always does what data says."""
+    mixup_alpha: NotNegative = 0.0
+    """Images are blended in pairs, by a share from Beta(alpha, alpha); 0 for none."""
+    cutmix_alpha: NotNegative = 0.0
+    """Likewise a box of one is put into the other; beside mixup, each for half of the
+    images."""
     class_weights: Literal["none", "balanced"] = "none"
     """What counts the same in the loss: every image, or every class, however few its
     images (docs/data.md). The search itself does not weigh."""
@@ -75,6 +97,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "train.")
+        require(
+            self.warmup_epochs < self.epochs,
+            "train.warmup_epochs",
+            f"less than train.epochs = {self.epochs}",
+            self.warmup_epochs,
+        )
 
 
 @dataclass(frozen=True)
@@ -139,6 +167,12 @@ class Experiment:
             "search.trials",
             "1 with train.start supernet, which has weights for one network alone",
             self.search.trials,
+        )
+        require(
+            self.data.name != "digits" or self.train.augmentation == "data",
+            "train.augmentation",
+            "'data' with the digits, which are no bytes",
+            self.train.augmentation,
         )
         self.require_batches(self.data.train_weights, self.data.train_alphas)
 

@@ -1,30 +1,40 @@
 """Augmentation of byte images inside the jitted step.
 
-Crop, mirror image, colour jitter, normalisation, cutout; each a pure function of
+Crop, mirror image, colours, normalisation, cutout; each a pure function of
 (key, images). The order is torchvision's in the reference: colours change before
 normalisation, and cutout sets the mean.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from nas_jax.base import Images, PRNGKey, stream
 from nas_jax.config.data import DataConfig
+from nas_jax.data import colours, trivial_augment
 from nas_jax.data.batches import Augment, shift
 
-GREY = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey (ITU-R 601-2), as in Pillow."""
+STRONG_JITTER: dict[str, Any] = {
+    **{"brightness": 0.4, "contrast": 0.4, "saturation": 0.4},
+    "hue": 0.1,
+}
+"""The reference's "strong" distortion, with which it trains what it found."""
 
 
-def of(config: DataConfig) -> Augment:
+def of(
+    config: DataConfig, kind: Literal["data", "strong_jitter", "trivial"] = "data"
+) -> Augment:
     """What a training step does to its images.
 
     Digits come normalised and are only shifted, with the edge repeated. Bytes
-    `[B H W C]` become normalised Float32.
+    `[B H W C]` become normalised Float32. `kind` is `TrainConfig.augmentation`.
     """
+    if kind == "strong_jitter":
+        config = dataclasses.replace(config, **STRONG_JITTER)
     if config.name == "digits":
         return functools.partial(shift, pixels=config.shift_pixels)
 
@@ -34,8 +44,12 @@ def of(config: DataConfig) -> Augment:
         if config.flip:
             moved = flip(stream(key, "flip"), moved)
         light: Images = jnp.asarray(moved, jnp.float32) / 255
-        if config.brightness or config.saturation:
-            light = jitter(
+        if kind == "trivial":
+            light = trivial_augment.change(stream(key, "trivial"), light)
+        elif config.contrast or config.hue:
+            light = colours.full_jitter(stream(key, "jitter"), light, config)
+        elif config.brightness or config.saturation:
+            light = colours.jitter(
                 stream(key, "jitter"), light, config.brightness, config.saturation
             )
         mean, std = (_per_channel(one, light) for one in (config.mean, config.std))
@@ -73,31 +87,3 @@ def cutout(key: PRNGKey, images: Images, side: int) -> Images:
 
     hidden = inside(rows, height)[:, :, None] & inside(columns, width)[:, None, :]
     return jnp.where(hidden[..., None], 0, images)
-
-
-def jitter(
-    key: PRNGKey, images: Images, brightness: float, saturation: float
-) -> Images:
-    """Colour jitter of images `[B H W C]` from 0 to 1, as torchvision's.
-
-    Saturation changes three channels only.
-
-    Brightness multiplies all values by b; saturation draws every pixel x to its grey g:
-    g + s (x - g). b is uniform in 1 -+ brightness, s in 1 -+ saturation, one each per
-    image, in random order; values are cut to [0, 1] after each. The reference's
-    "normal" distortion is 32 / 255 and 0.5.
-    """
-    shape = (images.shape[0], 1, 1, 1)
-    keys = jax.random.split(key, 3)
-    draw = functools.partial(jax.random.uniform, shape=shape, dtype=images.dtype)
-    b = draw(keys[0], minval=1 - brightness, maxval=1 + brightness)
-    s = draw(keys[1], minval=1 - saturation, maxval=1 + saturation)
-    is_bright_first = jax.random.bernoulli(keys[2], shape=shape)
-    # one loop over the pixels: brightness before and after, once by a factor of 1;
-    # grey channel by channel, as a sum over an axis would be a loop of its own
-    light = jnp.clip(images * jnp.where(is_bright_first, b, 1), 0, 1)
-    if images.shape[-1] == 3:
-        red, green, blue = jnp.split(light, 3, axis=-1)
-        grey = GREY[0] * red + GREY[1] * green + GREY[2] * blue
-        light = jnp.clip(grey + s * (light - grey), 0, 1)
-    return jnp.clip(light * jnp.where(is_bright_first, 1, b), 0, 1)

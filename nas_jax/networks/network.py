@@ -8,7 +8,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from nas_jax.base import Images, Logits, PRNGKey, PyTree
 from nas_jax.networks import parts
@@ -52,11 +52,14 @@ def apply(
     images: Images,
     *,
     train: bool,
+    kept: Float[Array, "B channels"] | None = None,
 ) -> tuple[Logits, PyTree]:
     """Logits `[B classes]` of images `[B H W C]`, and the batch statistics.
 
     With `train`, batch normalisation uses the batch and its running values move;
-    otherwise it uses the running values and they come back unchanged.
+    otherwise it uses the running values and they come back unchanged. The channels
+    before the classifier are multiplied by `kept`, if it is given: as the classifier
+    takes their means, that is dropout of its inputs.
     """
     updated: dict[str | int, PyTree] = {}
 
@@ -66,6 +69,8 @@ def apply(
             for tree in (params, batch_stats)
         )
         part = architecture.slots[slot]
+        if slot == "classifier" and kept is not None:
+            x = x * kept[:, None, None].astype(x.dtype)
         y, updated[slot] = parts.apply(part, own, stats, x, train, architecture.bn_eps)
         return y
 

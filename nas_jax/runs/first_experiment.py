@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nas_jax.config import recipes
 from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
@@ -126,7 +127,7 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
             watch_every_epochs=max(1, epochs // 20),
             target_ratio=0.5,
         ),
-        train=TrainConfig(epochs=math.ceil(2 * STEPS / trained), batch=batch),
+        train=recipes.small_data(math.ceil(2 * STEPS / trained), batch),
     )
     notes = (
         *data.notes,

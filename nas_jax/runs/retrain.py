@@ -62,7 +62,7 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
     """
     key = stream(jax.random.key(run.experiment.seed), "train")
     recipe, folder = run.setup.recipe, run.folder / "snapshots" / "train" / network.name
-    tx, per_epoch = recipe.optimiser, recipe.steps_per_epoch
+    per_epoch = recipe.steps_per_epoch
 
     def like(notes: Notes) -> PyTree:
         if notes["network"] != to_json(network):
@@ -70,7 +70,7 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
                 f"{folder}: expected checkpoints of the network that is trained, "
                 "got those of another; remove the folder"
             )
-        return jax.eval_shape(lambda: loop.init(key, network, tx))
+        return jax.eval_shape(lambda: loop.init(key, network, recipe))
 
     with stage(run, folder) as record:
         newest = record.newest(like)
@@ -81,7 +81,7 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
             if run.experiment.train.start == "supernet" and network.name == SEARCHED:
                 model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
                 weights = model.params, model.batch_stats
-            after = loop.Reached(loop.init(key, network, tx, weights))
+            after = loop.Reached(loop.init(key, network, recipe, weights))
         begun = int(after.state.step)
         run_folder.cut_metrics(
             run.folder,

@@ -56,7 +56,9 @@ class Setup:
     def recipe(self) -> Recipe:
         """Training on both training splits, which only a search needs apart."""
         both = self.splits["train_weights"].joined(self.splits["train_alphas"])
-        return Recipe(self.experiment.train, both, self.augment, self.devices)
+        train = self.experiment.train
+        augmented = augment.of(self.experiment.data, train.augmentation)
+        return Recipe(train, both, augmented, self.devices)
 
 
 def load(experiment: Experiment, on: Devices | None = None) -> Setup:

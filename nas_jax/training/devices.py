@@ -106,9 +106,11 @@ class Devices:
         return images if is_default else jnp.asarray(images, self.compute_dtype)
 
     def accumulated(
-        self, fn: Callable[[Any, Batch], tuple[Any, PyTree]], carry: Any, batch: Batch
+        self, fn: Callable[[Any, Any], tuple[Any, PyTree]], carry: Any, batch: PyTree
     ) -> tuple[Any, PyTree]:
         """`fn(carry, part) -> (carry, values)` over the parts; the values' mean.
+
+        A batch is a `Batch`, or any tree of arrays that have a row for every image.
 
         Part i takes the images i, i + n, i + 2n, ... of n parts, so that every device
         has an equal share of each, and what a part holds depends on no device.
@@ -117,7 +119,7 @@ class Devices:
         if count == 1:
             return fn(carry, batch)
 
-        def body(so_far: Any, part: Batch) -> tuple[Any, None]:
+        def body(so_far: Any, part: PyTree) -> tuple[Any, None]:
             carry, total = so_far
             carry, values = fn(carry, part)
             return (carry, jax.tree.map(jnp.add, total, values)), None
@@ -125,8 +127,8 @@ class Devices:
         def strided(array: Any) -> jax.Array:
             return jnp.swapaxes(array.reshape(-1, count, *array.shape[1:]), 0, 1)
 
-        parts = Batch(*map(strided, batch))
-        first = Batch(*(array[0] for array in parts))
+        parts = jax.tree.map(strided, batch)
+        first = jax.tree.map(lambda array: array[0], parts)
         shapes = jax.eval_shape(fn, carry, first)[1]
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         (carry, total), _ = lax.scan(body, (carry, zeros), parts)

@@ -16,9 +16,11 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from nas_jax.base import Metrics, PRNGKey, PyTree, Scalar, stream
+from nas_jax.base import Images, Labels, Metrics, PRNGKey, PyTree, Scalar, stream
 from nas_jax.config.experiment import TrainConfig
+from nas_jax.data import mixing
 from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
+from nas_jax.data.mixing import Mixed
 from nas_jax.networks import network
 from nas_jax.networks.batch_norm import BN_MOMENTUM
 from nas_jax.networks.checkpoint import Model
@@ -78,6 +80,21 @@ class TrainState:
     params: PyTree
     batch_stats: PyTree
     opt: PyTree
+    average: PyTree = ()
+    """Of parameters and batch statistics, both; nothing without `ema_epochs`."""
+
+    @property
+    def weights(self) -> tuple[PyTree, PyTree]:
+        """Parameters and batch statistics to be tested and exported."""
+        return self.average or (self.params, self.batch_stats)
+
+
+class _Prepared(NamedTuple):
+    """What a step makes of its batch; `kept` is that of `network.apply`."""
+
+    images: Images
+    labels: Labels | Mixed
+    kept: Array | None
 
 
 class Reached(NamedTuple):
@@ -99,22 +116,35 @@ class Epoch(NamedTuple):
 
 
 def make_train_step(
-    architecture: Architecture,
-    config: TrainConfig,
-    tx: optax.GradientTransformation,
-    augment: Augment,
-    devices: Devices = PLAIN,
-    class_weights: ClassWeights | None = None,
+    architecture: Architecture, recipe: Recipe
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The jitted step of one network; without weights all classes count alike."""
+    """The jitted step of one network."""
+    config, devices, tx = recipe.config, recipe.devices, recipe.optimiser
+    class_weights: ClassWeights | None = None
+    if config.class_weights == "balanced":
+        labels, classes = recipe.data.labels, architecture.classifier.classes
+        class_weights = losses.balanced_weights(labels, classes)
+
+    def prepared(state: TrainState, batch: Batch) -> _Prepared:
+        """All that is random, drawn for the whole batch."""
+        images = recipe.augment(stream(state.key, "augment", state.step), batch.images)
+        images, labels = mixing.of(
+            config, stream(state.key, "mixing", state.step), Batch(images, batch.labels)
+        )
+        kept = None
+        if config.dropout:
+            shape = len(batch.labels), architecture.classifier.in_channels
+            key, share = stream(state.key, "dropout", state.step), 1 - config.dropout
+            kept = jax.random.bernoulli(key, share, shape).astype(jnp.float32) / share
+        return _Prepared(devices.cast(images), labels, kept)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        images = augment(stream(state.key, "augment", state.step), batch.images)
-
-        def of_part(stats: PyTree, part: Batch) -> tuple[PyTree, PyTree]:
+        def of_part(stats: PyTree, part: _Prepared) -> tuple[PyTree, PyTree]:
             def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
                 logits, new_stats = network.apply(
-                    architecture, params, stats, part.images, train=True
+                    *(architecture, params, stats, part.images),
+                    train=True,
+                    kept=part.kept,
                 )
                 smoothing = config.label_smoothing
                 loss = losses.cross_entropy(
@@ -130,17 +160,22 @@ def make_train_step(
             }
             return new_stats, (grads, metrics)
 
-        ready = Batch(devices.cast(images), batch.labels)
         new_stats, (grads, metrics) = devices.accumulated(
-            of_part, state.batch_stats, ready
+            of_part, state.batch_stats, prepared(state, batch)
         )
         updates, opt = tx.update(grads, state.opt, state.params)
+        params, average = optax.apply_updates(state.params, updates), state.average
+        if config.ema_epochs:
+            reach_steps = config.ema_epochs * recipe.steps_per_epoch
+            now = params, new_stats
+            average = optim.moved_average(average, now, state.step, reach_steps)
         state = dataclasses.replace(
             state,
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=params,
             batch_stats=new_stats,
             opt=opt,
+            average=average,
         )
         return state, metrics
 
@@ -150,7 +185,7 @@ def make_train_step(
 def init(
     key: PRNGKey,
     architecture: Architecture,
-    tx: optax.GradientTransformation,
+    recipe: Recipe,
     weights: tuple[PyTree, PyTree] | None = None,
 ) -> TrainState:
     """The state before the first step.
@@ -167,7 +202,11 @@ def init(
         key=stream(key, "steps"),  # a copy, as above
         params=params,
         batch_stats=batch_stats,
-        opt=tx.init(params),
+        opt=recipe.optimiser.init(params),
+        # copied, because two places of a donated state cannot be the same
+        average=jax.tree.map(jnp.copy, (params, batch_stats))
+        if recipe.config.ema_epochs
+        else (),
     )
 
 
@@ -179,20 +218,8 @@ def programs(
 ) -> dict[str, Call]:
     """The step of a training with arguments of the shapes that it gets."""
     if state is None:
-        state = init(key, architecture, recipe.optimiser)
-        state = recipe.devices.whole(state)
-    config, weights = recipe.config, None
-    if config.class_weights == "balanced":
-        labels, classes = recipe.data.labels, architecture.classifier.classes
-        weights = losses.balanced_weights(labels, classes)
-    step = make_train_step(
-        architecture,
-        config,
-        recipe.optimiser,
-        recipe.augment,
-        recipe.devices,
-        weights,
-    )
+        state = recipe.devices.whole(init(key, architecture, recipe))
+    step = make_train_step(architecture, recipe)
     arguments = (state, recipe.batches(key)(0))
     return {"training step": Call(step, arguments, "train.batch or space.input_size")}
 
@@ -227,7 +254,7 @@ def run(
     """
     config, devices, per_epoch = recipe.config, recipe.devices, recipe.steps_per_epoch
     if after is None:
-        after = Reached(init(key, architecture, recipe.optimiser))
+        after = Reached(init(key, architecture, recipe))
     state = devices.whole(jax.tree.map(jnp.copy, after.state))
     collected = list(after.collected)
     batch = recipe.batches(key)
@@ -257,8 +284,7 @@ def fit(setup: HasRecipe, architecture: Architecture, *, key: PRNGKey) -> Model:
 
 def trained(architecture: Architecture, state: TrainState, devices: Devices) -> Model:
     """The network of a training's state, on this process's own device."""
-    local = devices.local(state)
-    return Model(architecture, local.params, local.batch_stats)
+    return Model(architecture, *devices.local(state.weights))
 
 
 def reestimate(
@@ -313,6 +339,16 @@ def loss(model: Model, split: Split, batch: int = EVALUATED) -> float:
         for logits, labels in _answers(model, split, batch)
     )
     return total / len(split.labels)
+
+
+def image_losses(model: Model, split: Split, batch: int = EVALUATED) -> np.ndarray:
+    """The cross-entropy of every image, Float `[N]`; `loss` is their mean."""
+    return np.concatenate(
+        [
+            optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            for logits, labels in _answers(model, split, batch)
+        ]
+    )
 
 
 def _answers(

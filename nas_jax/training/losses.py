@@ -1,32 +1,50 @@
 """The loss of classification, its weights of classes, and the accuracy."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from nas_jax.base import Labels, Logits, Scalar
+from nas_jax.data.mixing import Mixed
 
 ClassWeights = Float[np.ndarray, "classes"]
 
 
 def cross_entropy(
     logits: Logits,
-    labels: Labels,
+    labels: Labels | Mixed,
     smoothing: float = 0.0,
     class_weights: ClassWeights | None = None,
 ) -> Scalar:
     """Mean cross-entropy against (1 - smoothing) onehot + smoothing / classes.
 
     With `class_weights` w it is the mean over the batch of w[label] times that of the
-    image; none is the same as 1 for every class.
+    image; none is the same as 1 for every class. A blended image has a share of that
+    of each of its labels.
     """
     log_probs = jax.nn.log_softmax(logits)
-    picked = jnp.take_along_axis(log_probs, labels[:, None], axis=1)[:, 0]
-    terms = (1 - smoothing) * picked + smoothing * log_probs.mean(axis=1)
-    if class_weights is not None:
-        terms = jnp.asarray(class_weights, terms.dtype)[labels] * terms
-    return -jnp.mean(terms)
+
+    def terms(labels: Labels) -> Float[Array, "B"]:
+        picked = jnp.take_along_axis(log_probs, labels[:, None], axis=1)[:, 0]
+        terms = (1 - smoothing) * picked + smoothing * log_probs.mean(axis=1)
+        if class_weights is not None:
+            terms = jnp.asarray(class_weights, terms.dtype)[labels] * terms
+        return terms
+
+    return -jnp.mean(_shared(terms, labels))
+
+
+def _shared(
+    of_labels: Callable[[Labels], Float[Array, "B"]], labels: Labels | Mixed
+) -> Float[Array, "B"]:
+    """Values of images by their labels, in shares where an image has two."""
+    if not isinstance(labels, Mixed):
+        return of_labels(labels)
+    own, other = of_labels(labels.labels), of_labels(labels.others)
+    return other + labels.share * (own - other)
 
 
 def balanced_weights(labels: Labels, classes: int) -> ClassWeights:
@@ -44,6 +62,7 @@ def balanced_weights(labels: Labels, classes: int) -> ClassWeights:
     return filled * len(labels) / (filled.sum() * np.maximum(counts, 1))
 
 
-def accuracy(logits: Logits, labels: Labels) -> Scalar:
-    """Share of images whose largest logit is the label's."""
-    return jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
+def accuracy(logits: Logits, labels: Labels | Mixed) -> Scalar:
+    """Share of images whose largest logit is the label's, or shares of blended ones."""
+    guesses = jnp.argmax(logits, axis=1)
+    return jnp.mean(_shared(lambda one: jnp.float32(guesses == one), labels))

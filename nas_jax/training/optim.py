@@ -1,10 +1,13 @@
 """Optimisers, as optax transformations; those of the search are in `schedule`."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import optax
 
+from nas_jax.base import PyTree
 from nas_jax.config.experiment import TrainConfig
 
 
@@ -24,7 +27,11 @@ def promoting(tx: optax.GradientTransformation) -> optax.GradientTransformation:
 
 
 def sgd(
-    lr: optax.Schedule, *, momentum: float, weight_decay: float
+    lr: optax.Schedule,
+    *,
+    momentum: float,
+    weight_decay: float,
+    decays: Literal["all", "weights"] = "all",
 ) -> optax.GradientTransformation:
     """Nesterov SGD as the reference's: decay joins the gradient, of all parameters.
 
@@ -32,15 +39,62 @@ def sgd(
     """
     return promoting(
         optax.chain(
-            optax.add_decayed_weights(weight_decay),
+            optax.add_decayed_weights(weight_decay, _decayed(decays)),
             optax.sgd(lr, momentum=momentum, nesterov=True),
         )
     )
 
 
+def _decayed(decays: str) -> Callable[[PyTree], PyTree] | None:
+    """Which parameters decay, as optax asks for them; None for all.
+
+    Kernels are those of convolutions and linear layers (`networks.parts.init`).
+    """
+
+    def are_kernels(params: PyTree) -> PyTree:
+        return jax.tree.map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+    return None if decays == "all" else are_kernels
+
+
 def train_weights(
     config: TrainConfig, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-    """Weights of a derived network: one cosine to 0."""
-    schedule = optax.cosine_decay_schedule(config.lr, config.epochs * steps_per_epoch)
-    return sgd(schedule, momentum=config.momentum, weight_decay=config.weight_decay)
+    """Weights of a derived network: up in a line, then one cosine to 0.
+
+    AdamW (Loshchilov & Hutter 2019) with beta2 0.999, and its decay times the rate.
+    """
+    steps = config.epochs * steps_per_epoch
+    warmup = int(config.warmup_epochs * steps_per_epoch)
+    rate = optax.cosine_decay_schedule(config.lr, steps - warmup)
+    if warmup:
+        rise = optax.linear_schedule(0.0, config.lr, warmup)
+        rate = optax.join_schedules([rise, rate], [warmup])
+    if config.optimiser == "sgd":
+        return sgd(
+            rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            decays=config.decays,
+        )
+    return promoting(
+        optax.adamw(
+            rate,
+            b1=config.momentum,
+            weight_decay=config.weight_decay,
+            mask=_decayed(config.decays),
+        )
+    )
+
+
+def moved_average(
+    average: PyTree, now: PyTree, step: jax.Array, reach_steps: float
+) -> PyTree:
+    """The average over some `reach_steps` steps, moved to the values after `step`.
+
+    a <- a + max(1 / n, 1 / (t + 1)) (w - a), with n = `reach_steps` and t counted from
+    0: over the first n steps the plain mean of all, so that the initial values, however
+    bad, have no part in it; then exponential. Of less than a step it is the newest.
+    """
+    share = jnp.maximum(1 / max(reach_steps, 1), 1 / (step + 1).astype(jnp.float32))
+    return jax.tree.map(lambda old, new: old + share * (new - old), average, now)

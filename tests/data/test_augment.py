@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import augment, preprocessing
+from nas_jax.data import augment, colours, preprocessing
 
 KEY = jax.random.key(3)
 
@@ -84,7 +84,7 @@ def jitter_oracle(images, b, s, bright_first):
 def test_jitter_is_brightness_and_saturation_in_either_order():
     """Factors are recovered by search over a grid, as nothing returns them."""
     images = np.random.default_rng(1).uniform(0.2, 0.7, (40, 4, 4, 3))
-    found = np.asarray(augment.jitter(KEY, images.astype(np.float32), 0.2, 0.5))
+    found = np.asarray(colours.jitter(KEY, images.astype(np.float32), 0.2, 0.5))
     brightness, saturation = [], []
     for before, after in zip(images, found, strict=True):
         # neither order cuts these values, and then the two commute
@@ -105,7 +105,7 @@ def test_jitter_cuts_after_each_change_in_both_orders():
     """Bright images: what is cut first makes a difference, and both orders come."""
     image = np.array([1.0, 0.5, 0.1], np.float32)
     images = np.broadcast_to(image, (200, 1, 1, 3))
-    found = np.asarray(augment.jitter(KEY, images, 1.0, 1.0))[:, 0, 0]
+    found = np.asarray(colours.jitter(KEY, images, 1.0, 1.0))[:, 0, 0]
     assert (found.min(), found.max()) == (0, 1)
     b, s = np.meshgrid(np.linspace(0, 2, 401), np.linspace(0, 2, 401))
     b, s = b.ravel()[:, None], s.ravel()[:, None]
@@ -120,7 +120,7 @@ def test_jitter_cuts_after_each_change_in_both_orders():
 
 def test_no_jitter_changes_nothing():
     images = np.random.default_rng(1).uniform(0, 1, (4, 3, 3, 3)).astype(np.float32)
-    np.testing.assert_allclose(augment.jitter(KEY, images, 0, 0), images, atol=1e-6)
+    np.testing.assert_allclose(colours.jitter(KEY, images, 0, 0), images, atol=1e-6)
 
 
 def test_a_shift_of_bytes_brings_black_in():

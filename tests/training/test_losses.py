@@ -97,7 +97,7 @@ def first_step():
     def step(**fields):
         config = TrainConfig(epochs=1, batch=6, label_smoothing=0.0, **fields)
         recipe = loop.Recipe(config, data, lambda key, images: images)
-        state = loop.init(key, found, recipe.optimiser)
+        state = loop.init(key, found, recipe)
         batch = recipe.batches(key)(0)
         weights = state.params, state.batch_stats
         logits, _ = network.apply(found, *weights, batch.images, train=True)

@@ -17,13 +17,12 @@ import pytest
 from nas_jax.config import SearchConfig, SpaceConfig, TrainConfig, shipped
 from nas_jax.config.space import MBCONV_CANDIDATES
 from nas_jax.data.batches import Batch
-from nas_jax.networks import network
 from nas_jax.search import arch_step, cost, schedule, search_state
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.supernet import paths
-from nas_jax.training import loop, memory, optim
+from nas_jax.training import loop, memory
 from tests.supernet.plain_candidate import output
 
 LARGEST = "mb6_k7"
@@ -83,17 +82,10 @@ def plain_bytes(make):
     searched, images = make()
     ops = [OpSpec.parse(LARGEST)] * len(searched.layers)
     plain = from_ops(searched, ops, "largest")
-    config = TrainConfig()
-    tx = optim.train_weights(config, 1)
-    step = loop.make_train_step(plain, config, tx, lambda key, images: images)
-
-    def init(key):
-        params, batch_stats = network.init(key, plain)
-        return loop.TrainState(
-            jnp.zeros((), jnp.int32), key, params, batch_stats, tx.init(params)
-        )
-
-    state = jax.eval_shape(init, jax.random.key(0))
+    one = Batch(np.zeros((1, *plain.input_shape)), np.zeros(1, int))
+    recipe = loop.Recipe(TrainConfig(batch=1), one, lambda key, images: images)
+    step = loop.make_train_step(plain, recipe)
+    state = jax.eval_shape(lambda key: loop.init(key, plain, recipe), jax.random.key(0))
     return temporary_bytes(step, state, batch_shapes(searched, images))
 
 
