@@ -14,11 +14,16 @@ from nas_jax.config.search import TARGETS, SearchConfig, parse_limit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import counts
-from nas_jax.search import baselines, derivation, objective
+from nas_jax.search import baselines, census, derivation, objective
 from nas_jax.search.derivation import Limit
 from nas_jax.search.targets import Costs, Targets
 from nas_jax.spaces.architecture import path_of
 from nas_jax.spaces.space import SearchSpace
+
+NEAR = 0.02
+"""Share of a target that a network which spends it leaves at most."""
+FEW = 1000
+"""Fewer such networks are told: their best is hardly better than any of them."""
 
 
 def resolve(
@@ -29,7 +34,7 @@ def resolve(
     origin: str = "the latency table",
     z: float = 0.0,
 ) -> Targets:
-    """Target and limits as costs, and a warning if every network meets the target.
+    """Target and limits as costs, and a warning if they leave little or no choice.
 
     Args:
       config: names them.
@@ -119,7 +124,7 @@ class _Prices:
         )
 
     def target(self, config: SearchConfig) -> tuple[Limit, str | None]:
-        """The target, and a warning if every network meets it."""
+        """The target, and a warning if every network meets it, or few spend it."""
         cost, name = config.cost, TARGETS[config.cost]
         costs = self.costs(cost)
         least, most, of_baseline = self.range_of(costs)
@@ -138,8 +143,26 @@ class _Prices:
             raise ValueError(f"{given} is out of reach: {reachable}; raise the target")
         if config.objective == "mul_log":
             objective.require_above_one(least, goal)
-        above = f"{given} is above the maximum: {reachable}; the target binds nothing"
-        return Limit(cost, *costs, goal), above if goal > most else None
+        warning = self._few(costs, goal)
+        if goal > most:
+            warning = (
+                f"{given} is above the maximum: {reachable}; the target binds nothing"
+            )
+        return Limit(cost, *costs, goal), warning
+
+    def _few(self, costs: Costs, goal: float) -> str | None:
+        """A line where too few networks spend the target for a search to find much."""
+        counted = census.of(costs.candidates, self.space.mask, costs.fixed, goal)
+        near = counted.between((1 - NEAR) * goal, goal)
+        if near >= FEW:
+            return None
+        kept = counted.between(0, goal)
+        return (
+            f"few networks to choose among: of {self.space.architectures:,} networks "
+            f"{kept:,.0f} keep the target, {near:,.0f} spend {1 - NEAR:.0%} of it or "
+            "more; another target, or a space of more layers or candidates, leaves a "
+            "search more to find"
+        )
 
     def limit(self, text: str) -> Limit:
         """One of `search.limits`; its text is its name."""

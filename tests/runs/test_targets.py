@@ -50,9 +50,8 @@ def resolve(config, table=TABLE):
 def test_target_comes_first_and_limits_are_shares_of_the_hand_designed_network():
     config = SearchConfig(target_ms=11.0, limits=("macs:0.75x", "params:100000"))
     aim = resolve(config)
-    found, warning = aim.limits, aim.warning
+    found = aim.limits
     assert [limit.name for limit in found] == ["latency", *config.limits]
-    assert warning is None
     baseline = [layer.block(SPACE.candidates[1]) for layer in SPACE.layers]
     macs = sum(map(counts.macs, [*SPACE.fixed_parts, *baseline]))
     assert [limit.target for limit in found] == pytest.approx(
@@ -62,6 +61,21 @@ def test_target_comes_first_and_limits_are_shares_of_the_hand_designed_network()
     assert found[0].fixed == FIXED
     assert aim.costs.costs.shape == (3, 2, 3)
     np.testing.assert_allclose(aim.values, [11.0, 0.75 * macs, 100_000])
+
+
+def test_a_target_that_leaves_little_choice_is_told():
+    """Two layers of 2, 4 and, the second, 0 ms: 8 to 14 ms, in all 6 networks."""
+    aim = resolve(SearchConfig(target_ms=12.0))
+    assert aim.warning == (
+        "few networks to choose among: of 6 networks 5 keep the target, 2 spend 98% of "
+        "it or more; another target, or a space of more layers or candidates, leaves a "
+        "search more to find"
+    )
+
+
+def test_a_target_that_leaves_a_choice_is_not(monkeypatch):
+    monkeypatch.setattr(targets, "FEW", 2)
+    assert resolve(SearchConfig(target_ms=12.0)).warning is None
 
 
 def test_one_target_stays_a_single_cost():
