@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nas_jax.base import Logits, PyTree, Scalar, stream
+from nas_jax.base import Logits, PRNGKey, PyTree, Scalar, stream
 from nas_jax.data.batches import Augment, Batch
 from nas_jax.networks import network
 from nas_jax.spaces.architecture import Architecture
@@ -25,6 +25,23 @@ from nas_jax.training import losses
 from nas_jax.training.loop import TrainState
 
 Step = Callable[[TrainState, Batch, Choice], tuple[TrainState, dict[str, Scalar]]]
+
+
+def init(
+    key: PRNGKey, widest: Architecture, tx: optax.GradientTransformation
+) -> TrainState:
+    """The state before the first step; its parameters are those of the widest network.
+
+    Running batch statistics are not kept: they differ from network to network.
+    """
+    params, batch_stats = network.init(stream(key, "weights"), widest)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=stream(key, "steps"),
+        params=params,
+        batch_stats=batch_stats,
+        opt=tx.init(params),
+    )
 
 
 def make_step(

@@ -37,7 +37,7 @@ def answers(params, one, images):
 
 def test_a_step_averages_the_gradients_of_the_networks_cut_out():
     tx = optax.sgd(RATE)
-    state = loop.init(jax.random.key(3), WIDEST, tx)
+    state = sandwich.init(jax.random.key(3), WIDEST, tx)
     before = jax.tree.map(np.asarray, state.params)
     data, others = batch(12, 0), FEW[:2]
     step = sandwich.make_step(WITHIN, tx, unchanged, smoothing=0.1)
@@ -71,7 +71,7 @@ def test_a_step_averages_the_gradients_of_the_networks_cut_out():
 def test_steps_teach_all_networks():
     data = batch(32, 1)
     tx = optax.sgd(0.05, momentum=0.9)
-    state = loop.init(jax.random.key(0), WIDEST, tx)
+    state = sandwich.init(jax.random.key(0), WIDEST, tx)
     step = sandwich.make_step(WITHIN, tx, unchanged, smoothing=0.0)
     rng, of_few = np.random.default_rng(0), [shared.choice(one) for one in FEW]
     for _ in range(60):
