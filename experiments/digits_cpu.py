@@ -53,7 +53,7 @@ def get_config() -> Experiment:
             watch_every_epochs=10,  # of six steps each
             arch_lr=0.02,
             target_ratio=0.5,
-            trials=3,
+            trials=8,
         ),
         train=TrainConfig(epochs=200, batch=50, lr=0.1),
         random_networks=2,

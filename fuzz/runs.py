@@ -69,7 +69,7 @@ def _(where):
     run_files.read(run)
     before = (run / "finalists.json").read_bytes()
     best = finalists.best(run, 2)
-    finalists.add_trial(run, best[0], 0.5)
+    finalists.add_trial(run, best[0], 1, 0.5)
     _, derived = finalists.derive_run(run)
     finalists.line(derived)
     (run / "trials" / derived.get("trial", "trial_1")).mkdir(

@@ -104,6 +104,20 @@ class TrainConfig:
             self.warmup_epochs,
         )
 
+    def lasting(self, epochs: int) -> "TrainConfig":
+        """The recipe in another time: warm-up and average keep their share of it.
+
+        >>> TrainConfig(epochs=40, warmup_epochs=4.0).lasting(10).warmup_epochs
+        1.0
+        """
+        share = epochs / self.epochs
+        return replace(
+            self,
+            epochs=epochs,
+            warmup_epochs=share * self.warmup_epochs,
+            ema_epochs=share * self.ema_epochs,
+        )
+
 
 @dataclass(frozen=True)
 class DevicesConfig:

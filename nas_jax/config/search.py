@@ -189,8 +189,9 @@ class SearchConfig:
     """How many of the most probable networks within the target are compared by their
     accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
     trials: Count = 1
-    """How many of the best finalists are trained in full; the one with the smallest
-    loss on `valid` is kept. 1 trains the best alone."""
+    """How many of the best finalists are compared by trainings, in rungs: the half
+    with the smaller loss on `valid` goes on with its weights to trainings twice as
+    long, the last of half of `train.epochs`. 1 takes the best without."""
     limits: tuple[str, ...] = ()
     """Further costs not to be exceeded, with the objective constrained: COST:AMOUNT in
     the unit of the cost, or with an x as a share of the hand-designed baseline's; a

@@ -1,7 +1,7 @@
 """The finalists: what was compared when the search had ended, and which was taken.
 
-Weights of a supernet rank networks roughly, a full training ranks them well, so the
-report shows both where both were done.
+Weights of a supernet rank networks roughly, trainings rank them well, so the report
+shows both where both were done.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _COLUMNS = (
     "unspent",
     "log-probability given up",
     "accuracy, supernet",
-    "loss, trained in full",
+    "loss, trained (rung)",
 )
 _FIRST = 3
 
@@ -36,7 +36,9 @@ class Finalist:
     valid_accuracy: float | None = None
     """Share right of validation images, with the weights of the supernet."""
     trained_valid_loss: float | None = None
-    """Loss on validation images after a full training."""
+    """Loss on validation images after its last rung of trainings."""
+    rung: Annotated[int, Ge(0)] = 0
+    """The last rung that it was trained in, from 1; 0 for a training in full."""
     slack: dict[str, float] = field(default_factory=dict)
     """Share of each target or limit left unspent."""
     log_prob_given_up: float | None = None
@@ -74,7 +76,7 @@ def tables(
 ) -> list[Table]:
     """One row per finalist, the most probable first; that of `taken` stands out.
 
-    Of many, a first table has only the first, those trained in full and the one taken.
+    Of many, a first table has only the first, those trained and the one taken.
     """
     path = None if taken is None else tuple(taken)
     # of no use where nothing was trained
@@ -88,7 +90,7 @@ def tables(
             q.percent(min(finalist.slack.values(), default=None)),
             q.fixed(finalist.log_prob_given_up, 2),
             q.percent(finalist.valid_accuracy),
-            q.fixed(finalist.trained_valid_loss, 4),
+            q.fixed(finalist.trained_valid_loss, 4) + _of_rung(finalist),
         )
         head = f"{place}, taken" if is_taken else str(place)
         rows.append(Row(head, cells[: count - 1], is_taken))
@@ -98,16 +100,20 @@ def tables(
     return [Table(_COLUMNS[:count], tuple(part), _COLUMNS[1]) for part in folded]
 
 
+def _of_rung(finalist: Finalist) -> str:
+    return f" ({finalist.rung})" if finalist.rung else ""
+
+
 def summary(finalists: Sequence[Finalist], taken: Sequence[int] | None) -> str:
     """How the network was chosen among them, in a sentence or two."""
     trained = sum(one.trained_valid_loss is not None for one in finalists)
     text = f"{len(finalists)} networks, the most probable within the target, were "
     text += "compared on validation images with the weights of the supernet. "
     if trained:
-        text += f"{trained} of them were trained in full; the smallest loss on "
-        text += "validation images decides."
+        text += f"{trained} of them were trained, the better half of each rung for "
+        text += "longer; the smallest loss on validation images in the last decides."
     else:
-        text += "None was trained in full before the choice; the accuracy decides."
+        text += "None was trained before the choice; the accuracy decides."
     if taken is not None and tuple(taken) not in {one.path for one in finalists}:
         text += " The network of architecture.json is none of them."
     return text

@@ -81,31 +81,33 @@ def best(folder: Path, count: int) -> list[Architecture]:
     ]
 
 
-def add_trial(folder: Path, network: Architecture, loss: float) -> None:
-    """Records the loss of a finalist on `valid` after a full training."""
+def add_trial(folder: Path, network: Architecture, rung: int, loss: float) -> None:
+    """Records the loss of a finalist on `valid` after a rung of trainings, from 1."""
     searched = builders.build(run_folder.read_experiment(folder).space)
     path = architecture.path_of(searched, network).tolist()
     compared = _compared(folder)
     for finalist in compared:
         if finalist["path"] == path:
-            finalist |= {"trial": network.name, "trained_valid_loss": loss}
+            finalist |= {"trial": network.name, "rung": rung}
+            finalist["trained_valid_loss"] = loss
     files.write_json(folder / FINALISTS, compared)
 
 
 def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     """Derives the network of a run; writes architecture.json.
 
-    Of the finalists that were trained in full the one with the smallest loss on
-    `valid`; if none were, the one with the best validation accuracy by the supernet, of
-    equal ones the most probable; if none were compared, as when a search was stopped,
-    the most probable. Also returns its fields in `result.json`.
+    Of the finalists that were trained in the last rung the one with the smallest loss
+    on `valid`; if none were, the one with the best validation accuracy by the supernet,
+    of equal ones the most probable; if none were compared, as when a search was
+    stopped, the most probable. Also returns its fields in `result.json`.
     """
     searched = builders.build(run_folder.read_experiment(folder).space)
     compared = _compared(folder)
     candidates = compared or of_run(folder)[:1]
     losses = [each.get("trained_valid_loss", np.inf) for each in candidates]
     trials = int(np.isfinite(losses).sum())
-    rank = int(np.argmin(losses))
+    reached = [each.get("rung", 0) for each in candidates]
+    rank = min(range(len(losses)), key=lambda place: (-reached[place], losses[place]))
     if not trials:
         rank = int(np.argmax([each.get("valid_accuracy", 0.0) for each in candidates]))
     chosen = candidates[rank]
@@ -126,6 +128,7 @@ class _Finalist:
     path: list[int]
     valid_accuracy: float
     trained_valid_loss: float = np.inf
+    rung: int = 0
     trial: str = "trial_1"
     slack: dict[str, float] = field(default_factory=dict)
     log_prob_given_up: float = 0.0
@@ -179,7 +182,7 @@ def line(derivation: dict[str, Any]) -> str:
         )
     if derivation["trials"]:
         chosen += (
-            f", and of {derivation['trials']} trained in full the one with the "
+            f", and of {derivation['trials']} trained in rungs the one with the "
             f"smallest loss there, {derivation['trained_valid_loss']:.3g}"
         )
     return (

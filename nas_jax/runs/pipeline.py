@@ -7,7 +7,6 @@ Each reads and writes the run folder, so the later ones can be repeated alone (`
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,12 +134,11 @@ def search_and_derive(
     goal: Targets,
     *,
     after: search_loop.Reached | None = None,
-    saved: Path | None = None,
 ) -> Searched:
     """The network of a folder's search, from its beginning or `after` a warm-up.
 
     Searches and compares the finalists unless the folder has them compared; missing
-    trials are trained, and the best is put in `saved`, a trained network like others.
+    trials are trained.
     """
     experiment, folder = run.experiment, run.folder
     weights = folder / retrain.SUPERNET_WEIGHTS
@@ -162,11 +160,6 @@ def search_and_derive(
         data, batch = recipe.data.evaluated(), recipe.config.batch
         stats = training_loop.reestimate(network, params, data, batch)
         checkpoint.save_model(weights, checkpoint.Model(network, params, stats))
-    saved = saved or folder / retrain.TRAINED / SEARCHED
-    if derivation["trials"] and not saved.exists():
-        model = checkpoint.load_model(folder / retrain.TRIALS / derivation["trial"])
-        named = replace(model.architecture, name=saved.name)
-        checkpoint.save_model(saved, replace(model, architecture=named))
     return Searched(network, goal, derivation)
 
 

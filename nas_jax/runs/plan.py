@@ -16,7 +16,7 @@ from nas_jax.base import stream
 from nas_jax.config.data import WATCHED
 from nas_jax.config.search import without_target
 from nas_jax.runs.setup import Setup
-from nas_jax.search import baselines
+from nas_jax.search import baselines, halving
 from nas_jax.search import loop as search_loop
 from nas_jax.search.derivation import Limit
 from nas_jax.search.schedule import is_watched
@@ -59,13 +59,16 @@ def schedule(setup: Setup) -> dict[str, int]:
     watched = sum(is_watched(config, epoch) for epoch in range(epochs))
     with_alphas = max(0, config.joint_epochs - config.arch_start_epoch)
     trained = splits["train_weights"] + splits["train_alphas"]
-    networks = 2 + config.trials + experiment.random_networks  # hand-designed, cheapest
-    per_network = training.epochs * optim.steps_per_epoch(trained, training.batch)
+    # searched, hand-designed, cheapest, and those drawn; the trials before them
+    in_rungs = halving.trainings(config.trials, training.epochs)
+    networks = 3 + experiment.random_networks + in_rungs
+    epochs_trained = round(networks * training.epochs)
     return {
         "weight step": epochs * per_epoch,
         "architecture step": with_alphas * (per_epoch // config.arch_every),
         "validation": watched * -(-splits["valid"] // WATCHED),
-        "training step": networks * per_network,
+        "training step": epochs_trained
+        * optim.steps_per_epoch(trained, training.batch),
     }
 
 

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 
@@ -12,6 +14,7 @@ from nas_jax.runs import finalists, run_folder
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
+from nas_jax.search import halving
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.architecture_json import to_json
 from nas_jax.training import finite, loop
@@ -24,30 +27,47 @@ SUPERNET_WEIGHTS = "kept"
 """Folder of the searched network with the weights of the supernet, to start from."""
 
 
-def retrain_all(
-    run: Run, networks: Mapping[str, Architecture], group: str = TRAINED
-) -> dict[str, Model]:
-    """Trains the networks that the folder `group` of the run lacks; loads the others.
+class Part(NamedTuple):
+    """What of a training is done, and where its network is saved."""
+
+    group: str = TRAINED
+    """Folder of the run."""
+    epochs: int | None = None
+    """None for all."""
+    after: Model | None = None
+    """The weights to begin with; None as `train.start` says."""
+
+
+IN_FULL = Part()
+
+
+def retrain_all(run: Run, networks: Mapping[str, Architecture]) -> dict[str, Model]:
+    """Trains the networks that the run lacks; loads the others.
+
+    Raises `ValueError` as `retrained`.
+    """
+    return {name: retrained(run, network) for name, network in networks.items()}
+
+
+def retrained(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
+    """The network as trained before, or trained now.
 
     Raises `ValueError` if another network lies there by the same name.
     """
-    models = {}
-    for name, network in networks.items():
-        saved = run.folder / group / name
-        if saved.exists():
-            models[name] = checkpoint.load_model(saved)
-            if models[name].architecture != network:
-                raise ValueError(
-                    f"{saved}: expected the network {name!r} that the search found, "
-                    "got another; remove the folder to have it trained"
-                )
-            continue
-        run.progress.phase(f"retraining: {name}")
-        models[name] = retrain(run, network, group)
-    return models
+    saved = run.folder / part.group / network.name
+    if not saved.exists():
+        run.progress.phase(f"retraining: {network.name}")
+        return retrain(run, network, part)
+    model = checkpoint.load_model(saved)
+    if model.architecture != network:
+        raise ValueError(
+            f"{saved}: expected the network {network.name!r} that the search found, "
+            "got another; remove the folder to have it trained"
+        )
+    return model
 
 
-def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
+def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
     """Trains a network on both training splits and saves it in `<group>/<name>`.
 
     It resumes from its newest snapshot. The key does not depend on the network: all of
@@ -61,7 +81,10 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
       Stopped: when requested, after a snapshot.
     """
     key = stream(jax.random.key(run.experiment.seed), "train")
-    recipe, folder = run.setup.recipe, run.folder / "snapshots" / "train" / network.name
+    folder = run.folder / "snapshots" / "train" / network.name
+    recipe = run.setup.recipe
+    if part.epochs is not None:
+        recipe = replace(recipe, config=recipe.config.lasting(part.epochs))
     per_epoch = recipe.steps_per_epoch
 
     def like(notes: Notes) -> PyTree:
@@ -78,6 +101,8 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
             after = loop.Reached(newest.state, newest.notes["collected"])
         else:
             weights = None
+            if part.after is not None:
+                weights = part.after.params, part.after.batch_stats
             if run.experiment.train.start == "supernet" and network.name == SEARCHED:
                 model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
                 weights = model.params, model.batch_stats
@@ -116,23 +141,33 @@ def retrain(run: Run, network: Architecture, group: str = TRAINED) -> Model:
             after = loop.Reached(epoch.state)
             save_if_due(after)
     model = loop.trained(network, after.state, recipe.devices)
-    checkpoint.save_model(run.folder / group / network.name, model)
+    checkpoint.save_model(run.folder / part.group / network.name, model)
     shutil.rmtree(folder, ignore_errors=True)
     return model
 
 
 def run_trials(run: Run) -> None:
-    """Trains the best `search.trials` finalists in full and records their losses.
+    """Trains the best `search.trials` finalists in rungs and records their losses.
 
-    Where networks differ by less than a seed changes one of them, a supernet ranks them
-    hardly better than chance and a few full trainings decide: DARTS (Liu et al., ICLR
-    2019, section 3), too, takes the best of four by validation. Cross-entropy on
-    `valid` counts, as it also ranks networks that classify every image right.
+    A supernet ranks networks that differ little hardly better than chance; trainings
+    decide, short ones first (`search.halving`). Cross-entropy on `valid` counts, as it
+    also ranks networks that classify every image right.
     """
     valid = run.setup.splits["valid"].evaluated()
-    best = finalists.best(run.folder, run.experiment.search.trials)
-    networks = {network.name: network for network in best}
-    for name, model in retrain_all(run, networks, TRIALS).items():
-        loss = loop.loss(model, valid)
-        run.progress.line(f"{name}: loss on validation images {loss:.4g}")
-        finalists.add_trial(run.folder, networks[name], loss)
+    config = run.experiment
+    left = finalists.best(run.folder, config.search.trials)
+    models: dict[str, Model] = {}
+    for place, rung in enumerate(halving.rungs(len(left), config.train.epochs), 1):
+        entered = left[: rung.networks]
+        for network in entered:
+            named = replace(network, name=f"{network.name}_rung_{place}")
+            part = Part(TRIALS, rung.epochs, models.get(network.name))
+            models[network.name] = retrained(run, named, part)
+        losses = {
+            network.name: loop.loss(models[network.name], valid) for network in entered
+        }
+        for network in entered:
+            loss = losses[network.name]
+            run.progress.line(f"{network.name}: loss on validation images {loss:.4g}")
+            finalists.add_trial(run.folder, network, place, loss)
+        left = sorted(entered, key=lambda network: losses[network.name])

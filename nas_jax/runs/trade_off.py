@@ -96,8 +96,7 @@ def run(
             if not (each.folder / "latency_table.json").is_file():  # resumed
                 tables.save(table, each.folder / "latency_table.json")
             name = f"{SEARCHED}_{number}"
-            saved = folder / retrain.TRAINED / name
-            searched = pipeline.search_and_derive(each, goal, after=warm, saved=saved)
+            searched = pipeline.search_and_derive(each, goal, after=warm)
             network = replace(searched.network, name=name)
             searches[name] = searched._replace(network=network)
     networks = {name: searched.network for name, searched in searches.items()}

@@ -105,6 +105,7 @@ def _finalists(*paths: np.ndarray) -> list[dict]:
             "is_spent": True,
             "valid_accuracy": 0.9 - 0.01 * place,
             "trial": f"trial_{place}",
+            "rung": 1,
             "trained_valid_loss": 0.15 + 0.01 * place,
         }
         for place, path in enumerate(paths, start=1)

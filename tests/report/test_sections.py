@@ -99,7 +99,7 @@ def test_preferences_are_those_of_the_network(document, run):
 def test_finalists_say_which_was_taken(document):
     text = section(document, "How the network was chosen")
     assert "2 networks, the most probable within the target" in text
-    assert "2 of them were trained in full" in text
+    assert "2 of them were trained, the better half of each rung" in text
     assert re.search(r"1, taken (\S+ ){6}1\.2 % 1\.50 89\.0 % 0\.1600", text)
     assert re.search(r"\b2 (\S+ ){6}2\.5 % 3\.00 88\.0 % 0\.1700", text)
     assert text.count("taken") == 1
@@ -113,7 +113,7 @@ def test_of_many_finalists_the_rest_is_folded_away():
     assert [row.head for row in shown.rows] == ["1", "2", "3", "5, taken"]
     assert [row.is_first for row in shown.rows] == [False, False, False, True]
     assert len(every.rows) == 6
-    assert not any("trained in full" in column for column in shown.columns)
+    assert not any("trained" in column for column in shown.columns)
     assert len(finalists.tables(found[:3], None, None)) == 1
 
 
@@ -225,7 +225,9 @@ def test_wrong_finalists_are_an_error_that_names_the_place(content, message):
 def test_network_that_was_no_finalist_is_said():
     found = finalists.parse(b'[{"path": [0, 1], "valid_accuracy": 0.5}]', (2, 7))
     assert "none of them" in finalists.summary(found, np.array([1, 1]))
-    assert "None was trained in full" in finalists.summary(found, np.array([0, 1]))
+    assert "None was trained before the choice" in finalists.summary(
+        found, np.array([0, 1])
+    )
     assert "none of them" not in finalists.summary(found, np.array([0, 1]))
 
 

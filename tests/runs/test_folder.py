@@ -35,6 +35,7 @@ def test_finalists_are_a_list_of_one_at_least(run, content):
         ("trial", "../../../evil"),
         ("trial", "trial_1/../../../evil"),
         ("trial", 3),
+        ("rung", "1"),
         ("path", [0, 1.5]),
         ("path", "0"),
         ("valid_accuracy", "0.9"),

@@ -1,7 +1,9 @@
 """Trained networks of a run: trials, starts from the supernet, files."""
 
+import dataclasses
 import json
 import shutil
+from collections import Counter
 
 import jax
 import numpy as np
@@ -14,26 +16,33 @@ from nas_jax.spaces import architecture, builders
 
 
 @pytest.mark.slow
-def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
+def test_of_the_trials_the_one_that_wins_every_rung_is_kept(
     home, arguments, quick, tmp_path
 ):
     folder = tmp_path / "run"
-    words = ["--search.trials", "2", "--search.max-slack", "1", "--out", str(folder)]
+    words = ["--search.trials", "3", "--search.max-slack", "1", "--out", str(folder)]
     assert cli.main([*arguments, *words]) == 0
     result = json.loads((folder / "result.json").read_text())
     compared = json.loads((folder / "finalists.json").read_text())
     tried = [one for one in compared if "trial" in one]
-    # the two with the best accuracy by the supernet were trained
+    # the three with the best accuracy by the supernet were trained
     accuracies = [one["valid_accuracy"] for one in compared]
     by_accuracy = sorted(range(len(compared)), key=lambda place: -accuracies[place])
     order = {one["trial"]: compared.index(one) for one in tried}
-    assert order == {"trial_1": by_accuracy[0], "trial_2": by_accuracy[1]}
-    best = min(tried, key=lambda one: one["trained_valid_loss"])
+    assert order == {
+        f"trial_{place}": rank for place, rank in enumerate(by_accuracy[:3], start=1)
+    }
+    # the better two of the first rung, and of these the better one of the second
+    assert sorted(one["rung"] for one in tried) == [1, 2, 2]
+    best = min(
+        (one for one in tried if one["rung"] == 2),
+        key=lambda one: one["trained_valid_loss"],
+    )
     derivation_found = result["derivation"]
     assert derivation_found["trial"] == best["trial"]
-    assert derivation_found["trials"] == 2
-    # an independent loss of what was saved as the searched network
-    model = checkpoint.load_model(folder / "checkpoints" / "searched")
+    assert derivation_found["trials"] == 3
+    # an independent loss of what the last rung saved
+    model = checkpoint.load_model(folder / "trials" / f"{best['trial']}_rung_2")
     valid = setup.load(run_folder.read_experiment(folder)).splits["valid"].evaluated()
     images, labels = valid.take(np.arange(len(valid.labels)))
     logits = np.asarray(model(np.asarray(images)), np.float64)
@@ -42,12 +51,22 @@ def test_of_the_trials_the_one_with_the_smallest_loss_is_kept(
     assert loss == pytest.approx(best["trained_valid_loss"], rel=1e-4)
     searched = builders.build(run_folder.read_experiment(folder).space)
     assert architecture.path_of(searched, model.architecture).tolist() == best["path"]
-    assert model.architecture.name == "searched"
+    # it is trained from scratch and in full, as all that it is held against
+    kept = checkpoint.load_model(folder / "checkpoints" / "searched").architecture
+    assert kept == dataclasses.replace(model.architecture, name="searched")
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    epochs = Counter(line["network"] for line in lines if line["phase"] == "train")
+    full = run_folder.read_experiment(folder).train.epochs
+    assert epochs["searched"] == full
+    lengths = {rung: max(1, round(full / 2 ** (3 - rung))) for rung in (1, 2)}
+    for place in (1, 2, 3):
+        assert epochs[f"trial_{place}_rung_1"] == lengths[1]
+    assert epochs[f"{best['trial']}_rung_2"] == lengths[2]
     # and `derive` finds it again from the files alone
     network, again = finalists.derive_run(folder)
-    assert network == model.architecture
+    assert network == kept
     assert again == derivation_found
-    assert "2 trained in full" in finalists.line(again)
+    assert "of 3 trained in rungs the one with" in finalists.line(again)
 
 
 @pytest.mark.slow
