@@ -19,7 +19,6 @@ class Rung(NamedTuple):
 def rungs(networks: int, epochs: int) -> tuple[Rung, ...]:
     """The rungs from `networks` down to two; the last lasts half of `epochs`.
 
-    >>> rungs(8, 40)
     >>> [tuple(rung) for rung in rungs(8, 40)], rungs(1, 40)
     ([(8, 5), (4, 10), (2, 20)], ())
     """
