@@ -4,7 +4,8 @@ Command: nas_jax search digits_cpu --seed 0
 Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 64.
 Obtained (seeds 0, 1, 2; commit a1aa141efcd1; AMD EPYC): mean test accuracy 97.92 %
 searched, 97.88 % hand-designed, 97.60 % random at its latency, 95.12 % cheapest, at a
-measured latency of 0.49 of the hand-designed network's each. All runs:
+measured latency of 0.49 of the hand-designed network's each; with three finalists
+trained in full, where now eight are compared in rungs. All runs:
 experiments/README.md.
 
 The warm-up is long because the architecture is decided within some 200 epochs of its

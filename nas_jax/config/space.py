@@ -33,6 +33,22 @@ def _require_candidates(names: tuple[str, ...]) -> None:
     require(fits, "space.candidates", expected, names)
 
 
+def _require_stages(space: "SpaceConfig | ElasticConfig") -> None:
+    stages = (len(space.stage_widths), len(space.cells), len(space.strides))
+    require(
+        len(set(stages)) == 1 and stages[0] > 0,
+        "space.stage_widths, space.cells, space.strides",
+        "one value per stage in each",
+        stages,
+    )
+    require(
+        sum(space.cells) <= MOST_LAYERS,
+        "space.cells",
+        f"at most {MOST_LAYERS} layers",
+        space.cells,
+    )
+
+
 @dataclass(frozen=True)
 class SpaceConfig:
     """A MobileNetV2-like space; the defaults are the paper's ImageNet space.
@@ -71,19 +87,7 @@ class SpaceConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        stages = (len(self.stage_widths), len(self.cells), len(self.strides))
-        require(
-            len(set(stages)) == 1 and stages[0] > 0,
-            "space.stage_widths, space.cells, space.strides",
-            "one value per stage in each",
-            stages,
-        )
-        require(
-            sum(self.cells) <= MOST_LAYERS,
-            "space.cells",
-            f"at most {MOST_LAYERS} layers",
-            self.cells,
-        )
+        _require_stages(self)
         _require_candidates(self.candidates)
 
 
@@ -124,13 +128,7 @@ class ElasticConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        stages = (len(self.stage_widths), len(self.cells), len(self.strides))
-        require(
-            len(set(stages)) == 1 and stages[0] > 0,
-            "space.stage_widths, space.cells, space.strides",
-            "one value per stage in each",
-            stages,
-        )
+        _require_stages(self)
         for name, every in (
             ("input_sizes", (self.input_sizes,)),
             ("stem_widths", (self.stem_widths,)),
@@ -142,12 +140,6 @@ class ElasticConfig:
                 "one or more numbers in each, rising",
                 getattr(self, name),
             )
-        require(
-            sum(self.cells) <= MOST_LAYERS,
-            "space.cells",
-            f"at most {MOST_LAYERS} layers",
-            self.cells,
-        )
         _require_candidates(self.candidates)
 
 

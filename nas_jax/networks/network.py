@@ -28,6 +28,13 @@ def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:
     )
 
 
+def zero_stats(architecture: Architecture) -> PyTree:
+    """Batch statistics of 0, from which a running value shows what one batch adds."""
+    return jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes(architecture)[1]
+    )
+
+
 def assemble_parts(
     architecture: Architecture, pairs: list[tuple[PyTree, PyTree]]
 ) -> tuple[PyTree, PyTree]:

@@ -61,8 +61,7 @@ def make_step(
       augment: of the images.
       smoothing: of the labels.
     """
-    _, shapes = network.shapes(within)
-    stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    stats = network.zero_stats(within)
 
     def step(
         state: TrainState, batch: Batch, choices: Choice

@@ -36,11 +36,10 @@ def make_score(
     evaluated, in pieces of equal size: training images `[E B ...]` for the statistics,
     and validation images `[P B ...]`.
     """
-    _, shapes = network.shapes(within)
 
     def score(params: PyTree, choice: Choice, seen: Batch, valid: Batch) -> Score:
         own = shared.extract(params, within)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        zeros = network.zero_stats(within)
 
         def statistics(images: jax.Array) -> PyTree:
             return shared.apply(within, own, zeros, choice, images, train=True)[1]

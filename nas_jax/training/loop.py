@@ -309,10 +309,7 @@ def reestimate(
 
     @jax.jit
     def of_batch(images: Array) -> PyTree:
-        zeros = jax.tree.map(
-            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-            network.shapes(architecture)[1],
-        )
+        zeros = network.zero_stats(architecture)
         moved = network.apply(architecture, params, zeros, images, train=True)[1]
         return jax.tree.map(lambda value: value / BN_MOMENTUM, moved)
 
