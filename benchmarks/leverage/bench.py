@@ -26,8 +26,8 @@ from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
-from nas_jax.search import elastic_census
-from nas_jax.spaces import architecture_json, elastic
+from nas_jax.search import baselines, elastic_census
+from nas_jax.spaces import architecture_json, builders, elastic
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.training import loop
 from nas_jax.training.devices import PLAIN
@@ -55,7 +55,9 @@ def run(config: LeverageConfig, watch: Progress) -> dict[str, Any]:
     device = onnx_runtime.device(LatencyConfig(batch=8, repeats=5))
     built = {name: elastic.build(space) for name, space in spaces.items()}
     table = _table(config, list(built.values()), device, watch)
-    base_ms = tables.predict_ms(table, elastic.hand_designed(spaces["elastic"]))
+    base_ms = tables.predict_ms(
+        table, baselines.hand_designed(builders.build(spaces["elastic"]))
+    )
     settings = dataclasses.asdict(config) | {"file": None, "table": None}
     settings["path"] = str(config.path)
     origin = {**provenance.record(), "baseline_ms": base_ms}
@@ -135,7 +137,8 @@ def _drawn(
 ) -> list[dict[str, Any]]:
     """Networks of one latency as measured, drawn uniformly within the target."""
     rng = np.random.default_rng(config.seed)
-    counted = elastic_census.of(space, table, target * (1 + _WITHIN))
+    costs = tables.shape_costs(table, space)
+    counted = elastic_census.of(space, costs, target * (1 + _WITHIN))
     picks = [
         counted.draw(rng, target * (1 - _WITHIN), target * (1 + _WITHIN))
         for _ in range(_SPARE * config.networks)

@@ -25,7 +25,7 @@ from nas_jax.config.checks import (
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import require_types
 from nas_jax.config.search import SearchConfig
-from nas_jax.config.space import OwnSpace, SpaceConfig, TreeConfig
+from nas_jax.config.space import AnySpace, ElasticConfig, SpaceConfig
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Experiment:
     """Of the run folder, and in reports."""
     seed: Annotated[int, Interval(ge=0, lt=SEEDS)] = 0
     """Of everything that is drawn: splits, weights, paths, augmentation."""
-    space: SpaceConfig | TreeConfig | OwnSpace = field(default_factory=SpaceConfig)
+    space: AnySpace = field(default_factory=SpaceConfig)
     data: DataConfig = field(default_factory=DataConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -188,7 +188,32 @@ class Experiment:
             "'data' with the digits, which are no bytes",
             self.train.augmentation,
         )
+        self._require_fitting_search()
         self.require_batches(self.data.train_weights, self.data.train_alphas)
+
+    def _require_fitting_search(self) -> None:
+        """Raises `ValueError` for a search of another kind of space."""
+        if not isinstance(self.space, ElasticConfig):
+            joint = self.search.joint_epochs
+            require(joint > 0, "search.joint_epochs", "1 or more", joint)
+            return
+        for name, value, expected in (
+            ("search.joint_epochs", self.search.joint_epochs, 0),
+            ("search.limits", self.search.limits, ()),
+            ("train.start", self.train.start, "scratch"),
+        ):
+            require(
+                value == expected,
+                name,
+                f"{expected!r} with an elastic space, whose networks share weights",
+                value,
+            )
+        require(
+            self.data.name != "digits",
+            "data.name",
+            "pictures with an elastic space, which come at several sides",
+            self.data.name,
+        )
 
     def require_batches(self, weights: int | None, alphas: int | None) -> None:
         """Raises `ValueError` for a batch that is larger than its training split.
@@ -221,4 +246,7 @@ class Experiment:
     def pixels(self) -> int:
         """Of the largest batch."""
         images = max(self.search.batch, self.search.arch_batch, self.train.batch)
-        return images * self.space.input_size**2
+        sides: tuple[int, ...] = (self.space.input_size,)
+        if isinstance(self.space, ElasticConfig):
+            sides = self.space.input_sizes
+        return images * max(sides) ** 2

@@ -101,9 +101,11 @@ class SearchConfig:
     """
 
     warmup_epochs: Natural = 40
-    """Epochs that train the weights alone."""
-    joint_epochs: Count = 120
-    """Epochs that train weights and architecture parameters in turn."""
+    """Epochs that train the weights alone: all those of an elastic space's shared
+    supernet. With 0 its networks are compared by trainings alone."""
+    joint_epochs: Natural = 120
+    """Epochs that train weights and architecture parameters in turn; 0 with an elastic
+    space, which has no such parameters."""
     batch: Count = 256
     """Images in a weight step."""
     warmup_lr: Positive = 0.05
@@ -188,6 +190,11 @@ class SearchConfig:
     finalists: Count = 16
     """How many of the most probable networks within the target are compared by their
     accuracy on `valid` with the weights of the supernet; 1 takes the most probable."""
+    drawn: Count = 200
+    """How many networks of an elastic space, drawn within the target, the supernet
+    compares; the best of them are the finalists."""
+    networks_per_step: Annotated[int, Interval(ge=2, le=100)] = 4
+    """Networks that one step of a shared supernet trains, the widest among them."""
     trials: Count = 1
     """How many of the best finalists are compared by trainings, in rungs: the half
     with the smaller loss on `valid` goes on with its weights to trainings twice as
@@ -239,7 +246,8 @@ class SearchConfig:
             ),
             (
                 "prune_every_epochs",
-                self.prune_every_epochs < self.joint_epochs,
+                not self.prune_every_epochs
+                or self.prune_every_epochs < self.joint_epochs,
                 f"less than search.joint_epochs = {self.joint_epochs} (nothing is "
                 "pruned after the last)",
             ),

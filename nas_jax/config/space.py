@@ -142,6 +142,35 @@ class ElasticConfig:
             )
         _require_candidates(self.candidates)
 
+    @property
+    def input_size(self) -> int:
+        """Side of the images of the middle shape."""
+        return self.middle.input_size
+
+    @property
+    def middle(self) -> SpaceConfig:
+        """The shape of middle side and widths."""
+        every = (self.input_sizes, self.stem_widths, *self.stage_widths)
+        side, stem, *widths = (choices[len(choices) // 2] for choices in every)
+        return self.shape(side, stem, tuple(widths))
+
+    def shape(self, side: int, stem: int, widths: tuple[int, ...]) -> SpaceConfig:
+        """One shape, as a space of its own."""
+        return SpaceConfig(
+            name=self.name,
+            input_size=side,
+            input_channels=self.input_channels,
+            classes=self.classes,
+            stem_channels=stem,
+            stem_stride=self.stem_stride,
+            first_block_channels=None,
+            stage_widths=widths,
+            cells=self.cells,
+            strides=self.strides,
+            candidates=self.candidates,
+            head_channels=self.head_channels,
+        )
+
 
 @dataclass(frozen=True)
 class OwnSpace:
@@ -214,3 +243,7 @@ class TreeConfig:
             self.stem_channels,
         )
         _require_candidates(self.candidates)
+
+
+AnySpace = SpaceConfig | ElasticConfig | TreeConfig | OwnSpace
+"""What an experiment may search."""

@@ -1,5 +1,6 @@
 """The four splits of a configuration, whichever data set it names."""
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -168,6 +169,30 @@ def recall(
     of_needed = {name: sources[name] for name in needed}
     splits = _splits(config, image_shape, seed, of_needed, numbers)
     return Loaded(splits, data.notes + notes, began.label_names)
+
+
+def at_side(splits: Mapping[str, Split], side: int) -> dict[str, Split]:
+    """The same pictures, brought to another side.
+
+    Raises `ValueError` for a split that holds no pictures.
+    """
+    resized: dict[str, Split] = {}
+    fitted: dict[int, np.ndarray] = {}
+    for name, split in splits.items():
+        shape = (side, side, split.image_shape[-1])
+        if isinstance(split, InMemorySplit):
+            key = id(split.source)
+            if key not in fitted:
+                fitted[key] = in_memory.fitted(split.source, split.config, shape)
+            resized[name] = dataclasses.replace(split, images=fitted[key])
+        elif isinstance(split, StreamedSplit):
+            resized[name] = split.at(shape)
+        else:
+            raise ValueError(
+                f"{name}: expected pictures, which can be brought to {side} pixels, "
+                "got images of one size"
+            )
+    return resized
 
 
 def _sources(data: DataSet) -> dict[str, Source]:

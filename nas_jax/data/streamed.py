@@ -108,6 +108,10 @@ class StreamedSplit:
     def evaluated(self) -> "StreamedSplit":
         return dataclasses.replace(self, is_training=False, _reader=_Reader())
 
+    def at(self, shape: tuple[int, ...]) -> "StreamedSplit":
+        """The split with images of another shape."""
+        return dataclasses.replace(self, image_shape=shape, _reader=_Reader())
+
     def joined(self, other: Split) -> "StreamedSplit":
         assert isinstance(other, StreamedSplit) and other.source is self.source
         indices = np.concatenate([self.indices, other.indices])

@@ -97,7 +97,7 @@ def export(
         files.write(out / entries[name]["file"], content)
         if FORMATS[name].needs_digest:
             digest.write(out / entries[name]["file"], content)
-    companions.write(out, source.companions)
+    companions.write(out, source.companions, source.companions_of)
     files.write_json(out / "result.json", result)
     return result
 

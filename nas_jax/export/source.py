@@ -52,6 +52,9 @@ class Source(NamedTuple):
     config: LatencyConfig
     notes: tuple[str, ...] = ()
     """Remarks for the user, one line each."""
+    companions_of: str | None = None
+    """The one network that the companions are for, of a folder where images of
+    networks differ in side; None for all."""
 
 
 class Given(NamedTuple):
@@ -120,15 +123,17 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
     stored = folder / "latency_table.json"
     model = checkpoint.load_model(trained / network)
     proof, label_names = _proof(folder, experiment, model)
+    side = model.architecture.stem.input_size
 
     def calibration() -> np.ndarray:
-        training = of_run(experiment, folder, PLAIN, ("train_weights",)).splits
-        return np.asarray(spread(training["train_weights"], CALIBRATING).images)
+        training = of_run(experiment, folder, PLAIN, ("train_weights",)).at(side)
+        split = training.splits["train_weights"]
+        return np.asarray(spread(split, CALIBRATING).images)
 
     return Source(
         name=network,
         model=model,
-        companions=companions.of_data(experiment, label_names),
+        companions=companions.of_data(experiment, label_names, side),
         images=proof.images,
         origin=proof.origin,
         labels=proof.labels,
@@ -136,6 +141,7 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
         table=tables.load(stored) if stored.is_file() else None,
         config=experiment.latency,
         notes=proof.notes,
+        companions_of=companions.owner(experiment, network),
     )
 
 
@@ -157,7 +163,7 @@ def _proof(
     labels; it then says what was compared instead.
     """
     try:
-        data = of_run(experiment, folder, PLAIN, ("test",))
+        data = of_run(experiment, folder, PLAIN, ("test",)).of(model.architecture)
     except ValueError as error:
         began = record.read(folder)
         if began is None:
@@ -168,7 +174,8 @@ def _proof(
     test = data.splits["test"]
     proof = spread(test, COMPARED)
     images, labels = np.asarray(proof.images), np.asarray(proof.labels)
-    shipped = companions.of_data(experiment, data.label_names).preprocessing
+    side = model.architecture.stem.input_size
+    shipped = companions.of_data(experiment, data.label_names, side).preprocessing
     files = _from_files(test, shipped)
     if files is None:
         return _Proof(images, "test images", labels, data.notes), data.label_names

@@ -255,9 +255,22 @@ def costs(
         space or input size, or in another unit; with z, for an entry without a
         standard deviation.
     """
+    ((array, fixed),) = shape_costs(table, space, origin, z=z)
+    return array, fixed
+
+
+def shape_costs(
+    table: LatencyTable,
+    space: SearchSpace | ElasticSpace,
+    origin: str = "the latency table",
+    *,
+    z: float = 0.0,
+) -> list[tuple[np.ndarray, float]]:
+    """As `costs`, of every shape of a space in their order. Raises as it does."""
+    shapes = space.shapes
     required = [part.key for part in required_parts(space)]
     if table.entries and not any(key in table.entries for key in required):
-        sides = table.provenance["input_size"], space.stem.input_size
+        sides = table.provenance["input_size"], shapes[0].stem.input_size
         images = f", images of side {sides[0]} instead of {sides[1]}"
         raise ValueError(
             f"{origin} was made for another space"
@@ -266,6 +279,12 @@ def costs(
             f"example {next(iter(table.entries))!r}; {MEASURE}"
         )
     require_plausible(table.entries, table.provenance, origin)
+    return [_shape_costs(table, shape, origin, z) for shape in shapes]
+
+
+def _shape_costs(
+    table: LatencyTable, space: SearchSpace, origin: str, z: float
+) -> tuple[np.ndarray, float]:
     array = np.zeros(space.mask.shape)
     for row, column in np.argwhere(space.mask):
         op = space.candidates[column]

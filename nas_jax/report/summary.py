@@ -23,6 +23,16 @@ _SPLITS = {
 _UNITS = {"target_ms": "ms", "target_macs": "MACs", "target_params": "parameters"}
 
 
+_WHERE = "result.json: derivation."
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    drawn: int
+    is_scored: bool
+    trials: int
+
+
 @dataclass(frozen=True)
 class _Derivation:
     slack: dict[str, float]
@@ -84,10 +94,14 @@ def lead(run: RunFiles) -> str:
 
 def _derivation(run: RunFiles) -> list[str]:
     """What the derivation left unspent and gave up, if the result says so."""
+    if "drawn" in run.result.derivation:
+        drawn = from_json(_Drawn, run.result.derivation, _WHERE, extra="ignore")
+        by = "by the shared supernet" if drawn.is_scored else "in no order yet"
+        tried = f"; {drawn.trials} were trained in rungs" if drawn.trials else ""
+        return [f"Of {drawn.drawn} networks drawn within it, compared {by}{tried}."]
     if "slack" not in run.result.derivation:
         return []
-    where = "result.json: derivation."
-    found = from_json(_Derivation, run.result.derivation, where, extra="ignore")
+    found = from_json(_Derivation, run.result.derivation, _WHERE, extra="ignore")
     given_up, gap = found.log_prob_given_up, found.log_prob_gap
     left = [f"{q.percent(share)} of {name}" for name, share in found.slack.items()]
     proven = (

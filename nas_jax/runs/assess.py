@@ -39,12 +39,14 @@ def assess(
     `COMPARED` test images compared with JAX's; all are timed interleaved.
     """
     models_onnx, differences = {}, {}
-    test = run.setup.splits["test"]
-    images = np.asarray(next(pieces(test, COMPARED)).images)
     out = run.folder / "export"
     out.mkdir(exist_ok=True)
-    companions.write(out, companions.of_data(run.experiment, run.setup.label_names))
     for name, model in models.items():
+        test = run.setup.of(model.architecture).splits["test"]
+        images = np.asarray(next(pieces(test, COMPARED)).images)
+        side, names = test.image_shape[0], run.setup.label_names
+        owner = companions.owner(run.experiment, name)
+        companions.write(out, companions.of_data(run.experiment, names, side), owner)
         graph = graphs.network(model.architecture, model.params, model.batch_stats)
         onnx.save(graph, out / f"{name}.onnx")
         logits = onnx_runtime.run(graph, images)
@@ -52,7 +54,7 @@ def assess(
         models_onnx[name] = graph
     measured = onnx_runtime.measure_networks(
         models_onnx,
-        run.setup.space.input_shape,
+        {name: model.architecture.input_shape for name, model in models.items()},
         run.experiment.latency,
         progress=run.progress.steps,
     )
@@ -80,7 +82,8 @@ def assess(
 
 def tested(model: Model, setup: Setup) -> Scores:
     """The scores of a network on the test images, in one pass over them."""
-    test, classes = setup.splits["test"], model.architecture.classifier.classes
+    test = setup.of(model.architecture).splits["test"]
+    classes = model.architecture.classifier.classes
     names = list(setup.label_names)
     names += map(str, range(len(names), classes))  # a space may have more classes
     return scores.of_guesses(loop.guesses(model, test), np.asarray(test.labels), names)

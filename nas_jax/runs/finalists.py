@@ -1,20 +1,22 @@
 """The finalists of a run (finalists.json), and the network derived from them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 
 from nas_jax.config import files
 from nas_jax.config.from_json import from_json
+from nas_jax.config.space import AnySpace, ElasticConfig
 from nas_jax.latency import tables
 from nas_jax.runs import run_folder, targets
 from nas_jax.search import derivation
 from nas_jax.search.targets import Targets
-from nas_jax.spaces import architecture, architecture_json, builders
+from nas_jax.spaces import architecture, architecture_json, builders, elastic
 from nas_jax.spaces.architecture import Architecture
 
 SEARCHED = "searched"
@@ -73,21 +75,35 @@ def best(folder: Path, count: int) -> list[Architecture]:
     Of equal ones the more probable comes first; fewer than `count` if there are not as
     many.
     """
-    searched = builders.build(run_folder.read_experiment(folder).space)
-    ordered = sorted(_compared(folder), key=lambda each: -each["valid_accuracy"])
+    config = run_folder.read_experiment(folder).space
+    # those of an elastic space are in order: within the target first, the best first
+    found, is_elastic = _compared(folder), isinstance(config, ElasticConfig)
+    ordered = sorted(
+        found, key=lambda each: 0 if is_elastic else -each["valid_accuracy"]
+    )
     return [
-        architecture.from_path(searched, finalist["path"], f"trial_{place}")
+        _network(config, finalist, f"trial_{place}")
         for place, finalist in enumerate(ordered[:count], start=1)
     ]
 
 
+def _network(config: AnySpace, finalist: Mapping[str, Any], name: str) -> Architecture:
+    """The network of a line: a path through a shape, the only one by default."""
+    shapes = elastic.whole(config).shapes
+    shape = finalist.get("shape", 0)
+    if shape >= len(shapes):
+        raise ValueError(
+            f"{FINALISTS}: expected a shape below {len(shapes)}, got {shape}"
+        )
+    return architecture.from_path(shapes[shape], finalist["path"], name)
+
+
 def add_trial(folder: Path, network: Architecture, rung: int, loss: float) -> None:
     """Records the loss of a finalist on `valid` after a rung of trainings, from 1."""
-    searched = builders.build(run_folder.read_experiment(folder).space)
-    path = architecture.path_of(searched, network).tolist()
+    config = run_folder.read_experiment(folder).space
     compared = _compared(folder)
     for finalist in compared:
-        if finalist["path"] == path:
+        if _network(config, finalist, network.name) == network:
             finalist |= {"trial": network.name, "rung": rung}
             finalist["trained_valid_loss"] = loss
     files.write_json(folder / FINALISTS, compared)
@@ -101,20 +117,27 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     of equal ones the most probable; if none were compared, as when a search was
     stopped, the most probable. Also returns its fields in `result.json`.
     """
-    searched = builders.build(run_folder.read_experiment(folder).space)
+    config = run_folder.read_experiment(folder).space
     compared = _compared(folder)
+    if not compared and isinstance(config, ElasticConfig):
+        raise ValueError(
+            f"{folder}: expected {FINALISTS}, which a search of an elastic space "
+            f"writes at its end, found none; go on with it: 'nas_jax search --resume "
+            f"{folder}'"
+        )
     candidates = compared or of_run(folder)[:1]
     losses = [each.get("trained_valid_loss", np.inf) for each in candidates]
     trials = int(np.isfinite(losses).sum())
     reached = [each.get("rung", 0) for each in candidates]
     rank = min(range(len(losses)), key=lambda place: (-reached[place], losses[place]))
-    if not trials:
+    if not trials and not isinstance(config, ElasticConfig):
         rank = int(np.argmax([each.get("valid_accuracy", 0.0) for each in candidates]))
     chosen = candidates[rank]
-    network = architecture.from_path(searched, chosen.pop("path"), SEARCHED)
+    network = _network(config, chosen, SEARCHED)
     text = architecture_json.to_json(network)
     files.write(folder / "architecture.json", text)
-    return network, chosen | {
+    told = {name: value for name, value in chosen.items() if name != "path"}
+    return network, told | {
         "finalists": len(compared),
         "rank": rank,
         "trials": trials,
@@ -129,6 +152,7 @@ class _Finalist:
     valid_accuracy: float
     trained_valid_loss: float = np.inf
     rung: int = 0
+    shape: Annotated[int, Interval(ge=0)] = 0
     trial: str = "trial_1"
     slack: dict[str, float] = field(default_factory=dict)
     log_prob_given_up: float = 0.0
@@ -153,14 +177,17 @@ def _compared(folder: Path) -> list[dict[str, Any]]:
         )
     for number, row in enumerate(rows, start=1):
         from_json(_Finalist, row, f"{file}, number {number}: ", extra="ignore")
+        is_drawn = "shape" in row  # not by probability
         lacking = {"log_prob_given_up", "log_prob_gap", "is_spent"} - row.keys()
-        if "slack" in row and lacking:
+        if "slack" in row and lacking and not is_drawn:
             raise ValueError(f"{file}, number {number}: expected {lacking}, got {row}")
     return rows
 
 
 def line(derivation: dict[str, Any]) -> str:
     """The cost of a derivation, in a line."""
+    if "shape" in derivation:
+        return _line_of_drawn(derivation)
     if "slack" not in derivation:
         return "derived: the most probable network of all"
     left = ", ".join(
@@ -189,3 +216,20 @@ def line(derivation: dict[str, Any]) -> str:
         f"derived: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
         f"of the most probable network without limits, {proven}"
     )
+
+
+def _line_of_drawn(derivation: dict[str, Any]) -> str:
+    """That of a network of an elastic space, drawn within the target and compared."""
+    parts = [f"derived: of {derivation['drawn']} networks drawn within the target"]
+    if derivation["is_scored"]:
+        parts.append(
+            f"number {derivation['rank'] + 1} by the shared supernet of those that "
+            f"keep it as measured, {derivation['valid_accuracy']:.1%} right on "
+            "validation images with its weights"
+        )
+    if derivation["trials"]:
+        parts.append(
+            f"of {derivation['trials']} trained in rungs the one with the smallest "
+            f"loss there, {derivation['trained_valid_loss']:.3g}"
+        )
+    return ", ".join(parts)

@@ -6,40 +6,53 @@ Each reads and writes the run folder, so the later ones can be repeated alone (`
 `train`, `evaluate`). `run` is the chain for one target, `trade_off.run` for several.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nas_jax import report, supernet
 from nas_jax.config import files, provenance, shipped
 from nas_jax.config.experiment import Experiment, LatencyConfig
 from nas_jax.config.search import TARGETS
+from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import risk as table_risk
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import operations
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
-from nas_jax.runs import assess, finalists, retrain, run_folder, search, targets
+from nas_jax.runs import (
+    assess,
+    elastic,
+    finalists,
+    retrain,
+    run_folder,
+    search,
+    targets,
+)
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, Session, tell
-from nas_jax.runs.setup import begin, resolve_targets
+from nas_jax.runs.setup import begin, elastic_goal, resolve_targets
 from nas_jax.runs.stopping import Stop
+from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines
 from nas_jax.search import loop as search_loop
-from nas_jax.search.targets import Targets
+from nas_jax.search.targets import Costs, Targets
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop as training_loop
 from nas_jax.training.progress import Progress
 from nas_jax.training.scores import Scores
+
+Goal = TypeVar("Goal", Targets, ElasticGoal)
 
 
 class Searched(NamedTuple):
     """The outcome of a search: its network, and the record of the derivation."""
 
     network: Architecture
-    targets: Targets
+    target: float
     derivation: dict[str, Any]
 
 
@@ -65,15 +78,17 @@ def run(
     work = Run(begin(experiment, folder), folder, Session(folder, progress, stop))
     tell(work.setup.notes, progress)
     table = stored_table(work)
-    resolved = targets_of(work, table)
+    goal, latencies = _searched_for(work, table)
     cost = experiment.search.cost
     with work.session.timed("search"):
-        progress.phase(f"search, target {targets.amount(cost, resolved.target)}")
-        searched = search_and_derive(work, resolved)
-    assert resolved.latency is not None  # by the table
+        progress.phase(f"search, target {targets.amount(cost, goal.target)}")
+        if isinstance(goal, Targets):
+            searched = search_and_derive(work, goal)
+        else:
+            searched = draw_and_derive(work, goal, table)
     networks = baselines.comparison(
-        work.setup.space,
-        resolved.latency.model,
+        work.setup.whole,
+        latencies,
         searched.network,
         experiment.random_networks,
         experiment.seed,
@@ -86,7 +101,7 @@ def run(
         progress.phase("test, export, timing")
         results = assess.assess(work, models, table)
     add_risk(work, table, {SEARCHED: searched}, results)
-    answer = {TARGETS[cost]: resolved.target, "derivation": searched.derivation}
+    answer = {TARGETS[cost]: goal.target, "derivation": searched.derivation}
     return finish(work, {"networks": results, **answer}, command)
 
 
@@ -97,26 +112,34 @@ def stored_table(run: Run) -> LatencyTable:
         run.progress.phase("latency table")
         if path.is_file():
             return tables.load(path)
-        table = measure(run.setup.space, run.experiment.latency, run.progress)
+        table = measure(run.setup.whole, run.experiment.latency, run.progress)
         run.progress.line(tables.validation_line(table.validation))
         tables.save(table, path)
     return table
 
 
 def measure(
-    space: SearchSpace, config: LatencyConfig, progress: Progress
+    space: SearchSpace | ElasticSpace, config: LatencyConfig, progress: Progress
 ) -> LatencyTable:
     """The stored table that `config` names, or a new one measured here."""
     if config.table is not None:
         return tables.load(shipped.table_file(config.table))
     device = onnx_runtime.device(config)
-    return operations.measure_table(device, space, progress=progress.steps)
+    parts = tables.required_parts(space)
+    return operations.measure_table(
+        device, space.middle, parts=parts, progress=progress.steps
+    )
 
 
 def targets_of(run: Run, table: LatencyTable) -> Targets:
     """Target and limits, by the table of a run; `ValueError` if out of reach."""
+    return _told(run, lambda: resolve_targets(run.setup, table))
+
+
+def _told(run: Run, resolve: Callable[[], Goal]) -> Goal:
+    """A target with its warning, or the error with where the table lies."""
     try:
-        resolved = resolve_targets(run.setup, table)
+        resolved = resolve()
     except ValueError as error:
         if run.experiment.latency.table is not None:
             raise
@@ -127,6 +150,31 @@ def targets_of(run: Run, table: LatencyTable) -> Targets:
     if resolved.warning:
         run.progress.phase(f"warning: {resolved.warning}")
     return resolved
+
+
+def _searched_for(
+    run: Run, table: LatencyTable
+) -> tuple[Targets | ElasticGoal, Sequence[Costs]]:
+    """What a run searches for, and the latencies of its space, shape by shape."""
+    goal: Targets | ElasticGoal
+    if isinstance(run.experiment.space, ElasticConfig):
+        goal = _told(run, lambda: elastic_goal(run.setup, table))
+        latencies = goal.latencies
+    else:
+        goal = targets_of(run, table)
+        assert goal.latency is not None  # by the table
+        latencies = (goal.latency,)
+    return goal, latencies
+
+
+def draw_and_derive(run: Run, goal: ElasticGoal, table: LatencyTable) -> Searched:
+    """The network of an elastic space: drawn, compared, tried, the best one taken."""
+    elastic.run(run, goal, table)
+    if run.experiment.search.trials > 1:
+        retrain.run_trials(run)
+    network, derivation = finalists.derive_run(run.folder)
+    run.progress.line(finalists.line(derivation))
+    return Searched(network, goal.target, derivation)
 
 
 def search_and_derive(
@@ -160,7 +208,7 @@ def search_and_derive(
         data, batch = recipe.data.evaluated(), recipe.config.batch
         stats = training_loop.reestimate(network, params, data, batch)
         checkpoint.save_model(weights, checkpoint.Model(network, params, stats))
-    return Searched(network, goal, derivation)
+    return Searched(network, goal.target, derivation)
 
 
 def add_risk(
@@ -173,7 +221,7 @@ def add_risk(
     if run.experiment.search.cost != "latency":
         return
     for name, searched in searches.items():
-        risk = table_risk.within(table, searched.network, searched.targets.target)
+        risk = table_risk.within(table, searched.network, searched.target)
         results[name]["risk"] = None if risk is None else risk._asdict()
         run.progress.line(f"{name}: {table_risk.line(risk)}")
 

@@ -15,13 +15,18 @@ import numpy as np
 from nas_jax.base import stream
 from nas_jax.config.data import WATCHED
 from nas_jax.config.search import without_target
+from nas_jax.runs import elastic
 from nas_jax.runs.setup import Setup
-from nas_jax.search import baselines, halving
+from nas_jax.search import baselines, halving, shared_search
 from nas_jax.search import loop as search_loop
 from nas_jax.search.derivation import Limit
 from nas_jax.search.schedule import is_watched
 from nas_jax.search.search_state import SearchProblem
+from nas_jax.search.shared_search import SharedProblem
 from nas_jax.search.targets import Targets
+from nas_jax.spaces import architecture
+from nas_jax.spaces.elastic import ElasticSpace
+from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop as training_loop
 from nas_jax.training import memory, optim
 from nas_jax.training.compiler import Call, Compile
@@ -82,6 +87,13 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
     training = training_loop.programs(
         stream(key, "train"), baselines.hand_designed(setup.space), setup.recipe
     )
+    if isinstance(setup.whole, ElasticSpace):
+        searching = _elastic(setup, setup.whole, counts)
+        return tuple(
+            one
+            for calls in (searching, training)
+            for one in forecasts(calls, compile(calls), counts)
+        )
     # made-up costs, of the true shapes and types
     config = without_target(setup.experiment.search)
     limit = Limit("", np.full(setup.space.mask.shape, 2.0), 0.0, 2.0)
@@ -92,6 +104,37 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
     for calls in (searching, training):
         programs += forecasts(calls, compile(calls), counts)
     return tuple(programs)
+
+
+def _elastic(
+    setup: Setup, space: ElasticSpace, counts: dict[str, int]
+) -> dict[str, Call]:
+    """The steps of a shared supernet; the hand-designed shape stands for all."""
+    config = setup.experiment.search
+    if not config.warmup_epochs:
+        return {}
+    base = baselines.hand_designed(space.middle)
+    networks = tuple(
+        architecture.from_ops(shape, [block.op for block in base.blocks], "planned")
+        for side in space.sides
+        for shape in [next(s for s in space.shapes if _is_like(s, space.middle, side))]
+    )
+    data = {side: elastic.side_data(setup, side) for side in space.sides}
+    problem = SharedProblem(networks, config, data)
+    key = stream(jax.random.key(setup.experiment.seed), "search")
+    calls = shared_search.programs(key, problem, shared_search.init(key, problem))
+    steps = config.warmup_epochs * problem.steps_per_epoch
+    counts |= dict.fromkeys(calls, steps // len(calls))
+    return calls
+
+
+def _is_like(shape: SearchSpace, middle: SearchSpace, side: int) -> bool:
+    """Whether a shape has the middle widths, and images of this side."""
+    widths = [
+        (one.stem.out_channels, *(layer.out_channels for layer in one.layers))
+        for one in (shape, middle)
+    ]
+    return shape.stem.input_size == side and widths[0] == widths[1]
 
 
 def forecasts(

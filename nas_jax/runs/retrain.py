@@ -82,7 +82,7 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
     """
     key = stream(jax.random.key(run.experiment.seed), "train")
     folder = run.folder / "snapshots" / "train" / network.name
-    recipe = run.setup.recipe
+    recipe = run.setup.of(network).recipe
     if part.epochs is not None:
         recipe = replace(recipe, config=recipe.config.lasting(part.epochs))
     per_epoch = recipe.steps_per_epoch
@@ -153,7 +153,6 @@ def run_trials(run: Run) -> None:
     decide, short ones first (`search.halving`). Cross-entropy on `valid` counts, as it
     also ranks networks that classify every image right.
     """
-    valid = run.setup.splits["valid"].evaluated()
     config = run.experiment
     left = finalists.best(run.folder, config.search.trials)
     models: dict[str, Model] = {}
@@ -164,7 +163,11 @@ def run_trials(run: Run) -> None:
             part = Part(TRIALS, rung.epochs, models.get(network.name))
             models[network.name] = retrained(run, named, part)
         losses = {
-            network.name: loop.loss(models[network.name], valid) for network in entered
+            network.name: loop.loss(
+                models[network.name],
+                run.setup.of(network).splits["valid"].evaluated(),
+            )
+            for network in entered
         }
         for network in entered:
             loss = losses[network.name]

@@ -1,7 +1,8 @@
 """Space, images and devices of an experiment, checked against each other."""
 
+import functools
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from nas_jax.data.splits import Loaded
 from nas_jax.latency import tables
 from nas_jax.networks import counts, parts
 from nas_jax.runs import run_folder, targets
+from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines, estimators, prune, schedule
 from nas_jax.search.loop import SearchData
 from nas_jax.search.targets import Targets
-from nas_jax.spaces import builders, published
+from nas_jax.spaces import builders, elastic, published
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
+from nas_jax.supernet import shared
 from nas_jax.training import devices, optim
 from nas_jax.training.devices import Devices
 from nas_jax.training.loop import Recipe
@@ -40,6 +44,41 @@ class Setup:
     notes: tuple[str, ...] = ()
     """Remarks on the data for the user, one line each."""
     devices: Devices = devices.PLAIN
+    _at: dict[int, "Setup"] = field(default_factory=dict)
+    """At other sides, as they were asked for."""
+
+    @functools.cached_property
+    def whole(self) -> SearchSpace | ElasticSpace:
+        """The space with all its shapes; `space` is the middle one of an elastic."""
+        return elastic.whole(self.experiment.space)
+
+    def at(self, side: int) -> "Setup":
+        """The same for networks whose images have another side.
+
+        Shifts and cut-outs stay the same share of the side.
+        """
+        own = self.space.input_shape[0]
+        if side == own:
+            return self
+        if side not in self._at:
+            data = self.experiment.data
+            data = replace(
+                data,
+                shift_pixels=round(data.shift_pixels * side / own),
+                cutout_pixels=round(data.cutout_pixels * side / own),
+            )
+            self._at[side] = replace(
+                self,
+                experiment=replace(self.experiment, data=data),
+                splits=splits.at_side(self.splits, side),
+                augment=augment.of(data),
+                _at={},
+            )
+        return self._at[side]
+
+    def of(self, network: Architecture) -> "Setup":
+        """The same at the side of a network's images."""
+        return self.at(network.stem.input_size)
 
     @property
     def search_data(self) -> SearchData:
@@ -162,6 +201,9 @@ def check(experiment: Experiment) -> None:
     setup, stored = load(experiment), experiment.latency.table
     for op in setup.space.candidates:
         parts.require_onnx(op)
+    if isinstance(setup.whole, ElasticSpace):
+        _check_elastic(setup)
+        return
     estimators.of(experiment.search)
     prune.require_below_chance(setup.space, experiment.search.prune_below)
     baselines.hand_designed(setup.space)
@@ -172,6 +214,39 @@ def check(experiment: Experiment) -> None:
         targets.check(experiment.search, setup.space, z=experiment.latency.z)
     else:
         resolve_targets(setup, tables.load(shipped.table_file(stored)))
+
+
+def _check_elastic(setup: Setup) -> None:
+    """As `check`, of a search among several shapes."""
+    shared.choice(baselines.hand_designed(setup.space))  # of blocks that share weights
+    for op in setup.space.candidates:
+        if not (op.is_zero or (op.kind == "mbconv" and op.expansion > 1)):
+            raise ValueError(
+                f"space.candidates: expected mb2_k3 and the like or zero, which share "
+                f"weights in an elastic space, got {op.name}"
+            )
+    if setup.devices.count > 1:
+        raise ValueError(
+            "devices.data: expected 1 with an elastic space, whose supernet trains on "
+            f"one device, got {setup.devices.count}; set --devices.data 1"
+        )
+    stored, search = setup.experiment.latency.table, setup.experiment.search
+    targets.require_target(search)
+    if stored is not None:
+        elastic_goal(setup, tables.load(shipped.table_file(stored)))
+
+
+def elastic_goal(setup: Setup, table: tables.LatencyTable) -> ElasticGoal:
+    """The target of an elastic space by this table; `ValueError` if out of reach."""
+    assert isinstance(setup.whole, ElasticSpace)
+    config = setup.experiment.latency
+    return targets.of_elastic(
+        setup.experiment.search,
+        setup.whole,
+        table,
+        origin=config.table or "the measured table",
+        z=config.z,
+    )
 
 
 def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
@@ -188,10 +263,11 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
 
 def check_network(experiment: Experiment, network: Architecture) -> None:
     """Raises `ValueError` if a network does not take the experiment's images."""
-    expected = builders.build(experiment.space)
-    inputs = (*expected.input_shape, expected.classifier.classes)
+    shapes = elastic.whole(experiment.space).shapes
+    expected = {(*shape.input_shape, shape.classifier.classes) for shape in shapes}
     got = (*network.input_shape, network.classifier.classes)
-    if got != inputs:
+    if got not in expected:
+        inputs = " or ".join(map(str, sorted(expected)))
         raise ValueError(
             f"architecture {network.name!r}: expected height, width, channels, classes "
             f"{inputs} of experiment {experiment.name!r}, got {got}"

@@ -6,6 +6,7 @@ or parameters.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from nas_jax.config.search import TARGETS, SearchConfig, parse_limit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import counts
-from nas_jax.search import baselines, census, derivation, objective
+from nas_jax.search import baselines, derivation, elastic_census, objective
 from nas_jax.search.derivation import Limit
+from nas_jax.search.elastic_census import ElasticCensus
 from nas_jax.search.targets import Costs, Targets
 from nas_jax.spaces.architecture import path_of
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
 
 NEAR = 0.02
@@ -70,6 +73,49 @@ def check(config: SearchConfig, space: SearchSpace, *, z: float = 0.0) -> None:
         if spec.cost != "latency" or spec.table is not None:
             limits.append(prices.limit(text))
     _require_common_network(space, limits)
+
+
+class ElasticGoal(NamedTuple):
+    """The target of a search among several shapes, and what these cost."""
+
+    target: float
+    costs: tuple[Costs, ...]
+    """Of every shape, in the unit of the target."""
+    latencies: tuple[Costs, ...]
+    """Likewise in ms, by the table."""
+    warning: str | None
+
+
+def of_elastic(
+    config: SearchConfig,
+    space: ElasticSpace,
+    table: LatencyTable,
+    *,
+    origin: str = "the latency table",
+    z: float = 0.0,
+) -> ElasticGoal:
+    """The target of an elastic space; a ratio is of the middle shape's hand-designed.
+
+    Raises `ValueError` as `resolve`.
+    """
+    require_target(config)
+    by_table = [Costs(*one) for one in tables.shape_costs(table, space, origin, z=z)]
+    costs = by_table
+    if config.cost != "latency":
+        prices = (_Prices(shape, table, origin, z) for shape in space.shapes)
+        costs = [one.costs(config.cost) for one in prices]
+    least, most, _ = zip(
+        *(
+            _Prices(shape, table, origin, z).range_of(each)
+            for shape, each in zip(space.shapes, costs, strict=True)
+        ),
+        strict=True,
+    )
+    base = _Prices(space.middle, table, origin, z)
+    of_baseline = base.range_of(base.costs(config.cost))[2]
+    goal, warning = _stated(config, min(least), max(most), of_baseline)
+    few = _few(elastic_census.of(space, costs, goal), space.architectures, goal)
+    return ElasticGoal(goal, tuple(costs), tuple(by_table), warning or few)
 
 
 def require_target(config: SearchConfig) -> None:
@@ -125,44 +171,11 @@ class _Prices:
 
     def target(self, config: SearchConfig) -> tuple[Limit, str | None]:
         """The target, and a warning if every network meets it, or few spend it."""
-        cost, name = config.cost, TARGETS[config.cost]
-        costs = self.costs(cost)
-        least, most, of_baseline = self.range_of(costs)
-        if config.target_ratio is not None:
-            goal, ratio = config.target_ratio * of_baseline, config.target_ratio
-            given = f"search.target_ratio = {ratio:g} ({amount(cost, goal)})"
-        else:
-            goal = getattr(config, name)
-            given = f"search.{name} = {goal:g}"
-        reachable = (
-            f"networks of this space take {amount(cost, least)} to "
-            f"{amount(cost, most)}, a ratio of {least / of_baseline:.2g} to "
-            f"{most / of_baseline:.2g}"
-        )
-        if goal < least:
-            raise ValueError(f"{given} is out of reach: {reachable}; raise the target")
-        if config.objective == "mul_log":
-            objective.require_above_one(least, goal)
-        warning = self._few(costs, goal)
-        if goal > most:
-            warning = (
-                f"{given} is above the maximum: {reachable}; the target binds nothing"
-            )
-        return Limit(cost, *costs, goal), warning
-
-    def _few(self, costs: Costs, goal: float) -> str | None:
-        """A line where too few networks spend the target for a search to find much."""
-        counted = census.of(costs.candidates, self.space.mask, costs.fixed, goal)
-        near = counted.between((1 - NEAR) * goal, goal)
-        if near >= FEW:
-            return None
-        kept = counted.between(0, goal)
-        return (
-            f"few networks to choose among: of {self.space.architectures:,} networks "
-            f"{kept:,.0f} keep the target, {near:,.0f} spend {1 - NEAR:.0%} of it or "
-            "more; another target, or a space of more layers or candidates, leaves a "
-            "search more to find"
-        )
+        costs = self.costs(config.cost)
+        goal, warning = _stated(config, *self.range_of(costs))
+        counted = elastic_census.of(self.space, [costs], goal)
+        few = _few(counted, self.space.architectures, goal)
+        return Limit(config.cost, *costs, goal), warning or few
 
     def limit(self, text: str) -> Limit:
         """One of `search.limits`; its text is its name."""
@@ -180,6 +193,49 @@ class _Prices:
                 f"{least / of_baseline:.2g}; raise the limit"
             )
         return Limit(text, *costs, limit)
+
+
+def _stated(
+    config: SearchConfig, least: float, most: float, of_baseline: float
+) -> tuple[float, str | None]:
+    """The target in the unit of its cost; a warning if every network meets it.
+
+    `least` and `most` cost the cheapest and the dearest network.
+    """
+    cost, name = config.cost, TARGETS[config.cost]
+    if config.target_ratio is not None:
+        goal, ratio = config.target_ratio * of_baseline, config.target_ratio
+        given = f"search.target_ratio = {ratio:g} ({amount(cost, goal)})"
+    else:
+        goal = getattr(config, name)
+        given = f"search.{name} = {goal:g}"
+    reachable = (
+        f"networks of this space take {amount(cost, least)} to "
+        f"{amount(cost, most)}, a ratio of {least / of_baseline:.2g} to "
+        f"{most / of_baseline:.2g}"
+    )
+    if goal < least:
+        raise ValueError(f"{given} is out of reach: {reachable}; raise the target")
+    if config.objective == "mul_log":
+        objective.require_above_one(least, goal)
+    if goal > most:
+        return goal, (
+            f"{given} is above the maximum: {reachable}; the target binds nothing"
+        )
+    return goal, None
+
+
+def _few(counted: ElasticCensus, networks: int, goal: float) -> str | None:
+    """A line where too few networks spend the target for a search to find much."""
+    near = counted.between((1 - NEAR) * goal, goal)
+    if near >= FEW:
+        return None
+    return (
+        f"few networks to choose among: of {networks:,} networks "
+        f"{counted.between(0, goal):,.0f} keep the target, {near:,.0f} spend "
+        f"{1 - NEAR:.0%} of it or more; another target, or a space of more layers or "
+        "candidates, leaves a search more to find"
+    )
 
 
 def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None:

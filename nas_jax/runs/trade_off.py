@@ -17,7 +17,7 @@ from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
 from nas_jax.config.search import TARGETS, parse_target, with_target
-from nas_jax.config.space import SpaceConfig
+from nas_jax.config.space import ElasticConfig, SpaceConfig
 from nas_jax.latency import tables
 from nas_jax.runs import assess, pipeline, retrain, run_folder, search, targets
 from nas_jax.runs.finalists import SEARCHED
@@ -46,6 +46,11 @@ def experiments(experiment: Experiment, given: Sequence[str]) -> list[Experiment
         raise ValueError(
             "--targets: expected train.start scratch, got "
             f"{experiment.train.start!r}; all networks of a curve begin afresh"
+        )
+    if isinstance(experiment.space, ElasticConfig):
+        raise ValueError(
+            "--targets: expected a space of one shape, got an elastic one; search it "
+            "for one target at a time, with --target and a new --out"
         )
     # without any, the empty text is refused
     configs = [with_target(experiment.search, text) for text in given or [""]]
@@ -111,7 +116,7 @@ def run(
         results[name]["predicted_ms"] = tables.predict_ms(table, searched.network)
         answers[name] = {
             "target": text,
-            TARGETS[cost]: searched.targets.target,
+            TARGETS[cost]: searched.target,
             "derivation": searched.derivation,
             "speed_up": speed_up(results, name),
         }

@@ -1,16 +1,24 @@
 """Baselines: networks of the same space to compare a searched one with."""
 
 import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
-from nas_jax.search import census, cost
-from nas_jax.search.cost import CostModel
+from nas_jax.search import elastic_census
 from nas_jax.spaces import architecture
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
+
+Space = SearchSpace | ElasticSpace
+ShapeCosts = tuple[np.ndarray, float]
+"""Of the candidates of a shape `[L K]`, and of what is fixed, in ms."""
+_ZERO = OpSpec.parse("zero")
+_EVEN = 0.5
+"""Spread of widths below which a network counts as scaled evenly."""
 
 
 def hand_designed(space: SearchSpace) -> Architecture:
@@ -28,16 +36,21 @@ def hand_designed(space: SearchSpace) -> Architecture:
     return architecture.from_ops(space, ops, "baseline")
 
 
-def cheapest(space: SearchSpace, model: CostModel) -> Architecture:
+def cheapest(space: Space, costs: Sequence[ShapeCosts]) -> Architecture:
     """The network with the smallest latency by table."""
-    costs = np.where(space.mask, np.asarray(model.costs), np.inf)
-    return architecture.from_path(space, costs.argmin(axis=1), "cheapest")
+    found = []
+    for shape, (each, fixed) in zip(space.shapes, costs, strict=True):
+        offered = np.where(shape.mask, np.asarray(each), np.inf)
+        path = offered.argmin(axis=1)
+        found.append((float(fixed + offered.min(axis=1).sum()), shape, path))
+    _, shape, path = min(found, key=lambda one: one[0])
+    return architecture.from_path(shape, path, "cheapest")
 
 
 def random_of_latency(
     rng: np.random.Generator,
-    space: SearchSpace,
-    model: CostModel,
+    space: Space,
+    costs: Sequence[ShapeCosts],
     latency_ms: float,
     tolerance: float = 0.03,
 ) -> Architecture:
@@ -45,28 +58,140 @@ def random_of_latency(
 
     If there is none, of those of the latency nearest to it.
     """
-    costs, fixed = np.asarray(model.costs, np.float64), float(model.fixed)
-    most = max(latency_ms * (1 + tolerance), cost.reachable(model, space.mask)[1])
-    counted = census.of(costs, space.mask, fixed, most)
+    return _drawer(space, costs, latency_ms, tolerance)(rng)
+
+
+def _drawer(
+    space: Space, costs: Sequence[ShapeCosts], latency_ms: float, tolerance: float
+) -> Callable[[np.random.Generator], Architecture]:
+    dearest = max(
+        fixed + np.where(shape.mask, np.asarray(each), -np.inf).max(axis=1).sum()
+        for shape, (each, fixed) in zip(space.shapes, costs, strict=True)
+    )
     low, high = latency_ms * (1 - tolerance), latency_ms * (1 + tolerance)
+    counted = elastic_census.of(space, costs, max(high, float(dearest)))
     if not counted.between(low, high):
         low = high = counted.nearest(latency_ms)
-    path = counted.draw(rng, low - counted.unit / 4, high + counted.unit / 4)
-    return architecture.from_path(space, path, "random")
+    margin = counted.unit / 4
+
+    def draw(rng: np.random.Generator) -> Architecture:
+        shape, path = counted.draw(rng, low - margin, high + margin)
+        return architecture.from_path(space.shapes[shape], path, "random")
+
+    return draw
+
+
+def scaled(
+    space: Space,
+    costs: Sequence[ShapeCosts],
+    latency_ms: float,
+    count: int,
+    tolerance: float = 0.03,
+) -> list[Architecture]:
+    """The hand-designed network scaled to a latency, in as many as `count` ways.
+
+    What a person would do instead of searching: one expansion and 3x3 kernels
+    everywhere, every stage as deep and as wide as the others, and the side of the
+    images; of those within `tolerance` the nearest, `scaled_1` first. None where one
+    width is all there is.
+    """
+    widths = _levels(space)
+    found: list[tuple[float, Architecture]] = []
+    for shape, (each, fixed) in zip(space.shapes, costs, strict=True):
+        if (shape.stem.out_channels, *_widths(shape)) not in widths:
+            continue
+        for expansion, depth in itertools.product(_expansions(shape), _depths(shape)):
+            ops = [
+                _ZERO if place >= depth and _ZERO in layer.candidates else expansion
+                for place, layer in zip(_places(shape), shape.layers, strict=True)
+            ]
+            network = architecture.from_ops(shape, ops, "scaled")
+            path = architecture.path_of(shape, network)
+            cost = float(fixed + np.asarray(each)[np.arange(len(path)), path].sum())
+            off = abs(cost / latency_ms - 1)
+            if off <= tolerance and network not in (one for _, one in found):
+                found.append((off, network))
+    nearest = sorted(found, key=lambda one: one[0])[:count]
+    return [
+        dataclasses.replace(network, name=f"scaled_{place}")
+        for place, (_, network) in enumerate(nearest, start=1)
+    ]
+
+
+def _widths(shape: SearchSpace) -> tuple[int, ...]:
+    return tuple(layer.out_channels for layer in shape.layers)
+
+
+def _levels(space: Space) -> set[tuple[int, ...]]:
+    """Stem and layer widths where each is as wide as the others, among its choices."""
+    every = sorted({(one.stem.out_channels, *_widths(one)) for one in space.shapes})
+    choices = [sorted(set(column)) for column in zip(*every, strict=True)]
+
+    def spread(row: tuple[int, ...]) -> float:
+        """Between the widest and the narrowest layer, from 0 to 1 of the choices."""
+        levels = [
+            widths.index(width) / (len(widths) - 1)
+            for widths, width in zip(choices, row, strict=True)
+            if len(widths) > 1
+        ]
+        return max(levels, default=0.0) - min(levels, default=0.0)
+
+    return {row for row in every if spread(row) < _EVEN}
+
+
+def _expansions(shape: SearchSpace) -> list[OpSpec]:
+    """The 3x3 inverted bottlenecks that every layer offers."""
+    return [
+        op
+        for op in shape.candidates
+        if op.kind == "mbconv"
+        and op.kernel == 3
+        and all(op in layer.candidates for layer in shape.layers)
+    ]
+
+
+def _places(shape: SearchSpace) -> list[int]:
+    """Of each layer, which it is in its stage, from 0."""
+    places: list[int] = []
+    for place, layer in enumerate(shape.layers):
+        before = shape.layers[place - 1] if place else None
+        is_same = before is not None and (
+            layer.stride == 1 and before.out_channels == layer.out_channels
+        )
+        places.append(places[-1] + 1 if is_same else 0)
+    return places
+
+
+def _depths(shape: SearchSpace) -> range:
+    return range(1, max(_places(shape)) + 2)
 
 
 def comparison(
-    space: SearchSpace,
-    model: CostModel,
+    space: Space,
+    costs: Sequence[ShapeCosts],
     searched: Architecture,
     random: int,
     seed: int,
 ) -> dict[str, Architecture]:
-    """The searched network and its baselines, by name; `random` at its latency."""
-    path = jnp.asarray(architecture.path_of(space, searched))
-    latency_ms, rng = float(cost.of_path(model, path)), np.random.default_rng(seed)
-    networks = [searched, hand_designed(space), cheapest(space, model)]
+    """The searched network and its baselines, by name; `random` at its latency.
+
+    `costs` are the latencies by table of every shape of the space.
+    """
+    latency_ms, rng = _cost(space, costs, searched), np.random.default_rng(seed)
+    networks = [searched, hand_designed(space.middle), cheapest(space, costs)]
+    draw = _drawer(space, costs, latency_ms, 0.03) if random else None
     for place in range(1, random + 1):
-        drawn = random_of_latency(rng, space, model, latency_ms)
-        networks.append(dataclasses.replace(drawn, name=f"random_{place}"))
+        assert draw is not None
+        networks.append(dataclasses.replace(draw(rng), name=f"random_{place}"))
     return {network.name: network for network in networks}
+
+
+def _cost(space: Space, costs: Sequence[ShapeCosts], network: Architecture) -> float:
+    """The latency of a network of the space, by table."""
+    for shape, (each, fixed) in zip(space.shapes, costs, strict=True):
+        try:
+            path = architecture.path_of(shape, network)
+        except ValueError:  # of another shape
+            continue
+        return float(fixed + np.asarray(each)[np.arange(len(path)), path].sum())
+    raise ValueError(f"network {network.name!r} is none of space {space.name!r}")

@@ -1,14 +1,14 @@
 """The networks of an elastic space, counted and drawn by their latency."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nas_jax.latency import tables
-from nas_jax.latency.tables import LatencyTable
 from nas_jax.search import census
 from nas_jax.search.census import Census
 from nas_jax.spaces.elastic import ElasticSpace
+from nas_jax.spaces.space import SearchSpace
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +16,16 @@ class ElasticCensus:
     """A census of every shape."""
 
     shapes: tuple[Census, ...]
+
+    @property
+    def unit(self) -> float:
+        """Of the grid of costs."""
+        return self.shapes[0].unit
+
+    def nearest(self, cost: float) -> float:
+        """The cost of some network that is nearest to this one."""
+        found = (one.nearest(cost) for one in self.shapes if one.counts[-1].any())
+        return min(found, key=lambda near: abs(near - cost))
 
     def between(self, low: float, high: float) -> float:
         """Number of networks that cost `low` to `high`."""
@@ -37,15 +47,18 @@ class ElasticCensus:
         return shape, self.shapes[shape].draw(rng, low, high)
 
 
-def of(space: ElasticSpace, table: LatencyTable, most_ms: float) -> ElasticCensus:
-    """The census of a space by table, of networks that take at most `most_ms`.
+def of(
+    space: SearchSpace | ElasticSpace,
+    costs: Sequence[tuple[np.ndarray, float]],
+    most: float,
+) -> ElasticCensus:
+    """The census of a space, of networks that cost at most `most`.
 
-    Raises `ValueError` as `tables.costs`.
+    `costs` are those of the candidates `[L K]` and of what is fixed, of every shape.
     """
+    pairs = zip(space.shapes, costs, strict=True)
     return ElasticCensus(
         tuple(
-            census.of(costs, shape.mask, fixed, most_ms)
-            for shape in space.shapes
-            for costs, fixed in [tables.costs(table, shape)]
+            census.of(each, shape.mask, fixed, most) for shape, (each, fixed) in pairs
         )
     )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array
 
 from nas_jax.base import Logits, PRNGKey, PyTree, Scalar, stream
 from nas_jax.data.batches import Augment, Batch
@@ -67,30 +68,32 @@ def make_step(
         state: TrainState, batch: Batch, choices: Choice
     ) -> tuple[TrainState, dict[str, Scalar]]:
         images = augment(stream(state.key, "augment", state.step), batch.images)
+        classes = within.classifier.classes
+        smoothed = optax.smooth_labels(jax.nn.one_hot(batch.labels, classes), smoothing)
 
-        def answers(params: PyTree, choice: Choice) -> Logits:
-            own = shared.extract(params, within)
-            return shared.apply(within, own, stats, choice, images, train=True)[0]
+        def add(
+            carried: tuple[PyTree, Array], network: tuple[Choice, Array]
+        ) -> tuple[tuple[PyTree, Array], tuple[Scalar, Scalar]]:
+            (total, taught), (choice, place) = carried, network
 
-        def of_labels(params: PyTree) -> tuple[Scalar, Logits]:
-            logits = answers(params, jax.tree.map(lambda one: one[0], choices))
-            return losses.cross_entropy(logits, batch.labels, smoothing), logits
+            def loss_fn(params: PyTree) -> tuple[Scalar, Logits]:
+                own = shared.extract(params, within)
+                logits, _ = shared.apply(within, own, stats, choice, images, train=True)
+                return -(taught * jax.nn.log_softmax(logits)).sum(1).mean(), logits
 
-        grads_fn = jax.value_and_grad(of_labels, has_aux=True)
-        (loss, logits), grads = grads_fn(state.params)
-        taught = jax.nn.softmax(logits)
+            grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
+            (loss, logits), grads = grads_fn(state.params)
+            taught = jnp.where(place == 0, jax.nn.softmax(logits), taught)
+            accuracy = losses.accuracy(logits, batch.labels)
+            return (jax.tree.map(jnp.add, total, grads), taught), (loss, accuracy)
 
-        def add(total: PyTree, choice: Choice) -> tuple[PyTree, Scalar]:
-            def of_answers(params: PyTree) -> Scalar:
-                own = jax.nn.log_softmax(answers(params, choice))
-                return -(taught * own).sum(axis=1).mean()
-
-            loss, grads = jax.value_and_grad(of_answers)(state.params)
-            return jax.tree.map(jnp.add, total, grads), loss
-
-        others = jax.tree.map(lambda one: one[1:], choices)
-        grads, other = jax.lax.scan(add, grads, others)
+        # one piece of code for all networks: the first has the labels to learn, and
+        # leaves its answers to the others
         count = choices.stem.shape[0]
+        zeros = jax.tree.map(jnp.zeros_like, state.params)
+        (grads, _), (each, accuracies) = jax.lax.scan(
+            add, (zeros, smoothed), (choices, jnp.arange(count))
+        )
         grads = jax.tree.map(lambda leaf: leaf / count, grads)
         updates, opt = tx.update(grads, state.opt, state.params)
         state = dataclasses.replace(
@@ -100,9 +103,9 @@ def make_step(
             opt=opt,
         )
         metrics = {
-            "search/loss": loss,
-            "search/accuracy": losses.accuracy(logits, batch.labels),
-            "search/taught_loss": other.mean(),
+            "search/loss": each[0],
+            "search/accuracy": accuracies[0],
+            "search/taught_loss": each[1:].mean(),
         }
         return state, metrics
 

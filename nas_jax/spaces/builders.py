@@ -4,7 +4,13 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 
-from nas_jax.config.space import OwnSpace, SpaceConfig, TreeConfig
+from nas_jax.config.space import (
+    AnySpace,
+    ElasticConfig,
+    OwnSpace,
+    SpaceConfig,
+    TreeConfig,
+)
 from nas_jax.spaces import topology
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import Classifier, Head, Norm, Stem
@@ -151,13 +157,13 @@ def own(space: SearchSpace) -> OwnSpace:
     )
 
 
-def is_built(config: SpaceConfig | TreeConfig | OwnSpace) -> bool:
+def is_built(config: AnySpace) -> bool:
     """Whether `build` knows the space: an experiment's own is built by its file."""
     return not isinstance(config, OwnSpace) or config.digest in _OWN_SPACES
 
 
-def build(config: SpaceConfig | TreeConfig | OwnSpace) -> SearchSpace:
-    """The space that a configuration describes.
+def build(config: AnySpace) -> SearchSpace:
+    """The space that a configuration describes; of an elastic one the middle shape.
 
     Raises `ValueError` for an `OwnSpace` that no file of this process has built.
     """
@@ -166,6 +172,8 @@ def build(config: SpaceConfig | TreeConfig | OwnSpace) -> SearchSpace:
             return tree(config)
         case SpaceConfig():
             return mobile(config)
+        case ElasticConfig():
+            return mobile(config.middle)
     if not is_built(config):
         raise ValueError(
             f"space {config.name!r}: expected the space with digest {config.digest} "

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas_jax.config.space import ElasticConfig, SpaceConfig
+from nas_jax.config.space import AnySpace, ElasticConfig
 from nas_jax.spaces import architecture, builders
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
 
 
@@ -25,6 +24,13 @@ class ElasticSpace:
 
     name: str
     shapes: tuple[SearchSpace, ...]
+    middle: SearchSpace
+    """The shape of middle side and widths."""
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Of the images, rising."""
+        return tuple(sorted({shape.stem.input_size for shape in self.shapes}))
 
     @property
     def architectures(self) -> int:
@@ -41,8 +47,9 @@ class ElasticSpace:
         return architecture.from_path(self.shapes[shape], path, name)
 
 
+@functools.lru_cache(maxsize=2)
 def build(config: ElasticConfig) -> ElasticSpace:
-    """Builds the space that `config` describes.
+    """Builds all shapes of the space that `config` describes.
 
     Shapes are in the order of their sides, then stems, then stage widths.
 
@@ -59,7 +66,7 @@ def build(config: ElasticConfig) -> ElasticSpace:
         config.input_sizes, config.stem_widths, itertools.product(*config.stage_widths)
     )
     shapes = tuple(
-        builders.mobile(shape(config, side, stem, widths))
+        builders.mobile(config.shape(side, stem, widths))
         for side, stem, widths in choices
         if sorted(widths) == [*widths]
     )
@@ -68,37 +75,11 @@ def build(config: ElasticConfig) -> ElasticSpace:
             f"space {config.name!r}: expected widths that do not fall from stage to "
             "stage in one choice at least, got none; change space.stage_widths"
         )
-    return ElasticSpace(config.name, shapes)
+    return ElasticSpace(config.name, shapes, builders.mobile(config.middle))
 
 
-def shape(
-    config: ElasticConfig, side: int, stem: int, widths: tuple[int, ...]
-) -> SpaceConfig:
-    """One shape of an elastic space, as a space of its own."""
-    return SpaceConfig(
-        name=config.name,
-        input_size=side,
-        input_channels=config.input_channels,
-        classes=config.classes,
-        stem_channels=stem,
-        stem_stride=config.stem_stride,
-        first_block_channels=None,
-        stage_widths=widths,
-        cells=config.cells,
-        strides=config.strides,
-        candidates=config.candidates,
-        head_channels=config.head_channels,
+def whole(config: AnySpace) -> SearchSpace | ElasticSpace:
+    """All that an experiment may search: every shape, where there are several."""
+    return (
+        build(config) if isinstance(config, ElasticConfig) else builders.build(config)
     )
-
-
-def middle(config: ElasticConfig) -> SpaceConfig:
-    """The shape of middle side and widths."""
-    every = (config.input_sizes, config.stem_widths, *config.stage_widths)
-    side, stem, *widths = (choices[len(choices) // 2] for choices in every)
-    return shape(config, side, stem, tuple(widths))
-
-
-def hand_designed(config: ElasticConfig) -> Architecture:
-    """3x3 kernels and expansion 6 in the middle shape: the MobileNetV2 choice."""
-    ops = OpSpec.parse("mb6_k3")
-    return architecture.homogeneous(builders.mobile(middle(config)), ops)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from nas_jax.config import shipped
-from nas_jax.config.space import OwnSpace, SpaceConfig, TreeConfig
+from nas_jax.config.space import AnySpace
 from nas_jax.spaces import builders
 from nas_jax.spaces.operations import is_known
 
 
-def register(folder: Path, config: SpaceConfig | TreeConfig | OwnSpace) -> None:
+def register(folder: Path, config: AnySpace) -> None:
     """Loads the code of a run if its space or an operation of it is not yet known."""
     if not (builders.is_built(config) and all(map(is_known, config.candidates))):
         load(folder)

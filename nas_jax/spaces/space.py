@@ -86,6 +86,11 @@ class SearchSpace:
         return (self,)
 
     @property
+    def middle(self) -> "SearchSpace":
+        """Itself likewise, where an `ElasticSpace` has its middle shape."""
+        return self
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """H, W, C of an image."""
         size = self.stem.input_size

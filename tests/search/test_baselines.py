@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from nas_jax.config import SpaceConfig
+from nas_jax.config.space import ElasticConfig
+from nas_jax.networks import counts
 from nas_jax.search import baselines
-from nas_jax.search.cost import CostModel
-from nas_jax.spaces import architecture, builders
+from nas_jax.search.targets import Costs
+from nas_jax.spaces import architecture, builders, elastic
 
 
 def toy(*candidates):
@@ -29,17 +31,18 @@ def toy(*candidates):
 
 # Layer 0 changes the width and offers no `zero` (candidate 2): 2 * 3 * 3 networks.
 TOY = toy("mb3_k3", "mb6_k3", "zero")
-MODEL = CostModel(np.array([[1.0, 2.0, 0.0], [4.0, 8.0, 0.0], [16.0, 32.0, 0.0]]), 0.5)
+MODEL = Costs(np.array([[1.0, 2.0, 0.0], [4.0, 8.0, 0.0], [16.0, 32.0, 0.0]]), 0.5)
 # every network of this latency: 1 or 2, 4 or 8 or 0, 16 or 32 or 0, all distinct
+each = MODEL.candidates
 LATENCIES = {
-    (a, b, c): 0.5 + MODEL.costs[0, a] + MODEL.costs[1, b] + MODEL.costs[2, c]
+    (a, b, c): 0.5 + each[0, a] + each[1, b] + each[2, c]
     for a, b, c in itertools.product((0, 1), (0, 1, 2), (0, 1, 2))
 }
 
 
 def draw(seed, latency_ms, model=MODEL, **options):
     rng = np.random.default_rng(seed)
-    network = baselines.random_of_latency(rng, TOY, model, latency_ms, **options)
+    network = baselines.random_of_latency(rng, TOY, [model], latency_ms, **options)
     assert network.name == "random"
     return tuple(architecture.path_of(TOY, network).tolist())
 
@@ -56,7 +59,7 @@ def test_space_without_the_hand_designed_operation_is_refused():
 
 
 def test_cheapest_takes_no_masked_entry():
-    path = architecture.path_of(TOY, baselines.cheapest(TOY, MODEL))
+    path = architecture.path_of(TOY, baselines.cheapest(TOY, [MODEL]))
     assert path.tolist() == [0, 2, 2]
 
 
@@ -81,7 +84,7 @@ def test_random_network_is_a_function_of_the_seed():
 
 def test_random_network_is_uniform_over_those_of_the_latency():
     """All 18 networks cost the same here; chi-square, 17 degrees of freedom, 99.9 %."""
-    equal = CostModel(np.zeros((3, 3)), 1.0)
+    equal = Costs(np.zeros((3, 3)), 1.0)
     drawn = [draw(seed, 1.0, equal) for seed in range(900)]
     counts = np.array([drawn.count(path) for path in LATENCIES])
     assert counts.sum() == 900
@@ -91,3 +94,69 @@ def test_random_network_is_uniform_over_those_of_the_latency():
 @pytest.mark.parametrize(("latency_ms", "path"), [(0.1, (0, 2, 2)), (99.0, (1, 1, 1))])
 def test_random_network_falls_back_to_the_nearest(latency_ms, path):
     assert draw(0, latency_ms) == path
+
+
+ELASTIC = elastic.build(
+    ElasticConfig(
+        input_sizes=(16, 24),
+        input_channels=1,
+        classes=4,
+        stem_widths=(8, 16),
+        stage_widths=((8, 16), (16, 24, 32)),
+        cells=(2, 2),
+        strides=(1, 2),
+        head_channels=32,
+    )
+)
+MACS = [Costs(*counts.costs(shape, counts.macs)) for shape in ELASTIC.shapes]
+
+
+def macs(network):
+    return sum(map(counts.macs, network.parts))
+
+
+def test_among_several_shapes_the_cheapest_and_the_random_are_of_any():
+    cheapest = baselines.cheapest(ELASTIC, MACS)
+    assert cheapest.stem.input_size == 16
+    rng, goal = np.random.default_rng(0), 20 * macs(cheapest)
+    drawn = [
+        baselines.random_of_latency(rng, ELASTIC, MACS, goal, tolerance=0.05)
+        for _ in range(30)
+    ]
+    assert all(abs(macs(network) / goal - 1) < 0.055 for network in drawn)
+    assert len({network.blocks[-1].out_channels for network in drawn}) > 1
+    assert {network.stem.input_size for network in drawn} == {16, 24}
+
+
+def test_scaled_networks_are_what_a_person_would_do():
+    base = baselines.hand_designed(ELASTIC.middle)
+    goal = 0.5 * macs(base)
+    found = baselines.scaled(ELASTIC, MACS, goal, 4, tolerance=0.3)
+    assert [network.name for network in found] == [
+        f"scaled_{place}" for place in range(1, len(found) + 1)
+    ]
+    assert len(found) > 1
+    off = [abs(macs(network) / goal - 1) for network in found]
+    assert off == sorted(off)
+    assert off[-1] <= 0.3
+    for network in found:
+        kept = [block.op for block in network.blocks if not block.op.is_zero]
+        assert len(set(kept)) == 1  # one expansion everywhere
+        assert kept[0].kernel == 3
+
+
+def test_comparison_is_at_the_latency_of_the_searched_network():
+    rng = np.random.default_rng(3)
+    goal = 0.4 * macs(baselines.hand_designed(ELASTIC.middle))
+    searched = baselines.random_of_latency(rng, ELASTIC, MACS, goal)
+    networks = baselines.comparison(ELASTIC, MACS, searched, 2, seed=0)
+    assert [*networks] == ["random", "baseline", "cheapest", "random_1", "random_2"]
+    for name in ("random_1", "random_2"):
+        assert abs(macs(networks[name]) / macs(searched) - 1) < 0.035
+    assert networks["baseline"].stem.input_size == 24
+
+
+def test_a_network_of_another_space_has_no_latency():
+    other = baselines.hand_designed(TOY)
+    with pytest.raises(ValueError, match="is none of space"):
+        baselines.comparison(ELASTIC, MACS, other, 0, seed=0)

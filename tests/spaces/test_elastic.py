@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nas_jax.config.space import ElasticConfig
-from nas_jax.spaces import elastic
+from nas_jax.search import baselines
+from nas_jax.spaces import builders, elastic
 
 SMALL = ElasticConfig(
     input_sizes=(16, 24),
@@ -48,7 +49,7 @@ def test_a_network_is_a_shape_and_a_path():
 
 
 def test_the_hand_designed_network_is_in_the_middle():
-    network = elastic.hand_designed(SMALL)
+    network = baselines.hand_designed(builders.build(SMALL))
     assert network.stem.input_size == 24
     assert [block.out_channels for block in network.blocks] == [16, 24, 24]
     assert {block.op.name for block in network.blocks} == {"mb6_k3"}

@@ -88,38 +88,38 @@ def device(config: LatencyConfig) -> Device:
 
 def measure_networks(
     models: Mapping[str, onnx.ModelProto],
-    input_shape: tuple[int, int, int],
+    input_shapes: Mapping[str, tuple[int, int, int]],
     config: LatencyConfig,
     progress: timing.Progress | None = None,
     spread_s: float = timing.SPREAD_S,
 ) -> dict[str, dict[str, float]]:
     """Times of whole networks, ms, as {"median", "q25", "q75", "mean", "overhead"}.
 
-    `input_shape` is H, W, C. The first four are times of a call, as deployed; the mean
-    is over the fastest quarter of the rounds, as in tables. "overhead" is the same mean
-    of an Identity graph on the images. Table entries are such means, net of overhead:
-    the prediction of a table compares with `mean - overhead`.
+    `input_shapes` are H, W, C of each. The first four are times of a call, as deployed;
+    the mean is over the fastest quarter of the rounds, as in tables. "overhead" is the
+    same mean of an Identity graph on its images. Table entries are such means, net of
+    overhead: the prediction of a table compares with `mean - overhead`.
     """
-    height, width, channels = input_shape
-    image = (channels, height, width)
+    images = {name: (c, h, w) for name, (h, w, c) in input_shapes.items()}
     rng = np.random.default_rng(0)
-    timed = {f"network {name}": model for name, model in models.items()}
+    timed = {f"network {name}": (model, images[name]) for name, model in models.items()}
+    copied = {f"copy {one}": (graphs.identity(one), one) for one in images.values()}
     calls = {
         name: bound_call(session(model, config.threads), (config.batch, *image), rng)
-        for name, model in {**timed, "identity": graphs.identity(image)}.items()
+        for name, (model, image) in {**timed, **copied}.items()
     }
     protocol = timing.Protocol(config.repeats, config.loop_ms, spread_s)
     times = timing.time_calls(calls, protocol, progress)
-    overhead = timing.steady(times.pop("identity"))
     measured = {}
-    for name, rounds in zip(models, times.values(), strict=True):
+    for name in models:
+        rounds = times[f"network {name}"]
         q25, median, q75 = timing.quartiles(rounds)
         measured[name] = {
             "median": median,
             "q25": q25,
             "q75": q75,
             "mean": timing.steady(rounds),
-            "overhead": overhead,
+            "overhead": timing.steady(times[f"copy {images[name]}"]),
         }
     return measured
 

@@ -85,7 +85,10 @@ def test_networks_are_timed_beside_their_overhead(space):
             trees[tree]["blocks"] = [block[tree] for block in blocks]
         models[name] = graphs.network(architecture, *trees)
     measured = onnx_runtime.measure_networks(
-        models, space.input_shape, replace(CONFIG, repeats=4), spread_s=0.0
+        models,
+        dict.fromkeys(models, space.input_shape),
+        replace(CONFIG, repeats=4),
+        spread_s=0.0,
     )
     assert list(measured) == ["a", "b"]
     for times in measured.values():
