@@ -32,6 +32,8 @@ class Options:
     """several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"""
     resume: Path | None = None
     """stopped run to resume; takes no EXPERIMENT"""
+    hours: float | None = None
+    """multiply the epochs of all phases so that the run takes so long here"""
     plan: bool = False
     """show steps, memory and hours; start nothing"""
     from_recommendation: Path | None = None
@@ -109,8 +111,19 @@ def search(
         print(f"space cut: networks of at most {largest:,} parameters", file=sys.stderr)
     processes.start()
     host.prepare(cache=not options.no_cache, pixels=config.pixels)
-    from nas_jax.runs import multihost, run_folder, setup, trade_off
+    from nas_jax.runs import budget, multihost, run_folder, setup, trade_off
 
+    if options.hours is not None:
+        if options.targets is not None or processes.distributed:
+            raise ValueError(
+                "--hours: expected one target and one process, got --targets or "
+                "--distributed; give epochs instead"
+            )
+        budget.require_hours(options.hours)
+        pace = budget.pace(config, Terminal())
+        fit = budget.fitted(config, options.hours, pace)
+        config = fit.experiment
+        print(f"hours: {fit.note}", file=sys.stderr)
     targets = list(options.targets or ())
     multihost.require_agreement(config, targets)
     several = options.targets is not None
@@ -174,7 +187,7 @@ def _resume(
     """Resumes a run with its configuration, but for other rates of the search."""
     folder = options.resume
     assert folder is not None
-    for flag in ("out", "targets", "from_recommendation", "plan"):
+    for flag in ("out", "targets", "from_recommendation", "hours", "plan"):
         if getattr(options, flag) not in (None, False):
             raise ValueError(
                 f"--resume, --{flag.replace('_', '-')}: expected only one of the two; "
@@ -230,6 +243,7 @@ def _begin_again(folder: Path) -> str:
 
 def _work(run: _Run) -> Answer:
     """Runs what a folder lacks, and says how to resume if it stops."""
+    from nas_jax.report import verdict
     from nas_jax.runs import pipeline, run_folder, stopping, trade_off
     from nas_jax.runs import search as search_stage
     from nas_jax.runs import targets as costs_of
@@ -280,5 +294,7 @@ def _work(run: _Run) -> Answer:
             f"ms per call of {calls.batch} images, {calls.threads} thread(s)",
             f"target {target}, {page}",
         ]
+        won = verdict.of_result(result["networks"])
+        lines += [won] if won else []
     table = terminal.comparison_table(result["networks"])
     return Answer(result, "\n".join([table, *lines]))

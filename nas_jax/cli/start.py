@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas_jax.cli.flags import CALLED, Typed
-from nas_jax.cli.terminal import Answer
+from nas_jax.cli.terminal import Answer, Terminal
 from nas_jax.config import files
 from nas_jax.config.data import DataConfig
+from nas_jax.config.space import ElasticConfig
+from nas_jax.training import host
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def start(
     pictures: Path,
     *,
     out: Path,
+    hours: float | None = None,
     reading: Reading = READING,
     typed: Typed = CALLED,
 ) -> Answer:
@@ -54,6 +57,8 @@ def start(
       pictures: folder with a folder of pictures per class, or a file of their labels;
         or of IDX files, as MNIST has, or one of these
       out: .py file to write
+      hours: that a run may take here; steps are timed to fit it (default: some
+        minutes, images of 64 pixels at most)
     """
     from nas_jax.runs import first_experiment
 
@@ -61,17 +66,24 @@ def start(
     if out.suffix != ".py":
         raise ValueError(f"--out {out}: expected the name of a .py file")
     try:
-        made, counts, notes = first_experiment.of_pictures(pictures, **vars(reading))
+        if hours is None:
+            begun = first_experiment.of_pictures(pictures, **vars(reading))
+        else:
+            host.prepare()
+            begun = first_experiment.in_hours(
+                pictures, hours, Terminal(), **vars(reading)
+            )
+        made, counts, notes = begun
     except ValueError as error:  # what is --data.test-split elsewhere
         raise ValueError(str(error).replace("--data.", "--")) from error
     out.write_text(first_experiment.text(made, typed), encoding="utf-8")
     data, space = made.data, made.space
+    assert isinstance(space, ElasticConfig)
     lines = (
         *notes,
-        f"{counts['train_weights']} pictures for the weights, "
-        f"{counts['train_alphas']} for the alphas, {counts['valid']} to watch, "
-        f"{counts['test']} to test",
-        f"images of {space.input_size} x {space.input_size} x {space.input_channels}, "
+        f"{counts['train_weights'] + counts['train_alphas']} pictures to train, "
+        f"{counts['valid']} to choose a network, {counts['test']} to test",
+        f"images of {' or '.join(map(str, space.input_sizes))} pixels, "
         f"{_augmentation(data)}",
         f"half the latency of the hand-designed network, batch {made.latency.batch}; "
         f"written: {out}",

@@ -156,6 +156,9 @@ class Experiment:
     devices: DevicesConfig = field(default_factory=DevicesConfig)
     random_networks: Natural = 1
     """Networks drawn at random at the latency of the derived one, trained as it is."""
+    scaled_networks: Natural = 0
+    """Ways to scale the hand-designed network to that latency, in width, depth,
+    expansion or side, that are compared in rungs; the best is trained likewise."""
     checkpoint_every_s: Positive = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.
     """
@@ -221,16 +224,20 @@ class Experiment:
         A split that takes the rest, None, is known once the data are loaded.
         """
         both = None if weights is None or alphas is None else weights + alphas
-        for name, batch, split, images in (
-            ("search.batch", self.search.batch, "train_weights", weights),
-            ("search.arch_batch", self.search.arch_batch, "train_alphas", alphas),
+        batches = [
             (
                 "train.batch",
                 self.train.batch,
                 "train_weights + data.train_alphas",
                 both,
-            ),
-        ):
+            )
+        ]
+        if self.search.joint_epochs:
+            batches += [
+                ("search.batch", self.search.batch, "train_weights", weights),
+                ("search.arch_batch", self.search.arch_batch, "train_alphas", alphas),
+            ]
+        for name, batch, split, images in batches:
             if images is not None:
                 expected = f"at most data.{split} = {images}"
                 require(batch <= images, name, expected, batch)

@@ -15,6 +15,7 @@ from nas_jax.config.checks import require
 from nas_jax.config.from_json import from_json
 from nas_jax.report import quantities as q
 from nas_jax.report.table import Row, Table
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
 
 _COLUMNS = (
@@ -25,7 +26,16 @@ _COLUMNS = (
     "accuracy, supernet",
     "loss, trained (rung)",
 )
+_DRAWN_COLUMNS = (
+    "by the supernet",
+    "side, widths, operations",
+    "unspent by table",
+    "measured",
+    *_COLUMNS[4:],
+)
 _FIRST = 3
+Place = tuple[int, tuple[int, ...]]
+"""A shape of the space and a path through it: which network one is."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Finalist:
     """One network that was compared; None is for what was not done with it."""
 
     path: tuple[Annotated[int, Ge(0)], ...]
+    shape: Annotated[int, Ge(0)] = 0
+    """Which of the space's shapes the path leads through."""
     valid_accuracy: float | None = None
     """Share right of validation images, with the weights of the supernet."""
     trained_valid_loss: float | None = None
@@ -42,6 +54,12 @@ class Finalist:
     slack: dict[str, float] = field(default_factory=dict)
     """Share of each target or limit left unspent."""
     log_prob_given_up: float | None = None
+    measured_ms: float | None = None
+    """Where all were timed before the choice."""
+
+    @property
+    def place(self) -> Place:
+        return self.shape, self.path
 
 
 def parse(content: bytes, shape: tuple[int, ...] | None) -> tuple[Finalist, ...]:
@@ -71,24 +89,25 @@ def parse(content: bytes, shape: tuple[int, ...] | None) -> tuple[Finalist, ...]
 
 def tables(
     finalists: Sequence[Finalist],
-    space: SearchSpace | None,
-    taken: Sequence[int] | None,
+    space: SearchSpace | ElasticSpace | None,
+    taken: Place | None,
 ) -> list[Table]:
-    """One row per finalist, the most probable first; that of `taken` stands out.
+    """One row per finalist, the first in order first; that of `taken` stands out.
 
     Of many, a first table has only the first, those trained and the one taken.
     """
-    path = None if taken is None else tuple(taken)
+    is_drawn = isinstance(space, ElasticSpace)
+    columns = _DRAWN_COLUMNS if is_drawn else _COLUMNS
     # of no use where nothing was trained
     count = 6 if any(one.trained_valid_loss is not None for one in finalists) else 5
     rows, shown = [], []
     for place, finalist in enumerate(finalists, start=1):
-        is_taken = finalist.path == path
-        names = [space.candidates[k].name if space else str(k) for k in finalist.path]
+        is_taken = finalist.place == taken
+        timed = q.milliseconds(finalist.measured_ms)
         cells = (
-            " ".join(names),
+            _named(finalist, space),
             q.percent(min(finalist.slack.values(), default=None)),
-            q.fixed(finalist.log_prob_given_up, 2),
+            timed if is_drawn else q.fixed(finalist.log_prob_given_up, 2),
             q.percent(finalist.valid_accuracy),
             q.fixed(finalist.trained_valid_loss, 4) + _of_rung(finalist),
         )
@@ -97,23 +116,41 @@ def tables(
         if place <= _FIRST or is_taken or finalist.trained_valid_loss is not None:
             shown.append(rows[-1])
     folded = [shown] if len(shown) == len(rows) else [shown, rows]
-    return [Table(_COLUMNS[:count], tuple(part), _COLUMNS[1]) for part in folded]
+    return [Table(columns[:count], tuple(part), columns[1]) for part in folded]
+
+
+def _named(finalist: Finalist, space: SearchSpace | ElasticSpace | None) -> str:
+    """The operations of a finalist, after its side and widths where these differ."""
+    if space is None:
+        return " ".join(map(str, finalist.path))
+    shape = space.shapes[finalist.shape]
+    names = " ".join(shape.candidates[k].name for k in finalist.path)
+    if not isinstance(space, ElasticSpace):
+        return names
+    widths = dict.fromkeys((shape.stem.out_channels,))
+    widths |= dict.fromkeys(layer.out_channels for layer in shape.layers)
+    return f"{shape.stem.input_size} px, {'-'.join(map(str, widths))}: {names}"
 
 
 def _of_rung(finalist: Finalist) -> str:
     return f" ({finalist.rung})" if finalist.rung else ""
 
 
-def summary(finalists: Sequence[Finalist], taken: Sequence[int] | None) -> str:
+def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     """How the network was chosen among them, in a sentence or two."""
     trained = sum(one.trained_valid_loss is not None for one in finalists)
-    text = f"{len(finalists)} networks, the most probable within the target, were "
-    text += "compared on validation images with the weights of the supernet. "
+    is_drawn = any(one.measured_ms is not None for one in finalists)
+    text = f"{len(finalists)} networks"
+    text += " drawn within the target" if is_drawn else ", the most probable within it,"
+    if any(one.valid_accuracy is not None for one in finalists):
+        text += " were compared on validation images with the weights of the supernet. "
+    else:
+        text += " were taken as they came. "
     if trained:
         text += f"{trained} of them were trained, the better half of each rung for "
         text += "longer; the smallest loss on validation images in the last decides."
     else:
         text += "None was trained before the choice; the accuracy decides."
-    if taken is not None and tuple(taken) not in {one.path for one in finalists}:
+    if taken is not None and taken not in {one.place for one in finalists}:
         text += " The network of architecture.json is none of them."
     return text

@@ -66,8 +66,8 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         stages=_by_network(run, lambda _, found: preferences.stages(run, found)),
         finalists={
             name: (
-                finalists.summary(one.finalists, one.chosen),
-                finalists.tables(one.finalists, one.space, one.chosen),
+                finalists.summary(one.finalists, one.taken),
+                finalists.tables(one.finalists, one.whole, one.taken),
             )
             for name, one in (captioned or {"": run}).items()
             if one.finalists

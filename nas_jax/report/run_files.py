@@ -20,11 +20,12 @@ from nas_jax.latency import risk, tables
 from nas_jax.latency.risk import Prediction
 from nas_jax.latency.tables import LatencyTable, Time
 from nas_jax.report import finalists, metrics
-from nas_jax.report.finalists import Finalist
+from nas_jax.report.finalists import Finalist, Place
 from nas_jax.spaces import architecture as architectures
-from nas_jax.spaces import architecture_json, own_code
+from nas_jax.spaces import architecture_json, elastic, own_code
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.builders import build
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training.scores import Scores
 
@@ -160,6 +161,29 @@ class RunFiles:
             return tuple(architectures.path_of(self.space, network).tolist())
         except ValueError:  # a network of another space
             return None
+
+    @property
+    def whole(self) -> SearchSpace | ElasticSpace | None:
+        """The space with all its shapes."""
+        return None if self.experiment is None else elastic.whole(self.experiment.space)
+
+    @property
+    def chosen_by_drawing(self) -> bool:
+        """Whether its networks have several shapes, which no gates choose among."""
+        return isinstance(self.whole, ElasticSpace)
+
+    @property
+    def taken(self) -> Place | None:
+        """Shape and path of the network of `architecture.json`, if they are known."""
+        if self.whole is None or self.architecture is None:
+            return None
+        for place, shape in enumerate(self.whole.shapes):
+            try:
+                path = architectures.path_of(shape, self.architecture)
+            except ValueError:  # of another shape
+                continue
+            return place, tuple(path.tolist())
+        return None
 
     def result_of(self, name: str) -> NetworkResult:
         """What is known of a network; of an unknown one nothing."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import from_json
 from nas_jax.config.search import SearchConfig
-from nas_jax.report import provenance
+from nas_jax.config.space import AnySpace, ElasticConfig
+from nas_jax.report import provenance, verdict
 from nas_jax.report import quantities as q
 from nas_jax.report.comparison import interval
-from nas_jax.report.run_files import RunFiles
+from nas_jax.report.run_files import NetworkResult, RunFiles
 from nas_jax.report.styles import kind
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
 
 _SPLITS = {
@@ -43,8 +45,8 @@ class _Derivation:
 def question(run: RunFiles) -> dict[str, str]:
     """Space, data, target and device, as far as they are known."""
     rows = {}
-    if run.experiment is not None and run.space is not None:
-        rows["space"] = _space(run.space)
+    if run.experiment is not None and run.whole is not None:
+        rows["space"] = _space(run.whole, run.experiment.space)
         rows["data"] = _data(run.experiment.data, run.images)
         rows["target"] = _targets(run)
     rows["device"] = provenance.conditions(run)
@@ -76,13 +78,10 @@ def lead(run: RunFiles) -> str:
     """What belongs to the result: the target, and how sure the difference is."""
     searched = run.result_of("searched")
     sentences = []
+    if won := verdict.sentence(run.networks):
+        sentences.append(won)
     if run.target_ms is not None:
-        target = f"Target {q.milliseconds(run.target_ms)}"
-        if searched.predicted_ms is not None:
-            is_met = searched.predicted_ms <= run.target_ms * (1 + 1e-6)
-            target += f", {'met' if is_met else 'missed'}: the latency table predicts "
-            target += q.milliseconds(searched.predicted_ms)
-        sentences.append(f"{target}.")
+        sentences.append(_kept(searched, run.target_ms))
     sentences += _derivation(run)
     first, second = interval(searched), interval(run.result_of("baseline"))
     if first is not None and second is not None:
@@ -90,6 +89,22 @@ def lead(run: RunFiles) -> str:
         verb = "overlap" if overlap else "do not overlap"
         sentences.append(f"The 95{q.NBSP}% intervals of the two accuracies {verb}.")
     return " ".join(sentences)
+
+
+def _kept(searched: NetworkResult, target_ms: float) -> str:
+    """The target, what the table says of it, and what the clock says."""
+    text = f"Target {q.milliseconds(target_ms)}"
+    predicted, ratio = searched.predicted_ms, searched.measured_over_predicted
+    if predicted is None:
+        return f"{text}."
+    is_kept = predicted <= target_ms * (1 + 1e-6)
+    text += f", {'kept' if is_kept else 'missed'} by the table, which predicts "
+    text += q.milliseconds(predicted)
+    if ratio is not None:
+        over = predicted * ratio / target_ms - 1
+        side = "over" if over > 0 else "under"
+        text += f"; measured {q.percent(abs(over))} {side} the target"
+    return f"{text}."
 
 
 def _derivation(run: RunFiles) -> list[str]:
@@ -131,15 +146,22 @@ def _trade_off(run: RunFiles) -> str:
     return f"{len(points)} targets from one warm-up: {' to '.join(ends)} measured"
 
 
-def _space(space: SearchSpace) -> str:
+def _space(space: SearchSpace | ElasticSpace, config: AnySpace) -> str:
     digits = math.log10(space.architectures)
     size = str(space.architectures) if digits < 6 else f"about 10^{digits:.0f}"
-    names = ", ".join(op.name for op in space.candidates)
-    height, width, channels = space.input_shape
+    middle = space.middle
+    names = ", ".join(op.name for op in middle.candidates)
+    height, width, channels = middle.input_shape
+    images = f"images of {height}×{width}×{channels}"
+    if isinstance(config, ElasticConfig):
+        sides = ", ".join(map(str, config.input_sizes))
+        each = (config.stem_widths, *config.stage_widths)
+        widths = " – ".join("/".join(map(str, choices)) for choices in each)
+        images = f"images of side {sides}; widths {widths}; {channels} channels"
     return (
-        f"{space.name}: {len(space.layers)} layers with up to {len(space.candidates)} "
-        f"candidates each ({names}), {size} networks; images of {height}×{width}×"
-        f"{channels}, {space.classifier.classes} classes"
+        f"{space.name}: {len(middle.layers)} layers with up to "
+        f"{len(middle.candidates)} candidates each ({names}), {size} networks; "
+        f"{images}, {middle.classifier.classes} classes"
     )
 
 

@@ -58,7 +58,6 @@ def run(work: Run, goal: ElasticGoal, table: LatencyTable) -> None:
         {
             "path": path.tolist(),
             "shape": shape,
-            "valid_accuracy": 0.0,
             "slack": {config.cost: 1 - _cost(goal, shape, path) / goal.target},
             "drawn": len(drawn),
             "is_scored": config.warmup_epochs > 0,
@@ -119,7 +118,7 @@ class _Clock:
 def draw(
     work: Run, space: ElasticSpace, goal: ElasticGoal, clock: _Clock | None
 ) -> list[tuple[int, np.ndarray]]:
-    """Different networks that spend the target, uniformly of all of them.
+    """Different networks that spend the target (`ElasticCensus.draw`).
 
     As many as `search.drawn`, without a supernet as many as can be finalists; fewer
     where there are not as many. They leave at most the share `search.max_slack` of it.

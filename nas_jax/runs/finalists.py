@@ -149,7 +149,8 @@ class _Finalist:
     """A line of finalists.json, as `compare` and `add_trial` write it."""
 
     path: list[int]
-    valid_accuracy: float
+    valid_accuracy: float | None = None
+    """None where no supernet was trained."""
     trained_valid_loss: float = np.inf
     rung: int = 0
     shape: Annotated[int, Interval(ge=0)] = 0

@@ -11,7 +11,7 @@ from nas_jax.config import recipes
 from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
-from nas_jax.config.space import SpaceConfig
+from nas_jax.config.space import ElasticConfig
 from nas_jax.data import (
     balance,
     copies,
@@ -24,11 +24,31 @@ from nas_jax.data import (
 )
 from nas_jax.data.layouts import groupings
 from nas_jax.data.source import DataSet, Item, Source
+from nas_jax.runs import budget, probe
 from nas_jax.training import optim
+from nas_jax.training.progress import Progress
 
-SIDES = (28, 32, 64)
-"""Of the network's images; the largest that half of the pictures fill. Those of IDX
+SIDES = (28, 32, 48, 64, 96, 128, 160, 192, 224)
+"""Of the network's images, the largest that half of the pictures fill. Those of IDX
 files mostly have 28."""
+LARGEST = 64
+"""Without a number of hours: larger images take hours on a CPU."""
+SMALLER = {
+    28: 20,
+    32: 24,
+    48: 32,
+    64: 48,
+    96: 64,
+    128: 96,
+    160: 128,
+    192: 160,
+    224: 192,
+}
+"""The other choice of the space, beside each."""
+STAGES = ((8, 16, 24), (16, 24, 32), (32, 48, 64), (64, 96, 128), (96, 128, 192))
+"""Widths to choose among, stage by stage."""
+CELLS = (1, 2, 3, 3, 2)
+"""Layers of each stage, at most."""
 SHARES = {"train_alphas": 0.25, "test": 0.2}
 """Of the pictures; the weights get what these and `valid` leave."""
 VALID = (0.1, 0.25)
@@ -37,8 +57,12 @@ SPREAD = 0.01
 """Between accuracies of networks that `valid` should tell apart."""
 LEAST = 20
 """Pictures of every class, so that each of the four splits has some."""
-STEPS = 800
-"""Weight steps of the warm-up, at least, and of the joint phase: minutes on a CPU."""
+STEPS = 1600
+"""Of a training in full without a number of hours, at least: minutes on a CPU."""
+ENOUGH = 16
+"""Epochs of a training before larger images are worth their time."""
+TRIALS = 8
+"""Networks that are compared by trainings in rungs."""
 BATCH = 32
 GREY = ("1", "L", "LA", "I", "F")
 """Pillow's modes of pictures without colour; 16 bits begin with I."""
@@ -47,7 +71,7 @@ LOOKED_AT = 500
 _IDEA = '''"""An experiment on pictures, made to be changed.
 
 `nas_jax search FILE --help` lists every field; there they can be set, too. Flips are
-wrong for letters; a larger space.input_size and more epochs cost time.
+wrong for letters; larger space.input_sizes and more epochs cost time.
 """'''
 
 
@@ -61,15 +85,17 @@ class FirstExperiment(NamedTuple):
     """Remarks on the data for the user, one line each."""
 
 
-def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
+def of_pictures(path: Path, largest: int = LARGEST, **reading: Any) -> FirstExperiment:
     """An experiment on pictures or IDX files, for this CPU, of some minutes.
 
-    Classes and splits are counted, side and channels of the images follow the pictures,
-    mean and deviation are theirs, epochs follow from the steps that a search needs. The
-    weights take the rest of the pictures, so that one more or less does no harm.
+    Classes and splits are counted, sides and channels of the images follow the
+    pictures, mean and deviation are theirs, epochs follow from the steps that a
+    training needs. The weights take the rest of the pictures, so that one more or less
+    does no harm.
 
     Args:
       path: their folder, or a file of their labels; or one of several IDX files.
+      largest: side that the network's images may have.
       reading: fields of `DataConfig` that say how they are read.
 
     Raises:
@@ -87,47 +113,32 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
     drawn = splits.draw(dataclasses.replace(given, **fixed), data, Experiment.seed)
     sizes = {split: len(numbers) for split, numbers in drawn.numbers.items()}
     items = _looked_at(data.train)
-    side, channels = _shape(items)
+    side, channels = _shape(items, largest)
     mean, std = _moments(items, (side, side, channels))
     augmented: dict[str, Any] = {"shift_pixels": 0, "flip": True, "crop_area": 0.35}
     augmented |= {"brightness": 0.125}
     if is_idx:  # mostly characters, which fill their image
         augmented = {"shift_pixels": 2}
     augmented |= {"mean": mean, "std": std, "geometry": "square"}
-    batch = min(BATCH, *(sizes[f"train_{name}"] for name in ("weights", "alphas")))
-    epochs = math.ceil(STEPS / optim.steps_per_epoch(sizes["train_weights"], batch))
-    trained = optim.steps_per_epoch(
-        sizes["train_weights"] + sizes["train_alphas"], batch
-    )
+    training = sizes["train_weights"] + sizes["train_alphas"]
+    batch = min(BATCH, training)
+    epochs = math.ceil(STEPS / optim.steps_per_epoch(training, batch))
     name = "".join(c if c.isalnum() else "_" for c in path.resolve().stem)
     experiment = Experiment(
         name=name,
-        space=SpaceConfig(
-            name=name,
-            input_size=side,
-            input_channels=channels,
-            classes=len(data.train.label_names),
-            stem_channels=16,
-            stem_stride=max(1, side // 32),
-            first_block_channels=None,
-            stage_widths=(16, 24, 48),
-            cells=(2, 2, 2),
-            strides=(2, 2, 2),
-            head_channels=128,
-        ),
+        space=_space(name, side, channels, len(data.train.label_names)),
         data=dataclasses.replace(given, **fixed, **augmented),
-        latency=LatencyConfig(batch=16),
+        latency=LatencyConfig(batch=16, repeats=10),
         search=SearchConfig(
-            warmup_epochs=epochs,
-            joint_epochs=epochs,
+            warmup_epochs=0,
+            joint_epochs=0,
             batch=batch,
-            arch_batch=batch,
-            arch_every=1,
-            arch_lr=0.05,
-            watch_every_epochs=max(1, epochs // 20),
+            finalists=2 * TRIALS,
+            trials=TRIALS,
             target_ratio=0.5,
         ),
-        train=recipes.small_data(math.ceil(2 * STEPS / trained), batch),
+        train=recipes.small_data(epochs, batch),
+        scaled_networks=2,
     )
     notes = (
         *data.notes,
@@ -139,20 +150,70 @@ def of_pictures(path: Path, **reading: Any) -> FirstExperiment:
     return FirstExperiment(experiment, sizes, notes)
 
 
+def in_hours(
+    path: Path, hours: float, progress: Progress, **reading: Any
+) -> FirstExperiment:
+    """As `of_pictures`, with sides and epochs that use so many hours here.
+
+    Images are as large as the pictures and `ENOUGH` epochs of every training allow; the
+    time of a step is taken to grow with their pixels. A short trial decides whether
+    mirrored and cropped pictures help (`probe`).
+
+    Raises `ValueError` as `of_pictures` and `budget.fitted`.
+    """
+    budget.require_hours(hours)
+    made = of_pictures(path, **reading)
+    pace, side = (
+        budget.pace(made.experiment, progress),
+        made.experiment.space.input_size,
+    )
+    most = of_pictures(path, SIDES[-1], **reading).experiment.space.input_size
+    at_one_pixel = (hours - pace.fixed) / pace.per_epoch * side**2
+    fit = [one for one in SIDES if one <= most and at_one_pixel / one**2 >= ENOUGH]
+    wanted = max(fit, default=SIDES[0])
+    if wanted != side:
+        made = of_pictures(path, wanted, **reading)
+        pace = budget.pace(made.experiment, progress)
+    found = budget.fitted(made.experiment, hours, pace)
+    probed = probe.augmentation(found.experiment)
+    experiment = dataclasses.replace(found.experiment, data=probed.data)
+    notes = (*made.notes, *probed.notes, found.note)
+    return made._replace(experiment=experiment, notes=notes)
+
+
+def _space(name: str, side: int, channels: int, classes: int) -> ElasticConfig:
+    """Sides and widths to choose among, with stages down to some 4 to 7 pixels."""
+    stages, left = 1, side // 2  # the stem halves once
+    while left > 7 and stages < len(STAGES):
+        stages, left = stages + 1, -(-left // 2)
+    return ElasticConfig(
+        name=name,
+        input_sizes=(SMALLER[side], side),
+        input_channels=channels,
+        classes=classes,
+        stem_widths=(8, 16),
+        stem_stride=2,
+        stage_widths=STAGES[:stages],
+        cells=CELLS[:stages],
+        strides=(1, *(2,) * (stages - 1)),
+        head_channels=128,
+    )
+
+
 def text(experiment: Experiment, command: str) -> str:
     """The file: what differs from the defaults, a field a line."""
     kinds = (
         DataConfig,
         Experiment,
+        ElasticConfig,
         LatencyConfig,
         SearchConfig,
-        SpaceConfig,
         TrainConfig,
     )
     names = "".join(f"    {kind.__name__},\n" for kind in kinds)
     return (
         f"{_IDEA}\n\n# made by: {' '.join(command.splitlines())}\n"
-        f"from nas_jax.config.experiment import (\n{names})\n\n\n"
+        f"from nas_jax.config import (\n{names})\n\n\n"
         f"def get_config():\n    return {_source(experiment, '    ')}\n"
     )
 
@@ -230,11 +291,12 @@ def _looked_at(source: Source) -> list[Item]:
     return [source[int(place)] for place in places]
 
 
-def _shape(items: list[Item]) -> tuple[int, int]:
+def _shape(items: list[Item], largest: int) -> tuple[int, int]:
     """Side and channels of the network's images: one channel if all are grey."""
     opened = [pictures.opened(item.image) for item in items]
     median = np.median([min(picture.size) for picture in opened])
-    side = max((side for side in SIDES if side <= median), default=SIDES[0])
+    most = min(median, largest)
+    side = max((side for side in SIDES if side <= most), default=SIDES[0])
     return side, 1 if all(
         picture.mode.partition(";")[0] in GREY for picture in opened
     ) else 3

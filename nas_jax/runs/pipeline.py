@@ -94,6 +94,10 @@ def run(
         experiment.seed,
     )
     with work.session.timed("retrain"):
+        if count := experiment.scaled_networks:
+            ms = baselines.latency_of(work.setup.whole, latencies, searched.network)
+            ways = baselines.scaled(work.setup.whole, latencies, ms, count)
+            networks |= retrain.best_scaled(work, ways)
         models = retrain.retrain_all(work, networks)
     if not work.setup.devices.writes:
         return {}

@@ -14,6 +14,7 @@ import numpy as np
 
 from nas_jax.base import stream
 from nas_jax.config.data import WATCHED
+from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import without_target
 from nas_jax.runs import elastic
 from nas_jax.runs.setup import Setup
@@ -32,6 +33,8 @@ from nas_jax.training import memory, optim
 from nas_jax.training.compiler import Call, Compile
 from nas_jax.training.progress import Progress
 
+TRAINING = "training step"
+"""The program of all trainings, by its name."""
 TIMED = 5
 """Calls of each program that are timed, after one that is not."""
 LONG_MINUTES = 5.0
@@ -55,7 +58,10 @@ class Forecast(NamedTuple):
 
 
 def schedule(setup: Setup) -> dict[str, int]:
-    """How often a run calls each program; trainings are those of all networks."""
+    """How often a run calls each program; trainings are those of all networks.
+
+    A step of a network within the target counts as the share of one that it takes.
+    """
     experiment = setup.experiment
     config, training = experiment.search, experiment.train
     splits = {name: len(split.labels) for name, split in setup.splits.items()}
@@ -64,17 +70,28 @@ def schedule(setup: Setup) -> dict[str, int]:
     watched = sum(is_watched(config, epoch) for epoch in range(epochs))
     with_alphas = max(0, config.joint_epochs - config.arch_start_epoch)
     trained = splits["train_weights"] + splits["train_alphas"]
-    # searched, hand-designed, cheapest, and those drawn; the trials before them
-    in_rungs = halving.trainings(config.trials, training.epochs)
-    networks = 3 + experiment.random_networks + in_rungs
-    epochs_trained = round(networks * training.epochs)
+    epochs_trained = round(trainings(experiment) * training.epochs)
     return {
         "weight step": epochs * per_epoch,
         "architecture step": with_alphas * (per_epoch // config.arch_every),
         "validation": watched * -(-splits["valid"] // WATCHED),
-        "training step": epochs_trained
-        * optim.steps_per_epoch(trained, training.batch),
+        TRAINING: epochs_trained * optim.steps_per_epoch(trained, training.batch),
     }
+
+
+def trainings(experiment: Experiment) -> float:
+    """All trainings of a run, counted in full ones of the hand-designed network.
+
+    One at the target takes its share of that; the cheapest network counts as one, too.
+    """
+    config, epochs = experiment.search, experiment.train.epochs
+    # searched, and those drawn; the trials before them
+    at_target = 1.0 + experiment.random_networks
+    at_target += halving.trainings(config.trials, epochs)
+    if scaled := experiment.scaled_networks:
+        at_target += 1 + halving.trainings(scaled, epochs)
+    share = 1.0 if config.target_ratio is None else min(1.0, config.target_ratio)
+    return 1 + share * (1 + at_target)
 
 
 def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:

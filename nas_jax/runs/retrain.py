@@ -1,7 +1,7 @@
 """The trainings of a run, one network after the other, resumed from snapshots."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -150,27 +150,48 @@ def run_trials(run: Run) -> None:
     """Trains the best `search.trials` finalists in rungs and records their losses.
 
     A supernet ranks networks that differ little hardly better than chance; trainings
-    decide, short ones first (`search.halving`). Cross-entropy on `valid` counts, as it
-    also ranks networks that classify every image right.
+    decide, short ones first.
     """
-    config = run.experiment
-    left = finalists.best(run.folder, config.search.trials)
-    models: dict[str, Model] = {}
-    for place, rung in enumerate(halving.rungs(len(left), config.train.epochs), 1):
+
+    def record(network: Architecture, rung: int, loss: float) -> None:
+        finalists.add_trial(run.folder, network, rung, loss)
+
+    in_rungs(run, finalists.best(run.folder, run.experiment.search.trials), record)
+
+
+def best_scaled(run: Run, networks: Sequence[Architecture]) -> dict[str, Architecture]:
+    """The best of the scaled hand-designed networks, as `scaled`; nothing of none."""
+    if not networks:
+        run.progress.line("no scaled hand-designed network has this latency")
+        return {}
+    best, *_ = in_rungs(run, networks, lambda *_: None)
+    return {"scaled": replace(best, name="scaled")}
+
+
+def in_rungs(
+    run: Run,
+    networks: Sequence[Architecture],
+    record: Callable[[Architecture, int, float], None],
+) -> list[Architecture]:
+    """Networks compared by trainings in rungs (`search.halving`), the best one first.
+
+    Cross-entropy on `valid` counts, as it also ranks networks that classify every image
+    right. `record` gets each network with its rung, from 1, and its loss.
+    """
+    left, models = list(networks), dict[str, Model]()
+    epochs = run.experiment.train.epochs
+    for place, rung in enumerate(halving.rungs(len(left), epochs), start=1):
         entered = left[: rung.networks]
         for network in entered:
             named = replace(network, name=f"{network.name}_rung_{place}")
             part = Part(TRIALS, rung.epochs, models.get(network.name))
             models[network.name] = retrained(run, named, part)
-        losses = {
-            network.name: loop.loss(
-                models[network.name],
-                run.setup.of(network).splits["valid"].evaluated(),
-            )
-            for network in entered
-        }
+        losses = {}
         for network in entered:
-            loss = losses[network.name]
+            valid = run.setup.of(network).splits["valid"].evaluated()
+            loss = loop.loss(models[network.name], valid)
             run.progress.line(f"{network.name}: loss on validation images {loss:.4g}")
-            finalists.add_trial(run.folder, network, place, loss)
+            record(network, place, loss)
+            losses[network.name] = loss
         left = sorted(entered, key=lambda network: losses[network.name])
+    return left

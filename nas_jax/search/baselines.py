@@ -177,7 +177,7 @@ def comparison(
 
     `costs` are the latencies by table of every shape of the space.
     """
-    latency_ms, rng = _cost(space, costs, searched), np.random.default_rng(seed)
+    latency_ms, rng = latency_of(space, costs, searched), np.random.default_rng(seed)
     networks = [searched, hand_designed(space.middle), cheapest(space, costs)]
     draw = _drawer(space, costs, latency_ms, 0.03) if random else None
     for place in range(1, random + 1):
@@ -186,8 +186,10 @@ def comparison(
     return {network.name: network for network in networks}
 
 
-def _cost(space: Space, costs: Sequence[ShapeCosts], network: Architecture) -> float:
-    """The latency of a network of the space, by table."""
+def latency_of(
+    space: Space, costs: Sequence[ShapeCosts], network: Architecture
+) -> float:
+    """The latency of a network of the space in ms, by table."""
     for shape, (each, fixed) in zip(space.shapes, costs, strict=True):
         try:
             path = architecture.path_of(shape, network)

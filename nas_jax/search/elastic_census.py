@@ -16,6 +16,8 @@ class ElasticCensus:
     """A census of every shape."""
 
     shapes: tuple[Census, ...]
+    sides: tuple[int, ...]
+    """Of the images, of every shape."""
 
     @property
     def unit(self) -> float:
@@ -34,16 +36,21 @@ class ElasticCensus:
     def draw(
         self, rng: np.random.Generator, low: float, high: float
     ) -> tuple[int, np.ndarray]:
-        """A shape and a path, Int `[L]`, uniformly of all that cost `low` to `high`.
+        """A shape and a path, Int `[L]`, of those that cost `low` to `high`.
 
-        Raises `ValueError` if there is none.
+        A side, a shape of that side and a network of that shape, each uniformly of all
+        that have one: among all networks at once most would be of few shapes, those in
+        which many operations cost alike. Raises `ValueError` if there is none.
         """
-        numbers = np.array([one.between(low, high) for one in self.shapes])
-        if not numbers.sum():
+        sides: dict[int, list[int]] = {}
+        for place, (side, one) in enumerate(zip(self.sides, self.shapes, strict=True)):
+            if one.between(low, high):
+                sides.setdefault(side, []).append(place)
+        if not sides:
             raise ValueError(
                 f"expected a network that costs {low:.4g} to {high:.4g}, found none"
             )
-        shape = int(rng.choice(len(numbers), p=numbers / numbers.sum()))
+        shape = int(rng.choice(sides[rng.choice([*sides])]))
         return shape, self.shapes[shape].draw(rng, low, high)
 
 
@@ -60,5 +67,6 @@ def of(
     return ElasticCensus(
         tuple(
             census.of(each, shape.mask, fixed, most) for shape, (each, fixed) in pairs
-        )
+        ),
+        tuple(shape.stem.input_size for shape in space.shapes),
     )

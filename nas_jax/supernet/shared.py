@@ -81,9 +81,11 @@ def widest(networks: Sequence[Architecture], name: str = "widest") -> Architectu
     width = max(one.stem.out_channels for one in networks)
     stem, blocks = dataclasses.replace(first.stem, out_channels=width), []
     for each in zip(*(one.blocks for one in networks), strict=True):
-        hidden = max(block.inner_channels for block in each if not block.op.is_zero)
+        # where all are zero a small block is left, which none of them uses
+        kept = [block for block in each if not block.op.is_zero]
+        hidden = max((block.inner_channels for block in kept), default=0)
         expansion = -(-hidden // width)
-        kernel = max(block.op.kernel for block in each)
+        kernel = max((block.op.kernel for block in kept), default=3)
         out = max(block.out_channels for block in each)
         blocks.append(
             dataclasses.replace(

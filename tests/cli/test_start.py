@@ -50,8 +50,9 @@ def test_one_set_is_divided_in_shares(pictures):
     experiment = made.experiment
     assert sizes(experiment.data) == [None, 15, 15, 12]
     assert (experiment.space.classes, experiment.space.input_size) == (2, 32)
-    # 18 images in batches of 15, one a step: 800 epochs
-    assert (experiment.search.batch, experiment.search.warmup_epochs) == (15, 800)
+    assert experiment.space.input_sizes == (24, 32)
+    # 33 images in batches of 32, one a step: 1600 epochs
+    assert (experiment.train.batch, experiment.train.epochs) == (32, 1600)
     assert made.notes == (
         "2 classes: cat 40, dog 20",
         "validation: 15 pictures tell accuracies apart from 12.9 points on",
@@ -347,7 +348,7 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):
     assert cli.main([*words, "--skip-corrupt"]) == 0
     found = shipped.load_experiment(str(tmp_path / "mine.py"))
     assert found.data.skip_corrupt
-    assert "20 pictures for the weights" in capsys.readouterr().out
+    assert "34 pictures to train" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -422,9 +423,9 @@ def test_idx_files_are_started_as_pictures_are(shape, side, channels, tmp_path, 
     assert cli.main(words) == 0
     told = capsys.readouterr().out
     assert told.startswith("4 classes: 0 40, 1 40, 2 40, 3 40 (train 120, test 40)\n")
-    assert (
-        f"images of {side} x {side} x {channels}, moved by up to 2 pixels; for" in told
-    )
+    smaller = first_experiment.SMALLER[side]
+    line = f"images of {smaller} or {side} pixels, moved by up to 2 pixels; for"
+    assert line in told
     found = shipped.load_experiment(str(tmp_path / "m.py"))
     assert (found.data.name, found.data.path) == ("idx", str(tmp_path / "mnist"))
     assert (found.data.shift_pixels, found.data.flip) == (2, False)

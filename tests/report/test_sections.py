@@ -5,7 +5,6 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nas_jax import report
@@ -108,7 +107,7 @@ def test_finalists_say_which_was_taken(document):
 def test_of_many_finalists_the_rest_is_folded_away():
     given = [{"path": [0, place]} for place in range(6)]
     found = finalists.parse(json.dumps(given).encode(), (2, 7))
-    shown, every = finalists.tables(found, None, np.array([0, 4]))
+    shown, every = finalists.tables(found, None, (0, (0, 4)))
     # the first three and the chosen one; no column for what was not done
     assert [row.head for row in shown.rows] == ["1", "2", "3", "5, taken"]
     assert [row.is_first for row in shown.rows] == [False, False, False, True]
@@ -224,11 +223,9 @@ def test_wrong_finalists_are_an_error_that_names_the_place(content, message):
 
 def test_network_that_was_no_finalist_is_said():
     found = finalists.parse(b'[{"path": [0, 1], "valid_accuracy": 0.5}]', (2, 7))
-    assert "none of them" in finalists.summary(found, np.array([1, 1]))
-    assert "None was trained before the choice" in finalists.summary(
-        found, np.array([0, 1])
-    )
-    assert "none of them" not in finalists.summary(found, np.array([0, 1]))
+    assert "none of them" in finalists.summary(found, (0, (1, 1)))
+    assert "None was trained before the choice" in finalists.summary(found, (0, (0, 1)))
+    assert "none of them" not in finalists.summary(found, (0, (0, 1)))
 
 
 def test_report_of_several_targets_shows_each(targets):

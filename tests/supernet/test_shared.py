@@ -54,6 +54,30 @@ def test_the_widest_network_has_all_choices_in_it():
     assert {block.op.name for block in WIDEST.blocks} == {"mb6_k5"}
 
 
+def test_a_layer_that_no_network_has_is_left_small():
+    shape = len(SPACE.shapes) - 1
+    networks = [
+        SPACE.network(shape, np.array([first, 6, 0, 6]), "one") for first in (0, 1)
+    ]
+    within = shared.widest(networks)
+    assert [block.op.name for block in within.blocks][1::2] == ["mb2_k3", "mb2_k3"]
+    x = images(within.stem.input_size)
+    for one in networks:
+        own = shared.extract(PARAMS, within)
+        found, _ = shared.apply(
+            within,
+            own,
+            network.zero_stats(within),
+            shared.choice(one),
+            x,
+            train=True,
+        )
+        alone, _ = network.apply(
+            one, shared.extract(PARAMS, one), network.zero_stats(one), x, train=True
+        )
+        np.testing.assert_allclose(found, alone, rtol=2e-4, atol=2e-4)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_masked_is_cut_out(seed):
     (one,) = drawn(seed)

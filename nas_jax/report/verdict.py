@@ -1,0 +1,92 @@
+"""Who won: the searched network against those that a user could have taken instead.
+
+Rivals are the networks that are no slower as measured. A difference counts where the
+95 % interval of two shares of N test images each leaves 0 out,
+
+    (p - q) +- 1.96 sqrt((p (1 - p) + q (1 - q)) / N),
+
+which says nothing of how a second training of the same network would differ.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+SLOWER = 0.05
+"""Share of the searched network's latency by which a rival may be slower."""
+Z_95 = 1.96
+
+
+class Scored(Protocol):
+    """What is known of a network, as the report's `NetworkResult`."""
+
+    @property
+    def test_accuracy(self) -> float | None: ...
+    @property
+    def test_images(self) -> int | None: ...
+    @property
+    def measured_ms(self) -> float | None: ...
+
+
+class Known(NamedTuple):
+    """A network as `result.json` states it."""
+
+    test_accuracy: float | None
+    test_images: int | None
+    measured_ms: float | None
+
+
+def of_result(networks: Mapping[str, Any]) -> str | None:
+    """As `sentence`, of the `networks` of `result.json`."""
+    return sentence(
+        {
+            name: Known(
+                one.get("test_accuracy"),
+                one.get("test_images"),
+                (one.get("measured_ms") or {}).get("median"),
+            )
+            for name, one in networks.items()
+        }
+    )
+
+
+def sentence(networks: Mapping[str, Scored], name: str = "searched") -> str | None:
+    """The best rival, by how much, and whether that can be told apart.
+
+    None without a rival.
+
+    >>> networks = {"searched": Known(0.9, 1000, 2.0), "random_1": Known(0.85, 1000, 2)}
+    >>> sentence(networks)
+    'Best of 2 networks no slower: 5.0 ± 2.9 points ahead of random_1.'
+    """
+    searched = networks.get(name)
+    if searched is None or searched.measured_ms is None:
+        return None
+    most = searched.measured_ms * (1 + SLOWER)
+    rivals = {
+        other: one
+        for other, one in networks.items()
+        if other != name
+        and one.measured_ms is not None
+        and one.measured_ms <= most
+        and one.test_accuracy is not None
+    }
+    if not rivals or searched.test_accuracy is None or not searched.test_images:
+        return None
+    best = max(rivals, key=lambda one: rivals[one].test_accuracy or 0.0)
+    theirs, ours = rivals[best].test_accuracy or 0.0, searched.test_accuracy
+    variances = sum(share * (1 - share) for share in (ours, theirs))
+    error = Z_95 * math.sqrt(variances / searched.test_images)
+    points, off = 100 * abs(ours - theirs), 100 * error
+    amount, count = f"{points:.1f} ± {off:.1f} points", 1 + len(rivals)
+    if points <= off:
+        return (
+            f"Not to be told apart from the best of {len(rivals)} no slower, "
+            f"{best}: {amount} {'ahead of' if ours >= theirs else 'behind'} it."
+        )
+    if ours > theirs:
+        return f"Best of {count} networks no slower: {amount} ahead of {best}."
+    return (
+        f"Not the best: {best}, which is no slower and was not searched for, is "
+        f"{amount} ahead; take that one."
+    )

@@ -1,0 +1,136 @@
+"""A schedule for the hours that there are, instead of steps that somebody guessed.
+
+Steps are timed here (`plan`), what else a run does is estimated from the programs it
+compiles and the parts it measures, and the epochs of all phases are multiplied by one
+number, so that together they take the time given.
+"""
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.space import ElasticConfig
+from nas_jax.latency import tables
+from nas_jax.runs import plan
+from nas_jax.runs.setup import Setup, load
+from nas_jax.training.compiler import Compiler
+from nas_jax.training.progress import Progress
+
+LEAST_EPOCHS = 3
+"""Of a training in full: below, the half of it that the last rung takes says nothing.
+"""
+PER_PART_S, PER_ROUND_S = 0.06, 0.004
+"""Of a measured table: loading a part into the runtime, and one round of it."""
+PER_NETWORK_S = 1.5
+"""Testing, exporting and timing one network."""
+
+
+class Pace(NamedTuple):
+    """Hours of a run on this machine: what it takes in any case, and an epoch more."""
+
+    fixed: float
+    per_epoch: float
+    """Of every training, and of the search in proportion."""
+
+
+def pace(experiment: Experiment, progress: Progress) -> Pace:
+    """Times the steps of an experiment here. Raises `ValueError` as `setup.load`."""
+    setup, compiler = load(experiment), Compiler(progress)
+    timed = plan.of_run(setup, compiler)
+    steps = sum(one.hours for one in timed)
+    fixed = _fixed_s(setup, compiler.seconds, len(timed)) / 3600
+    return Pace(fixed, steps / experiment.train.epochs)
+
+
+class Budget(NamedTuple):
+    """An experiment that takes the time given, and a line about it."""
+
+    experiment: Experiment
+    note: str
+
+
+def fitted(experiment: Experiment, hours: float, pace: Pace) -> Budget:
+    """The experiment with its epochs multiplied so that a run takes `hours`.
+
+    Raises:
+      ValueError: for no time, and for hours in which no network could be trained for
+        `LEAST_EPOCHS`.
+    """
+    epochs = int((require_hours(hours) - pace.fixed) / pace.per_epoch)
+    if epochs < LEAST_EPOCHS:
+        least = pace.fixed + LEAST_EPOCHS * pace.per_epoch
+        raise ValueError(
+            f"--hours {hours:g}: expected {_up(least):g} or more on this machine, "
+            f"where compiling and measuring take {pace.fixed:.2g} h and an epoch of "
+            f"all trainings {pace.per_epoch:.2g} h; give more, or take smaller images "
+            "or fewer search.trials"
+        )
+    made = lasting(experiment, epochs)
+    takes = pace.fixed + epochs * pace.per_epoch
+    searched = made.search.warmup_epochs + made.search.joint_epochs
+    of_which = f" and {searched} of the search" if searched else ""
+    return Budget(
+        made,
+        f"{takes:.2g} h of {hours:g} h: {60 * pace.fixed:.0f} min to compile, measure "
+        f"and export, trainings of {epochs} epochs{of_which}",
+    )
+
+
+def require_hours(hours: float) -> float:
+    """Hours as they are; `ValueError` for none, or no end of them."""
+    if not 0 < hours < math.inf:
+        raise ValueError(f"--hours: expected a number above 0, got {hours:g}")
+    return hours
+
+
+def lasting(experiment: Experiment, epochs: int) -> Experiment:
+    """The experiment with trainings of so many epochs, and a search in proportion."""
+    factor = epochs / experiment.train.epochs
+    search = experiment.search
+
+    def scaled(number: int) -> int:
+        return max(1, round(factor * number)) if number else 0
+
+    return replace(
+        experiment,
+        search=replace(
+            search,
+            warmup_epochs=scaled(search.warmup_epochs),
+            joint_epochs=scaled(search.joint_epochs),
+        ),
+        train=experiment.train.lasting(epochs),
+    )
+
+
+def _fixed_s(setup: Setup, compiled_s: float, programs: int) -> float:
+    """Seconds of what does not depend on epochs."""
+    experiment = setup.experiment
+    finals = 3 + experiment.random_networks + bool(experiment.scaled_networks)
+    trials = sum(
+        count if count > 1 else 0
+        for count in (experiment.search.trials, experiment.scaled_networks)
+    )
+    measuring = 0.0
+    if experiment.latency.table is None:
+        per_part = PER_PART_S + PER_ROUND_S * experiment.latency.repeats
+        measuring = per_part * len(tables.required_parts(setup.whole))
+    timed = 2 * experiment.search.finalists if _is_elastic(experiment) else 0
+    # the programs of the search once, that of a training for every network
+    each = compiled_s / programs
+    compiling = compiled_s - each + each * (finals + trials)
+    return compiling + measuring + PER_NETWORK_S * (finals + timed / 4)
+
+
+def _is_elastic(experiment: Experiment) -> bool:
+    return isinstance(experiment.space, ElasticConfig)
+
+
+def _up(hours: float) -> float:
+    """Rounded up to two digits, so that the number said is enough.
+
+    >>> _up(0.1234), _up(3.0)
+    (0.13, 3.0)
+    """
+    digits = 1 - math.floor(math.log10(hours))
+    return math.ceil(round(hours * 10**digits, 6)) / 10**digits
