@@ -108,6 +108,11 @@ class LeverageConfig:
     """Of each training."""
     repeated: int = 4
     """Networks that are trained with every seed."""
+    supernet_epochs: tuple[int, ...] = (1, 2, 4)
+    """Of a supernet that all networks share, after which it ranks them; each of its
+    steps trains four of them."""
+    short_epochs: tuple[int, ...] = (1, 2)
+    """Of trainings, of another seed, that rank the networks likewise."""
     seeds: int = 3
     """Of these."""
     seed: int = 0

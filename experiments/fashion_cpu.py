@@ -30,7 +30,7 @@ def get_config() -> Experiment:
             input_channels=1,
             classes=10,
             stem_widths=(8, 16),
-            stage_widths=((8, 16), (16, 24, 32), (24, 32, 48)),
+            stage_choices=((8, 16), (16, 24, 32), (24, 32, 48)),
             cells=(1, 2, 2),
             strides=(1, 2, 2),
             head_channels=64,

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from benchmarks import ledger
-from benchmarks.leverage import factors, task
+from benchmarks.leverage import factors, ranking, task
 from benchmarks.quality_settings import LeverageConfig
 from nas_jax.base import stream
 from nas_jax.config import provenance
@@ -39,6 +39,7 @@ _WITHIN = 0.02
 _SPARE = 3
 """Times as many networks are drawn and measured; those nearest the median are kept."""
 HOW_TO_READ = (
+    "ranked by: Spearman's correlation with the accuracies, and the seconds for all; "
     "sd between: standard deviation between networks, the seeds' part taken off; sd of "
     "a seed: of one network trained again; explained: the adjusted share of the "
     "variance that one choice explains alone, and all of them together; latency: the "
@@ -71,6 +72,7 @@ def run(config: LeverageConfig, watch: Progress) -> dict[str, Any]:
             drawn = [{"space": name, **row} for row in drawn]
             rows += ledger.extended(config.file, iter(drawn))
         rows += ledger.extended(config.file, _trained(config, name, drawn, rows, watch))
+        rows += ledger.extended(config.file, _ranked(config, name, drawn, rows, watch))
     cells = spaces["elastic"].cells
     return {
         "settings": found.settings,
@@ -100,6 +102,13 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
     for name in next(iter(spaces.values()))["explained"]:
         shares = (one["explained"].get(name, 0.0) for one in spaces.values())
         rows.append((f"explained by {name}", *(f"{share:.0%}" for share in shares)))
+    for way in next(iter(spaces.values()))["ranking"]:
+        found = [one["ranking"].get(way) for one in spaces.values()]
+        cells = (
+            f"{one['spearman']:.2f} in {one['seconds']:.0f} s" if one else "-"
+            for one in found
+        )
+        rows.append((f"ranked by {way}", *cells))
     return rows
 
 
@@ -177,7 +186,7 @@ def _trained(
         for row in drawn[: config.repeated]
         for seed in range(1, config.seeds)
     ]
-    recipe = TrainConfig(epochs=config.epochs, batch=64, lr=0.05, weight_decay=1e-4)
+    recipe = _recipe(config)
     watch.phase(f"{name}: {len(jobs)} trainings")
     for document, seed in watch.steps(jobs, total=len(jobs), desc=name):
         network = architecture_json.from_json(json.dumps(document))
@@ -198,6 +207,41 @@ def _trained(
             "accuracy": loop.accuracy(model, images.test),
             "seconds": time.monotonic() - begun,
         }
+
+
+def _recipe(config: LeverageConfig) -> TrainConfig:
+    return TrainConfig(
+        epochs=config.epochs,
+        batch=64,
+        lr=0.1,
+        warmup_epochs=config.epochs / 10,
+        weight_decay=1e-4,
+        decays="weights",
+    )
+
+
+def _ranked(
+    config: LeverageConfig,
+    name: str,
+    drawn: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
+    watch: Progress,
+) -> Iterator[dict[str, Any]]:
+    """A row for each way to rank the networks of a space that the rows lack."""
+    done = {
+        (row["way"], row["epochs"])
+        for row in rows
+        if row["space"] == name and "way" in row
+    }
+    if done >= {*ranking.ways(config)}:
+        return
+    watch.phase(f"{name}: networks ranked before they are trained")
+    networks = [
+        architecture_json.from_json(json.dumps(row["network"])) for row in drawn
+    ]
+    for row in ranking.scores(config, networks, done, _recipe(config), watch):
+        if (row["way"], row["epochs"]) not in done:
+            yield {"space": name, **row}
 
 
 def _summary(rows: list[dict[str, Any]], cells: tuple[int, ...]) -> dict[str, Any]:
@@ -226,4 +270,12 @@ def _summary(rows: list[dict[str, Any]], cells: tuple[int, ...]) -> dict[str, An
         "latency": float(np.abs(measured / np.median(measured) - 1).max()),
         "seconds a training": float(np.mean([row["seconds"] for row in trained])),
         "explained": factors.explained(chosen, first.tolist()),
+        "ranking": ranking.correlations(
+            [row for row in rows if "way" in row],
+            {
+                name: architecture_json.from_json(json.dumps(row["network"]))
+                for name, row in networks.items()
+            },
+            {name: accuracies[0] for name, accuracies in by_seed.items()},
+        ),
     }

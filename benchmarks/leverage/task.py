@@ -10,32 +10,35 @@ from nas_jax.config.space import MBCONV_CANDIDATES, ElasticConfig
 from nas_jax.data import augment, folder, splits
 from nas_jax.data.batches import Augment, Split
 
-_DRAWN = (5200, 5200)
-"""Letters to train and to test on, 200 a class each."""
+_DRAWN = (5200, 5200, 1040)
+"""Letters to train, to test and to rank on: 200, 200 and 40 a class."""
+_RANKED = 1000
+"""Other pictures by which networks are ranked before they are trained."""
 
 
 class Task(NamedTuple):
-    """Images of one side: to train on and to test on."""
+    """Images of one side: to train on, to test on, and others to rank by."""
 
     train: Split
     test: Split
     augment: Augment
+    valid: Split
 
 
 def load(config: LeverageConfig, shape: tuple[int, int, int], classes: int) -> Task:
     """The images of a task, H W C. Raises `ValueError` as `data.splits.load`."""
     side, _, channels = shape
     if config.task == "letters":
-        train, test = (
+        train, test, valid = (
             glyphs.draw(images, side, seed) for seed, images in enumerate(_DRAWN)
         )
-        return Task(train, test, augment.of(DataConfig()))
+        return Task(train, test, augment.of(DataConfig()), valid)
     data = DataConfig(
         name="folder" if config.task == "pictures" else config.task,
         path=None if config.path is None else str(config.path),
         train_weights=None,
         train_alphas=classes,
-        valid=classes,
+        valid=_RANKED,
         test=None,
         geometry="whole",
         shift_pixels=side // 14,
@@ -44,8 +47,8 @@ def load(config: LeverageConfig, shape: tuple[int, int, int], classes: int) -> T
         mean=(0.5,) * channels,
         std=(0.25,) * channels,
     )
-    loaded = splits.load(data, shape, classes, seed=0)
-    return Task(loaded.splits["train_weights"], loaded.splits["test"], augment.of(data))
+    found = splits.load(data, shape, classes, seed=0).splits
+    return Task(found["train_weights"], found["test"], augment.of(data), found["valid"])
 
 
 def spaces(config: LeverageConfig) -> dict[str, ElasticConfig]:
@@ -62,7 +65,7 @@ def spaces(config: LeverageConfig) -> dict[str, ElasticConfig]:
         input_channels=1 if is_small else 3,
         classes=_classes(config),
         stem_widths=(8, 16, 24),
-        stage_widths=stages[:3] if is_small else stages,
+        stage_choices=stages[:3] if is_small else stages,
         cells=(2, 3, 3) if is_small else (1, 2, 3, 2),
         strides=(1, 2, 2) if is_small else (1, 2, 2, 2),
         head_channels=128,
@@ -72,7 +75,7 @@ def spaces(config: LeverageConfig) -> dict[str, ElasticConfig]:
         name="operations",
         input_sizes=elastic.input_sizes[1:2],
         stem_widths=elastic.stem_widths[1:2],
-        stage_widths=tuple(one[len(one) // 2 :][:1] for one in elastic.stage_widths),
+        stage_choices=tuple(one[len(one) // 2 :][:1] for one in elastic.stage_choices),
         candidates=MBCONV_CANDIDATES,
     )
     return {"elastic": elastic, "operations": operations}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import command
-from benchmarks.leverage import bench, factors, task
+from benchmarks.leverage import bench, factors, ranking, task
 from benchmarks.quality_settings import LeverageConfig
 from nas_jax.spaces import architecture_json, elastic
 from nas_jax.training.progress import Progress
@@ -60,45 +60,69 @@ def test_accuracies_that_do_not_differ_are_explained_by_nothing():
 
 def test_networks_of_one_latency_are_trained_and_kept(tmp_path, monkeypatch):
     """Few networks of a small space, and a file that is taken up again."""
-    monkeypatch.setattr(task, "_DRAWN", (260, 260))
+    monkeypatch.setattr(task, "_DRAWN", (260, 260, 52))
+    whole = task.spaces(LeverageConfig(task="letters"))["elastic"]
     small = {
-        name: elastic.ElasticConfig(
-            **vars(one)
-            | {"input_sizes": sides, "cells": (1, 1, 1), "stem_widths": (8,)}
-        )
-        for (name, one), sides in zip(
-            task.spaces(LeverageConfig(task="letters")).items(),
-            ((16, 20), (20,)),
-            strict=True,
-        )
+        "input_sizes": (16,),
+        "stem_widths": (8,),
+        "stage_choices": ((8,), (8, 16)),
+        "cells": (1, 1),
+        "strides": (1, 2),
     }
-    monkeypatch.setattr(task, "spaces", lambda config: small)
+    spaces = {"elastic": elastic.ElasticConfig(**vars(whole) | small)}
+    monkeypatch.setattr(task, "spaces", lambda config: spaces)
     config = LeverageConfig(
         task="letters",
         file=tmp_path / "l.jsonl",
         table=tmp_path / "t.json",
         ratio=0.8,
-        networks=3,
+        networks=2,
         epochs=1,
         repeated=1,
         seeds=2,
+        supernet_epochs=(1,),
+        short_epochs=(1,),
     )
     result = bench.run(config, Progress())
-    for name in ("elastic", "operations"):
-        assert result["spaces"][name]["networks"] == 3
-        assert (
-            sum("accuracy" in row and row["space"] == name for row in result["rows"])
-            == 4
-        )
+    assert result["spaces"]["elastic"]["networks"] == 2
+    assert sum("accuracy" in row for row in result["rows"]) == 3
     drawn = [row for row in result["rows"] if "network" in row]
     for row in drawn:
         network = architecture_json.from_json(json.dumps(row["network"]))
-        assert network.input_shape[0] in (16, 20)
+        assert network.input_shape[0] == 16
+    for way in ("supernet, 1 epochs", "short training, 1 epochs"):
+        found = result["spaces"]["elastic"]["ranking"][way]
+        assert -1 <= found["spearman"] <= 1 and found["seconds"] > 0
     before = config.file.read_bytes()
     assert bench.run(config, Progress())["spaces"] == result["spaces"]
     assert config.file.read_bytes() == before
     table = bench.table(result)
     assert [row[0] for row in table][:3] == ["", "networks", "mean accuracy"]
+
+
+def test_a_way_is_worth_its_rank_correlation():
+    space = elastic.build(task.spaces(LeverageConfig(task="letters"))["elastic"])
+    networks = {
+        name: space.network(0, np.array([op] * len(space.shapes[0].layers)), name)
+        for op, name in enumerate("abc")
+    }
+    accuracies = {
+        "a": 0.7,
+        "b": 0.8,
+        "c": 0.9,
+    }  # as their expansions, and so their size
+    losses = {"a": 0.3, "b": 0.1, "c": 0.2}
+    rows = [{"way": "supernet", "epochs": 2, "losses": losses, "seconds": 7.0}]
+    found = ranking.correlations(rows, networks, accuracies)
+    assert found["supernet, 2 epochs"] == {"spearman": 0.5, "seconds": 7.0}
+    assert found["macs"] == {"spearman": 1.0, "seconds": 0.0}
+    alike = [rows[0] | {"losses": dict.fromkeys("abc", 0.1)}]
+    assert (
+        ranking.correlations(alike, networks, accuracies)["supernet, 2 epochs"][
+            "spearman"
+        ]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -304,7 +304,7 @@ def _parser(flags: Iterable[Flag], prog: str, about: str) -> _Parser:
 def _add(group: Any, flag: Flag) -> None:
     default, names = flag.default, [flag.name if flag.is_word else flag.typed]
     if isinstance(default, tuple):
-        default = " ".join(map(str, default))
+        default = " ".join(map(_shown, default))
     shown = "" if default in (None, "", False) else f" (default: {default})"
     more: dict[str, Any] = {"help": (flag.text + shown).strip().replace("%", "%%")}
     if not flag.is_word:
@@ -326,6 +326,11 @@ def _add(group: Any, flag: Flag) -> None:
     group.add_argument(*names, **more)
 
 
+def _shown(value: Any) -> str:
+    """A value as it is typed."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _metavar(flag: Flag) -> str:
     if flag.is_word:
         return flag.typed
@@ -335,6 +340,8 @@ def _metavar(flag: Flag) -> str:
     if typing.get_origin(flag.item) is Literal:
         return f"{{{','.join(inside)}}}"
     kind = inside[0] if inside else flag.item
+    if typing.get_origin(kind) is tuple:
+        return f"{typing.get_args(kind)[0].__name__.upper()},..."
     return getattr(kind, "__name__", "name").upper()
 
 
@@ -345,6 +352,8 @@ def _value(flag: Flag, word: str) -> Any:
         return None
     if flag.several is tuple:  # 1,2 are two
         one = Flag(flag.name, inside[0])
+        if one.several is tuple:  # and here one of several
+            return [tuple(_value(one, word))]
         pieces = [word] if one.kind is Path else filter(None, word.split(","))
         return [_value(one, piece.strip()) for piece in pieces]
     if flag.several is dict:

@@ -82,13 +82,13 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     host.prepare(cache=not options.no_cache)
     from nas_jax.latency import tables
     from nas_jax.networks.parts import require_onnx
-    from nas_jax.spaces import builders, published
+    from nas_jax.spaces import builders, elastic, published
 
     searched = builders.build(config.space)
     if options.runtime != "xla":  # all others are given ONNX
         for op in searched.candidates:
             require_onnx(op)
-    parts = tables.required_parts(searched)
+    parts = tables.required_parts(elastic.whole(config.space))
     for name in options.also:
         network = published.get(name, searched.stem.input_size)
         parts += [part for part in network.parts if not tables.is_free(part)]

@@ -75,5 +75,10 @@ def words(fields: Mapping[str, Any]) -> list[str]:
         is_off = value is False
         found.append(f"--{head}{dot}{'no-' if is_off else ''}{tail}")
         if not isinstance(value, bool):
-            found += map(str, value if isinstance(value, tuple) else (value,))
+            each = value if isinstance(value, tuple) else (value,)
+            # 8,16 is one of several where each is several itself
+            found += (
+                ",".join(map(str, one)) if isinstance(one, tuple) else str(one)
+                for one in each
+            )
     return found

@@ -131,15 +131,15 @@ def validate(file: str, experiment: str | None = None) -> Answer:
       experiment: whose space it has to price
     """
     from nas_jax.latency import tables
-    from nas_jax.spaces import builders
+    from nas_jax.spaces import elastic
 
     table = tables.load(file)
     tables.require_plausible(table.entries, table.provenance, file)
     count, validation = len(table.entries), table.validation
     lines = [f"{count} entries, complete", tables.validation_line(validation)]
     if experiment is not None:
-        searched = builders.build(shipped.load_experiment(experiment).space)
-        tables.costs(table, searched, file)
+        searched = elastic.whole(shipped.load_experiment(experiment).space)
+        tables.shape_costs(table, searched, file)
         lines.insert(0, f"prices every network of {experiment}")
     answer = {"entries": count, "validation": validation, "prices": experiment}
     return Answer(answer, "\n".join(lines))

@@ -33,11 +33,12 @@ def _require_candidates(names: tuple[str, ...]) -> None:
     require(fits, "space.candidates", expected, names)
 
 
-def _require_stages(space: "SpaceConfig | ElasticConfig") -> None:
-    stages = (len(space.stage_widths), len(space.cells), len(space.strides))
+def _require_stages(space: "SpaceConfig | ElasticConfig", of_widths: str) -> None:
+    widths = getattr(space, of_widths)
+    stages = (len(widths), len(space.cells), len(space.strides))
     require(
         len(set(stages)) == 1 and stages[0] > 0,
-        "space.stage_widths, space.cells, space.strides",
+        f"space.{of_widths}, space.cells, space.strides",
         "one value per stage in each",
         stages,
     )
@@ -87,7 +88,7 @@ class SpaceConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        _require_stages(self)
+        _require_stages(self, "stage_widths")
         _require_candidates(self.candidates)
 
 
@@ -112,11 +113,11 @@ class ElasticConfig:
     """Widths of the first convolution."""
     stem_stride: Stride = 2
     """Stride of the first convolution."""
-    stage_widths: tuple[tuple[Size, ...], ...] = (
+    stage_choices: tuple[tuple[Size, ...], ...] = (
         *((16, 24), (24, 32, 40), (40, 64, 80), (80, 96, 128)),
         *((128, 160, 192), (192, 256, 320)),
     )
-    """Widths of the layers of each stage."""
+    """Widths of each stage, among which a network has one."""
     cells: tuple[Size, ...] = (1, 3, 3, 4, 4, 1)
     """Searchable layers of each stage, at most."""
     strides: tuple[Stride, ...] = (1, 2, 2, 2, 1, 2)
@@ -128,11 +129,11 @@ class ElasticConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
-        _require_stages(self)
+        _require_stages(self, "stage_choices")
         for name, every in (
             ("input_sizes", (self.input_sizes,)),
             ("stem_widths", (self.stem_widths,)),
-            ("stage_widths", self.stage_widths),
+            ("stage_choices", self.stage_choices),
         ):
             require(
                 all(one and (*sorted({*one}),) == one for one in every),
@@ -150,7 +151,7 @@ class ElasticConfig:
     @property
     def middle(self) -> SpaceConfig:
         """The shape of middle side and widths."""
-        every = (self.input_sizes, self.stem_widths, *self.stage_widths)
+        every = (self.input_sizes, self.stem_widths, *self.stage_choices)
         side, stem, *widths = (choices[len(choices) // 2] for choices in every)
         return self.shape(side, stem, tuple(widths))
 

@@ -35,8 +35,9 @@ def cut(experiment: Experiment, recommendation: Path) -> tuple[Experiment, int]:
     config = experiment.space
     if not isinstance(config, SpaceConfig):
         raise ValueError(
-            f"experiment {experiment.name!r}: expected a space of blocks to cut, got "
-            "tree cells; leave out --from-recommendation"
+            f"experiment {experiment.name!r}: expected a space of blocks of given "
+            "widths to cut, got tree cells, a space of its own or widths as choices; "
+            "leave out --from-recommendation"
         )
     smallest = None
     for deepest in range(max(config.cells), 0, -1):

@@ -47,7 +47,8 @@ def question(run: RunFiles) -> dict[str, str]:
     rows = {}
     if run.experiment is not None and run.whole is not None:
         rows["space"] = _space(run.whole, run.experiment.space)
-        rows["data"] = _data(run.experiment.data, run.images)
+        has_alphas = not run.chosen_by_drawing
+        rows["data"] = _data(run.experiment.data, run.images, has_alphas)
         rows["target"] = _targets(run)
     rows["device"] = provenance.conditions(run)
     return {name: text for name, text in rows.items() if text}
@@ -87,7 +88,10 @@ def lead(run: RunFiles) -> str:
     if first is not None and second is not None:
         overlap = first[0] <= second[1] and second[0] <= first[1]
         verb = "overlap" if overlap else "do not overlap"
-        sentences.append(f"The 95{q.NBSP}% intervals of the two accuracies {verb}.")
+        which = (
+            f"The 95{q.NBSP}% intervals of the searched and the hand-designed network"
+        )
+        sentences.append(f"{which} {verb}.")
     return " ".join(sentences)
 
 
@@ -111,9 +115,10 @@ def _derivation(run: RunFiles) -> list[str]:
     """What the derivation left unspent and gave up, if the result says so."""
     if "drawn" in run.result.derivation:
         drawn = from_json(_Drawn, run.result.derivation, _WHERE, extra="ignore")
-        by = "by the shared supernet" if drawn.is_scored else "in no order yet"
-        tried = f"; {drawn.trials} were trained in rungs" if drawn.trials else ""
-        return [f"Of {drawn.drawn} networks drawn within it, compared {by}{tried}."]
+        told = [f"{drawn.drawn} networks were drawn within it"]
+        told += ["compared by the shared supernet"] * drawn.is_scored
+        told += [f"{drawn.trials} trained in rungs"] * (drawn.trials > 0)
+        return [f"{', '.join(told)}."]
     if "slack" not in run.result.derivation:
         return []
     found = from_json(_Derivation, run.result.derivation, _WHERE, extra="ignore")
@@ -155,7 +160,7 @@ def _space(space: SearchSpace | ElasticSpace, config: AnySpace) -> str:
     images = f"images of {height}×{width}×{channels}"
     if isinstance(config, ElasticConfig):
         sides = ", ".join(map(str, config.input_sizes))
-        each = (config.stem_widths, *config.stage_widths)
+        each = (config.stem_widths, *config.stage_choices)
         widths = " – ".join("/".join(map(str, choices)) for choices in each)
         images = f"images of side {sides}; widths {widths}; {channels} channels"
     return (
@@ -165,9 +170,18 @@ def _space(space: SearchSpace | ElasticSpace, config: AnySpace) -> str:
     )
 
 
-def _data(config: DataConfig, images: Mapping[str, int]) -> str:
-    sizes = {key: getattr(config, key) or "the rest" for key in _SPLITS} | {**images}
-    splits = ", ".join(f"{sizes[key]} {use}" for key, use in _SPLITS.items())
+def _data(config: DataConfig, images: Mapping[str, int], has_alphas: bool) -> str:
+    sizes: dict[str, int | str] = {
+        key: getattr(config, key) or "the rest" for key in _SPLITS
+    }
+    sizes |= images
+    if not has_alphas:
+        weights, alphas = sizes.pop("train_weights"), sizes.pop("train_alphas")
+        if isinstance(weights, int) and isinstance(alphas, int):
+            weights += alphas
+        sizes = {"train": weights, **sizes}
+    uses = {"train": "to train", **_SPLITS}
+    splits = ", ".join(f"{size} {uses[key]}" for key, size in sizes.items())
     return f"{config.name}; images: {splits}"
 
 

@@ -47,6 +47,7 @@ SMALLER = {
 """The other choice of the space, beside each."""
 STAGES = ((8, 16, 24), (16, 24, 32), (32, 48, 64), (64, 96, 128), (96, 128, 192))
 """Widths to choose among, stage by stage."""
+LEAST_STAGES = 3
 CELLS = (1, 2, 3, 3, 2)
 """Layers of each stage, at most."""
 SHARES = {"train_alphas": 0.25, "test": 0.2}
@@ -184,7 +185,7 @@ def in_hours(
 def _space(name: str, side: int, channels: int, classes: int) -> ElasticConfig:
     """Sides and widths to choose among, with stages down to some 4 to 7 pixels."""
     stages, left = 1, side // 2  # the stem halves once
-    while left > 7 and stages < len(STAGES):
+    while (left > 7 or stages < LEAST_STAGES) and stages < len(STAGES):
         stages, left = stages + 1, -(-left // 2)
     return ElasticConfig(
         name=name,
@@ -193,7 +194,7 @@ def _space(name: str, side: int, channels: int, classes: int) -> ElasticConfig:
         classes=classes,
         stem_widths=(8, 16),
         stem_stride=2,
-        stage_widths=STAGES[:stages],
+        stage_choices=STAGES[:stages],
         cells=CELLS[:stages],
         strides=(1, *(2,) * (stages - 1)),
         head_channels=128,

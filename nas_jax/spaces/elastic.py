@@ -57,13 +57,13 @@ def build(config: ElasticConfig) -> ElasticSpace:
       ValueError: if no shape has widths that never fall.
 
     >>> config = ElasticConfig(input_sizes=(32, 48), stem_widths=(8,), cells=(1, 2),
-    ...                        stage_widths=((8, 16), (16, 24)), strides=(1, 2))
+    ...                        stage_choices=((8, 16), (16, 24)), strides=(1, 2))
     >>> space = build(config)
     >>> len(space.shapes), space.architectures == 4 * 6**2 * 7 + 4 * 7**2 * 6
     (8, True)
     """
     choices = itertools.product(
-        config.input_sizes, config.stem_widths, itertools.product(*config.stage_widths)
+        config.input_sizes, config.stem_widths, itertools.product(*config.stage_choices)
     )
     shapes = tuple(
         builders.mobile(config.shape(side, stem, widths))
@@ -73,7 +73,7 @@ def build(config: ElasticConfig) -> ElasticSpace:
     if not shapes:
         raise ValueError(
             f"space {config.name!r}: expected widths that do not fall from stage to "
-            "stage in one choice at least, got none; change space.stage_widths"
+            "stage in one choice at least, got none; change space.stage_choices"
         )
     return ElasticSpace(config.name, shapes, builders.mobile(config.middle))
 

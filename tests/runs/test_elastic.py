@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nas_jax import cli
+from nas_jax.cli import overrides
 from nas_jax.config import SearchConfig, SpaceConfig, shipped
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import from_json
@@ -60,6 +61,20 @@ def finished(words, tmp_path_factory):
 
 def test_an_experiment_is_read_as_it_was_written(made):
     assert from_json(type(made), dataclasses.asdict(made)) == made
+
+
+def test_widths_are_typed_with_commas(words, capsys):
+    assert cli.main(["search", words[1], "--help-all"]) == 0
+    heard = " ".join(capsys.readouterr().out.split())
+    assert "--space.stage-choices [INT,... ...]" in heard
+    assert "(default: 8 8,16)" in heard
+    fields = {"space.stage_choices": ((8, 16), (24,)), "space.input_sizes": (8,)}
+    typed = overrides.words(fields)
+    assert typed == ["--space.stage-choices", "8,16", "24", "--space.input-sizes", "8"]
+    assert cli.main(["describe", words[1]]) == 0
+    given = [*words, *typed, "--debug"]
+    with pytest.raises(ValueError, match="expected an entry .*x24 s2"):
+        cli.main(given)
 
 
 def test_the_target_is_a_share_of_the_middle_shapes_network(goal, loaded, table):

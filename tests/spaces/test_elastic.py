@@ -12,7 +12,7 @@ SMALL = ElasticConfig(
     input_channels=1,
     classes=4,
     stem_widths=(8, 16),
-    stage_widths=((8, 16), (16, 24, 32)),
+    stage_choices=((8, 16), (16, 24, 32)),
     cells=(1, 2),
     strides=(1, 2),
     head_channels=32,
@@ -31,7 +31,7 @@ def test_every_choice_of_side_and_widths_is_a_shape():
 
 def test_widths_never_fall():
     config = ElasticConfig(
-        stage_widths=((16, 32), (24, 40)), cells=(1, 1), strides=(1, 2)
+        stage_choices=((16, 32), (24, 40)), cells=(1, 1), strides=(1, 2)
     )
     widths = {
         tuple(layer.out_channels for layer in shape.layers)
@@ -61,7 +61,7 @@ def test_the_hand_designed_network_is_in_the_middle():
         ({"input_sizes": ()}, "space.input_sizes: expected one or more numbers"),
         ({"input_sizes": (32, 24)}, "space.input_sizes: expected one or more numbers"),
         ({"stem_widths": (8, 8)}, "space.stem_widths: expected one or more numbers"),
-        ({"stage_widths": ((8,), ())}, "space.stage_widths: expected one or more"),
+        ({"stage_choices": ((8,), ())}, "space.stage_choices: expected one or more"),
         ({"cells": (1,)}, "one value per stage in each"),
         ({"cells": (9999, 9999)}, "space.cells: expected at most"),
         ({"candidates": ("mb3_k3", "mb3_k3")}, "distinct names"),
@@ -70,12 +70,12 @@ def test_the_hand_designed_network_is_in_the_middle():
 def test_what_is_no_space_is_refused(fields, line):
     with pytest.raises(ValueError, match=line):
         ElasticConfig(
-            **{"stage_widths": ((8,), (16,)), "cells": (1, 2), "strides": (1, 2)}
+            **{"stage_choices": ((8,), (16,)), "cells": (1, 2), "strides": (1, 2)}
             | fields
         )
 
 
 def test_widths_that_must_fall_are_refused():
-    config = ElasticConfig(stage_widths=((32,), (16,)), cells=(1, 1), strides=(1, 2))
+    config = ElasticConfig(stage_choices=((32,), (16,)), cells=(1, 1), strides=(1, 2))
     with pytest.raises(ValueError, match="expected widths that do not fall"):
         elastic.build(config)
