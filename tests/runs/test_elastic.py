@@ -73,7 +73,7 @@ def test_widths_are_typed_with_commas(words, capsys):
     assert typed == ["--space.stage-choices", "8,16", "24", "--space.input-sizes", "8"]
     assert cli.main(["describe", words[1]]) == 0
     given = [*words, *typed, "--debug"]
-    with pytest.raises(ValueError, match="expected an entry .*x24 s2"):
+    with pytest.raises(ValueError, match=r"expected an entry .*x24 s2"):
         cli.main(given)
 
 
