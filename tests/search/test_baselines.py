@@ -131,7 +131,7 @@ def test_among_several_shapes_the_cheapest_and_the_random_are_of_any():
 def test_scaled_networks_are_what_a_person_would_do():
     base = baselines.hand_designed(ELASTIC.middle)
     goal = 0.5 * macs(base)
-    found = baselines.scaled(ELASTIC, MACS, goal, 4, tolerance=0.3)
+    found = baselines.scaled(ELASTIC, MACS, goal, 4, within=(0.7, 1.3))
     assert [network.name for network in found] == [
         f"scaled_{place}" for place in range(1, len(found) + 1)
     ]
@@ -139,6 +139,7 @@ def test_scaled_networks_are_what_a_person_would_do():
     off = [abs(macs(network) / goal - 1) for network in found]
     assert off == sorted(off)
     assert off[-1] <= 0.3
+    assert len(baselines.scaled(ELASTIC, MACS, goal, 1)) <= 1
     for network in found:
         kept = [block.op for block in network.blocks if not block.op.is_zero]
         assert len(set(kept)) == 1  # one expansion everywhere
