@@ -17,6 +17,7 @@ from benchmarks.quality_settings import (
     EnumeratedConfig,
     EnumerationConfig,
     LeverageConfig,
+    PromiseConfig,
     SpecialisationConfig,
 )
 from benchmarks.settings import (
@@ -43,6 +44,7 @@ Config = (
     | EnumeratedConfig
     | SpecialisationConfig
     | LeverageConfig
+    | PromiseConfig
     | InputConfig
     | ExportConfig
     | RecipeConfig
@@ -75,6 +77,7 @@ BENCHES = {
     "export": Bench("export", ExportConfig()),
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "leverage": Bench("leverage.bench", LeverageConfig()),
+    "promise": Bench("promise", PromiseConfig()),
     "recipe": Bench("recipe", RecipeConfig()),
     "guidelines": Bench("guidelines.bench"),
     "resume": Bench("resume", ResumeConfig()),

@@ -134,3 +134,46 @@ def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
         f"distinct numbers from 0, at least {at_least}",
         seeds,
     )
+
+
+@dataclass(frozen=True)
+class PromiseConfig:
+    """`benchmarks promise`: whole runs against what a user would do instead."""
+
+    tasks: tuple[str, ...] = ("fashion_mnist", "letters", "pictures")
+    """Of these three."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of splits, draws and trainings."""
+    path: Path | None = None
+    """Colour pictures in folders of their classes, for the task pictures."""
+    group_pattern: str | None = None
+    """Where names of these files say what they show."""
+    file: Path = Path("promise.jsonl")
+    """JSON lines to write; runs that they hold are not repeated."""
+    folder: Path = Path("promise")
+    """Where the runs go."""
+    hours: float = 0.25
+    """Of each run, planned."""
+    largest: int = 64
+    """Side of the images, at most."""
+    trials: int = 16
+    """Networks that are compared in rungs."""
+    random_networks: int = 8
+    """Of the latency of the searched one, trained in full beside it."""
+    scaled_networks: int = 4
+    """Ways to scale the hand-designed network."""
+
+    def __post_init__(self) -> None:
+        known = ("fashion_mnist", "letters", "pictures")
+        require(
+            bool(self.tasks) and {*self.tasks} <= {*known},
+            "tasks",
+            f"some of {', '.join(known)}",
+            self.tasks,
+        )
+        require(
+            self.random_networks > 1,
+            "random_networks",
+            "2 or more",
+            self.random_networks,
+        )
