@@ -28,9 +28,13 @@ def snapshots_in(folder: Path) -> Path:
 
 
 def has_snapshots(folder: Path) -> bool:
-    """Whether a search of a run, or of one of its targets, can continue from one."""
+    """Whether a run, or one of its targets, can continue from what it has saved.
+
+    A snapshot of a search, or the finalists of a search that trained no supernet.
+    """
     found = folder.glob("**/snapshots/search/*")
-    return any(path.name.isdecimal() for path in found)
+    is_searched = any(folder.glob("**/finalists.json"))
+    return is_searched or any(path.name.isdecimal() for path in found)
 
 
 def run(

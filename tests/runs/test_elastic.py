@@ -17,7 +17,7 @@ from nas_jax.config.from_json import from_json
 from nas_jax.data import companions
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.runs import elastic, finalists, run_folder, setup
+from nas_jax.runs import elastic, finalists, run_folder, search, setup
 from nas_jax.runs.session import Run, Session
 from nas_jax.spaces import architecture, architecture_json
 from nas_jax.training.progress import Progress
@@ -214,6 +214,13 @@ def test_candidates_that_share_nothing_are_refused(made, words):
     space = dataclasses.replace(made.space, candidates=("mb6_k3", "sep_k3"))
     with pytest.raises(ValueError, match=r"expected mb2_k3 and the like.*sep_k3"):
         setup.check(dataclasses.replace(made, space=space))
+
+
+def test_a_run_without_supernet_goes_on_from_its_finalists(made, tmp_path):
+    folder = run_folder.create(made, tmp_path / "run", tmp_path)
+    assert not search.has_snapshots(folder)
+    (folder / finalists.FINALISTS).write_text("[]")
+    assert search.has_snapshots(folder)
 
 
 def test_derive_needs_the_finalists(made, tmp_path):
