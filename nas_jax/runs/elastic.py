@@ -24,11 +24,10 @@ from nas_jax.latency.tables import LatencyTable
 from nas_jax.runs import finalists, run_folder
 from nas_jax.runs.search import snapshots_in
 from nas_jax.runs.session import Run, stage
-from nas_jax.runs.setup import Setup
 from nas_jax.runs.snapshots import Notes
 from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines, elastic_census, shared_search
-from nas_jax.search.shared_search import Reached, SharedProblem, SideData
+from nas_jax.search.shared_search import Reached, SharedProblem
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.training.loop import TrainState
@@ -66,7 +65,7 @@ def run(work: Run, goal: ElasticGoal, table: LatencyTable) -> None:
     ]
     if config.warmup_epochs:
         networks = [space.network(*one, "drawn") for one in drawn]
-        data = {side: side_data(work.setup, side) for side in space.sides}
+        data = {side: work.setup.shared_data(side) for side in space.sides}
         problem = SharedProblem(tuple(networks), config, data)
         state = train(work, problem)
         scored = shared_search.scores(problem, state)
@@ -166,12 +165,6 @@ def _draw(
 def _cost(goal: ElasticGoal, shape: int, path: np.ndarray) -> float:
     each, fixed = goal.costs[shape]
     return float(fixed + each[np.arange(len(path)), path].sum())
-
-
-def side_data(setup: Setup, side: int) -> SideData:
-    """The images of one side: both training splits, as no alphas need one."""
-    at = setup.at(side)
-    return SideData(at.recipe.data, at.splits["valid"], at.augment)
 
 
 def train(work: Run, problem: SharedProblem) -> TrainState:

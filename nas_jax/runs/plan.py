@@ -16,7 +16,6 @@ from nas_jax.base import stream
 from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import without_target
-from nas_jax.runs import elastic
 from nas_jax.runs.setup import Setup
 from nas_jax.search import baselines, halving, shared_search
 from nas_jax.search import loop as search_loop
@@ -136,7 +135,7 @@ def _elastic(
         for side in space.sides
         for shape in [next(s for s in space.shapes if _is_like(s, space.middle, side))]
     )
-    data = {side: elastic.side_data(setup, side) for side in space.sides}
+    data = {side: setup.shared_data(side) for side in space.sides}
     problem = SharedProblem(networks, config, data)
     key = stream(jax.random.key(setup.experiment.seed), "search")
     calls = shared_search.programs(key, problem, shared_search.init(key, problem))

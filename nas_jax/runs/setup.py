@@ -20,6 +20,7 @@ from nas_jax.runs import run_folder, targets
 from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines, estimators, prune, schedule
 from nas_jax.search.loop import SearchData
+from nas_jax.search.shared_search import SideData
 from nas_jax.search.targets import Targets
 from nas_jax.spaces import builders, elastic, published
 from nas_jax.spaces.architecture import Architecture
@@ -90,6 +91,11 @@ class Setup:
             self.augment,
             self.devices,
         )
+
+    def shared_data(self, side: int) -> SideData:
+        """What a shared supernet reads at one side: no alphas need a split."""
+        at = self.at(side)
+        return SideData(at.recipe.data, at.splits["valid"], at.augment)
 
     @property
     def recipe(self) -> Recipe:
