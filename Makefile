@@ -11,8 +11,8 @@ export ORT_DISABLE_TELEMETRY := 1
 .PHONY: search test test-slow test-versions fuzz check docs notebooks install
 .PHONY: constraints licences clean
 
-search: install  ## a real search on real data, on this CPU
-	$(BIN)/nas_jax search experiments/digits_cpu.py $(ARGS)
+search: install  ## a real search on real pictures, on this CPU
+	$(BIN)/nas_jax search experiments/fashion_cpu.py $(ARGS)
 
 test: install  ## the tests
 	$(PYTEST) -m "not slow"
@@ -66,4 +66,4 @@ licences: install  ## docs/licences.md, from the installed packages
 	$(BIN)/python docs/licences.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .cache/tests .pytest_cache .ruff_cache .mypy_cache .hypothesis

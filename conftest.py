@@ -1,17 +1,19 @@
-"""Commands called by tests neither write a cache nor change compiler flags.
+"""Commands called by tests share a cache of compiled programs, and change no flags.
 
-Both would reach other tests of the same process, and the user's own folder. The vector
-width is XLA's default; a flag that is named is not set (`process.set_xla_flags`).
+Half of the tests' time would go to compiling the same small searches. The cache is the
+tests' own, below this folder, and not the user's. The vector width is XLA's default; a
+flag that is named is not set (`process.set_xla_flags`).
 
 JAX promotes nothing by itself, neither numbers to others (float32 and bfloat16, int32
 and float32) nor shapes (`[C]` beside `[B C]`), in no test and in no process of one.
 """
 
 import os
+from pathlib import Path
 
 import pytest
 
-os.environ["NAS_JAX_CACHE"] = "off"
+os.environ.setdefault("NAS_JAX_CACHE", str(Path(__file__).parent / ".cache" / "tests"))
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"

@@ -14,6 +14,7 @@ from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import tables
 from nas_jax.runs import plan
 from nas_jax.runs.setup import Setup, load
+from nas_jax.training import host
 from nas_jax.training.compiler import Compiler
 from nas_jax.training.progress import Progress
 
@@ -37,7 +38,8 @@ class Pace(NamedTuple):
 def pace(experiment: Experiment, progress: Progress) -> Pace:
     """Times the steps of an experiment here. Raises `ValueError` as `setup.load`."""
     setup, compiler = load(experiment), Compiler(progress)
-    timed = plan.of_run(setup, compiler)
+    with host.without_cache():  # the networks to come are in none
+        timed = plan.of_run(setup, compiler)
     steps = sum(one.hours for one in timed)
     fixed = _fixed_s(setup, compiler.seconds, len(timed)) / 3600
     return Pace(fixed, steps / experiment.train.epochs)

@@ -12,6 +12,8 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -258,6 +260,17 @@ def cache_folder() -> Path | None:
 def disable_cache() -> None:
     """Lets JAX neither read nor write compiled programs."""
     _set_cache(None)
+
+
+@contextmanager
+def without_cache() -> Iterator[None]:
+    """Programs are compiled, whatever the cache has: for whom the time of it counts."""
+    before = cache_folder()
+    disable_cache()
+    try:
+        yield
+    finally:
+        _set_cache(None if before is None else str(before))
 
 
 def _set_cache(folder: str | None) -> None:

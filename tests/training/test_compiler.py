@@ -48,7 +48,8 @@ def two():
     return made, traced
 
 
-def test_every_program_is_compiled_once_told_and_timed(two):
+def test_every_program_is_compiled_once_told_and_timed(two, monkeypatch):
+    monkeypatch.setattr(compilation.host, "cache_folder", lambda: None)
     made, traced = two
     heard = Heard()
     compiler = compilation.Compiler(heard)

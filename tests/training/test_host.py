@@ -333,3 +333,17 @@ def test_unknown_backend_is_one_line(asked, tmp_path):
         "nas_jax: JAX_PLATFORMS: expected one of what this installation has (cpu), got "
         f"'{asked}'; unset it to let JAX choose\n"
     )
+
+
+def test_for_a_while_programs_are_compiled_whatever_the_cache_has(tmp_path):
+    before = host.cache_folder()
+    host._set_cache(str(tmp_path))
+    try:
+        with host.without_cache():
+            assert host.cache_folder() is None
+        assert host.cache_folder() == tmp_path
+        with pytest.raises(RuntimeError), host.without_cache():
+            raise RuntimeError
+        assert host.cache_folder() == tmp_path
+    finally:
+        host._set_cache(None if before is None else str(before))
