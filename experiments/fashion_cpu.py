@@ -4,11 +4,11 @@ Command: nas_jax search fashion_cpu --seed 0
 Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 16.
 Obtained: not yet run to be quoted; experiments/README.md.
 
-The pictures are 10,000 of Fashion-MNIST, which the package brings along. Widths of all
-stages are choices beside the operations. Eight networks within the target are drawn and
-compared by trainings, each half of them going on to one twice as long; two scaled
-versions of the hand-designed network are compared likewise, and two networks drawn at
-random stand beside the one that was chosen.
+The pictures are 10,000 of Fashion-MNIST, which the package brings along. The side of
+the images and the widths of all stages are choices beside the operations. Eight
+networks within the target are drawn and compared by trainings, each half of them going
+on to one twice as long; two scaled versions of the hand-designed network are compared
+likewise, and two networks drawn at random stand beside the one that was chosen.
 """
 
 from nas_jax.config import (
@@ -26,11 +26,11 @@ def get_config() -> Experiment:
         name="fashion_cpu",
         space=ElasticConfig(
             name="fashion",
-            input_sizes=(28,),
+            input_sizes=(20, 28, 40),
             input_channels=1,
             classes=10,
             stem_widths=(8, 16),
-            stage_choices=((8, 16), (16, 24, 32), (24, 32, 48)),
+            stage_choices=((8, 16), (16, 24), (24, 32, 48)),
             cells=(1, 2, 2),
             strides=(1, 2, 2),
             head_channels=64,

@@ -11,7 +11,7 @@ from nas_jax.config import recipes
 from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
-from nas_jax.config.space import ElasticConfig
+from nas_jax.config.space import MBCONV_CANDIDATES, ElasticConfig
 from nas_jax.data import (
     balance,
     copies,
@@ -33,18 +33,12 @@ SIDES = (28, 32, 48, 64, 96, 128, 160, 192, 224)
 files mostly have 28."""
 LARGEST = 64
 """Without a number of hours: larger images take hours on a CPU."""
-SMALLER = {
-    28: 20,
-    32: 24,
-    48: 32,
-    64: 48,
-    96: 64,
-    128: 96,
-    160: 128,
-    192: 160,
-    224: 192,
+CHOICES = {
+    **{28: (20, 28, 40), 32: (24, 32, 48), 48: (32, 48, 64), 64: (48, 64)},
+    **{96: (64, 96), 128: (96, 128), 160: (128, 160), 192: (160, 192), 224: (192, 224)},
 }
-"""The other choice of the space, beside each."""
+"""Sides to choose among, by that of the pictures. Small ones may be enlarged: the stem
+halves them, and the side decides more than any other choice (docs/widths.md)."""
 STAGES = ((8, 16, 24), (16, 24, 32), (32, 48, 64), (64, 96, 128), (96, 128, 192))
 """Widths to choose among, stage by stage."""
 LEAST_STAGES = 3
@@ -189,12 +183,13 @@ def _space(name: str, side: int, channels: int, classes: int) -> ElasticConfig:
         stages, left = stages + 1, -(-left // 2)
     return ElasticConfig(
         name=name,
-        input_sizes=(SMALLER[side], side),
+        input_sizes=CHOICES[side],
         input_channels=channels,
         classes=classes,
         stem_widths=(8, 16),
         stem_stride=2,
         stage_choices=STAGES[:stages],
+        candidates=MBCONV_CANDIDATES,
         cells=CELLS[:stages],
         strides=(1, *(2,) * (stages - 1)),
         head_channels=128,

@@ -50,7 +50,7 @@ def test_one_set_is_divided_in_shares(pictures):
     experiment = made.experiment
     assert sizes(experiment.data) == [None, 15, 15, 12]
     assert (experiment.space.classes, experiment.space.input_size) == (2, 32)
-    assert experiment.space.input_sizes == (24, 32)
+    assert experiment.space.input_sizes == (24, 32, 48)
     # 33 images in batches of 32, one a step: 1600 epochs
     assert (experiment.train.batch, experiment.train.epochs) == (32, 1600)
     assert made.notes == (
@@ -423,8 +423,8 @@ def test_idx_files_are_started_as_pictures_are(shape, side, channels, tmp_path, 
     assert cli.main(words) == 0
     told = capsys.readouterr().out
     assert told.startswith("4 classes: 0 40, 1 40, 2 40, 3 40 (train 120, test 40)\n")
-    smaller = first_experiment.SMALLER[side]
-    line = f"images of {smaller} or {side} pixels, moved by up to 2 pixels; for"
+    sides = " or ".join(map(str, first_experiment.CHOICES[side]))
+    line = f"images of {sides} pixels, moved by up to 2 pixels; for"
     assert line in told
     found = shipped.load_experiment(str(tmp_path / "m.py"))
     assert (found.data.name, found.data.path) == ("idx", str(tmp_path / "mnist"))
