@@ -141,7 +141,8 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     trained = sum(one.trained_valid_loss is not None for one in finalists)
     is_drawn = any(one.measured_ms is not None for one in finalists)
     text = f"{len(finalists)} networks"
-    text += " drawn within the target" if is_drawn else ", the most probable within it,"
+    how = " drawn within" if is_drawn else ", the most probable within"
+    text += f"{how} the target"
     if any(one.valid_accuracy is not None for one in finalists):
         text += " were compared on validation images with the weights of the supernet. "
     else:

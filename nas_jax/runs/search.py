@@ -8,8 +8,9 @@ import numpy as np
 
 from nas_jax import search
 from nas_jax.base import PyTree, stream
+from nas_jax.config import files
 from nas_jax.config.search import EXPECTED
-from nas_jax.runs import plan, run_folder, targets
+from nas_jax.runs import finalists, plan, run_folder, targets
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.setup import Setup
 from nas_jax.runs.snapshots import Notes
@@ -30,11 +31,12 @@ def snapshots_in(folder: Path) -> Path:
 def has_snapshots(folder: Path) -> bool:
     """Whether a run, or one of its targets, can continue from what it has saved.
 
-    A snapshot of a search, or the finalists of a search that trained no supernet.
+    A snapshot of a search, or drawn finalists, for which there may be no supernet.
     """
     found = folder.glob("**/snapshots/search/*")
-    is_searched = any(folder.glob("**/finalists.json"))
-    return is_searched or any(path.name.isdecimal() for path in found)
+    drawn = folder / finalists.FINALISTS
+    is_drawn = drawn.is_file() and '"drawn"' in files.read_text(drawn)
+    return is_drawn or any(path.name.isdecimal() for path in found)
 
 
 def run(

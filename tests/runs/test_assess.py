@@ -35,11 +35,13 @@ def test_classes_that_have_no_label_are_called_by_their_number():
         return np.eye(4, dtype=np.float32)[images[:, 0, 0, 0].astype(int)]
 
     classifier = SimpleNamespace(classes=4)
-    model.architecture = SimpleNamespace(classifier=classifier)
+    stem = SimpleNamespace(input_size=1)
+    model.architecture = SimpleNamespace(classifier=classifier, stem=stem)
     images = np.zeros((3, 1, 1, 1), np.float32)
     images[:, 0, 0, 0] = (0, 1, 3)
     test = Batch(images, np.array([0, 1, 1], np.int32))
-    setup = Setup(None, None, {"test": test}, None, ("cat", "dog"))
+    space = SimpleNamespace(input_shape=(1, 1, 1))
+    setup = Setup(None, space, {"test": test}, None, ("cat", "dog"))
     found = assess.tested(model, setup)
     assert list(found.per_class) == ["cat", "dog", "2", "3"]
     assert found.confusion == ((1, 0, 0, 0), (0, 1, 0, 1), (0,) * 4, (0,) * 4)
