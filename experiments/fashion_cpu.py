@@ -2,7 +2,7 @@
 
 Command: nas_jax search fashion_cpu --seed 0
 Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 16.
-Obtained (seed 0; commit f1526ba; two hyperthreads of an Intel Xeon): 81.6 % searched at
+Obtained (seed 0; commit f1526ba; two virtual cores of a Xeon): 81.6 % searched at
 0.503 ms, 79.8 % the hand-designed one scaled to that latency, 77.6 and 79.8 % random,
 83.5 % hand-designed at 1.088 ms.
 

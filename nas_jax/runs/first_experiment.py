@@ -42,6 +42,7 @@ halves them, and the side decides more than any other choice (docs/widths.md).""
 STAGES = ((8, 16, 24), (16, 24, 32), (32, 48, 64), (64, 96, 128), (96, 128, 192))
 """Widths to choose among, stage by stage."""
 LEAST_STAGES = 3
+"""However small the images are."""
 CELLS = (1, 2, 3, 3, 2)
 """Layers of each stage, at most."""
 SHARES = {"train_alphas": 0.25, "test": 0.2}
