@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks import glyphs, ledger
+from benchmarks.intervals import interval
 from benchmarks.quality_settings import PromiseConfig
 from nas_jax.config import provenance
 from nas_jax.config.experiment import Experiment
@@ -128,11 +128,10 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
 
 
 def _interval(differences: list[float]) -> tuple[float, float]:
-    count = len(differences)
-    if count < 2:
+    if len(differences) < 2:
         return float(np.mean(differences)), 0.0
-    error = float(np.std(differences, ddof=1)) / count**0.5
-    return float(np.mean(differences)), float(stats.t.ppf(0.975, count - 1)) * error
+    found = interval(differences, [0.0] * len(differences))
+    return found["mean"], found["half_width"]
 
 
 def _rows(

@@ -10,9 +10,9 @@ from typing import Any
 
 import jax
 import numpy as np
-import scipy.stats
 
 from benchmarks import machine, torch_network
+from benchmarks.intervals import interval
 from benchmarks.settings import RecipeConfig, Setting
 from benchmarks.torch_recipe import Peer
 from nas_jax.config import recipes
@@ -116,19 +116,6 @@ def _arrays(source: Source) -> Arrays:
     assert isinstance(source, Arrays)
     copies = source.images.copy(), source.labels.copy()
     return dataclasses.replace(source, images=copies[0], labels=copies[1])
-
-
-def interval(ours: list[float], theirs: list[float]) -> dict[str, float]:
-    """The mean difference of pairs, and the half width of its 95 % interval.
-
-    >>> found = interval([0.5, 0.6, 0.7], [0.4, 0.4, 0.4])
-    >>> round(found["mean"], 3), round(found["half_width"], 3)
-    (0.2, 0.248)
-    """
-    gaps = np.subtract(ours, theirs)
-    t = scipy.stats.t.ppf(0.975, len(gaps) - 1)
-    half = t * gaps.std(ddof=1) / len(gaps) ** 0.5
-    return {"mean": float(gaps.mean()), "half_width": float(half)}
 
 
 def table(result: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -28,6 +28,7 @@ from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.search import baselines, elastic_census
 from nas_jax.spaces import architecture_json, builders, elastic
+from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.training import loop
 from nas_jax.training.devices import PLAIN
@@ -189,7 +190,7 @@ def _trained(
     recipe = _recipe(config)
     watch.phase(f"{name}: {len(jobs)} trainings")
     for document, seed in watch.steps(jobs, total=len(jobs), desc=name):
-        network = architecture_json.from_json(json.dumps(document))
+        network = _network(document)
         if (name, network.name, seed) in done:
             continue
         begun = time.monotonic()
@@ -207,6 +208,10 @@ def _trained(
             "accuracy": loop.accuracy(model, images.test),
             "seconds": time.monotonic() - begun,
         }
+
+
+def _network(document: dict[str, Any]) -> Architecture:
+    return architecture_json.from_json(json.dumps(document))
 
 
 def _recipe(config: LeverageConfig) -> TrainConfig:
@@ -236,9 +241,7 @@ def _ranked(
     if done >= {*ranking.ways(config)}:
         return
     watch.phase(f"{name}: networks ranked before they are trained")
-    networks = [
-        architecture_json.from_json(json.dumps(row["network"])) for row in drawn
-    ]
+    networks = [_network(row["network"]) for row in drawn]
     for row in ranking.scores(config, networks, done, _recipe(config), watch):
         if (row["way"], row["epochs"]) not in done:
             yield {"space": name, **row}
@@ -246,7 +249,8 @@ def _ranked(
 
 def _summary(rows: list[dict[str, Any]], cells: tuple[int, ...]) -> dict[str, Any]:
     """Spread and shares of one space."""
-    networks = {row["network"]["name"]: row for row in rows if "measured_ms" in row}
+    drawn = {row["network"]["name"]: row for row in rows if "measured_ms" in row}
+    networks = {name: _network(row["network"]) for name, row in drawn.items()}
     by_seed: dict[str, list[float]] = {}
     trained = [row for row in rows if "accuracy" in row]
     for row in sorted(trained, key=lambda row: row["seed"]):
@@ -254,13 +258,8 @@ def _summary(rows: list[dict[str, Any]], cells: tuple[int, ...]) -> dict[str, An
     first = np.array([accuracies[0] for accuracies in by_seed.values()])
     of_seeds = [np.var(one, ddof=1) for one in by_seed.values() if len(one) > 1]
     noise = float(np.mean(of_seeds)) if of_seeds else 0.0
-    chosen = [
-        factors.of(
-            architecture_json.from_json(json.dumps(networks[name]["network"])), cells
-        )
-        for name in by_seed
-    ]
-    measured = np.array([networks[name]["measured_ms"] for name in by_seed])
+    chosen = [factors.of(networks[name], cells) for name in by_seed]
+    measured = np.array([drawn[name]["measured_ms"] for name in by_seed])
     return {
         "networks": len(by_seed),
         "mean accuracy": float(first.mean()),
@@ -272,10 +271,7 @@ def _summary(rows: list[dict[str, Any]], cells: tuple[int, ...]) -> dict[str, An
         "explained": factors.explained(chosen, first.tolist()),
         "ranking": ranking.correlations(
             [row for row in rows if "way" in row],
-            {
-                name: architecture_json.from_json(json.dumps(row["network"]))
-                for name, row in networks.items()
-            },
+            networks,
             {name: accuracies[0] for name, accuracies in by_seed.items()},
         ),
     }

@@ -50,11 +50,8 @@ def predict(model: Path, images: Iterable[str | Path], top: int = 5) -> Iterator
     if top < 1:
         raise ValueError(f"--top: expected 1 or more, got {top}")
     file = model_file(model)
-    network = file.name.partition(".")[0]
-    runner, (labels, prepare) = (
-        formats.read(file),
-        companions.read(file.parent, network),
-    )
+    runner, network = formats.read(file), file.name.partition(".")[0]
+    labels, prepare = companions.read(file.parent, network)
     every = list(images)
     for start in range(0, len(every), AT_ONCE):
         found: list[np.ndarray | str] = []

@@ -177,13 +177,11 @@ class RunFiles:
         """Shape and path of the network of `architecture.json`, if they are known."""
         if self.whole is None or self.architecture is None:
             return None
-        for place, shape in enumerate(self.whole.shapes):
-            try:
-                path = architectures.path_of(shape, self.architecture)
-            except ValueError:  # of another shape
-                continue
-            return place, tuple(path.tolist())
-        return None
+        try:
+            place, path = elastic.place_of(self.whole, self.architecture)
+        except ValueError:  # a network of another space
+            return None
+        return place, tuple(path.tolist())
 
     def result_of(self, name: str) -> NetworkResult:
         """What is known of a network; of an unknown one nothing."""

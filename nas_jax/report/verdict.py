@@ -12,9 +12,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from nas_jax.report.quantities import Z_95
+
 SLOWER = 0.05
 """Share of the searched network's latency by which a rival may be slower."""
-Z_95 = 1.96
 
 
 class Scored(Protocol):

@@ -41,10 +41,13 @@ def assess(
     models_onnx, differences = {}, {}
     out = run.folder / "export"
     out.mkdir(exist_ok=True)
+    compared: dict[int, np.ndarray] = {}
     for name, model in models.items():
-        test = run.setup.of(model.architecture).splits["test"]
-        images = np.asarray(next(pieces(test, COMPARED)).images)
-        side, names = test.image_shape[0], run.setup.label_names
+        side, names = model.architecture.stem.input_size, run.setup.label_names
+        if side not in compared:
+            test = run.setup.at(side).splits["test"]
+            compared[side] = np.asarray(next(pieces(test, COMPARED)).images)
+        images = compared[side]
         owner = companions.owner(run.experiment, name)
         companions.write(out, companions.of_data(run.experiment, names, side), owner)
         graph = graphs.network(model.architecture, model.params, model.batch_stats)

@@ -117,15 +117,12 @@ def _fixed_s(setup: Setup, compiled_s: float, programs: int) -> float:
     if experiment.latency.table is None:
         per_part = PER_PART_S + PER_ROUND_S * experiment.latency.repeats
         measuring = per_part * len(tables.required_parts(setup.whole))
-    timed = 2 * experiment.search.finalists if _is_elastic(experiment) else 0
+    is_elastic = isinstance(experiment.space, ElasticConfig)
+    timed = 2 * experiment.search.finalists if is_elastic else 0
     # the programs of the search once, that of a training for every network
     each = compiled_s / programs
     compiling = compiled_s - each + each * (finals + trials)
     return compiling + measuring + PER_NETWORK_S * (finals + timed / 4)
-
-
-def _is_elastic(experiment: Experiment) -> bool:
-    return isinstance(experiment.space, ElasticConfig)
 
 
 def _up(hours: float) -> float:

@@ -27,10 +27,10 @@ from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
 from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines, elastic_census, shared_search
-from nas_jax.search.shared_search import Reached, SharedProblem
+from nas_jax.search.shared_search import SharedProblem
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
-from nas_jax.training.loop import TrainState
+from nas_jax.training.loop import Reached, TrainState
 
 PROBED = 8
 """Networks by which a table is corrected."""
@@ -57,7 +57,7 @@ def run(work: Run, goal: ElasticGoal, table: LatencyTable) -> None:
         {
             "path": path.tolist(),
             "shape": shape,
-            "slack": {config.cost: 1 - _cost(goal, shape, path) / goal.target},
+            "slack": {config.cost: 1 - goal.costs[shape].of_path(path) / goal.target},
             "drawn": len(drawn),
             "is_scored": config.warmup_epochs > 0,
         }
@@ -160,11 +160,6 @@ def _draw(
         if len(found) == wanted:
             break
     return list(found.values())
-
-
-def _cost(goal: ElasticGoal, shape: int, path: np.ndarray) -> float:
-    each, fixed = goal.costs[shape]
-    return float(fixed + each[np.arange(len(path)), path].sum())
 
 
 def train(work: Run, problem: SharedProblem) -> TrainState:

@@ -77,10 +77,9 @@ def best(folder: Path, count: int) -> list[Architecture]:
     """
     config = run_folder.read_experiment(folder).space
     # those of an elastic space are in order: within the target first, the best first
-    found, is_elastic = _compared(folder), isinstance(config, ElasticConfig)
-    ordered = sorted(
-        found, key=lambda each: 0 if is_elastic else -each["valid_accuracy"]
-    )
+    ordered = _compared(folder)
+    if not isinstance(config, ElasticConfig):
+        ordered.sort(key=lambda each: -each["valid_accuracy"])
     return [
         _network(config, finalist, f"trial_{place}")
         for place, finalist in enumerate(ordered[:count], start=1)

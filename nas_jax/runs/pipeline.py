@@ -174,11 +174,16 @@ def _searched_for(
 def draw_and_derive(run: Run, goal: ElasticGoal, table: LatencyTable) -> Searched:
     """The network of an elastic space: drawn, compared, tried, the best one taken."""
     elastic.run(run, goal, table)
+    return _best(run, goal.target)
+
+
+def _best(run: Run, target: float) -> Searched:
+    """The network of a folder's finalists, after their trials."""
     if run.experiment.search.trials > 1:
         retrain.run_trials(run)
     network, derivation = finalists.derive_run(run.folder)
     run.progress.line(finalists.line(derivation))
-    return Searched(network, goal.target, derivation)
+    return Searched(network, target, derivation)
 
 
 def search_and_derive(
@@ -201,18 +206,16 @@ def search_and_derive(
         if not is_compared:
             accuracy = last.accuracy(run.setup.splits["valid"])
             finalists.compare(folder, accuracy, goal)
-    if experiment.search.trials > 1:
-        retrain.run_trials(run)
-    network, derivation = finalists.derive_run(folder)
-    run.progress.line(finalists.line(derivation))
+    searched = _best(run, goal.target)
     if not is_complete:
+        network = searched.network
         state, recipe = run.setup.devices.local(last.state), run.setup.recipe
         stored = state.params, state.batch_stats
         params, _ = supernet.extract(last.space, *stored, network)
         data, batch = recipe.data.evaluated(), recipe.config.batch
         stats = training_loop.reestimate(network, params, data, batch)
         checkpoint.save_model(weights, checkpoint.Model(network, params, stats))
-    return Searched(network, goal.target, derivation)
+    return searched
 
 
 def add_risk(

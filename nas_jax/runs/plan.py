@@ -6,6 +6,7 @@ depends on it.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from nas_jax.base import stream
 from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import without_target
+from nas_jax.config.space import ElasticConfig
 from nas_jax.runs.setup import Setup
 from nas_jax.search import baselines, halving, shared_search
 from nas_jax.search import loop as search_loop
@@ -24,9 +26,8 @@ from nas_jax.search.schedule import is_watched
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.search.shared_search import SharedProblem
 from nas_jax.search.targets import Targets
-from nas_jax.spaces import architecture
+from nas_jax.spaces import builders
 from nas_jax.spaces.elastic import ElasticSpace
-from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop as training_loop
 from nas_jax.training import memory, optim
 from nas_jax.training.compiler import Call, Compile
@@ -129,12 +130,10 @@ def _elastic(
     config = setup.experiment.search
     if not config.warmup_epochs:
         return {}
-    base = baselines.hand_designed(space.middle)
-    networks = tuple(
-        architecture.from_ops(shape, [block.op for block in base.blocks], "planned")
-        for side in space.sides
-        for shape in [next(s for s in space.shapes if _is_like(s, space.middle, side))]
-    )
+    choices = setup.experiment.space
+    assert isinstance(choices, ElasticConfig)
+    shapes = (replace(choices.middle, input_size=side) for side in space.sides)
+    networks = tuple(baselines.hand_designed(builders.mobile(one)) for one in shapes)
     data = {side: setup.shared_data(side) for side in space.sides}
     problem = SharedProblem(networks, config, data)
     key = stream(jax.random.key(setup.experiment.seed), "search")
@@ -142,15 +141,6 @@ def _elastic(
     steps = config.warmup_epochs * problem.steps_per_epoch
     counts |= dict.fromkeys(calls, steps // len(calls))
     return calls
-
-
-def _is_like(shape: SearchSpace, middle: SearchSpace, side: int) -> bool:
-    """Whether a shape has the middle widths, and images of this side."""
-    widths = [
-        (one.stem.out_channels, *(layer.out_channels for layer in one.layers))
-        for one in (shape, middle)
-    ]
-    return shape.stem.input_size == side and widths[0] == widths[1]
 
 
 def forecasts(

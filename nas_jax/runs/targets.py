@@ -158,16 +158,8 @@ class _Prices:
 
     def range_of(self, costs: Costs) -> tuple[float, float, float]:
         """The cost of the cheapest, the dearest and the hand-designed network."""
-        path, mask = (
-            path_of(self.space, baselines.hand_designed(self.space)),
-            self.space.mask,
-        )
-        each, fixed = costs
-        return (
-            float(fixed + np.where(mask, each, np.inf).min(axis=1).sum()),
-            float(fixed + np.where(mask, each, -np.inf).max(axis=1).sum()),
-            float(fixed + each[np.arange(len(each)), path].sum()),
-        )
+        path = path_of(self.space, baselines.hand_designed(self.space))
+        return *costs.reachable(self.space.mask), costs.of_path(path)
 
     def target(self, config: SearchConfig) -> tuple[Limit, str | None]:
         """The target, and a warning if every network meets it, or few spend it."""

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nas_jax.search import elastic_census
-from nas_jax.spaces import architecture
+from nas_jax.search.targets import Costs
+from nas_jax.spaces import architecture, elastic
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
 
 Space = SearchSpace | ElasticSpace
-ShapeCosts = tuple[np.ndarray, float]
-"""Of the candidates of a shape `[L K]`, and of what is fixed, in ms."""
 _ZERO = OpSpec.parse("zero")
 _EVEN = 0.5
 """Spread of widths below which a network counts as scaled evenly."""
@@ -36,25 +35,24 @@ def hand_designed(space: SearchSpace) -> Architecture:
     return architecture.from_ops(space, ops, "baseline")
 
 
-def cheapest(space: Space, costs: Sequence[ShapeCosts]) -> Architecture:
+def cheapest(space: Space, costs: Sequence[Costs]) -> Architecture:
     """The network with the smallest latency by table."""
-    found = []
-    for shape, (each, fixed) in zip(space.shapes, costs, strict=True):
-        offered = np.where(shape.mask, np.asarray(each), np.inf)
-        path = offered.argmin(axis=1)
-        found.append((float(fixed + offered.min(axis=1).sum()), shape, path))
-    _, shape, path = min(found, key=lambda one: one[0])
+    shape, own = min(
+        zip(space.shapes, costs, strict=True),
+        key=lambda pair: pair[1].reachable(pair[0].mask)[0],
+    )
+    path = np.where(shape.mask, own.candidates, np.inf).argmin(axis=1)
     return architecture.from_path(shape, path, "cheapest")
 
 
 def random_of_latency(
     rng: np.random.Generator,
     space: Space,
-    costs: Sequence[ShapeCosts],
+    costs: Sequence[Costs],
     latency_ms: float,
     tolerance: float = 0.03,
 ) -> Architecture:
-    """A network drawn uniformly of those within `tolerance` of a latency by table.
+    """A network within `tolerance` of a latency by table (`ElasticCensus.draw`).
 
     If there is none, of those of the latency nearest to it.
     """
@@ -62,14 +60,14 @@ def random_of_latency(
 
 
 def _drawer(
-    space: Space, costs: Sequence[ShapeCosts], latency_ms: float, tolerance: float
+    space: Space, costs: Sequence[Costs], latency_ms: float, tolerance: float
 ) -> Callable[[np.random.Generator], Architecture]:
     dearest = max(
-        fixed + np.where(shape.mask, np.asarray(each), -np.inf).max(axis=1).sum()
-        for shape, (each, fixed) in zip(space.shapes, costs, strict=True)
+        own.reachable(shape.mask)[1]
+        for shape, own in zip(space.shapes, costs, strict=True)
     )
     low, high = latency_ms * (1 - tolerance), latency_ms * (1 + tolerance)
-    counted = elastic_census.of(space, costs, max(high, float(dearest)))
+    counted = elastic_census.of(space, costs, max(high, dearest))
     if not counted.between(low, high):
         low = high = counted.nearest(latency_ms)
     margin = counted.unit / 4
@@ -83,7 +81,7 @@ def _drawer(
 
 def scaled(
     space: Space,
-    costs: Sequence[ShapeCosts],
+    costs: Sequence[Costs],
     latency_ms: float,
     count: int,
     within: tuple[float, float] = (0.85, 1.05),
@@ -97,7 +95,7 @@ def scaled(
     """
     widths = _levels(space)
     found: list[tuple[float, Architecture]] = []
-    for shape, (each, fixed) in zip(space.shapes, costs, strict=True):
+    for shape, own in zip(space.shapes, costs, strict=True):
         if (shape.stem.out_channels, *_widths(shape)) not in widths:
             continue
         for expansion, depth in itertools.product(_expansions(shape), _depths(shape)):
@@ -106,9 +104,7 @@ def scaled(
                 for place, layer in zip(_places(shape), shape.layers, strict=True)
             ]
             network = architecture.from_ops(shape, ops, "scaled")
-            path = architecture.path_of(shape, network)
-            cost = float(fixed + np.asarray(each)[np.arange(len(path)), path].sum())
-            share = cost / latency_ms
+            share = own.of_path(architecture.path_of(shape, network)) / latency_ms
             is_near = within[0] <= share <= within[1]
             off = abs(share - 1)
             if is_near and network not in (one for _, one in found):
@@ -170,7 +166,7 @@ def _depths(shape: SearchSpace) -> range:
 
 def comparison(
     space: Space,
-    costs: Sequence[ShapeCosts],
+    costs: Sequence[Costs],
     searched: Architecture,
     random: int,
     seed: int,
@@ -181,21 +177,13 @@ def comparison(
     """
     latency_ms, rng = latency_of(space, costs, searched), np.random.default_rng(seed)
     networks = [searched, hand_designed(space.middle), cheapest(space, costs)]
-    draw = _drawer(space, costs, latency_ms, 0.03) if random else None
+    draw = _drawer(space, costs, latency_ms, 0.03)
     for place in range(1, random + 1):
-        assert draw is not None
         networks.append(dataclasses.replace(draw(rng), name=f"random_{place}"))
     return {network.name: network for network in networks}
 
 
-def latency_of(
-    space: Space, costs: Sequence[ShapeCosts], network: Architecture
-) -> float:
+def latency_of(space: Space, costs: Sequence[Costs], network: Architecture) -> float:
     """The latency of a network of the space in ms, by table."""
-    for shape, (each, fixed) in zip(space.shapes, costs, strict=True):
-        try:
-            path = architecture.path_of(shape, network)
-        except ValueError:  # of another shape
-            continue
-        return float(fixed + np.asarray(each)[np.arange(len(path)), path].sum())
-    raise ValueError(f"network {network.name!r} is none of space {space.name!r}")
+    shape, path = elastic.place_of(space, network)
+    return costs[shape].of_path(path)

@@ -6,7 +6,7 @@ some of them have are trained, and every step trains several of them on one batc
 their networks.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nas_jax.base import Metrics, PRNGKey, stream
+from nas_jax.base import PRNGKey, stream
 from nas_jax.config.search import SearchConfig
 from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations
 from nas_jax.search import sandwich, scoring
@@ -23,7 +23,7 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.supernet import shared
 from nas_jax.training import compiler, finite, optim
 from nas_jax.training.compiler import Call, Compile
-from nas_jax.training.loop import TrainState
+from nas_jax.training.loop import Epoch, Reached, TrainState, save_nothing
 
 BLOCK = 8
 """Steps on end with images of one side."""
@@ -102,28 +102,9 @@ class SharedProblem:
         return optim.promoting(optax.chain(optax.clip_by_global_norm(CLIP), sgd))
 
 
-class Reached(NamedTuple):
-    """A place between two steps, from which `run` continues."""
-
-    state: TrainState
-    collected: Sequence[Metrics] = ()
-
-
-class Epoch(NamedTuple):
-    """The yield of `run` after an epoch."""
-
-    epoch: int
-    state: TrainState
-    metrics: Metrics
-
-
 def init(key: PRNGKey, problem: SharedProblem) -> TrainState:
     """The state before the first step."""
     return sandwich.init(key, problem.widest, problem.optimiser)
-
-
-def do_nothing(reached: Reached) -> None:
-    """The default `between_steps` of `run`."""
 
 
 def run(
@@ -132,7 +113,7 @@ def run(
     *,
     compile: Compile = compiler.on_first_call,
     after: Reached | None = None,
-    between_steps: Callable[[Reached], None] = do_nothing,
+    between_steps: Callable[[Reached], None] = save_nothing,
 ) -> Iterator[Epoch]:
     """The epochs of the supernet's training, each run when it is asked for.
 

@@ -30,6 +30,17 @@ class Costs(NamedTuple):
     candidates: np.ndarray
     fixed: float
 
+    def of_path(self, path: np.ndarray) -> float:
+        """That of a path, Int `[L]`."""
+        each = self.candidates[np.arange(len(path)), path]
+        return float(self.fixed + each.sum())
+
+    def reachable(self, mask: np.ndarray) -> tuple[float, float]:
+        """Of the cheapest and of the dearest network; `mask` as of the space."""
+        least = np.where(mask, self.candidates, np.inf).min(axis=1).sum()
+        most = np.where(mask, self.candidates, -np.inf).max(axis=1).sum()
+        return float(self.fixed + least), float(self.fixed + most)
+
     @property
     def model(self) -> CostModel:
         return CostModel(jnp.asarray(self.candidates, jnp.float32), self.fixed)

@@ -83,3 +83,18 @@ def whole(config: AnySpace) -> SearchSpace | ElasticSpace:
     return (
         build(config) if isinstance(config, ElasticConfig) else builders.build(config)
     )
+
+
+def place_of(
+    space: SearchSpace | ElasticSpace, network: Architecture
+) -> tuple[int, np.ndarray]:
+    """The shape that a network has, and its path through it, Int `[L]`.
+
+    Raises `ValueError` for a network of another space.
+    """
+    for place, shape in enumerate(space.shapes):
+        try:
+            return place, architecture.path_of(shape, network)
+        except ValueError:  # of another shape
+            continue
+    raise ValueError(f"network {network.name!r} is none of space {space.name!r}")

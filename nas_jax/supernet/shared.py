@@ -44,11 +44,15 @@ class Choice(NamedTuple):
     """1 where the block adds its input."""
 
 
+def can_share(op: OpSpec) -> bool:
+    """Whether an operation is a part of the widest block: MBConv, and zero."""
+    return op.is_zero or (op.kind == "mbconv" and op.expansion > 1)
+
+
 def choice(network: Architecture) -> Choice:
     """A network as data. Raises `ValueError` for other blocks than MBConv and zero."""
     for block in network.blocks:
-        is_mbconv = block.op.kind == "mbconv" and block.op.expansion > 1
-        if not (is_mbconv or block.op.is_zero):
+        if not can_share(block.op):
             raise ValueError(
                 f"network {network.name!r}: expected mb2_k3 and the like or zero, "
                 f"which can share weights, got {block.op.name}; search with weights of "
