@@ -166,7 +166,7 @@ def _row(
     losses = _valid_losses(experiment, folder, random)
     # as many trainings in full as the rungs cost
     epochs = experiment.train.epochs
-    tried = 1 + round(halving.trainings(experiment.search.trials, epochs))
+    tried = round(halving.trainings(experiment.search.trials, epochs))
     first = random[:tried]
     best = first[int(np.argmin(losses[: len(first)]))]
     searched = networks["searched"]

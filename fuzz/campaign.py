@@ -11,6 +11,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from fuzz import case, mutations, readers
+from nas_jax.training import host
 
 
 class Outcome(NamedTuple):
@@ -29,7 +30,8 @@ def run(name, cases, seed):
     start = time.monotonic()
     # Orbax closes its event loop while other reads than the failed one still run
     sys.unraisablehook = lambda _: None
-    with tempfile.TemporaryDirectory() as scratch:
+    # a cache of programs is written outside of the case's folder
+    with host.without_cache(), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
         seeds = reader.make(folder)
 

@@ -158,7 +158,7 @@ class Experiment:
     """Networks drawn at random at the latency of the derived one, trained as it is."""
     scaled_networks: Natural = 0
     """Ways to scale the hand-designed network to that latency, in width, depth,
-    expansion or side, that are compared in rungs; the best is trained likewise."""
+    expansion or side, that are compared in rungs; the best one stays."""
     checkpoint_every_s: Positive = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.
     """

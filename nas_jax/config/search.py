@@ -196,9 +196,9 @@ class SearchConfig:
     networks_per_step: Annotated[int, Interval(ge=2, le=100)] = 4
     """Networks that one step of a shared supernet trains, the widest among them."""
     trials: Count = 1
-    """How many of the best finalists are compared by trainings, in rungs: the half
-    with the smaller loss on `valid` goes on with its weights to trainings twice as
-    long, the last of half of `train.epochs`. 1 takes the best without."""
+    """How many of the best finalists are compared by trainings, in rungs: the quarter
+    with the smallest losses on `valid` goes on to trainings four times as long, the
+    last of `train.epochs`. 1 takes the best without."""
     limits: tuple[str, ...] = ()
     """Further costs not to be exceeded, with the objective constrained: COST:AMOUNT in
     the unit of the cost, or with an x as a share of the hand-designed baseline's; a

@@ -148,7 +148,7 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     else:
         text += " were taken as they came. "
     if trained:
-        text += f"{trained} of them were trained, the better half of each rung for "
+        text += f"{trained} of them were trained, the best quarter of each rung for "
         text += "longer; the smallest loss on validation images in the last decides."
     else:
         text += "None was trained before the choice; the accuracy decides."

@@ -14,13 +14,13 @@ from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import tables
 from nas_jax.runs import plan
 from nas_jax.runs.setup import Setup, load
+from nas_jax.search import halving
 from nas_jax.training import host
 from nas_jax.training.compiler import Compiler
 from nas_jax.training.progress import Progress
 
-LEAST_EPOCHS = 3
-"""Of a training in full: below, the half of it that the last rung takes says nothing.
-"""
+LEAST_EPOCHS = 4
+"""Of a training in full: below, the quarter that a first rung takes is no epoch."""
 PER_PART_S, PER_ROUND_S = 0.06, 0.004
 """Of a measured table: loading a part into the runtime, and one round of it."""
 PER_NETWORK_S = 1.5
@@ -108,10 +108,12 @@ def lasting(experiment: Experiment, epochs: int) -> Experiment:
 def _fixed_s(setup: Setup, compiled_s: float, programs: int) -> float:
     """Seconds of what does not depend on epochs."""
     experiment = setup.experiment
-    finals = 3 + experiment.random_networks + bool(experiment.scaled_networks)
+    compared = [experiment.search.trials, experiment.scaled_networks]
+    finals = 2 + experiment.random_networks + sum(count > 0 for count in compared)
     trials = sum(
-        count if count > 1 else 0
-        for count in (experiment.search.trials, experiment.scaled_networks)
+        rung.networks
+        for count in compared
+        for rung in halving.rungs(count, experiment.train.epochs)
     )
     measuring = 0.0
     if experiment.latency.table is None:

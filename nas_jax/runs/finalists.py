@@ -79,6 +79,13 @@ def best(folder: Path, count: int) -> list[Architecture]:
     # those of an elastic space are in order: within the target first, the best first
     ordered = _compared(folder)
     if not isinstance(config, ElasticConfig):
+        for number, each in enumerate(ordered, start=1):
+            if each.get("valid_accuracy") is None:
+                raise ValueError(
+                    f"{folder / FINALISTS}, number {number}: expected valid_accuracy, "
+                    "by which the finalists are tried, found none; remove the file to "
+                    "have them compared again"
+                )
         ordered.sort(key=lambda each: -each["valid_accuracy"])
     return [
         _network(config, finalist, f"trial_{place}")
@@ -130,7 +137,9 @@ def derive_run(folder: Path) -> tuple[Architecture, dict[str, Any]]:
     reached = [each.get("rung", 0) for each in candidates]
     rank = min(range(len(losses)), key=lambda place: (-reached[place], losses[place]))
     if not trials and not isinstance(config, ElasticConfig):
-        rank = int(np.argmax([each.get("valid_accuracy", 0.0) for each in candidates]))
+        rank = int(
+            np.argmax([each.get("valid_accuracy") or 0.0 for each in candidates])
+        )
     chosen = candidates[rank]
     network = _network(config, chosen, SEARCHED)
     text = architecture_json.to_json(network)

@@ -55,6 +55,13 @@ class Searched(NamedTuple):
     target: float
     derivation: dict[str, Any]
 
+    def take_over(self, work: Run, folder: Path) -> None:
+        """Its training in the last rung of a search in `folder`, as that in full."""
+        made, is_scratch = self.derivation, work.experiment.train.start == "scratch"
+        if made["trials"] and is_scratch:
+            tried = retrain.in_rung(folder, made["trial"], made["rung"])
+            retrain.take_over(work, self.network, tried)
+
 
 def run(
     experiment: Experiment,
@@ -94,6 +101,7 @@ def run(
         experiment.seed,
     )
     with work.session.timed("retrain"):
+        searched.take_over(work, work.folder)
         if count := experiment.scaled_networks:
             ms = baselines.latency_of(work.setup.whole, latencies, searched.network)
             ways = baselines.scaled(work.setup.whole, latencies, ms, count)

@@ -85,11 +85,10 @@ def trainings(experiment: Experiment) -> float:
     One at the target takes its share of that; the cheapest network counts as one, too.
     """
     config, epochs = experiment.search, experiment.train.epochs
-    # searched, and those drawn; the trials before them
-    at_target = 1.0 + experiment.random_networks
-    at_target += halving.trainings(config.trials, epochs)
+    # the searched and the scaled one are the best of their rungs
+    at_target = experiment.random_networks + halving.trainings(config.trials, epochs)
     if scaled := experiment.scaled_networks:
-        at_target += 1 + halving.trainings(scaled, epochs)
+        at_target += halving.trainings(scaled, epochs)
     share = 1.0 if config.target_ratio is None else min(1.0, config.target_ratio)
     return 1 + share * (1 + at_target)
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -34,8 +35,6 @@ class Part(NamedTuple):
     """Folder of the run."""
     epochs: int | None = None
     """None for all."""
-    after: Model | None = None
-    """The weights to begin with; None as `train.start` says."""
 
 
 IN_FULL = Part()
@@ -101,8 +100,6 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
             after = loop.Reached(newest.state, newest.notes["collected"])
         else:
             weights = None
-            if part.after is not None:
-                weights = part.after.params, part.after.batch_stats
             if run.experiment.train.start == "supernet" and network.name == SEARCHED:
                 model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
                 weights = model.params, model.batch_stats
@@ -165,7 +162,10 @@ def best_scaled(run: Run, networks: Sequence[Architecture]) -> dict[str, Archite
         run.progress.line("no scaled hand-designed network has this latency")
         return {}
     best, *_ = in_rungs(run, networks, lambda *_: None)
-    return {"scaled": replace(best, name="scaled")}
+    scaled = replace(best, name="scaled")
+    if rungs := halving.rungs(len(networks), run.experiment.train.epochs):
+        take_over(run, scaled, in_rung(run.folder, best.name, len(rungs)))
+    return {"scaled": scaled}
 
 
 def in_rungs(
@@ -178,20 +178,39 @@ def in_rungs(
     Cross-entropy on `valid` counts, as it also ranks networks that classify every image
     right. `record` gets each network with its rung, from 1, and its loss.
     """
-    left, models = list(networks), dict[str, Model]()
+    left = list(networks)
     epochs = run.experiment.train.epochs
     for place, rung in enumerate(halving.rungs(len(left), epochs), start=1):
-        entered = left[: rung.networks]
+        entered, losses = left[: rung.networks], dict[str, float]()
         for network in entered:
-            named = replace(network, name=f"{network.name}_rung_{place}")
-            part = Part(TRIALS, rung.epochs, models.get(network.name))
-            models[network.name] = retrained(run, named, part)
-        losses = {}
-        for network in entered:
+            saved = in_rung(run.folder, network.name, place)
+            named = replace(network, name=saved.name)
+            model = retrained(run, named, Part(TRIALS, rung.epochs))
             valid = run.setup.of(network).splits["valid"].evaluated()
-            loss = loop.loss(models[network.name], valid)
+            loss = losses[network.name] = loop.loss(model, valid)
             run.progress.line(f"{network.name}: loss on validation images {loss:.4g}")
             record(network, place, loss)
-            losses[network.name] = loss
         left = sorted(entered, key=lambda network: losses[network.name])
     return left
+
+
+def take_over(run: Run, network: Architecture, tried: Path) -> None:
+    """A training in the last rung, saved in `tried`, as that of the network in full.
+
+    Copies its weights and the lines of its metrics, unless the network is trained.
+    """
+    saved = run.folder / TRAINED / network.name
+    if not saved.exists():
+        model = checkpoint.load_model(tried)
+        lines = run_folder.metrics_of(tried.parents[1], tried.name)
+        run_folder.cut_metrics(
+            run.folder, lambda line: line.get("network") != network.name
+        )
+        for line in lines:
+            run_folder.append_metrics(run.folder, line | {"network": network.name})
+        checkpoint.save_model(saved, replace(model, architecture=network))
+
+
+def in_rung(folder: Path, name: str, rung: int) -> Path:
+    """Where a run saves a network trained in a rung."""
+    return folder / TRIALS / f"{name}_rung_{rung}"

@@ -112,6 +112,12 @@ def cut_metrics(folder: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None
         files.write_lines(path, filter(is_kept, rows))
 
 
+def metrics_of(folder: Path, network: str) -> list[dict[str, Any]]:
+    """The lines that a network's training wrote."""
+    lines = files.read_lines(folder / "metrics.jsonl")
+    return [line for line in lines if line.get("network") == network]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Line:
     """What every line of `metrics.jsonl` has."""

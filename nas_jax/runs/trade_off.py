@@ -106,6 +106,8 @@ def run(
             searches[name] = searched._replace(network=network)
     networks = {name: searched.network for name, searched in searches.items()}
     with session.timed("retrain"):
+        for each, searched in zip(runs, searches.values(), strict=True):
+            searched.take_over(work, each.folder)
         models = retrain.retrain_all(work, networks | widened(experiment))
     with session.timed("evaluate"):
         progress.phase("test, export, timing")

@@ -1,12 +1,15 @@
 """Successive halving: of many networks a little training each, of few of them much.
 
-Each rung trains the networks that are left, and the better half goes on to the next
-with its weights, where the training is twice as long (Karnin et al., ICML 2013;
-Jamieson & Talwalkar, AISTATS 2016). So n networks are compared for log2(n)
-trainings in full, where training all of them would cost n.
+Each rung trains the networks that are left, each anew and with a whole schedule of its
+own; the best quarter goes on to the next, which is four times as long (Jamieson &
+Talwalkar, AISTATS 2016; a share of 1/4 as in Hyperband, Li et al., JMLR 2018, section
+3). The last rung is the training in full, so the best network of it is trained already.
 """
 
 from typing import NamedTuple
+
+SHARE = 4
+"""One in so many networks goes on, to trainings so many times as long."""
 
 
 class Rung(NamedTuple):
@@ -17,26 +20,28 @@ class Rung(NamedTuple):
 
 
 def rungs(networks: int, epochs: int) -> tuple[Rung, ...]:
-    """The rungs from `networks` down to two; the last lasts half of `epochs`.
+    """The rungs from `networks` down to one that is left; the last lasts `epochs`.
 
-    >>> [tuple(rung) for rung in rungs(8, 40)], rungs(1, 40)
-    ([(8, 5), (4, 10), (2, 20)], ())
+    >>> [tuple(rung) for rung in rungs(16, 40)], rungs(1, 40)
+    ([(16, 10), (4, 40)], ())
     """
     sizes = []
     while networks > 1:
         sizes.append(networks)
-        networks = -(-networks // 2)
-    last = len(sizes)
+        networks = -(-networks // SHARE)
+    last = len(sizes) - 1
     return tuple(
-        Rung(size, max(1, round(epochs / 2 ** (last - place))))
+        Rung(size, max(1, round(epochs / SHARE ** (last - place))))
         for place, size in enumerate(sizes)
     )
 
 
 def trainings(networks: int, epochs: int) -> float:
-    """What all rungs cost, in trainings of `epochs` epochs.
+    """What all rungs cost, in trainings of `epochs` epochs, the best one's among them.
 
-    >>> trainings(8, 40)
-    3.0
+    >>> trainings(16, 40), trainings(1, 40)
+    (8.0, 1.0)
     """
+    if networks == 1:
+        return 1.0
     return sum(one.networks * one.epochs for one in rungs(networks, epochs)) / epochs

@@ -98,7 +98,7 @@ def test_preferences_are_those_of_the_network(document, run):
 def test_finalists_say_which_was_taken(document):
     text = section(document, "How the network was chosen")
     assert "2 networks, the most probable within the target" in text
-    assert "2 of them were trained, the better half of each rung" in text
+    assert "2 of them were trained, the best quarter of each rung" in text
     assert re.search(r"1, taken (\S+ ){6}1\.2 % 1\.50 89\.0 % 0\.1600", text)
     assert re.search(r"\b2 (\S+ ){6}2\.5 % 3\.00 88\.0 % 0\.1700", text)
     assert text.count("taken") == 1

@@ -53,6 +53,16 @@ def test_finalist_of_something_else_is_refused(run, field, value):
     assert (run / "architecture.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("change", [{"valid_accuracy": None}, {}])
+def test_finalists_without_what_orders_them_are_refused(run, change):
+    found = json.loads((run / "finalists.json").read_text())
+    del found[1]["valid_accuracy"]
+    found[1] |= change
+    (run / "finalists.json").write_text(json.dumps(found))
+    line = refused(finalists.best, run, 2)
+    assert "finalists.json, number 2: expected valid_accuracy" in line
+
+
 @pytest.mark.parametrize("text", ["{}", "[1]", "[[]]", "", "[" * 10_000])
 def test_finalists_that_are_no_list_of_objects_are_refused(run, text):
     (run / "finalists.json").write_text(text)
