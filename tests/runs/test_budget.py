@@ -49,7 +49,7 @@ def test_too_few_hours_say_how_many_are_enough():
     with pytest.raises(ValueError, match=r"--hours 0\.15: expected 0\.19 or more on"):
         budget.fitted(TRAINED, 0.15, Pace(0.1, 0.0213))
     enough = budget.fitted(TRAINED, 0.19, Pace(0.1, 0.0213))
-    assert enough.experiment.train.epochs == 3
+    assert enough.experiment.train.epochs == 4
 
 
 def test_the_pace_is_that_of_the_plan(monkeypatch):
