@@ -3,12 +3,13 @@
 XLA's native grouped convolution is the right one on GPU and TPU, and 20 to 40 times
 too slow on CPU. There the convolution is written as what it is, a sum of k*k shifted
 products, with hand-written gradients of the same form. Same numerics (tested against
-the native operation and its autodiff), k//2 padding on every side at every stride.
+the native operation and its autodiff). What pads a side is dilation * (k//2) before and
+after, at every stride, or what is given.
 """
 
 import functools
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +18,18 @@ from jaxtyping import Array, Float
 
 from nas_jax.networks import fusion
 
+Pads = tuple[int, int]
+"""Zeros before and after a side."""
+
 
 def depthwise(
     x: Float[Array, "B H W C"],
     kernel: Float[Array, "k k 1 C"],
     stride: int,
     dilation: int = 1,
+    pads: Pads | None = None,
 ) -> Float[Array, "B h w C"]:
-    """Convolves every channel with its own k x k filter, padding dilation * (k//2).
+    """Convolves every channel with its own k x k filter.
 
     With `dilation` d the taps stand d pixels apart. The result is in the numbers of x.
 
@@ -34,13 +39,15 @@ def depthwise(
            [4., 6., 4.]], dtype=float32)
     """
     form = _on_cpu if jax.default_backend() == "cpu" else native
-    return form(x, kernel, stride, dilation)
+    return form(x, kernel, stride, dilation, pads)
 
 
-def _on_cpu(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+def _on_cpu(
+    x: Array, kernel: Array, stride: int, dilation: int, pads: Pads | None
+) -> Array:
     # k*k products are added up in the numbers of the kernel; a CPU has no others
     wide = x.astype(kernel.dtype)
-    return shifted_products(wide, kernel, stride, dilation).astype(x.dtype)
+    return shifted_products(wide, kernel, stride, dilation, pads).astype(x.dtype)
 
 
 def portable(
@@ -48,13 +55,14 @@ def portable(
     kernel: Float[Array, "k k 1 C"],
     stride: int,
     dilation: int = 1,
+    pads: Pads | None = None,
 ) -> Float[Array, "B h w C"]:
     """As `depthwise`, for the backend it is compiled for, not the one it is traced on.
 
     One traced program then has the right form on every platform it is exported to.
     """
     cpu, default = (
-        functools.partial(form, stride=stride, dilation=dilation)
+        functools.partial(form, stride=stride, dilation=dilation, pads=pads)
         for form in (_on_cpu, native)
     )
     return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
@@ -65,31 +73,36 @@ def native(
     kernel: Float[Array, "k k 1 C"],
     stride: int,
     dilation: int = 1,
+    pads: Pads | None = None,
 ) -> Float[Array, "B h w C"]:
     """The backend's grouped convolution."""
-    pad = dilation * (kernel.shape[0] // 2)
     return lax.conv_general_dilated(
         x,
         kernel.astype(x.dtype),
         window_strides=(stride, stride),
-        padding=[(pad, pad), (pad, pad)],
+        padding=[_pads(pads, kernel, dilation)] * 2,
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def shifted_products(
     x: Float[Array, "B H W C"],
     kernel: Float[Array, "k k 1 C"],
     stride: int,
     dilation: int = 1,
+    pads: Pads | None = None,
 ) -> Float[Array, "B h w C"]:
     """y = sum over taps (i, j) of kernel[i, j] * x shifted by dilation (i, j)."""
-    pad = dilation * (kernel.shape[0] // 2)
-    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    around = _pads(pads, kernel, dilation)
+    padded = jnp.pad(x, ((0, 0), around, around, (0, 0)))
     return _correlate(padded, kernel, stride, dilation)
+
+
+def _pads(pads: Pads | None, kernel: Array, dilation: int) -> Pads:
+    return (dilation * (kernel.shape[0] // 2),) * 2 if pads is None else pads
 
 
 @functools.partial(fusion.apart, static_argnums=(2, 3))
@@ -110,24 +123,37 @@ def _correlate(padded: Array, kernel: Array, stride: int, dilation: int) -> Arra
 
 
 def _forward(
-    x: Array, kernel: Array, stride: int, dilation: int
+    x: Array, kernel: Array, stride: int, dilation: int, pads: Pads | None
 ) -> tuple[Array, tuple[Array, Array]]:
-    return shifted_products(x, kernel, stride, dilation), (x, kernel)
+    return shifted_products(x, kernel, stride, dilation, pads), (x, kernel)
 
 
 def _backward(
-    stride: int, dilation: int, residuals: tuple[Array, Array], dy: Array
+    stride: int,
+    dilation: int,
+    pads: Pads | None,
+    residuals: tuple[Array, Array],
+    dy: Array,
 ) -> tuple[Array, Array]:
     x, kernel = residuals
+    move = _Move(stride, dilation, _pads(pads, kernel, dilation))
     # its chain over images would be cut across devices
     of_kernel = fusion.summed_over_devices(
-        lambda x, dy: _kernel_gradient(x, kernel.shape[0], dy, stride, dilation)
+        lambda x, dy: _kernel_gradient(x, kernel.shape[0], dy, move)
     )
-    return _input_gradient(x.shape, kernel, dy, stride, dilation), of_kernel(x, dy)
+    return _input_gradient(x.shape, kernel, dy, move), of_kernel(x, dy)
+
+
+class _Move(NamedTuple):
+    """How a kernel moves over a side."""
+
+    stride: int
+    dilation: int
+    pads: Pads
 
 
 def _input_gradient(
-    shape: tuple[int, ...], kernel: Array, dy: Array, stride: int, dilation: int
+    shape: tuple[int, ...], kernel: Array, dy: Array, move: _Move
 ) -> Array:
     """dx[u] = sum over the taps i that reach pixel u of kernel[i] * dy.
 
@@ -137,8 +163,9 @@ def _input_gradient(
     strides; the results are then interleaved.
     """
     batch, height, width, channels = shape
+    stride, dilation, (pad, _) = move
     size = (-(-height // stride), -(-width // stride))
-    k, pad = kernel.shape[0], dilation * (kernel.shape[0] // 2)
+    k = kernel.shape[0]
     # of every remainder the taps (i, shift) of pixel stride * t + remainder: they meet
     # output pixel t + shift
     taps = [
@@ -174,7 +201,7 @@ def _input_gradient(
     return merged[:, :height, :width]
 
 
-def _kernel_gradient(x: Array, k: int, dy: Array, stride: int, dilation: int) -> Array:
+def _kernel_gradient(x: Array, k: int, dy: Array, move: _Move) -> Array:
     """dkernel[i, j] = sum over images and pixels of dy * x shifted by (i, j).
 
     The sum over images is a chain of at most 16 elementwise products and only the sum
@@ -185,8 +212,8 @@ def _kernel_gradient(x: Array, k: int, dy: Array, stride: int, dilation: int) ->
     batch, height, width, channels = dy.shape
     chain = next(n for n in range(min(16, batch), 0, -1) if batch % n == 0)
     group = batch // chain
-    pad = dilation * (k // 2)
-    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    stride, dilation, pads = move
+    padded = jnp.pad(x, ((0, 0), pads, pads, (0, 0)))
     rows, columns = (height - 1) * stride + 1, (width - 1) * stride + 1
 
     def product(part: int, i: Array, j: int) -> Array:

@@ -4,9 +4,10 @@
 other; then the fixed parts of a network. The candidate operations are in `operations`.
 
 Conventions of the reference: convolutions without bias, k//2 padding on every side at
-every stride, ReLU6 in mobile parts and ReLU in tree cells, batch normalisation of
-`batch_norm` with eps 1e-3 or the network's. Activations keep the numbers of the images,
-and kernels are cast to them; only the classifier answers in those of its parameters.
+every stride (or the network's `padding`), ReLU6 in mobile parts and ReLU in tree cells,
+batch normalisation of `batch_norm` with eps 1e-3 or the network's. Activations keep the
+numbers of the images, and kernels are cast to them; only the classifier answers in
+those of its parameters.
 
 In ONNX (`to_onnx(graph, path, value)` writes a module whose weights are at a path, and
 returns the name of its output) a batch normalisation after a convolution is folded, in
@@ -29,10 +30,17 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from nas_jax.networks.batch_norm import BatchNorm
-from nas_jax.networks.depthwise import depthwise, portable
+from nas_jax.networks.depthwise import Pads, depthwise, portable
 from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces.operations import Block
-from nas_jax.spaces.parts import BN_EPS, Classifier, NormConv, Widen
+from nas_jax.spaces.parts import (
+    BN_EPS,
+    Classifier,
+    Conventions,
+    NormConv,
+    Padding,
+    Widen,
+)
 
 # Modules declare shapes only; the initial values are made by `parts.init`.
 _ZEROS = functools.partial(nn.initializers.zeros, dtype=jnp.float32)
@@ -119,26 +127,35 @@ class ConvBNAct(nn.Module):
     """One filter for each channel; `channels` is then that of the input."""
     activation: str = "relu6"
     bn_eps: float = BN_EPS
+    padding: Padding = "centre"
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
         k, width = self.kernel_size, 1 if self.depthwise else x.shape[-1]
         kernel = self.param("kernel", _ZEROS, (k, k, width, self.channels))
         if self.depthwise:
-            y = convolve_each(x, kernel, self.stride, 1, train)
+            pads = self.pads(x.shape[1])
+            y = convolve_each(x, kernel, self.stride, 1, train, pads)
         elif (k, self.stride) == (1, 1):
             y = product(x, kernel)
         else:
-            y = _convolve(x, kernel, self.stride)
+            y = _convolve(x, kernel, self.stride, 1, self.pads(x.shape[1]))
         y = BatchNorm(self.bn_eps, name="bn")(y, train)
         return activation(self.activation).apply(y)
+
+    @nn.nowrap
+    def pads(self, side: int) -> Pads:
+        """Zeros before and after a side of the input."""
+        conventions = Conventions(padding=self.padding)
+        return conventions.pads(side, self.kernel_size, self.stride)
 
     @nn.nowrap
     def to_onnx(self, graph: Graph, path: str, value: str) -> str:
         kernel = graph.array("params", f"{path}/kernel")
         scale, bias, mean, var = _norm_arrays(graph, path).values()
         gain = scale / np.sqrt(var + self.bn_eps)
-        window = Window(self.stride, self.channels if self.depthwise else 1)
+        groups = self.channels if self.depthwise else 1
+        window = Window(self.stride, groups, padding=self.padding)
         shift = graph.weight(f"{path}/bias", bias - gain * mean)
         y = convolution(graph, path, kernel * gain, value, shift, window=window)
         name = self.activation
@@ -146,10 +163,15 @@ class ConvBNAct(nn.Module):
 
 
 def convolve_each(
-    x: Array, kernel: Array, stride: int, dilation: int, train: bool
+    x: Array,
+    kernel: Array,
+    stride: int,
+    dilation: int,
+    train: bool,
+    pads: Pads | None = None,
 ) -> Array:
     """Depthwise convolution; of a network in evaluation, which may be exported, too."""
-    return (depthwise if train else portable)(x, kernel, stride, dilation)
+    return (depthwise if train else portable)(x, kernel, stride, dilation, pads)
 
 
 def product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"]:
@@ -159,13 +181,15 @@ def product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"
     return y.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-def _convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
+def _convolve(
+    x: Array, kernel: Array, stride: int, groups: int = 1, pads: Pads | None = None
+) -> Array:
     k = kernel.shape[0]
     return lax.conv_general_dilated(
         x,
         kernel.astype(x.dtype),
         window_strides=(stride, stride),
-        padding=[(k // 2, k // 2)] * 2,
+        padding=[pads or (k // 2, k // 2)] * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=groups,
     )
@@ -186,6 +210,7 @@ class Window(NamedTuple):
     stride: int = 1
     groups: int = 1
     dilation: int = 1
+    padding: Padding = "centre"
 
 
 def convolution(
@@ -196,8 +221,11 @@ def convolution(
     *bias: str,
     window: Window = Window(),  # noqa: B008
 ) -> str:
-    """A Conv node with a kernel HWIO at a path, padded by dilation * (k//2)."""
+    """A Conv node with a kernel HWIO at a path."""
     side = kernel.shape[0]
+    around: dict[str, Any] = {"pads": [window.dilation * (side // 2)] * 4}
+    if window.padding == "same":
+        around = {"auto_pad": "SAME_UPPER"}
     # HWIO -> OIHW
     weight = graph.weight(f"{path}/kernel", kernel.transpose(3, 2, 0, 1))
     return graph.node(
@@ -205,7 +233,7 @@ def convolution(
         f"{path}/conv",
         [value, weight, *bias],
         kernel_shape=[side, side],
-        pads=[window.dilation * (side // 2)] * 4,
+        **around,
         strides=[window.stride] * 2,
         dilations=[window.dilation] * 2,
         group=window.groups,

@@ -69,6 +69,7 @@ def apply(
     takes their means, that is dropout of its inputs.
     """
     updated: dict[str | int, PyTree] = {}
+    conventions = architecture.conventions
 
     def run(slot: str | int, x: Array) -> Array:
         own, stats = (
@@ -78,7 +79,7 @@ def apply(
         part = architecture.slots[slot]
         if slot == "classifier" and kept is not None:
             x = x * kept[:, None, None].astype(x.dtype)
-        y, updated[slot] = parts.apply(part, own, stats, x, train, architecture.bn_eps)
+        y, updated[slot] = parts.apply(part, own, stats, x, train, conventions)
         return y
 
     logits = architecture.forward(run, jnp.asarray(images))

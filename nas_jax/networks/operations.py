@@ -23,15 +23,21 @@ from nas_jax.networks.layers import (
 from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces import operations
 from nas_jax.spaces.operations import Block
-from nas_jax.spaces.parts import BN_EPS
+from nas_jax.spaces.parts import BN_EPS, OURS, Conventions, Padding
 
 
-def _hidden(block: Block, bn_eps: float) -> list[ConvBNAct]:
+def _hidden(block: Block, conventions: Conventions) -> list[ConvBNAct]:
     """Expansion, none at expansion 1, and depthwise convolution."""
     inner, k = block.inner_channels, block.op.kernel
-    expand = ConvBNAct(inner, bn_eps=bn_eps, name="expand")
+    expand = ConvBNAct(inner, bn_eps=conventions.bn_eps, name="expand")
     depthwise = ConvBNAct(
-        inner, k, block.stride, depthwise=True, bn_eps=bn_eps, name="depthwise"
+        inner,
+        k,
+        block.stride,
+        depthwise=True,
+        bn_eps=conventions.bn_eps,
+        padding=conventions.padding,
+        name="depthwise",
     )
     return [expand, depthwise] if block.op.expansion > 1 else [depthwise]
 
@@ -43,21 +49,24 @@ class MBConv(Sequential):
     BN after each, ReLU6 after the first two; no expansion layer at expansion 1.
     """
 
+    padding: Padding = "centre"
+
     def layers(self) -> list[ConvBNAct]:
         out, eps = self.block.out_channels, self.bn_eps
         project = ConvBNAct(out, activation="none", bn_eps=eps, name="project")
-        return [*_hidden(self.block, eps), project]
+        conventions = Conventions(eps, self.padding)
+        return [*_hidden(self.block, conventions), project]
 
 
 class MBConvSlice(nn.Module):
     """An MBConv without its last BN."""
 
     block: Block
-    bn_eps: float = BN_EPS
+    conventions: Conventions = OURS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        for layer in _hidden(self.block, self.bn_eps):
+        for layer in _hidden(self.block, self.conventions):
             x = layer(x, train)
         shape = (1, 1, x.shape[-1], self.block.out_channels)
         return product(x, Kernel(shape, name="project")())

@@ -29,7 +29,9 @@ from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import (
     BN_EPS,
+    OURS,
     Classifier,
+    Conventions,
     Head,
     HiddenSlice,
     Norm,
@@ -42,16 +44,24 @@ from nas_jax.spaces.parts import (
 _NAMES = ("kernel", "bias", "scale", "mean", "var")
 
 
-def module(part: Part | HiddenSlice, bn_eps: float = BN_EPS) -> Any:
+def module(part: Part | HiddenSlice, conventions: Conventions = OURS) -> Any:
     """The Linen module of a part; of a block without its shortcut."""
+    bn_eps = conventions.bn_eps
     match part:
         case Block():
-            return _operation(part, bn_eps)
+            return _operation(part, conventions)
         case HiddenSlice(block=block):
-            return block.op.operation.slice(block, bn_eps)
+            return block.op.operation.slice(block, conventions)
         case Stem(out_channels=width, kernel=k, stride=stride):
             activation = "relu6" if part.activate else "none"
-            return ConvBNAct(width, k, stride, activation=activation, bn_eps=bn_eps)
+            return ConvBNAct(
+                width,
+                k,
+                stride,
+                activation=activation,
+                bn_eps=bn_eps,
+                padding=conventions.padding,
+            )
         case Head():
             return ConvBNAct(part.out_channels, bn_eps=bn_eps)
         case Norm():
@@ -64,14 +74,18 @@ def module(part: Part | HiddenSlice, bn_eps: float = BN_EPS) -> Any:
             return PooledLinear(part)
 
 
-def _operation(block: Block, bn_eps: float) -> Any:
+def _operation(block: Block, conventions: Conventions) -> Any:
     make, kind = block.op.operation.implementation, block.op.kind
+    bn_eps = conventions.bn_eps
     if make is None:
         raise ValueError(
             f"operation {kind!r}: expected a module, got none; decorate one with "
             "operations.register(...).module"
         )
-    if "bn_eps" in inspect.signature(make).parameters:
+    known = inspect.signature(make).parameters
+    if "padding" in known:
+        return make(block, bn_eps=bn_eps, padding=conventions.padding)
+    if "bn_eps" in known:
         return make(block, bn_eps=bn_eps)
     if bn_eps != BN_EPS and shapes(block)[1]:
         raise ValueError(
@@ -82,14 +96,16 @@ def _operation(block: Block, bn_eps: float) -> Any:
     return make(block)
 
 
-def to_onnx(part: Part, graph: Graph, path: str, value: str, bn_eps: float) -> str:
+def to_onnx(
+    part: Part, graph: Graph, path: str, value: str, conventions: Conventions
+) -> str:
     """Writes a part, a block without its shortcut; returns the name of its output.
 
     That is "" for `zero`, whose output is 0, and `value` for `identity`.
     """
     if isinstance(part, Block):
         require_onnx(part.op)
-    return module(part, bn_eps).to_onnx(graph, path, value)
+    return module(part, conventions).to_onnx(graph, path, value)
 
 
 def require_onnx(op: OpSpec) -> None:
@@ -172,13 +188,13 @@ def apply(
     batch_stats: PyTree,
     x: Array,
     train: bool,
-    bn_eps: float = BN_EPS,
+    conventions: Conventions = OURS,
 ) -> tuple[Array, PyTree]:
     """Output of a part and its batch statistics, updated if `train`."""
     if train:
-        return apply_once(part, params, batch_stats, x, bn_eps)[:2]
+        return apply_once(part, params, batch_stats, x, conventions)[:2]
     variables = {"params": params, "batch_stats": batch_stats}
-    y: Any = module(part, bn_eps).apply(variables, x, False)
+    y: Any = module(part, conventions).apply(variables, x, False)
     return y, batch_stats
 
 
@@ -187,14 +203,14 @@ def apply_once(
     params: PyTree,
     batch_stats: PyTree,
     x: Array,
-    bn_eps: float = BN_EPS,
+    conventions: Conventions = OURS,
 ) -> tuple[Array, PyTree, PyTree]:
     """In training: output, updated batch statistics, and the moments of the batch.
 
     The moments are what `apply_again` needs to skip every sum over the batch.
     """
     variables = {"params": params, "batch_stats": batch_stats}
-    outputs: Any = module(part, bn_eps).apply(
+    outputs: Any = module(part, conventions).apply(
         variables, x, True, mutable=["batch_stats", "moments"]
     )
     y, updated = outputs

@@ -15,8 +15,18 @@ import numpy as np
 
 from nas_jax.config.checks import LARGEST, MOST_LAYERS, WIDEST_KERNEL, require
 from nas_jax.spaces import topology
-from nas_jax.spaces.operations import Block, OpSpec
-from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Part, Stem
+from nas_jax.spaces.operations import MBCONV, NOTHING, Block, OpSpec
+from nas_jax.spaces.parts import (
+    BN_EPS,
+    PADDINGS,
+    Classifier,
+    Conventions,
+    Head,
+    Norm,
+    Padding,
+    Part,
+    Stem,
+)
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.spaces.topology import Cell
 
@@ -27,7 +37,8 @@ class Architecture:
 
     `bn_eps` is the epsilon of all its batch normalisations: y = scale (x - mean) /
     sqrt(var + eps) + bias. Networks of a search space have the default, which is the
-    reference's; imported weights need the value that they were trained with.
+    reference's; imported weights need the value that they were trained with. So they do
+    of `padding` (`parts.Padding`), which is "same" for those of TensorFlow.
 
     Raises `ValueError` if the widths or sizes of neighbouring parts do not fit.
     """
@@ -39,6 +50,7 @@ class Architecture:
     classifier: Classifier
     bn_eps: float = BN_EPS
     cells: tuple[Cell, ...] = ()
+    padding: Padding = "centre"
 
     def __post_init__(self) -> None:
         # it becomes the name of a folder
@@ -78,6 +90,17 @@ class Architecture:
         require(kernel % 2 == 1, where, expected, kernel)
         require(0 < eps < math.inf, where, "a positive bn_eps", eps)
         require(number <= MOST_LAYERS, where, f"at most {MOST_LAYERS} blocks", number)
+        require(self.padding in PADDINGS, where, f"one of {PADDINGS}", self.padding)
+        if self.padding == "same":
+            ours = {MBCONV.kind, NOTHING.kind}
+            others = {
+                block.op.name for block in self.blocks if block.op.kind not in ours
+            }
+            if self.cells or others:
+                raise ValueError(
+                    f"{where}: expected mbconv and zero alone with padding 'same', got "
+                    f"{', '.join(sorted(others)) or 'tree cells'}; others know 'centre'"
+                )
         widest = max([kernel, *(block.op.kernel for block in self.blocks)])
         expected = f"kernels of side at most {WIDEST_KERNEL}"
         require(widest <= WIDEST_KERNEL, where, expected, widest)
@@ -107,6 +130,10 @@ class Architecture:
         slots.update(enumerate(self.blocks))
         slots.update(head=self.head, classifier=self.classifier)
         return slots
+
+    @property
+    def conventions(self) -> Conventions:
+        return Conventions(self.bn_eps, self.padding)
 
     @property
     def parts(self) -> tuple[Part, ...]:

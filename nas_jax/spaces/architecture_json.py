@@ -11,7 +11,7 @@ from nas_jax.config.checks import Count
 from nas_jax.config.from_json import from_json as typed
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import Block, OpSpec
-from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Stem
+from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Padding, Stem
 from nas_jax.spaces.topology import Cell
 
 
@@ -51,6 +51,7 @@ class _Network:
     stem: _Stem
     classes: Count
     bn_eps: float = BN_EPS
+    padding: Padding = "centre"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,8 @@ def to_json(architecture: Architecture) -> str:
         "classes": architecture.classifier.classes,
         "bn_eps": float(architecture.bn_eps),
     }
+    if architecture.padding != "centre":
+        document["padding"] = architecture.padding
     if architecture.cells:
         document["cells"] = [
             asdict(_Cell(cell.width, cell.out_channels, cell.stride, ops))
@@ -93,7 +96,8 @@ def to_json(architecture: Architecture) -> str:
 def from_json(text: str) -> Architecture:
     """Reads what `to_json` wrote; raises `ValueError` naming what is wrong.
 
-    A document without `bn_eps`, as older versions wrote it, means 1e-3.
+    A document without `bn_eps`, as older versions wrote it, means 1e-3; one without
+    `padding` means "centre".
     """
     document = files.parse(text, "architecture")
     is_tree = isinstance(document, dict) and "cells" in document
@@ -134,4 +138,5 @@ def from_json(text: str) -> Architecture:
         Classifier(head.out_channels, network.classes, size),
         network.bn_eps,
         tuple(cells),
+        network.padding,
     )

@@ -5,11 +5,40 @@ around them. Every part has a readable `key`, which is its name in latency table
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from nas_jax.spaces.operations import Block, Strided, shape_text
+from nas_jax.spaces.operations import Block, Strided, shape_text, strided
 
 BN_EPS = 1e-3
 """Epsilon of every batch normalisation, unless a network says otherwise."""
+Padding = Literal["centre", "same"]
+"""Of a k x k convolution that moves by s: k//2 on every side, as PyTorch's; or, as
+TensorFlow's, what ceil(side / s) outputs need, an odd one at the end."""
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What code bases do differently in all parts of a network."""
+
+    bn_eps: float = BN_EPS
+    padding: Padding = "centre"
+
+    def pads(self, side: int, kernel: int, stride: int) -> tuple[int, int]:
+        """Zeros before and after a side of an image.
+
+        >>> Conventions().pads(224, 3, 2), Conventions(padding="same").pads(224, 3, 2)
+        ((1, 1), (0, 1))
+        """
+        if self.padding == "centre":
+            return kernel // 2, kernel // 2
+        reached = (strided(side, stride) - 1) * stride + kernel
+        missing = max(0, reached - side)
+        return missing // 2, missing - missing // 2
+
+
+OURS = Conventions()
+"""Those of the reference, and of every search space."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from jaxtyping import Array, Int
 from nas_jax.base import Images, Logits, PyTree
 from nas_jax.networks import network, parts
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.operations import Block, OpSpec
+from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.parts import Head
 
 
@@ -163,14 +163,15 @@ def apply(
     def fixed(name: str, x: Array) -> Array:
         own, stats = params[name], batch_stats[name]
         part = within.slots[name]
-        y, updated[name] = parts.apply(part, own, stats, x, train, within.bn_eps)
+        y, updated[name] = parts.apply(part, own, stats, x, train, within.conventions)
         return y
 
     x = _leading(fixed("stem", jnp.asarray(images)), choice.stem)
     for index, block in enumerate(within.blocks):
         own = params["blocks"][index], batch_stats["blocks"][index]
         numbers = Choice(choice.stem, *(one[index] for one in choice[1:]))
-        y, updated[index] = _masked(block, *own, numbers, x, train)
+        module = parts.module(block, within.conventions)
+        y, updated[index] = _masked(module, *own, numbers, x, train)
         if block.stride == 1:
             shortcut = numbers.shortcut.astype(x.dtype)
             y = y + shortcut * _fitted(x, block.out_channels)
@@ -180,18 +181,18 @@ def apply(
 
 
 def _masked(
-    block: Block, params: PyTree, stats: PyTree, numbers: Choice, x: Array, train: bool
+    module: Any, params: PyTree, stats: PyTree, numbers: Choice, x: Array, train: bool
 ) -> tuple[Array, PyTree]:
     """An MBConv of which only the chosen part has an effect, without its shortcut."""
-    side = jnp.arange(block.op.kernel)
-    is_inside = jnp.abs(side - block.op.kernel // 2) <= numbers.kernel // 2
+    centre = module.block.op.kernel // 2
+    is_inside = jnp.abs(jnp.arange(2 * centre + 1) - centre) <= numbers.kernel // 2
     window = (is_inside[:, None] & is_inside[None])[..., None, None]
     kernel = params["depthwise"]["kernel"]
     each = {**params["depthwise"], "kernel": jnp.where(window, kernel, 0)}
     kept = {"expand": numbers.hidden, "depthwise": numbers.hidden}
     kept["project"] = jnp.where(numbers.hidden > 0, numbers.out, 0)
     updated = {}
-    for layer in parts.module(block).layers():
+    for layer in module.layers():
         name = layer.name
         own = each if name == "depthwise" else params[name]
         variables = {"params": own, "batch_stats": stats[name]}

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from nas_jax.networks import depthwise
+from nas_jax.spaces.parts import Conventions
 
 FUNCTIONS = (depthwise.shifted_products, depthwise.native)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4))
-def value_and_gradients(function, x, kernel, stride, dilation=1):
+@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5))
+def value_and_gradients(function, x, kernel, stride, dilation=1, pads=None):
     """y, dL/dx, dL/dkernel of L = sum over y of y * (fixed pseudo-random numbers)."""
     y, pull_back = jax.vjp(
-        lambda x, kernel: function(x, kernel, stride, dilation), x, kernel
+        lambda x, kernel: function(x, kernel, stride, dilation, pads), x, kernel
     )
     dy = jnp.sin(jnp.arange(y.size, dtype=y.dtype) * 1.7).reshape(y.shape)
     return y, *pull_back(dy)
@@ -48,6 +49,30 @@ def test_shifted_products_equal_the_native_convolution(k, stride, shape):
         assert one.shape == other.shape, name
         scale = np.abs(other).max()
         np.testing.assert_allclose(one, other, atol=1e-5 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 8])
+@pytest.mark.parametrize("k", [3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_padding_may_be_that_of_tensorflow(k, stride, side):
+    """By the same word in XLA, which has it from there."""
+    rng = np.random.default_rng(k * stride)
+    x = rng.normal(size=(2, side, side, 3)).astype(np.float32)
+    kernel = rng.normal(size=(k, k, 1, 3)).astype(np.float32)
+    pads = Conventions(padding="same").pads(side, k, stride)
+
+    def same(x, kernel, *_):
+        return jax.lax.conv_general_dilated(
+            *(x, kernel, (stride, stride), "SAME"),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=3,
+        )
+
+    expected = value_and_gradients(same, x, kernel, stride)
+    for function in FUNCTIONS:
+        found = value_and_gradients(function, x, kernel, stride, 1, pads)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +133,7 @@ def test_padding_is_symmetric_at_stride_2():
 )
 def test_backend_chooses_the_implementation(monkeypatch, backend, chosen):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(depthwise, chosen, lambda x, kernel, stride, dilation: x + 1)
+    monkeypatch.setattr(depthwise, chosen, lambda x, kernel, *_: x + 1)
     x, kernel = jnp.ones((1, 2, 2, 1)), jnp.zeros((3, 3, 1, 1))
     assert (depthwise.depthwise(x, kernel, 1) == 2).all()
 

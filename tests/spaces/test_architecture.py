@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nas_jax.config import SpaceConfig
 from nas_jax.spaces import architecture, architecture_json, builders
 from nas_jax.spaces.operations import OpSpec
+from nas_jax.spaces.parts import Conventions
 
 PAPER = builders.imagenet_mobile()
 TOY = builders.mobile(
@@ -215,6 +216,32 @@ def test_epsilon_of_batch_normalisation_is_written_and_read(eps):
         == network
         != NETWORK
     )
+
+
+def test_padding_is_written_where_it_is_not_the_usual_one():
+    network = dataclasses.replace(NETWORK, padding="same")
+    text = architecture_json.to_json(network)
+    assert json.loads(text)["padding"] == "same"
+    assert architecture_json.from_json(text) == network != NETWORK
+    assert "padding" not in architecture_json.to_json(NETWORK)
+    assert_refused(changed("padding", value="valid"), "padding: expected .*'valid'")
+
+
+def test_padding_by_hand():
+    """224 pixels, every second one the centre of 3 or 5: one or two more are needed."""
+    same = Conventions(padding="same")
+    assert [same.pads(224, k, 2) for k in (1, 3, 5)] == [(0, 0), (0, 1), (1, 2)]
+    assert [same.pads(7, k, 2) for k in (1, 3, 5)] == [(0, 0), (1, 1), (2, 2)]
+    assert [same.pads(7, k, 1) for k in (1, 3, 5)] == [(0, 0), (1, 1), (2, 2)]
+    assert [Conventions().pads(8, k, 2) for k in (1, 3, 5)] == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_operations_that_know_no_padding_are_refused():
+    first, *others = NETWORK.blocks
+    block = dataclasses.replace(first, op=OpSpec("sep", 3))
+    blocks = (block, *others)
+    with pytest.raises(ValueError, match="expected mbconv and zero alone .*got sep_k3"):
+        dataclasses.replace(NETWORK, blocks=blocks, padding="same")
 
 
 def test_older_file_without_epsilon_means_one_thousandth():

@@ -22,9 +22,9 @@ from nas_jax.base import PyTree
 from nas_jax.latency.runtimes import litert_convert
 from nas_jax.networks import layers, network, operations, parts
 from nas_jax.networks.batch_norm import BatchNorm
-from nas_jax.networks.depthwise import portable
+from nas_jax.networks.depthwise import Pads, portable
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.parts import BN_EPS, Part
+from nas_jax.spaces.parts import Part
 
 PACKAGE = "litert-converter==0.5.0"
 ENVIRONMENT = f"python -m venv litert_env && litert_env/bin/pip install {PACKAGE}"
@@ -50,7 +50,7 @@ def of_part(part: Part, params: PyTree, batch_stats: PyTree) -> Compute:
 
     def compute(x: jax.Array) -> jax.Array:
         with nn.intercept_methods(_folded):
-            y = parts.apply(part, params, batch_stats, x, False, BN_EPS)[0]
+            y = parts.apply(part, params, batch_stats, x, False)[0]
         return x + y if getattr(part, "shortcut", False) else y
 
     return compute
@@ -70,7 +70,8 @@ def _folded(
     if isinstance(module, layers.ConvBNAct):
         gain, shift = _affine(_of_bn(module), module.bn_eps)
         kernel = np.asarray(module.variables["params"]["kernel"]) * gain
-        y = _convolution(arguments[0], kernel, module.stride) + shift
+        pads = module.pads(arguments[0].shape[1])
+        y = _convolution(arguments[0], kernel, module.stride, pads) + shift
         if module.activation == "relu6":  # its custom gradient would be another call
             return jnp.clip(y, 0.0, 6.0)
         return layers.activation(module.activation).apply(y)
@@ -99,14 +100,15 @@ def _affine(variables: Any, eps: float) -> tuple[np.ndarray, np.ndarray]:
     return gain.astype(np.float32), (bias - gain * mean).astype(np.float32)
 
 
-def _convolution(x: jax.Array, kernel: Any, stride: int = 1) -> jax.Array:
+def _convolution(
+    x: jax.Array, kernel: Any, stride: int = 1, pads: Pads = (0, 0)
+) -> jax.Array:
     """k x k over x `[B H W C]`; depthwise where a filter has one channel of many."""
-    pad = kernel.shape[0] // 2
     return lax.conv_general_dilated(
         x,
         jnp.asarray(kernel),
         window_strides=(stride, stride),
-        padding=[(pad, pad)] * 2,
+        padding=[pads] * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1] // kernel.shape[2],
     )

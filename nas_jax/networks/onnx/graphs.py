@@ -29,7 +29,7 @@ from nas_jax.networks import network as networks
 from nas_jax.networks import parts
 from nas_jax.networks.onnx.writer import CURE, Graph, Signal, Weights
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Part
+from nas_jax.spaces.parts import OURS, Classifier, Conventions, Head, Part
 
 
 def network(
@@ -49,8 +49,8 @@ def network(
 
     def run(slot: str | int, x: Signal) -> Signal:
         path = slot if isinstance(slot, str) else f"blocks/{slot}"
-        part, eps = architecture.slots[slot], architecture.bn_eps
-        return Signal(graph, parts.to_onnx(part, graph, path, x.value, eps))
+        part, conventions = architecture.slots[slot], architecture.conventions
+        return Signal(graph, parts.to_onnx(part, graph, path, x.value, conventions))
 
     architecture.forward(run, Signal(graph, "images"))
     return graph.model(
@@ -61,7 +61,7 @@ def network(
 
 
 def part(
-    part: Part, params: Weights, batch_stats: Weights, bn_eps: float = BN_EPS
+    part: Part, params: Weights, batch_stats: Weights, conventions: Conventions = OURS
 ) -> onnx.ModelProto:
     """The graph of one part alone: its input feature map `x` -> its output `y`.
 
@@ -70,7 +70,7 @@ def part(
     shapes = [{"part": tree} for tree in parts.shapes(part)]
     graph = Graph(({"part": params}, {"part": batch_stats}), shapes)
     x = Signal(graph, "x")
-    y = Signal(graph, parts.to_onnx(part, graph, "part", x.value, bn_eps))
+    y = Signal(graph, parts.to_onnx(part, graph, "part", x.value, conventions))
     if getattr(part, "shortcut", False):
         x + y  # writes the node
     return graph.model(part.key, ("x", input_shape(part)), ("y", output_shape(part)))

@@ -1,5 +1,6 @@
 """Runtimes besides ONNX Runtime: the same graphs, timed by the same code."""
 
+import dataclasses
 import importlib.util
 import math
 import re
@@ -28,20 +29,19 @@ from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path
 
 CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=provenance.cores())
-SPACE = builders.mobile(
-    SpaceConfig(
-        name="toy",
-        input_size=8,
-        classes=10,
-        stem_channels=8,
-        stem_stride=1,
-        stage_widths=(16,),
-        cells=(2,),
-        strides=(2,),
-        candidates=("mb3_k5", "zero"),
-        head_channels=32,
-    )
+SMALL = SpaceConfig(
+    name="toy",
+    input_size=8,
+    classes=10,
+    stem_channels=8,
+    stem_stride=1,
+    stage_widths=(16,),
+    cells=(2,),
+    strides=(2,),
+    candidates=("mb3_k5", "zero"),
+    head_channels=32,
 )
+SPACE = builders.mobile(SMALL)
 
 
 def test_network_for_litert_computes_what_onnx_runtime_does():
@@ -55,6 +55,29 @@ def test_network_for_litert_computes_what_onnx_runtime_does():
     expected = onnx_runtime.run(model, images)
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 11, 16])
+def test_padding_of_tensorflow_is_the_same_in_all_forms(side):
+    """ONNX Runtime has its own, by the word SAME_UPPER."""
+    rng = np.random.default_rng(0)
+    config = dataclasses.replace(SMALL, input_size=side, stem_stride=2)
+    one = from_path(builders.mobile(config), [0, 0], "one")
+    trees = network.assemble_parts(
+        one, [graphs.random_weights(part, rng) for part in one.parts]
+    )
+    images = rng.random((3, side, side, 3), dtype=np.float32)
+    centre = network.predict(one, *trees, jnp.asarray(images))
+    same = dataclasses.replace(one, padding="same")
+    expected = onnx_runtime.run(graphs.network(same, *trees), images)
+    found = network.predict(same, *trees, jnp.asarray(images))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for_litert = litert_graph.of_network(same, *trees)(jnp.asarray(images))
+    np.testing.assert_allclose(for_litert, expected, atol=1e-5)
+    assert np.abs(found - centre).max() > 0.01
+    # training, where the depthwise convolution has another form
+    moved, _ = network.apply(same, *trees, jnp.asarray(images), train=True)
+    assert np.isfinite(moved).all()
 
 
 def test_tree_cells_for_litert_compute_what_onnx_runtime_does():

@@ -13,7 +13,7 @@ from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.operations import Block, OpSpec
-from nas_jax.spaces.parts import Classifier, Head, Stem
+from nas_jax.spaces.parts import Classifier, Conventions, Head, Stem
 from tests import oracles
 
 # float32 against float64, activations of order 1
@@ -67,7 +67,7 @@ def test_bn_eps_is_used():
     block = mbconv()
     params, batch_stats, x = draw(block)
     expected = oracles.mbconv_eval(x, params, batch_stats, 1, eps=0.5)
-    actual = run(graphs.part(block, params, batch_stats, bn_eps=0.5), x)
+    actual = run(graphs.part(block, params, batch_stats, Conventions(bn_eps=0.5)), x)
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
