@@ -7,8 +7,9 @@ import zipfile
 import numpy as np
 
 from fuzz.case import reader, texts
+from nas_jax.config import files
 from nas_jax.networks import counts
-from nas_jax.networks.pretrained import net_config, torch_import
+from nas_jax.networks.pretrained import namings, net_config, torch_import
 from nas_jax.runs import run_folder
 from nas_jax.spaces import architecture_json, builders, published
 from nas_jax.spaces.architecture import homogeneous
@@ -101,3 +102,43 @@ def _(where):
         for name, content in members.items():
             archive.writestr(name, content)
     torch_import.read_weights(TINY, where / "w.pth")
+
+
+def _named(where):
+    """Names and shapes of MobileNetV2 in the namings that say their network."""
+    network = published.get("mobilenet_v2", 32)
+    starts = {
+        namings.EFFICIENTNET: "_blocks.{}.",
+        namings.TORCHVISION: "features.{}.conv.",
+    }
+    return [
+        json.dumps(
+            torch_import.tensor_shapes(
+                network,
+                namings.of(
+                    naming,
+                    network,
+                    {i: start.format(i + 1) for i in range(len(network.blocks))},
+                ),
+            )
+        ).encode()
+        for naming, start in starts.items()
+    ]
+
+
+@reader("names of tensors", "shapes.json", "json", _named)
+def _(where):
+    shapes = files.read_object(where / "shapes.json")
+    if not all(map(_is_shape, shapes.values())):
+        raise ValueError("expected shapes by name")
+    found = namings.recognise(shapes, "net", 32)
+    if found is None:
+        raise ValueError("expected names of others")
+    namings.origin(found, is_tensorflow=False)
+    json.dumps(counts.describe(found.network))
+
+
+def _is_shape(value):
+    """As NumPy has them."""
+    is_list = isinstance(value, list) and len(value) <= 8
+    return is_list and all(type(n) is int and 0 <= n < 2**40 for n in value)

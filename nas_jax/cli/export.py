@@ -41,7 +41,7 @@ def export(
     """A trained network as files for the runtimes that ship it.
 
     Args:
-      folder: a run, or what import-torch wrote
+      folder: a run, or what import wrote
       format: of onnx, stablehlo, litert, litert-int8; with commas
       network: of a run's trained networks (default: the derived one)
       data__path: where the run's data lie, if they were moved

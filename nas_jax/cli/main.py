@@ -39,7 +39,7 @@ VERBS: dict[str, Any] = {
     "derive": networks.derive,
     "train": networks.train,
     "evaluate": networks.evaluate,
-    "import-torch": networks.import_torch,
+    "import": networks.import_weights,
     "export": export.export,
     "predict": export.predict,
     "report": report.report,

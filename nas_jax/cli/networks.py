@@ -8,6 +8,7 @@ from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
 from nas_jax.config import files, shipped
 from nas_jax.config.data import NAMES, TFDS
+from nas_jax.spaces.parts import Padding
 from nas_jax.training import host, scores
 
 RUNS = Path("runs")
@@ -144,27 +145,33 @@ def evaluate(
     return Answer(results, comparison_table(results))
 
 
-def import_torch(
-    net_config: str,
+def import_weights(
     weights: str,
+    net_config: str | None = None,
     *,
     out: Path,
     key: str | None = None,
     input_size: int | None = None,
+    padding: Padding | None = None,
 ) -> Answer:
-    """A network of the reference implementation with its PyTorch weights, imported.
+    """A network that others trained, imported with its weights.
+
+    EfficientNet-Lite and MobileNetV2 in the names of efficientnet_pytorch, timm or
+    torchvision; or the reference's, with its configuration.
 
     Args:
-      net_config: its configuration, JSON
-      weights: its weights, a file of torch.save or safetensors
+      weights: a file of torch.save or safetensors, or an installed package with one
+      net_config: the reference's configuration of its network, JSON
       out: folder to write
       key: where in the file the weights are, as state_dict_ema (default: looked for)
-      input_size: side of the images (default: the configuration's resolution, or 224)
+      input_size: side of the images (default: the configuration's or the family's)
+      padding: same as TensorFlow, or centre (default: that of the weights' origin)
     """
     from nas_jax.networks import counts
     from nas_jax.networks.pretrained import torch_import
 
-    read = torch_import.import_torch(net_config, weights, out, input_size, key)
+    told = torch_import.Told(key, input_size, padding)
+    read = torch_import.import_weights(weights, out, net_config, told)
     size = counts.describe(read.model.architecture)
     lines = [
         f"{size['name']}: input {size['input_size']}, {size['classes']} classes, "

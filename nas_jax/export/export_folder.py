@@ -56,7 +56,7 @@ def export(
     each with its own `provenance`.
 
     Args:
-      folder: a run folder, or that of a network alone (`import-torch`).
+      folder: a run folder, or that of a network alone (`import`).
       names: of the formats.
       network, given: see `source.read`.
       converter: the Python that LiteRT files are written with.

@@ -1,7 +1,7 @@
 """The source of an export: a trained network, its labels and its images.
 
-All of a run is read from its folder. The folder of a single network, as `import-torch`
-writes it, does not describe images: `Given` does.
+All of a run is read from its folder. The folder of a single network, as `import`
+writes it, describes its images; `Given` says what it does not.
 """
 
 import io
@@ -223,7 +223,7 @@ def _of_network(folder: Path, given: Given) -> Source:
     shape = model.architecture.input_shape
     travelling = Companions(
         _labels(given.labels, model.architecture.classifier.classes),
-        _preprocessing(given.preprocessing, shape),
+        _preprocessing(folder, given.preprocessing, shape),
     )
     return Source(
         name=model.architecture.name,
@@ -270,8 +270,13 @@ def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
     return labels
 
 
-def _preprocessing(source: str | None, shape: tuple[int, int, int]) -> Preprocessing:
+def _preprocessing(
+    folder: Path, source: str | None, shape: tuple[int, int, int]
+) -> Preprocessing:
     size, _, channels = shape
+    beside = folder / companions.PREPROCESSING
+    if source is None and beside.is_file():
+        source = str(beside)
     if source is None:
         raise ValueError(
             "--preprocessing: expected how images are prepared, as this folder is no "

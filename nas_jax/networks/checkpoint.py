@@ -117,7 +117,7 @@ def load_model(folder: str | Path) -> Model:
         raise ValueError(
             f"{folder}: expected a saved network (architecture.json, weights), found "
             "none; networks are saved by 'nas_jax search', 'nas_jax train' and "
-            "'nas_jax import-torch'"
+            "'nas_jax import'"
         )
     try:
         text = files.read_text(folder / "architecture.json")

@@ -64,7 +64,7 @@ def run(home, tmp_path, quick):
 
 @pytest.fixture
 def alone(tmp_path, quick):
-    """A folder as import-torch writes it, of a network for colour images."""
+    """A folder as import writes it, of a network for colour images."""
     colour = dataclasses.replace(EXPERIMENT.space, input_channels=3, classes=4)
     found = from_path(builders.mobile(colour), [1, 2, 0], "alone")
     checkpoint.save_model(tmp_path / "alone", drawn(found))

@@ -240,7 +240,9 @@ def test_operations_that_know_no_padding_are_refused():
     first, *others = NETWORK.blocks
     block = dataclasses.replace(first, op=OpSpec("sep", 3))
     blocks = (block, *others)
-    with pytest.raises(ValueError, match="expected mbconv and zero alone .*got sep_k3"):
+    with pytest.raises(
+        ValueError, match=r"expected mbconv and zero alone .*got sep_k3"
+    ):
         dataclasses.replace(NETWORK, blocks=blocks, padding="same")
 
 

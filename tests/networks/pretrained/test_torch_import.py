@@ -40,9 +40,7 @@ BOUND = 1e-4  # largest difference of a logit; logits are of order 10
 def imported(tmp_path_factory):
     """The folder that the command wrote for the real checkpoint."""
     folder = tmp_path_factory.mktemp("import") / "net"
-    assert (
-        cli.main(["import-torch", str(CONFIG), str(WEIGHTS), "--out", str(folder)]) == 0
-    )
+    assert cli.main(["import", str(WEIGHTS), str(CONFIG), "--out", str(folder)]) == 0
     return folder
 
 
@@ -226,7 +224,7 @@ def files(tmp_path):
 def test_small_network_computes_what_the_reference_would(form, files, tmp_path):
     tensors = small_tensors()
     config, weights = files(tensors, form)
-    torch_import.import_torch(config, weights, tmp_path / "out")
+    torch_import.import_weights(weights, tmp_path / "out", config)
     model = checkpoint.load_model(tmp_path / "out")
     assert model.architecture == SMALL
     assert (SMALL.bn_eps, SMALL.blocks[1].op) == (0.01, OpSpec("zero"))
@@ -338,9 +336,9 @@ def command(tmp_path, capsys):
         (tmp_path / "net.pth").write_bytes(
             torch_files.write(form, made(stored), storages.data)
         )
-        files = str(tmp_path / "net.config"), str(tmp_path / "net.pth")
+        files = str(tmp_path / "net.pth"), str(tmp_path / "net.config")
         out = str(tmp_path / "out")
-        assert cli.main(["import-torch", *files, "--out", out, *words]) == 0
+        assert cli.main(["import", *files, "--out", out, *words]) == 0
         first, *notes, last = capsys.readouterr().out.splitlines()
         assert first.startswith("net: input 8, 7 classes, ")
         assert last == f"written: {out}"
@@ -424,7 +422,7 @@ def refused(files, tmp_path, capsys):
         )
         before = set(tmp_path.rglob("*"))
         out = str(tmp_path / "out")
-        command = ["import-torch", str(config), str(weights), "--out", out, *words]
+        command = ["import", str(weights), str(config), "--out", out, *words]
         assert cli.main(command) == 2
         stdout, line = capsys.readouterr()
         assert stdout == ""
@@ -445,7 +443,8 @@ def test_missing_tensors_are_named(refused):
     tensors = small_tensors()
     del tensors[BIAS]
     assert refused(tensors) == (
-        "net.pth at 'state_dict' for 'net': expected 27 tensors by name and shape, got "
+        "net.pth at 'state_dict' for 'net': expected 27 tensors by name and shape, "
+        "26 fit, got "
         f"1 missing ({BIAS}); is this the configuration of these weights?"
     )
     for name in CONVOLUTIONS:
@@ -482,7 +481,7 @@ def test_number_of_classes_of_the_configuration_must_be_that_of_the_weights(refu
 def test_weights_of_another_network_are_refused(refused):
     config = net_config.to_json(published.get("proxyless_gpu"))
     line = refused(config=config)
-    assert "expected 217 tensors by name and shape, got " in line
+    assert "expected 217 tensors by name and shape, 0 fit, got " in line
     assert all(word in line for word in (" missing (", " of another shape ("))
 
 
@@ -515,7 +514,7 @@ def test_file_without_a_state_dict_is_refused(refused, files, tmp_path):
     for found in ([1], {"state_dict": {"epoch": 3}}, {"epoch": 3}, {"state_dict": 4}):
         weights.write_bytes(torch_files.legacy(found, {}))
         with pytest.raises(ValueError, match="expected tensors by name, got none; sav"):
-            torch_import.import_torch(config, weights, tmp_path / "out")
+            torch_import.import_weights(weights, tmp_path / "out", config)
     assert not (tmp_path / "out").exists()
 
 
@@ -526,7 +525,7 @@ def test_hostile_weights_are_refused_in_one_line(files, tmp_path, capsys):
     bad = torch_files.call(system, f"echo ran > {marker}")
     weights.write_bytes(torch_files.legacy({"state_dict": {BIAS: bad}}, {}))
     out = tmp_path / "out"
-    assert cli.main(["import-torch", str(config), str(weights), "--out", str(out)]) == 2
+    assert cli.main(["import", str(weights), str(config), "--out", str(out)]) == 2
     line = capsys.readouterr().err
     assert f"{BIAS}: expected a tensor of plain numbers, got os.system; save" in line
     assert line.count("\n") == 1
@@ -548,7 +547,7 @@ def test_folder_that_exists_is_refused(files, tmp_path):
     with pytest.raises(
         ValueError, match=r"--out .*out: expected a folder that does not"
     ):
-        torch_import.import_torch(config, weights, tmp_path / "out")
+        torch_import.import_weights(weights, tmp_path / "out", config)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -559,9 +558,9 @@ def test_configuration_is_refused_by_file(refused, files, tmp_path):
     config, weights = files(small_tensors())
     config.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"expected a net\.config, got no text"):
-        torch_import.import_torch(config, weights, tmp_path / "out")
+        torch_import.import_weights(weights, tmp_path / "out", config)
     with pytest.raises(ValueError, match=r"no\.config: cannot be read \(No such file"):
-        torch_import.import_torch(tmp_path / "no.config", weights, tmp_path / "out")
+        torch_import.import_weights(weights, tmp_path / "out", tmp_path / "no.config")
 
 
 def test_input_size_is_checked_and_used(refused, files, tmp_path):
@@ -572,6 +571,6 @@ def test_input_size_is_checked_and_used(refused, files, tmp_path):
     )
     config, weights = files(small_tensors())
     out = str(tmp_path / "out")
-    command = ["import-torch", str(config), str(weights), "--out", out]
+    command = ["import", str(weights), str(config), "--out", out]
     assert cli.main([*command, "--input-size", "12"]) == 0
     assert checkpoint.load_model(out).architecture.input_shape == (12, 12, 3)
