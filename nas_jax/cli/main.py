@@ -15,6 +15,7 @@ from typing import Any
 
 from nas_jax.cli import (
     export,
+    finetune,
     flags,
     guidelines,
     measure,
@@ -39,6 +40,7 @@ VERBS: dict[str, Any] = {
     "derive": networks.derive,
     "train": networks.train,
     "evaluate": networks.evaluate,
+    "finetune": finetune.finetune,
     "import": networks.import_weights,
     "export": export.export,
     "predict": export.predict,

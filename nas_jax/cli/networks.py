@@ -8,6 +8,8 @@ from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
 from nas_jax.config import files, shipped
 from nas_jax.config.data import NAMES, TFDS
+from nas_jax.config.experiment import Experiment
+from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Padding
 from nas_jax.training import host, scores
 
@@ -81,17 +83,22 @@ def train(
     out: Path | None = None,
     no_cache: bool = False,
 ) -> Answer:
-    """An architecture or the derived network of a run, trained from scratch.
+    """An architecture or the derived network of a run, trained.
+
+    From scratch, or from weights with `--train.start FOLDER`.
 
     Args:
-      architecture: a run folder, or an architecture's .json file
+      architecture: a run folder, an architecture's .json file, or the folder of a
+        trained or imported network
       experiment: whose data and schedule; not for a run folder, which has its own
       out: folder for the trained network (default: runs/...)
       no_cache: compile again
     """
-    from nas_jax.runs import pipeline, run_folder, setup, stopping
+    from nas_jax.runs import run_folder, setup
     from nas_jax.spaces import architecture_json
 
+    if experiment and (architecture / "architecture.json").is_file():
+        architecture = architecture / "architecture.json"  # of a network alone
     if architecture.is_dir():
         if experiment or out or set(fields) - {"data.path"}:
             raise ValueError(
@@ -102,7 +109,7 @@ def train(
         folder = architecture
         network = run_folder.read_architecture(architecture / "architecture.json")
     elif experiment:
-        config = overrides.load(experiment, fields)
+        config = overrides.for_weights(overrides.load(experiment, fields))
         network = run_folder.read_architecture(architecture)
         setup.check_network(config, network)
         source = shipped.experiment_file(experiment)
@@ -116,6 +123,13 @@ def train(
         )
     overrides.tell(fields)
     host.prepare(cache=not no_cache, pixels=config.pixels)
+    return trained(config, network, folder)
+
+
+def trained(config: Experiment, network: Architecture, folder: Path) -> Answer:
+    """The answer of a network's training, its architecture in its run folder."""
+    from nas_jax.runs import pipeline, run_folder, stopping
+
     with run_folder.held(folder), stopping.Stop().listening() as stop:
         saved, found = pipeline.train_network(
             config, network, folder, progress=Terminal(), stop=stop

@@ -20,7 +20,8 @@ def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
     """The experiment with the given fields replaced.
 
     A target given here takes the place of the experiment's, whichever way that was
-    stated.
+    stated. With `train.epochs` warm-up, average and frozen epochs keep their share of
+    the time, unless they are given, too.
 
     >>> apply(Experiment("mine"), {"search.target_ms": 0.2}).search.target_ms
     0.2
@@ -31,7 +32,23 @@ def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
     if any(f"search.{name}" in fields for name in TARGET_FIELDS):
         search = without_target(experiment.search)
         experiment = dataclasses.replace(experiment, search=search)
+    epochs = fields.get("train.epochs")
+    if isinstance(epochs, int) and epochs > 0:
+        train = experiment.train.lasting(epochs)
+        experiment = dataclasses.replace(experiment, train=train)
     return replaced(experiment, fields)
+
+
+def for_weights(experiment: Experiment) -> Experiment:
+    """The experiment with images normalised as the weights it starts from; told."""
+    if experiment.train.weights is None:
+        return experiment
+    from nas_jax.runs import pretrained
+
+    adopted, line = pretrained.adopted(experiment)
+    if line is not None:
+        print(line, file=sys.stderr)
+    return adopted
 
 
 def replaced(config: Any, fields: Mapping[str, Any], prefix: str = "") -> Any:

@@ -113,6 +113,7 @@ def search(
     host.prepare(cache=not options.no_cache, pixels=config.pixels)
     from nas_jax.runs import budget, multihost, run_folder, setup, trade_off
 
+    config = overrides.for_weights(config)
     if options.hours is not None:
         if options.targets is not None or processes.distributed:
             raise ValueError(

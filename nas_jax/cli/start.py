@@ -48,6 +48,7 @@ def start(
     *,
     out: Path,
     hours: float | None = None,
+    weights: Path | None = None,
     reading: Reading = READING,
     typed: Typed = CALLED,
 ) -> Answer:
@@ -59,6 +60,8 @@ def start(
       out: .py file to write
       hours: that a run may take here; steps are timed to fit it (default: some
         minutes, images of 64 pixels at most)
+      weights: folder that `import` wrote: the space is that around its network, and
+        trainings start from its weights
     """
     from nas_jax.runs import first_experiment
 
@@ -66,7 +69,14 @@ def start(
     if out.suffix != ".py":
         raise ValueError(f"--out {out}: expected the name of a .py file")
     try:
-        if hours is None:
+        if weights is not None:
+            if hours is not None:
+                raise ValueError(
+                    "--hours: expected without --weights, got both; fit the time at "
+                    "the search: nas_jax search FILE --hours H"
+                )
+            begun = first_experiment.from_weights(pictures, weights, **vars(reading))
+        elif hours is None:
             begun = first_experiment.of_pictures(pictures, **vars(reading))
         else:
             host.prepare()
@@ -79,6 +89,8 @@ def start(
     out.write_text(first_experiment.text(made, typed), encoding="utf-8")
     data, space = made.data, made.space
     assert isinstance(space, ElasticConfig)
+    if weights is not None:
+        notes = (*notes, f"trainings start from the weights in {weights}")
     lines = (
         *notes,
         f"{counts['train_weights'] + counts['train_alphas']} pictures to train, "

@@ -27,6 +27,13 @@ from nas_jax.config.from_json import require_types
 from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import AnySpace, ElasticConfig, SpaceConfig
 
+SCRATCH, SUPERNET = "scratch", "supernet"
+"""Starts of a training without weights from elsewhere."""
+
+
+def _located(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
 
 @dataclass(frozen=True)
 class LatencyConfig:
@@ -91,12 +98,25 @@ class TrainConfig:
     class_weights: Literal["none", "balanced"] = "none"
     """What counts the same in the loss: every image, or every class, however few its
     images (docs/data.md). The search itself does not weigh."""
-    start: Literal["scratch", "supernet"] = "scratch"
-    """Initial weights of the derived network: drawn at random, or those of the
-    supernet with re-estimated batch statistics. Others always start at random."""
+    start: str = SCRATCH
+    """Initial weights: scratch, drawn at random; supernet, for the derived network the
+    supernet's with re-estimated batch statistics; or a folder that `nas_jax import`
+    wrote, or of a trained network, from which those of every network are cut."""
+    frozen_epochs: NotNegative = 0.0
+    """So long the classifier alone is trained, before all is."""
+    layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Rate of a layer over that of the next one: below 1, layers near the images keep
+    more of the weights they start from. The classifier has the whole rate."""
 
     def __post_init__(self) -> None:
         require_types(self, "train.")
+        require(self.start != "", "train.start", "scratch, supernet or a folder", "")
+        require(
+            self.frozen_epochs < self.epochs,
+            "train.frozen_epochs",
+            f"less than train.epochs = {self.epochs}",
+            self.frozen_epochs,
+        )
         require(
             self.warmup_epochs < self.epochs,
             "train.warmup_epochs",
@@ -116,7 +136,13 @@ class TrainConfig:
             epochs=epochs,
             warmup_epochs=share * self.warmup_epochs,
             ema_epochs=share * self.ema_epochs,
+            frozen_epochs=share * self.frozen_epochs,
         )
+
+    @property
+    def weights(self) -> Path | None:
+        """The folder of the weights that trainings start from, if they do."""
+        return None if self.start in (SCRATCH, SUPERNET) else Path(self.start)
 
 
 @dataclass(frozen=True)
@@ -180,7 +206,7 @@ class Experiment:
             self.devices.paths_per_step,
         )
         require(
-            self.search.trials == 1 or self.train.start == "scratch",
+            self.search.trials == 1 or self.train.start != SUPERNET,
             "search.trials",
             "1 with train.start supernet, which has weights for one network alone",
             self.search.trials,
@@ -200,10 +226,15 @@ class Experiment:
             joint = self.search.joint_epochs
             require(joint > 0, "search.joint_epochs", "1 or more", joint)
             return
+        require(
+            self.train.start != SUPERNET,
+            "train.start",
+            "scratch or a folder with an elastic space",
+            self.train.start,
+        )
         for name, value, expected in (
             ("search.joint_epochs", self.search.joint_epochs, 0),
             ("search.limits", self.search.limits, ()),
-            ("train.start", self.train.start, "scratch"),
         ):
             require(
                 value == expected,
@@ -243,11 +274,13 @@ class Experiment:
                 require(batch <= images, name, expected, batch)
 
     def located(self) -> "Experiment":
-        """With the full path of the data, which holds wherever a run goes on."""
-        if self.data.path is None:
-            return self
-        path = str(Path(self.data.path).expanduser().absolute())
-        return replace(self, data=replace(self.data, path=path))
+        """With full paths of data and weights, which hold wherever a run goes on."""
+        data, train = self.data, self.train
+        if data.path is not None:
+            data = replace(data, path=_located(data.path))
+        if train.weights is not None:
+            train = replace(train, start=_located(train.start))
+        return replace(self, data=data, train=train)
 
     @property
     def pixels(self) -> int:

@@ -3,6 +3,8 @@
 train=dataclasses.replace(recipes.PAPER_IMAGENET, dropout=0.3)
 """
 
+from dataclasses import replace
+
 from nas_jax.config.experiment import TrainConfig
 
 PAPER_IMAGENET = TrainConfig(
@@ -23,6 +25,15 @@ One cosine without warm-up or average of weights. Dropout is that of Proxyless-M
 the one for CPUs has 0.2, the one for GPUs and the wide one for phones 0.3. The
 reference decays the classifier's bias as well.
 """
+
+
+def fine_tuning(epochs: int, batch: int) -> TrainConfig:
+    """A training from the weights of another task, on hundreds of pictures and more.
+
+    A tenth of the rate of `small_data`, as is usual (Kornblith et al., CVPR 2019), with
+    the same warm-up and average.
+    """
+    return replace(small_data(epochs, batch), lr=0.03 * batch / 64, weight_decay=1e-4)
 
 
 def small_data(epochs: int, batch: int) -> TrainConfig:

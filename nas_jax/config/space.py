@@ -1,7 +1,7 @@
 """Search spaces, as frozen dataclasses. No JAX."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 
@@ -113,6 +113,8 @@ class ElasticConfig:
     """Widths of the first convolution."""
     stem_stride: Stride = 2
     """Stride of the first convolution."""
+    first_block_channels: Size | None = None
+    """Width of a fixed first block of expansion 1; None leaves the block out."""
     stage_choices: tuple[tuple[Size, ...], ...] = (
         *((16, 24), (24, 32, 40), (40, 64, 80), (80, 96, 128)),
         *((128, 160, 192), (192, 256, 320)),
@@ -126,6 +128,10 @@ class ElasticConfig:
     """Candidate operations; `zero` is offered only where the shortcut exists."""
     head_channels: Size = 1280
     """Width of the last convolution, before the classifier."""
+    bn_eps: Annotated[float, Interval(gt=0, lt=1)] = 1e-3
+    """Epsilon of every batch normalisation: that of the weights to start from."""
+    padding: Literal["centre", "same"] = "centre"
+    """Of convolutions: k//2 on every side, or as TensorFlow's; that of the weights."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
@@ -164,7 +170,7 @@ class ElasticConfig:
             classes=self.classes,
             stem_channels=stem,
             stem_stride=self.stem_stride,
-            first_block_channels=None,
+            first_block_channels=self.first_block_channels,
             stage_widths=widths,
             cells=self.cells,
             strides=self.strides,

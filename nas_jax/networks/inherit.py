@@ -53,7 +53,7 @@ def inherit(source: Model, network: Architecture, key: PRNGKey) -> Inherited:
       ValueError: for a network of another skeleton, of other conventions, of tree
         cells, or with operations other than MBConv and `zero`.
     """
-    _require_alike(source.architecture, network)
+    require_alike(source.architecture, network)
     given = _Reader(source)
     fresh = jax.tree.map(np.array, networks.init(key, network))
     streams = given.streams(network)
@@ -108,7 +108,9 @@ def inherit(source: Model, network: Architecture, key: PRNGKey) -> Inherited:
     return Inherited(params, stats, tuple(notes))
 
 
-def _require_alike(source: Architecture, network: Architecture) -> None:
+def require_alike(source: Architecture, network: Architecture) -> None:
+    """Raises `ValueError` for a network that `inherit` has no weights for."""
+
     def skeleton(one: Architecture) -> tuple[Any, ...]:
         return one.stem.stride, *(block.stride for block in one.blocks)
 

@@ -24,7 +24,8 @@ from nas_jax.data import (
 )
 from nas_jax.data.layouts import groupings
 from nas_jax.data.source import DataSet, Item, Source
-from nas_jax.runs import budget, probe
+from nas_jax.runs import budget, pretrained, probe
+from nas_jax.spaces import around
 from nas_jax.training import optim
 from nas_jax.training.progress import Progress
 
@@ -57,6 +58,10 @@ STEPS = 1600
 """Of a training in full without a number of hours, at least: minutes on a CPU."""
 ENOUGH = 16
 """Epochs of a training before larger images are worth their time."""
+WEIGHED_SIDES = (64, 96, 128)
+"""Of images for networks that start from weights; larger ones take hours on a CPU."""
+FINE_STEPS, FINE_EPOCHS = 600, (5, 30)
+"""Of a training that starts from weights, and its epochs at least and at most."""
 TRIALS = 8
 """Networks that are compared by trainings in rungs."""
 BATCH = 32
@@ -144,6 +149,41 @@ def of_pictures(path: Path, largest: int = LARGEST, **reading: Any) -> FirstExpe
         *balance.notes(data.train.labels, data.train.label_names),
     )
     return FirstExperiment(experiment, sizes, notes)
+
+
+def from_weights(
+    path: Path, weights: Path, side: int | None = None, **reading: Any
+) -> FirstExperiment:
+    """An experiment that starts from the weights in a folder.
+
+    Its space is that around their network (`spaces.around`); images are normalised as
+    theirs were, and trainings are short. `side` is that of the images, by default the
+    largest of `WEIGHED_SIDES` of which the pictures fill half.
+
+    Raises `ValueError` as `of_pictures`, and for a folder without a network, or with
+    one that has no such space.
+    """
+    network = pretrained.read(weights).architecture
+    made = of_pictures(path, SIDES[-1], **reading)
+    given = made.experiment
+    channels, classes = given.space.input_channels, given.space.classes
+    if side is None:
+        fit = [one for one in WEIGHED_SIDES if one <= 2 * given.space.input_size]
+        side = max(fit, default=WEIGHED_SIDES[0])
+    space = around.space(network, (side,), channels, classes)
+    training = made.pictures["train_weights"] + made.pictures["train_alphas"]
+    per_epoch = optim.steps_per_epoch(training, given.train.batch)
+    epochs = min(max(math.ceil(FINE_STEPS / per_epoch), FINE_EPOCHS[0]), FINE_EPOCHS[1])
+    experiment = dataclasses.replace(
+        given,
+        space=dataclasses.replace(space, name=given.space.name),
+        train=dataclasses.replace(
+            recipes.fine_tuning(epochs, given.train.batch), start=str(weights)
+        ),
+    )
+    experiment, line = pretrained.adopted(experiment)
+    notes = made.notes if line is None else (*made.notes, line)
+    return made._replace(experiment=experiment.located(), notes=notes)
 
 
 def in_hours(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from nas_jax import report, supernet
 from nas_jax.config import files, provenance, shipped
-from nas_jax.config.experiment import Experiment, LatencyConfig
+from nas_jax.config.experiment import SUPERNET, Experiment, LatencyConfig
 from nas_jax.config.search import TARGETS
 from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import risk as table_risk
@@ -57,8 +57,8 @@ class Searched(NamedTuple):
 
     def take_over(self, work: Run, folder: Path) -> None:
         """Its training in the last rung of a search in `folder`, as that in full."""
-        made, is_scratch = self.derivation, work.experiment.train.start == "scratch"
-        if made["trials"] and is_scratch:
+        made = self.derivation
+        if made["trials"] and work.experiment.train.start != SUPERNET:
             tried = retrain.in_rung(folder, made["trial"], made["rung"])
             retrain.take_over(work, self.network, tried)
 
@@ -208,7 +208,7 @@ def search_and_derive(
     experiment, folder = run.experiment, run.folder
     weights = folder / retrain.SUPERNET_WEIGHTS
     is_compared = (folder / finalists.FINALISTS).is_file()
-    is_complete = experiment.train.start != "supernet" or weights.exists()
+    is_complete = experiment.train.start != SUPERNET or weights.exists()
     if not (is_compared and is_complete):
         last = search.run(run, goal, after=after)
         if not is_compared:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import jax
 
 from nas_jax.base import PyTree, stream
+from nas_jax.config.experiment import SUPERNET
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import finalists, run_folder
+from nas_jax.runs import finalists, pretrained, run_folder
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
@@ -72,7 +73,7 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
     It resumes from its newest snapshot. The key does not depend on the network: all of
     a run see the same images in the same order, shifted alike, so their accuracies are
     paired. With `train.start = "supernet"` the searched network starts from the
-    supernet's weights.
+    supernet's weights, with a folder every one from weights cut from those in it.
 
     Raises:
       ValueError: for a snapshot of another network or configuration, if the training
@@ -99,8 +100,11 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
         if newest is not None:
             after = loop.Reached(newest.state, newest.notes["collected"])
         else:
-            weights = None
-            if run.experiment.train.start == "supernet" and network.name == SEARCHED:
+            weights, start = None, run.experiment.train.weights
+            if start is not None:
+                draw = stream(key, "weights")
+                weights = pretrained.weights(start, network, draw, run.progress)
+            if run.experiment.train.start == SUPERNET and network.name == SEARCHED:
                 model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
                 weights = model.params, model.batch_stats
             after = loop.Reached(loop.init(key, network, recipe, weights))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax.config import files
-from nas_jax.config.experiment import Experiment
+from nas_jax.config.experiment import SCRATCH, Experiment
 from nas_jax.config.from_json import from_json
 from nas_jax.config.search import TARGETS, parse_target, with_target
 from nas_jax.config.space import ElasticConfig, SpaceConfig
@@ -42,7 +42,7 @@ def experiments(experiment: Experiment, given: Sequence[str]) -> list[Experiment
       ValueError: for a target that is neither, or is given twice, and for settings that
         a curve has no use for.
     """
-    if experiment.train.start != "scratch":
+    if experiment.train.start != SCRATCH:
         raise ValueError(
             "--targets: expected train.start scratch, got "
             f"{experiment.train.start!r}; all networks of a curve begin afresh"

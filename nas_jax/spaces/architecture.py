@@ -177,7 +177,9 @@ def from_ops(space: SearchSpace, ops: Sequence[OpSpec], name: str) -> Architectu
         tuple(blocks),
         space.head,
         space.classifier,
-        cells=space.cells,
+        space.conventions.bn_eps,
+        space.cells,
+        space.conventions.padding,
     )
 
 

@@ -13,7 +13,14 @@ from nas_jax.config.space import (
 )
 from nas_jax.spaces import topology
 from nas_jax.spaces.operations import Block, OpSpec
-from nas_jax.spaces.parts import Classifier, Head, Norm, Stem
+from nas_jax.spaces.parts import (
+    OURS,
+    Classifier,
+    Conventions,
+    Head,
+    Norm,
+    Stem,
+)
 from nas_jax.spaces.space import LayerSpec, SearchSpace
 
 
@@ -27,7 +34,7 @@ def round_channels(channels: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
-def mobile(config: SpaceConfig) -> SearchSpace:
+def mobile(config: SpaceConfig, conventions: Conventions = OURS) -> SearchSpace:
     """Builds the MobileNetV2-like space that `config` describes.
 
     `zero` is offered where the shortcut exists (stride 1, equal widths), so it means
@@ -91,6 +98,7 @@ def mobile(config: SpaceConfig) -> SearchSpace:
         layers=tuple(layers),
         head=Head(channels, head_channels, size),
         classifier=Classifier(head_channels, config.classes, size),
+        conventions=conventions,
     )
 
 
@@ -157,6 +165,11 @@ def own(space: SearchSpace) -> OwnSpace:
     )
 
 
+def conventions_of(config: ElasticConfig) -> Conventions:
+    """Those of the networks of an elastic space."""
+    return Conventions(config.bn_eps, config.padding)
+
+
 def is_built(config: AnySpace) -> bool:
     """Whether `build` knows the space: an experiment's own is built by its file."""
     return not isinstance(config, OwnSpace) or config.digest in _OWN_SPACES
@@ -173,7 +186,7 @@ def build(config: AnySpace) -> SearchSpace:
         case SpaceConfig():
             return mobile(config)
         case ElasticConfig():
-            return mobile(config.middle)
+            return mobile(config.middle, conventions_of(config))
     if not is_built(config):
         raise ValueError(
             f"space {config.name!r}: expected the space with digest {config.digest} "

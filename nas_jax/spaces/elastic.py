@@ -62,11 +62,12 @@ def build(config: ElasticConfig) -> ElasticSpace:
     >>> len(space.shapes), space.architectures == 4 * 6**2 * 7 + 4 * 7**2 * 6
     (8, True)
     """
+    conventions = builders.conventions_of(config)
     choices = itertools.product(
         config.input_sizes, config.stem_widths, itertools.product(*config.stage_choices)
     )
     shapes = tuple(
-        builders.mobile(config.shape(side, stem, widths))
+        builders.mobile(config.shape(side, stem, widths), conventions)
         for side, stem, widths in choices
         if sorted(widths) == [*widths]
     )
@@ -75,7 +76,7 @@ def build(config: ElasticConfig) -> ElasticSpace:
             f"space {config.name!r}: expected widths that do not fall from stage to "
             "stage in one choice at least, got none; change space.stage_choices"
         )
-    return ElasticSpace(config.name, shapes, builders.mobile(config.middle))
+    return ElasticSpace(config.name, shapes, builders.build(config))
 
 
 def whole(config: AnySpace) -> SearchSpace | ElasticSpace:

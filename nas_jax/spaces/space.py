@@ -9,14 +9,22 @@ widths and candidate order as in the reference implementation
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from nas_jax.spaces import topology
 from nas_jax.spaces.operations import Block, OpSpec, Strided
-from nas_jax.spaces.parts import Classifier, Head, Norm, Part, Stem
+from nas_jax.spaces.parts import (
+    OURS,
+    Classifier,
+    Conventions,
+    Head,
+    Norm,
+    Part,
+    Stem,
+)
 from nas_jax.spaces.topology import Cell
 
 
@@ -79,6 +87,8 @@ class SearchSpace:
     head: Head | Norm
     classifier: Classifier
     cells: tuple[Cell, ...] = ()
+    conventions: Conventions = field(default=OURS, repr=False)
+    """Of its networks; the weights of a supernet of gates have ours alone."""
 
     @property
     def shapes(self) -> "tuple[SearchSpace, ...]":

@@ -1,6 +1,6 @@
 """Optimisers, as optax transformations; those of the search are in `schedule`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -32,14 +32,18 @@ def sgd(
     momentum: float,
     weight_decay: float,
     decays: Literal["all", "weights"] = "all",
+    gates: Sequence[optax.GradientTransformation] = (),
 ) -> optax.GradientTransformation:
     """Nesterov SGD as the reference's: decay joins the gradient, of all parameters.
 
     d = g + wd w;  v <- m v + d;  w <- w - lr (d + m v)
+
+    `gates` change d.
     """
     return promoting(
         optax.chain(
             optax.add_decayed_weights(weight_decay, _decayed(decays)),
+            *gates,
             optax.sgd(lr, momentum=momentum, nesterov=True),
         )
     )
@@ -62,7 +66,9 @@ def train_weights(
 ) -> optax.GradientTransformation:
     """Weights of a derived network: up in a line, then one cosine to 0.
 
-    AdamW (Loshchilov & Hutter 2019) with beta2 0.999, and its decay times the rate.
+    AdamW (Loshchilov & Hutter 2019) with beta2 0.999, and its decay times the rate. The
+    classifier alone moves for `frozen_epochs`; a layer d before it has the rate times
+    `layer_decay`^d.
     """
     steps = config.epochs * steps_per_epoch
     warmup = int(config.warmup_epochs * steps_per_epoch)
@@ -70,20 +76,54 @@ def train_weights(
     if warmup:
         rise = optax.linear_schedule(0.0, config.lr, warmup)
         rate = optax.join_schedules([rise, rate], [warmup])
+    gates = _frozen(int(config.frozen_epochs * steps_per_epoch))
     if config.optimiser == "sgd":
-        return sgd(
+        tx = sgd(
             rate,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
             decays=config.decays,
+            gates=gates,
         )
-    return promoting(
-        optax.adamw(
+    else:
+        tx = optax.adamw(
             rate,
             b1=config.momentum,
             weight_decay=config.weight_decay,
             mask=_decayed(config.decays),
         )
+        # its decay comes after the moments
+        tx = promoting(optax.chain(*gates, tx, *gates) if gates else tx)
+    if config.layer_decay == 1:
+        return tx
+    by_layer = optax.stateless(lambda tree, _: _by_layer(tree, config.layer_decay))
+    return promoting(optax.chain(tx, by_layer))
+
+
+def _frozen(steps: int) -> list[optax.GradientTransformation]:
+    """What keeps all but the classifier as it is for some steps; none for none."""
+    if not steps:
+        return []
+    gate = optax.scale_by_schedule(lambda step: jnp.where(step < steps, 0.0, 1.0))
+    return [optax.masked(gate, _body)]
+
+
+def _body(params: PyTree) -> PyTree:
+    """All but the classifier, as optax asks for it."""
+    return jax.tree.map_with_path(lambda path, _: path[0].key != "classifier", params)
+
+
+def _by_layer(updates: PyTree, decay: float) -> PyTree:
+    """Updates times decay^d, d layers before the classifier."""
+    blocks = len(updates["blocks"])
+
+    def before(path: tuple[Any, ...]) -> int:
+        if path[0].key == "blocks":
+            return 1 + blocks - path[1].idx
+        return {"classifier": 0, "stem": 2 + blocks}.get(path[0].key, 1)
+
+    return jax.tree.map_with_path(
+        lambda path, leaf: leaf * decay ** before(path), updates
     )
 
 

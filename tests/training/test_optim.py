@@ -1,5 +1,7 @@
 """Rates, decay and averages of a training, against NumPy and PyTorch's equations."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -194,3 +196,54 @@ def test_the_papers_recipe_is_that_of_its_code():
         )
         == recipes.PAPER_IMAGENET
     )
+
+
+LAYERS = {
+    "stem": {"kernel": np.ones(2, np.float32)},
+    "blocks": [{"kernel": np.ones(1, np.float32)}, {}, {"bias": np.ones(1, "f")}],
+    "head": {"kernel": np.ones(3, np.float32)},
+    "classifier": {"kernel": np.ones(2, np.float32)},
+}
+
+
+def moved(config, steps):
+    """Updates of every step, for gradients of 1."""
+    tx = optim.train_weights(config, PER_EPOCH)
+    params = jax.tree.map(jnp.asarray, LAYERS)
+    gradients, opt, found = jax.tree.map(jnp.ones_like, params), tx.init(params), []
+    for _ in range(steps):
+        updates, opt = tx.update(gradients, opt, params)
+        found.append(updates)
+    return found
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_frozen_layers_stay_and_gather_no_momentum(optimiser):
+    config = TrainConfig(epochs=4, lr=0.5, weight_decay=0.1, optimiser=optimiser)
+    frozen = dataclasses.replace(config, frozen_epochs=1.5)
+    free, held = moved(config, 8), moved(frozen, 8)
+    for step in range(6):  # 1.5 epochs of 4 steps
+        for name in ("stem", "blocks", "head"):
+            assert not any(leaf.any() for leaf in jax.tree.leaves(held[step][name]))
+    for step in range(8):
+        np.testing.assert_array_equal(
+            held[step]["classifier"]["kernel"], free[step]["classifier"]["kernel"]
+        )
+    assert all(leaf.all() for leaf in jax.tree.leaves(held[6]))
+    if optimiser == "sgd":  # its first step, at the rate of the seventh
+        rate = 0.5 * (1 + np.cos(np.pi * 6 / 16)) / 2
+        expected = -rate * 1.9 * (1 + 0.1)  # Nesterov: g + m g, with the decay
+        np.testing.assert_allclose(held[6]["stem"]["kernel"], expected, rtol=1e-5)
+
+
+def test_layers_near_the_images_move_less():
+    config = TrainConfig(epochs=4, lr=0.5, weight_decay=0.0)
+    plain = moved(config, 3)[2]
+    less = moved(dataclasses.replace(config, layer_decay=0.5), 3)[2]
+    ratios = jax.tree.map(lambda a, b: float((a / b).mean()), less, plain)
+    assert ratios == {
+        "stem": {"kernel": 1 / 32},
+        "blocks": [{"kernel": 1 / 16}, {}, {"bias": 1 / 4}],
+        "head": {"kernel": 1 / 2},
+        "classifier": {"kernel": 1.0},
+    }

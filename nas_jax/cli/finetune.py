@@ -1,0 +1,59 @@
+"""The verb `finetune`: somebody's own pictures from the weights of another task."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from nas_jax.cli import networks, overrides
+from nas_jax.cli.flags import UNCHANGED, Fields
+from nas_jax.cli.start import READING, Reading
+from nas_jax.cli.terminal import Answer
+from nas_jax.config import files
+from nas_jax.training import host
+
+
+def finetune(
+    weights: Path,
+    pictures: Path,
+    reading: Reading = READING,
+    fields: Fields = UNCHANGED,
+    *,
+    side: int | None = None,
+    out: Path | None = None,
+    no_cache: bool = False,
+) -> Answer:
+    """A network with its weights, trained further on your pictures.
+
+    It makes a run folder, which `export` and `predict` take.
+
+    Args:
+      weights: folder that `import` wrote, or of a trained network
+      pictures: folder with a folder of pictures per class, or a file of their labels
+      side: of the images (default: twice that of the pictures, from 64 to 128)
+      out: run folder to make (default: runs/...)
+      no_cache: compile again
+    """
+    from nas_jax.runs import first_experiment, pretrained, run_folder
+    from nas_jax.spaces import architecture_json, around
+
+    try:
+        made = first_experiment.from_weights(pictures, weights, side, **vars(reading))
+    except ValueError as error:  # what is --data.test-split elsewhere
+        raise ValueError(str(error).replace("--data.", "--")) from error
+    config = overrides.apply(made.experiment, fields)
+    space, data = config.space, config.data
+    shape = (space.input_size, space.input_channels, space.classes)
+    network = around.resized(pretrained.read(weights).architecture, *shape)
+    network = replace(network, name="finetuned")
+    print(
+        f"images of {space.input_size} pixels, normalised as for the weights: mean "
+        f"{data.mean}, deviation {data.std}",
+        file=sys.stderr,
+    )
+    host.prepare(cache=not no_cache, pixels=config.pixels)
+    folder = run_folder.create(config, out, networks.RUNS)
+    text = architecture_json.to_json(network)
+    files.write(folder / "architecture.json", text)
+    print(f"run folder: {folder}", file=sys.stderr)
+    overrides.tell(fields)
+    return networks.trained(config, network, folder)
