@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks import glyphs, ledger
 from benchmarks.intervals import interval
 from benchmarks.quality_settings import PromiseConfig
-from nas_jax.config import provenance
+from nas_jax.config import provenance, recipes
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import fashion_mnist
 from nas_jax.networks import checkpoint
@@ -53,6 +53,7 @@ def run(config: PromiseConfig, watch: Progress) -> dict[str, Any]:
     """
     settings = dataclasses.asdict(config) | {"file": None, "folder": None}
     settings |= {"path": str(config.path), "tasks": None, "seeds": None}
+    settings |= {"weights": config.weights and str(config.weights)}
     found = ledger.begin(config.file, settings, dict(provenance.record()))
     rows = list(found.rows)
     rows += ledger.extended(config.file, _rows(config, rows, watch))
@@ -199,15 +200,14 @@ def _planned(
     config: PromiseConfig, task: str, seed: int, watch: Progress
 ) -> tuple[Experiment, float]:
     """What `start --hours` writes for a task, and the seconds that it expects."""
-    path, reading = _pictures(config, task)
-    made = first_experiment.of_pictures(path, config.largest, **reading)
+    made = _made(config, task)
     experiment = dataclasses.replace(
-        made.experiment,
+        made,
         seed=seed,
         random_networks=config.random_networks,
         scaled_networks=config.scaled_networks,
         search=dataclasses.replace(
-            made.experiment.search, trials=config.trials, finalists=config.trials
+            made.search, trials=config.trials, finalists=config.trials
         ),
     )
     pace = budget.pace(experiment, watch)
@@ -215,6 +215,26 @@ def _planned(
     watch.line(fit.note)
     epochs = fit.experiment.train.epochs
     return fit.experiment, 3600 * (pace.fixed + epochs * pace.per_epoch)
+
+
+def _made(config: PromiseConfig, task: str) -> Experiment:
+    """What `start` makes of a task."""
+    path, reading = _pictures(config, task)
+    if config.weights is None:
+        made = first_experiment.of_pictures(path, config.largest, **reading).experiment
+    else:
+        made = first_experiment.from_weights(
+            path, config.weights, config.largest, **reading
+        ).experiment
+    data, train = made.data, made.train
+    if config.scratch:
+        train = recipes.small_data(train.epochs, train.batch)
+    if config.train_images is not None:
+        alphas = config.train_images // 4
+        data = dataclasses.replace(
+            data, train_weights=config.train_images - alphas, train_alphas=alphas
+        )
+    return dataclasses.replace(made, data=data, train=train)
 
 
 def _pictures(config: PromiseConfig, task: str) -> tuple[Path, dict[str, Any]]:

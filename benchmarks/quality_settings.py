@@ -162,8 +162,20 @@ class PromiseConfig:
     """Of the latency of the searched one, trained in full beside it."""
     scaled_networks: int = 4
     """Ways to scale the hand-designed network."""
+    weights: Path | None = None
+    """Folder of a network: the space is that around it, and trainings start from it."""
+    scratch: bool = False
+    """In that space, but from nothing and with the recipe for that."""
+    train_images: int | None = None
+    """To train with; None for all."""
 
     def __post_init__(self) -> None:
+        require(
+            self.weights is not None or not self.scratch,
+            "scratch",
+            "False without weights, which give the space",
+            self.scratch,
+        )
         known = ("fashion_mnist", "letters", "pictures")
         require(
             bool(self.tasks) and {*self.tasks} <= {*known},

@@ -1,14 +1,19 @@
 """Whole runs against what a user would do instead: rows, ranks, intervals."""
 
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks import command, promise
 from benchmarks.quality_settings import PromiseConfig
 from nas_jax.data import idx
+from nas_jax.networks import checkpoint, parts
+from nas_jax.networks.network import assemble_parts
 from nas_jax.runs import budget, finalists, pipeline
+from nas_jax.spaces import published
 from nas_jax.training.progress import Progress
 
 
@@ -124,12 +129,37 @@ def test_a_run_becomes_a_row_and_is_not_repeated(tmp_path, monkeypatch):
     assert np.isfinite(promise.summary([found])["random search"][0])
 
 
+def test_weights_give_the_space_and_may_be_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(promise, "LETTERS", (26 * 40, 26 * 4))
+    network = published.get("mobilenet_v2", 64)
+    weights = [parts.init_all(jax.random.key(0), network.parts)]
+    model = checkpoint.Model(network, *assemble_parts(network, *weights))
+    checkpoint.save_model(tmp_path / "weights", model)
+    config = PromiseConfig(
+        tasks=("letters",),
+        folder=tmp_path / "p",
+        weights=tmp_path / "weights",
+        train_images=400,
+    )
+    given = promise._made(config, "letters")
+    assert given.space.cells == (2, 3, 4, 3, 3, 1)
+    assert given.train.start == str(tmp_path / "weights")
+    assert (given.data.train_weights, given.data.train_alphas) == (300, 100)
+    alone = promise._made(dataclasses.replace(config, scratch=True), "letters")
+    assert alone.space == given.space
+    assert (alone.train.start, alone.train.lr) == ("scratch", 0.15)
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         (
             "promise --tasks faces",
             "tasks: expected some of fashion_mnist, letters, pic",
+        ),
+        (
+            "promise --scratch",
+            "scratch: expected False without weights, which",
         ),
         ("promise --random-networks 1", "random_networks: expected 2 or more, got 1"),
         (

@@ -25,6 +25,7 @@ from nas_jax.runs import (
     assess,
     elastic,
     finalists,
+    pretrained,
     retrain,
     run_folder,
     search,
@@ -104,7 +105,9 @@ def run(
         searched.take_over(work, work.folder)
         if count := experiment.scaled_networks:
             ms = baselines.latency_of(work.setup.whole, latencies, searched.network)
-            ways = baselines.scaled(work.setup.whole, latencies, ms, count)
+            start = work.experiment.train.weights
+            like = None if start is None else pretrained.read(start).architecture
+            ways = baselines.scaled(work.setup.whole, latencies, ms, count, like=like)
             networks |= retrain.best_scaled(work, ways)
         models = retrain.retrain_all(work, networks)
     if not work.setup.devices.writes:

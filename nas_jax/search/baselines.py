@@ -85,13 +85,15 @@ def scaled(
     latency_ms: float,
     count: int,
     within: tuple[float, float] = (0.85, 1.05),
+    like: Architecture | None = None,
 ) -> list[Architecture]:
     """The hand-designed network scaled to a latency, in as many as `count` ways.
 
     What a person would do instead of searching: one expansion and 3x3 kernels
     everywhere, every stage as deep and as wide as the others, and the side of the
     images; of those whose latency is `within` these shares the nearest, `scaled_1`
-    first. So few choices seldom meet a latency to a per cent.
+    first. So few choices seldom meet a latency to a per cent. With `like`, which
+    networks start from, its kernels stand in place of 3x3: it is thinned.
     """
     widths = _levels(space)
     found: list[tuple[float, Architecture]] = []
@@ -100,8 +102,13 @@ def scaled(
             continue
         for expansion, depth in itertools.product(_expansions(shape), _depths(shape)):
             ops = [
-                _ZERO if place >= depth and _ZERO in layer.candidates else expansion
-                for place, layer in zip(_places(shape), shape.layers, strict=True)
+                _ZERO if place >= depth and _ZERO in layer.candidates else op
+                for place, layer, op in zip(
+                    _places(shape),
+                    shape.layers,
+                    _with_kernels(shape, expansion, like),
+                    strict=True,
+                )
             ]
             network = architecture.from_ops(shape, ops, "scaled")
             share = own.of_path(architecture.path_of(shape, network)) / latency_ms
@@ -146,6 +153,18 @@ def _expansions(shape: SearchSpace) -> list[OpSpec]:
         and op.kernel == 3
         and all(op in layer.candidates for layer in shape.layers)
     ]
+
+
+def _with_kernels(
+    shape: SearchSpace, op: OpSpec, like: Architecture | None
+) -> list[OpSpec]:
+    """An operation for every layer, with the kernels of another network's blocks."""
+    layers = shape.layers
+    if like is None:
+        return [op] * len(layers)
+    blocks = like.blocks[len(like.blocks) - len(layers) :]
+    kernels = (op if one.op.is_zero else one.op for one in blocks)
+    return [dataclasses.replace(op, kernel=one.kernel) for one in kernels]
 
 
 def _places(shape: SearchSpace) -> list[int]:

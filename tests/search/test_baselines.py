@@ -11,6 +11,7 @@ from nas_jax.networks import counts
 from nas_jax.search import baselines
 from nas_jax.search.targets import Costs
 from nas_jax.spaces import architecture, builders, elastic
+from nas_jax.spaces.operations import OpSpec
 
 
 def toy(*candidates):
@@ -144,6 +145,23 @@ def test_scaled_networks_are_what_a_person_would_do():
         kept = [block.op for block in network.blocks if not block.op.is_zero]
         assert len(set(kept)) == 1  # one expansion everywhere
         assert kept[0].kernel == 3
+
+
+def test_a_network_to_start_from_is_thinned_with_its_own_kernels():
+    layers = len(ELASTIC.middle.layers)
+    ops = [OpSpec("mbconv", 5 if place % 2 else 3, 6) for place in range(layers)]
+    given = architecture.from_ops(ELASTIC.middle, ops, "given")
+    goal = 0.5 * macs(given)
+    found = baselines.scaled(ELASTIC, MACS, goal, 4, (0.7, 1.3), like=given)
+    assert found
+    for network in found:
+        kept = [
+            (block.op.kernel, place % 2)
+            for place, block in enumerate(network.blocks)
+            if not block.op.is_zero
+        ]
+        assert all(kernel == (5 if odd else 3) for kernel, odd in kept)
+        assert len({b.op.expansion for b in network.blocks if not b.op.is_zero}) == 1
 
 
 def test_comparison_is_at_the_latency_of_the_searched_network():
