@@ -8,8 +8,14 @@ import numpy as np
 
 from fuzz.case import reader, texts
 from nas_jax.config import files
-from nas_jax.networks import counts
-from nas_jax.networks.pretrained import namings, net_config, torch_import
+from nas_jax.networks import counts, network
+from nas_jax.networks.onnx import graphs
+from nas_jax.networks.pretrained import (
+    namings,
+    net_config,
+    onnx_import,
+    torch_import,
+)
 from nas_jax.runs import run_folder
 from nas_jax.spaces import architecture_json, builders, published
 from nas_jax.spaces.architecture import homogeneous
@@ -135,6 +141,20 @@ def _(where):
     if found is None:
         raise ValueError("expected names of others")
     namings.origin(found, is_tensorflow=False)
+    json.dumps(counts.describe(found.network))
+
+
+def _onnx(where):
+    """A small network as we export it."""
+    rng = np.random.default_rng(0)
+    drawn = [graphs.random_weights(part, rng) for part in TINY.parts]
+    trees = network.assemble_parts(TINY, drawn)
+    return [graphs.network(TINY, *trees).SerializeToString()]
+
+
+@reader("network, ONNX", "net.onnx", "bytes", _onnx)
+def _(where):
+    found = onnx_import.read(where / "net.onnx", "net")
     json.dumps(counts.describe(found.network))
 
 

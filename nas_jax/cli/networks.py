@@ -174,7 +174,8 @@ def import_weights(
     torchvision; or the reference's, with its configuration.
 
     Args:
-      weights: a file of torch.save or safetensors, or an installed package with one
+      weights: a file of torch.save, safetensors or ONNX, or an installed package with
+        one
       net_config: the reference's configuration of its network, JSON
       out: folder to write
       key: where in the file the weights are, as state_dict_ema (default: looked for)

@@ -4,15 +4,17 @@ Images are normalised as the weights were trained with, whatever the data would 
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from nas_jax.base import PRNGKey, PyTree
+from nas_jax.base import Images, PRNGKey, PyTree
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import companions, preprocessing
 from nas_jax.networks import checkpoint, inherit
 from nas_jax.networks.checkpoint import Model
+from nas_jax.networks.pretrained import unfold
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.training.progress import Progress
 
@@ -28,16 +30,25 @@ def _read(folder: Path) -> Model:
 
 
 def weights(
-    folder: Path, network: Architecture, key: PRNGKey, progress: Progress
+    folder: Path,
+    network: Architecture,
+    key: PRNGKey,
+    images: Callable[[], Images],
+    progress: Progress,
 ) -> tuple[PyTree, PyTree]:
     """Parameters and batch statistics of a network, cut from those in a folder.
 
-    What is new is drawn from the key. Raises `ValueError` as `inherit`.
+    What is new is drawn from the key. Where batch normalisation was folded it is taken
+    apart again, with statistics of `images`. Raises `ValueError` as `inherit`.
     """
-    found = inherit.inherit(read(folder), network, key)
+    source = read(folder)
+    found = inherit.inherit(source, network, key)
     for note in found.notes:
         progress.line(f"{network.name}: {note}")
-    return found.params, found.batch_stats
+    if not unfold.is_folded(source):
+        return found.params, found.batch_stats
+    model = unfold.unfold(Model(network, found.params, found.batch_stats), images())
+    return model.params, model.batch_stats
 
 
 def statistics(

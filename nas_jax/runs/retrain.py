@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from nas_jax.base import PyTree, stream
 from nas_jax.config.experiment import SUPERNET
@@ -25,6 +26,8 @@ TRAINED = "checkpoints"
 """Folder of a run with its trained networks."""
 TRIALS = "trials"
 """Folder of a run with the networks that were trained to be compared."""
+UNFOLDED = 256
+"""Images whose statistics a folded batch normalisation gets."""
 SUPERNET_WEIGHTS = "kept"
 """Folder of the searched network with the weights of the supernet, to start from."""
 
@@ -103,7 +106,11 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
             weights, start = None, run.experiment.train.weights
             if start is not None:
                 draw = stream(key, "weights")
-                weights = pretrained.weights(start, network, draw, run.progress)
+                seen = recipe.data.evaluated()
+                some = np.arange(min(UNFOLDED, len(seen.labels)))
+                weights = pretrained.weights(
+                    start, network, draw, lambda: seen.take(some).images, run.progress
+                )
             if run.experiment.train.start == SUPERNET and network.name == SEARCHED:
                 model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
                 weights = model.params, model.batch_stats

@@ -28,7 +28,7 @@ from nas_jax.data.companions import PREPROCESSING
 from nas_jax.data.preprocessing import Preprocessing
 from nas_jax.networks import checkpoint, network
 from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.pretrained import namings, state_dict
+from nas_jax.networks.pretrained import namings, onnx_import, state_dict
 from nas_jax.networks.pretrained import net_config as reference_config
 from nas_jax.networks.pretrained.namings import Names
 from nas_jax.networks.pretrained.state_dict import StateDict
@@ -37,7 +37,8 @@ from nas_jax.spaces.parts import Padding
 
 # Our axes in PyTorch's order, by their number: OIHW of HWIO, (out, in) of (in, out).
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
-_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
+_ONNX = ".onnx"
+_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", _ONNX)
 
 
 class Imported(NamedTuple):
@@ -71,7 +72,8 @@ def import_weights(
 
     Args:
       weights: a file of `torch.save` or safetensors that holds the tensors, alone or
-        among what a training script saves; or an installed package with one such file.
+        among what a training script saves; a network in ONNX; or an installed package
+        with one such file.
       out: folder to write, which must not exist.
       net_config: the network's `net.config`, for weights of the reference; those in the
         names of others say their network.
@@ -89,6 +91,8 @@ def import_weights(
         )
     path = find(weights)
     read = _recognised if net_config is None else _described
+    if path.suffix == _ONNX:
+        read = _written_out
     found = read(path, net_config, told)
     checkpoint.save_model(out, found.model)
     files.write(out / PREPROCESSING, preprocessing.to_json(found.preprocessing))
@@ -169,6 +173,39 @@ def _recognised(path: Path, _: Any, told: Told) -> Imported:
         *read.notes,
     ]
     return Imported(Model(made, *trees), takes, notes)
+
+
+def _written_out(path: Path, net_config: Any, told: Told) -> Imported:
+    """A network in ONNX, which says all of it but how images are normalised."""
+    if net_config is not None or told.key is not None or told.padding is not None:
+        raise ValueError(
+            f"{path}: expected no NET.config, --key and --padding with ONNX, which "
+            "says its network, got some"
+        )
+    read = onnx_import.read(path, _named(path), told.input_size)
+    side, channels = read.network.stem.input_size, read.network.stem.in_channels
+    takes, notes = preprocessing.imagenet(side), []
+    for beside in (f"{path.stem}.{PREPROCESSING}", PREPROCESSING):
+        if (path.parent / beside).is_file():
+            text = files.read_text(path.parent / beside)
+            takes = preprocessing.from_json(text, str(path.parent / beside))
+            break
+    else:
+        notes.append("nothing says how images are normalised: by ImageNet's statistics")
+    if len(takes.mean) != channels:
+        raise ValueError(
+            f"{path}: expected a preprocessing.json beside it for images of {channels} "
+            f"channels, got one for {len(takes.mean)}"
+        )
+    if read.is_folded:
+        notes.append(
+            "batch normalisation was folded: a training takes it apart again, with the "
+            "statistics of its images"
+        )
+    if (resize := takes.resize) is not None:
+        resize = max(side, resize)
+    takes = dataclasses.replace(takes, size=side, resize=resize)
+    return Imported(Model(read.network, read.params, read.batch_stats), takes, notes)
 
 
 def _is_tensorflow(path: Path, told: Told) -> bool | None:
