@@ -41,7 +41,7 @@ def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
 
 def for_weights(experiment: Experiment) -> Experiment:
     """The experiment with images normalised as the weights it starts from; told."""
-    if experiment.train.weights is None:
+    if experiment.weights is None:
         return experiment
     from nas_jax.runs import pretrained
 

@@ -24,11 +24,11 @@ from nas_jax.config.checks import (
 )
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import require_types
-from nas_jax.config.search import SearchConfig
+from nas_jax.config.search import SCRATCH, SearchConfig
 from nas_jax.config.space import AnySpace, ElasticConfig, SpaceConfig
 
-SCRATCH, SUPERNET = "scratch", "supernet"
-"""Starts of a training without weights from elsewhere."""
+SUPERNET = "supernet"
+"""The start of a training with the weights of the search."""
 
 
 def _located(path: str) -> str:
@@ -235,6 +235,7 @@ class Experiment:
         for name, value, expected in (
             ("search.joint_epochs", self.search.joint_epochs, 0),
             ("search.limits", self.search.limits, ()),
+            ("search.start", self.search.start, SCRATCH),
         ):
             require(
                 value == expected,
@@ -275,12 +276,19 @@ class Experiment:
 
     def located(self) -> "Experiment":
         """With full paths of data and weights, which hold wherever a run goes on."""
-        data, train = self.data, self.train
+        data, search, train = self.data, self.search, self.train
         if data.path is not None:
             data = replace(data, path=_located(data.path))
         if train.weights is not None:
             train = replace(train, start=_located(train.start))
-        return replace(self, data=data, train=train)
+        if search.weights is not None:
+            search = replace(search, start=_located(search.start))
+        return replace(self, data=data, search=search, train=train)
+
+    @property
+    def weights(self) -> Path | None:
+        """The folder of the weights that the supernet or trainings start from."""
+        return self.train.weights or self.search.weights
 
     @property
     def pixels(self) -> int:

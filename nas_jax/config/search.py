@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Interval
@@ -24,6 +25,8 @@ NAME = r"[a-z][a-z0-9_]*"
 ESTIMATORS: dict[str, Any] = {}
 """Estimators by name, as `estimators.register` enters them; ours are among them."""
 
+SCRATCH = "scratch"
+"""The start of what has no weights from elsewhere."""
 TARGETS = {"latency": "target_ms", "macs": "target_macs", "params": "target_params"}
 """Field that states the target of each cost, in its unit."""
 TARGET_FIELDS = (*TARGETS.values(), "target_ratio")
@@ -108,6 +111,10 @@ class SearchConfig:
     space, which has no such parameters."""
     batch: Count = 256
     """Images in a weight step."""
+    start: str = SCRATCH
+    """Initial weights of the supernet: scratch, drawn at random; or a folder that
+    `nas_jax import` wrote, or of a trained network, from which those of every candidate
+    are cut."""
     warmup_lr: Positive = 0.05
     """Learning rate of the weights when the warm-up begins."""
     lr: Positive = 0.025
@@ -205,8 +212,14 @@ class SearchConfig:
     latency may name a table of another device. For example macs:0.6x params:50000
     latency:80:pixel1.json."""
 
+    @property
+    def weights(self) -> Path | None:
+        """The folder of the weights that the supernet starts from, if it does."""
+        return None if self.start == SCRATCH else Path(self.start)
+
     def __post_init__(self) -> None:
         require_types(self, "search.")
+        require(self.start != "", "search.start", "scratch or a folder", "")
         name = ESTIMATOR_ALIASES.get(self.estimator, self.estimator)
         object.__setattr__(self, "estimator", name)
         for limit in self.limits:

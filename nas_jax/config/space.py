@@ -24,6 +24,8 @@ TREE_CANDIDATES = (
 MOST_CANDIDATES = 100
 Size = Annotated[int, Interval(ge=1, le=LARGEST)]
 Classes = Annotated[int, Interval(ge=2, le=LARGEST)]
+Epsilon = Annotated[float, Interval(gt=0, lt=1)]
+Padding = Literal["centre", "same"]
 Stride = Annotated[int, Interval(ge=1, le=2)]
 
 
@@ -85,6 +87,10 @@ class SpaceConfig:
     """Width of the last convolution, before the classifier."""
     width_mult: Annotated[float, Interval(gt=0, le=100)] = 1.0
     """Factor of all widths."""
+    bn_eps: Epsilon = 1e-3
+    """Epsilon of every batch normalisation: that of the weights to start from."""
+    padding: Padding = "centre"
+    """Of convolutions: k//2 on every side, or as TensorFlow's; that of the weights."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
@@ -128,9 +134,9 @@ class ElasticConfig:
     """Candidate operations; `zero` is offered only where the shortcut exists."""
     head_channels: Size = 1280
     """Width of the last convolution, before the classifier."""
-    bn_eps: Annotated[float, Interval(gt=0, lt=1)] = 1e-3
+    bn_eps: Epsilon = 1e-3
     """Epsilon of every batch normalisation: that of the weights to start from."""
-    padding: Literal["centre", "same"] = "centre"
+    padding: Padding = "centre"
     """Of convolutions: k//2 on every side, or as TensorFlow's; that of the weights."""
 
     def __post_init__(self) -> None:
@@ -176,6 +182,8 @@ class ElasticConfig:
             strides=self.strides,
             candidates=self.candidates,
             head_channels=self.head_channels,
+            bn_eps=self.bn_eps,
+            padding=self.padding,
         )
 
 

@@ -223,10 +223,13 @@ def apply_again(
     batch_stats: PyTree,
     moments: PyTree,
     x: Array,
+    conventions: Conventions = OURS,
 ) -> Array:
     """Output of `apply_once`, to be differentiated; statistics are dropped."""
     variables = {"params": params, "batch_stats": batch_stats, "moments": moments}
-    outputs: Any = module(part).apply(variables, x, True, mutable=["batch_stats"])
+    outputs: Any = module(part, conventions).apply(
+        variables, x, True, mutable=["batch_stats"]
+    )
     return outputs[0]
 
 

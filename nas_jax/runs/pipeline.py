@@ -105,7 +105,7 @@ def run(
         searched.take_over(work, work.folder)
         if count := experiment.scaled_networks:
             ms = baselines.latency_of(work.setup.whole, latencies, searched.network)
-            start = work.experiment.train.weights
+            start = work.experiment.weights
             like = None if start is None else pretrained.read(start).architecture
             ways = baselines.scaled(work.setup.whole, latencies, ms, count, like=like)
             networks |= retrain.best_scaled(work, ways)

@@ -131,11 +131,8 @@ def _elastic(
         return {}
     choices = setup.experiment.space
     assert isinstance(choices, ElasticConfig)
-    ours = builders.conventions_of(choices)
     shapes = (replace(choices.middle, input_size=side) for side in space.sides)
-    networks = tuple(
-        baselines.hand_designed(builders.mobile(one, ours)) for one in shapes
-    )
+    networks = tuple(baselines.hand_designed(builders.mobile(one)) for one in shapes)
     data = {side: setup.shared_data(side) for side in space.sides}
     problem = SharedProblem(networks, config, data)
     key = stream(jax.random.key(setup.experiment.seed), "search")

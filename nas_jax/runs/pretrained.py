@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+
+from nas_jax import supernet
 from nas_jax.base import Images, PRNGKey, PyTree
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
@@ -15,7 +18,10 @@ from nas_jax.data import companions, preprocessing
 from nas_jax.networks import checkpoint, inherit
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.pretrained import unfold
+from nas_jax.spaces import architecture
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.operations import OpSpec
+from nas_jax.spaces.space import LayerSpec, SearchSpace
 from nas_jax.training.progress import Progress
 
 
@@ -51,6 +57,40 @@ def weights(
     return model.params, model.batch_stats
 
 
+def supernet_weights(
+    folder: Path, space: SearchSpace, weights: tuple[PyTree, PyTree], key: PRNGKey
+) -> tuple[PyTree, PyTree]:
+    """Parameters and batch statistics of a supernet, every candidate's cut.
+
+    `weights` are those drawn at random, in whose place they come. Raises `ValueError`
+    as `inherit`.
+    """
+    trees: list[PyTree] = list(weights)
+    first = 0 if space.first_block is None else 1
+    for place, op in enumerate(space.candidates):
+        if op.is_zero:
+            continue
+        ops = [op if op in one.candidates else _first(one) for one in space.layers]
+        network = architecture.from_ops(space, ops, op.name)
+        found = inherit.inherit(read(folder), network, jax.random.fold_in(key, place))
+        for kind, own in enumerate(found[:2]):
+            for layer, one in enumerate(space.layers):
+                if op in one.candidates:
+                    values = own["blocks"][first + layer]
+                    trees[kind] = supernet.insert(
+                        space, trees[kind], layer, op, values, batch_stats=bool(kind)
+                    )
+            for name in space.fixed:
+                values = own["blocks"][0] if name == "first_block" else own[name]
+                trees[kind] = {**trees[kind], name: values}
+    return trees[0], trees[1]
+
+
+def _first(layer: LayerSpec) -> OpSpec:
+    """An operation that a layer offers, not `zero`."""
+    return next(op for op in layer.candidates if not op.is_zero)
+
+
 def statistics(
     folder: Path, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -70,7 +110,7 @@ def statistics(
 
 def adopted(experiment: Experiment) -> tuple[Experiment, str | None]:
     """The experiment with images normalised for its weights; a line if they change."""
-    folder = experiment.train.weights
+    folder = experiment.weights
     if folder is None:
         return experiment, None
     found = statistics(folder, experiment.space.input_channels)

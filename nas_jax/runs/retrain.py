@@ -104,6 +104,8 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
             after = loop.Reached(newest.state, newest.notes["collected"])
         else:
             weights, start = None, run.experiment.train.weights
+            if run.experiment.train.start == SUPERNET:  # for all but the searched one
+                start = run.experiment.search.weights
             if start is not None:
                 draw = stream(key, "weights")
                 seen = recipe.data.evaluated()

@@ -1,5 +1,6 @@
 """The search of a run: metrics line by line, snapshots, resumed from the newest."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from nas_jax import search
 from nas_jax.base import PyTree, stream
 from nas_jax.config import files
 from nas_jax.config.search import EXPECTED
-from nas_jax.runs import finalists, plan, run_folder, targets
+from nas_jax.runs import finalists, plan, pretrained, run_folder, targets
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.setup import Setup
 from nas_jax.runs.snapshots import Notes
 from nas_jax.search import divergence, prune, schedule, search_state
 from nas_jax.search.loop import Reached
+from nas_jax.search.search_state import SearchState
 from nas_jax.search.targets import Targets
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import optim
@@ -64,18 +66,27 @@ def run(
     accuracy = None
     with stage(work, snapshots_in(work.folder)) as record:
 
-        def like(notes: Notes) -> PyTree:
+        def begin(space: SearchSpace) -> SearchState:
             weights_tx = schedule.search_weights(config, per_epoch)
-            alphas_tx, space = schedule.search_alphas(config), _space(setup, notes)
-            return jax.eval_shape(
-                lambda: search_state.init(key, space, config, weights_tx, alphas_tx)
-            )
+            alphas_tx = schedule.search_alphas(config)
+            return search_state.init(key, space, config, weights_tx, alphas_tx)
+
+        def like(notes: Notes) -> PyTree:
+            return jax.eval_shape(lambda: begin(_space(setup, notes)))
 
         newest = record.newest(like)
         if newest is not None:
             _, state, notes = newest
             accuracy, space = notes["accuracy"], _space(setup, notes)
             after = Reached(space, state, notes["collected"], devices=setup.devices)
+        if after is None and config.weights is not None:
+            state = begin(setup.space)
+            drawn, draw = (state.params, state.batch_stats), stream(key, "weights")
+            params, batch_stats = pretrained.supernet_weights(
+                config.weights, setup.space, drawn, draw
+            )
+            state = replace(state, params=params, batch_stats=batch_stats)
+            after = Reached(setup.space, state, devices=setup.devices)
         begun = 0 if after is None else int(after.state.step)
         run_folder.cut_metrics(
             work.folder,

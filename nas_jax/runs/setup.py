@@ -25,7 +25,6 @@ from nas_jax.search.targets import Targets
 from nas_jax.spaces import builders, elastic, published
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
-from nas_jax.spaces.parts import OURS
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.supernet import shared
 from nas_jax.training import devices, optim
@@ -206,18 +205,13 @@ def check(experiment: Experiment) -> None:
     a table that is still to be measured.
     """
     setup, stored = load(experiment), experiment.latency.table
-    if (start := experiment.train.weights) is not None:
+    if (start := experiment.weights) is not None:
         pretrained.check(start, baselines.hand_designed(setup.space))
     for op in setup.space.candidates:
         parts.require_onnx(op)
     if isinstance(setup.whole, ElasticSpace):
         _check_elastic(setup)
         return
-    if setup.space.conventions != OURS:
-        raise ValueError(
-            f"space {setup.space.name!r}: expected {OURS} for a search by gates, got "
-            f"{setup.space.conventions}"
-        )
     estimators.of(experiment.search)
     prune.require_below_chance(setup.space, experiment.search.prune_below)
     baselines.hand_designed(setup.space)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from nas_jax.config import files
-from nas_jax.config.experiment import SCRATCH, Experiment
+from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
-from nas_jax.config.search import TARGETS, parse_target, with_target
+from nas_jax.config.search import SCRATCH, TARGETS, parse_target, with_target
 from nas_jax.config.space import ElasticConfig, SpaceConfig
 from nas_jax.latency import tables
 from nas_jax.runs import assess, pipeline, retrain, run_folder, search, targets

@@ -14,7 +14,6 @@ from nas_jax.config.space import (
 from nas_jax.spaces import topology
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import (
-    OURS,
     Classifier,
     Conventions,
     Head,
@@ -34,7 +33,7 @@ def round_channels(channels: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
-def mobile(config: SpaceConfig, conventions: Conventions = OURS) -> SearchSpace:
+def mobile(config: SpaceConfig) -> SearchSpace:
     """Builds the MobileNetV2-like space that `config` describes.
 
     `zero` is offered where the shortcut exists (stride 1, equal widths), so it means
@@ -51,7 +50,7 @@ def mobile(config: SpaceConfig, conventions: Conventions = OURS) -> SearchSpace:
             f"space.candidates: expected at least one operation besides 'zero', got "
             f"{config.candidates}"
         )
-    scale = config.width_mult
+    scale, conventions = config.width_mult, Conventions(config.bn_eps, config.padding)
     stem = Stem(
         in_channels=config.input_channels,
         out_channels=round_channels(config.stem_channels * scale),
@@ -84,6 +83,7 @@ def mobile(config: SpaceConfig, conventions: Conventions = OURS) -> SearchSpace:
                 out_channels=width,
                 stride=stride,
                 input_size=size,
+                conventions=conventions,
             )
             layers.append(layer)
             channels, size = width, layer.output_size
@@ -165,11 +165,6 @@ def own(space: SearchSpace) -> OwnSpace:
     )
 
 
-def conventions_of(config: ElasticConfig) -> Conventions:
-    """Those of the networks of an elastic space."""
-    return Conventions(config.bn_eps, config.padding)
-
-
 def is_built(config: AnySpace) -> bool:
     """Whether `build` knows the space: an experiment's own is built by its file."""
     return not isinstance(config, OwnSpace) or config.digest in _OWN_SPACES
@@ -186,7 +181,7 @@ def build(config: AnySpace) -> SearchSpace:
         case SpaceConfig():
             return mobile(config)
         case ElasticConfig():
-            return mobile(config.middle, conventions_of(config))
+            return mobile(config.middle)
     if not is_built(config):
         raise ValueError(
             f"space {config.name!r}: expected the space with digest {config.digest} "

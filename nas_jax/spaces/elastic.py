@@ -62,12 +62,11 @@ def build(config: ElasticConfig) -> ElasticSpace:
     >>> len(space.shapes), space.architectures == 4 * 6**2 * 7 + 4 * 7**2 * 6
     (8, True)
     """
-    conventions = builders.conventions_of(config)
     choices = itertools.product(
         config.input_sizes, config.stem_widths, itertools.product(*config.stage_choices)
     )
     shapes = tuple(
-        builders.mobile(config.shape(side, stem, widths), conventions)
+        builders.mobile(config.shape(side, stem, widths))
         for side, stem, widths in choices
         if sorted(widths) == [*widths]
     )

@@ -39,6 +39,7 @@ class LayerSpec(Strided):
     input_size: int
     residual: bool = True
     """Whether the input is added to the output where their shapes are equal."""
+    conventions: Conventions = field(default=OURS, repr=False)
 
     def __post_init__(self) -> None:
         if any(op.is_zero for op in self.candidates) and not self.shortcut:
@@ -88,7 +89,7 @@ class SearchSpace:
     classifier: Classifier
     cells: tuple[Cell, ...] = ()
     conventions: Conventions = field(default=OURS, repr=False)
-    """Of its networks; the weights of a supernet of gates have ours alone."""
+    """Of all parts and layers."""
 
     @property
     def shapes(self) -> "tuple[SearchSpace, ...]":

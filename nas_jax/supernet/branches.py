@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from nas_jax.networks import fusion, parts
 from nas_jax.spaces.operations import Block
-from nas_jax.spaces.parts import HiddenSlice, Norm
+from nas_jax.spaces.parts import Conventions, HiddenSlice, Norm
 from nas_jax.spaces.space import LayerSpec
 from nas_jax.supernet import packing
 from nas_jax.supernet.packing import ravel, size, unravel
@@ -55,9 +55,14 @@ def branches_of(layer: LayerSpec) -> Branches:
     branch = np.array([codes.index(one._replace(slices=0)) for one in packed])
     slices = np.array([one.slices for one in packed])
     each = [
-        _whole(code.tail, stats_size)
+        _whole(code.tail, stats_size, layer.conventions)
         if code.slice is None
-        else _sliced(code.tail, code.slice, bool((slices[branch == place] != 1).any()))
+        else _sliced(
+            code.tail,
+            code.slice,
+            bool((slices[branch == place] != 1).any()),
+            layer.conventions,
+        )
         for place, code in enumerate(codes)
     ]
     return Branches(tuple(each), branch, slices)
@@ -81,14 +86,18 @@ def inner_product(dy: Array, y: Array, row: Array) -> Array:
 
 
 @functools.cache
-def _part(part: Block | Norm | HiddenSlice, padded: int | None = None) -> Any:
+def _part(
+    part: Block | Norm | HiddenSlice,
+    conventions: Conventions,
+    padded: int | None = None,
+) -> Any:
     """Forward once and again of a part whose numbers lie in rows."""
     shapes, stats_shapes = parts.shapes(part)
     stats_size = size(stats_shapes) if padded is None else padded
 
     def once(row: Array, stats: Array, x: Array) -> tuple[Array, Array, Array]:
         y, *after = parts.apply_once(
-            part, unravel(row, shapes), unravel(stats, stats_shapes), x
+            part, unravel(row, shapes), unravel(stats, stats_shapes), x, conventions
         )
         new_stats, moments = (ravel(tree, stats_size, stats.dtype) for tree in after)
         return y, new_stats, moments
@@ -98,15 +107,16 @@ def _part(part: Block | Norm | HiddenSlice, padded: int | None = None) -> Any:
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), stats_shapes
         )
         known = unravel(moments, parts.moments_shapes(part))
-        return parts.apply_again(part, unravel(row, shapes), zeros, known, x)
+        params = unravel(row, shapes)
+        return parts.apply_again(part, params, zeros, known, x, conventions)
 
     return once, again
 
 
 @functools.cache
-def _whole(block: Block | Norm, stats_size: int) -> Branch:
+def _whole(block: Block | Norm, stats_size: int, conventions: Conventions) -> Branch:
     """A tail alone."""
-    once, again = _part(block, stats_size)
+    once, again = _part(block, conventions, stats_size)
 
     @jax.jit
     def first(n: Array, row: Array, stats: Array, x: Array) -> Any:
@@ -128,10 +138,12 @@ def _whole(block: Block | Norm, stats_size: int) -> Branch:
 
 
 @functools.cache
-def _sliced(tail: Block | Norm, each: HiddenSlice, is_repeated: bool) -> Branch:
+def _sliced(
+    tail: Block | Norm, each: HiddenSlice, is_repeated: bool, conventions: Conventions
+) -> Branch:
     """A sum of slices, then the tail."""
-    tail_once, tail_again = _part(tail)
-    once, again = _part(each)
+    tail_once, tail_again = _part(tail, conventions)
+    once, again = _part(each, conventions)
     side = each.block.output_size
     tail_sizes, sizes = (
         [size(shapes) for shapes in parts.shapes(part)] for part in (tail, each)

@@ -164,7 +164,9 @@ def through_layers(
 
     def run_fixed(name: str, x: Array) -> Array:
         params, stats = (tree[name] for tree in weights)
-        y, new_stats[name] = parts.apply(space.fixed[name], params, stats, x, True)
+        y, new_stats[name] = parts.apply(
+            space.fixed[name], params, stats, x, True, space.conventions
+        )
         return y
 
     def run_equal(place: int, x: Array) -> Array:

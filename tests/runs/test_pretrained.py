@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax import cli
+from nas_jax import cli, supernet
 from nas_jax.base import stream
 from nas_jax.config import shipped
 from nas_jax.data import preprocessing
@@ -15,10 +15,10 @@ from nas_jax.networks import checkpoint, inherit, network
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
 from nas_jax.runs import first_experiment, pretrained, run_folder
-from nas_jax.spaces import architecture_json, elastic
-from nas_jax.spaces.architecture import homogeneous
+from nas_jax.spaces import architecture_json, builders, elastic
+from nas_jax.spaces.architecture import from_path, homogeneous
 from nas_jax.spaces.operations import OpSpec
-from tests import small_elastic
+from tests import small_elastic, small_run, tiny_spaces
 from tests.cli.test_start import write
 from tests.data.picture_files import encoded, pixels
 from tests.runs.conftest import without_spread
@@ -91,6 +91,40 @@ def test_a_search_begins_all_its_networks_with_the_weights(words, weights, tmp_p
     assert result["networks"].keys() >= {"searched", "random_1", "baseline"}
     for name in result["networks"]:
         assert_cut(out, name, weights)
+
+
+def test_every_network_of_a_supernet_has_its_cut_of_the_weights(tmp_path):
+    space = builders.mobile(dataclasses.replace(tiny_spaces.TWO_STAGES, classes=5))
+    folder = save(tmp_path / "given", homogeneous(space, OpSpec("mbconv", 7, 6)))
+    key = jax.random.key(4)
+    drawn = supernet.init(key, space)
+    params, stats = pretrained.supernet_weights(folder, space, drawn, key)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        path = [rng.choice(np.flatnonzero(row)) for row in space.mask]
+        one = from_path(space, path, "one")
+        found = supernet.extract(space, params, stats, one)
+        given = inherit.inherit(checkpoint.load_model(folder), one, key)
+        for ours, expected in zip(found, given[:2], strict=True):
+            jax.tree.map(np.testing.assert_array_equal, ours, expected)
+
+
+@pytest.mark.slow
+def test_a_search_by_gates_begins_with_the_weights_and_keeps_them(tmp_path, quick):
+    """With vanishing rates, from the supernet to the network that is derived."""
+    words = small_run.write(tmp_path)
+    space = builders.mobile(small_run.EXPERIMENT.space)
+    given = save(tmp_path / "given", homogeneous(space, OpSpec("mbconv", 3, 6)))
+    flags = [*STILL, "--search.start", str(given), "--train.start", "supernet"]
+    flags += ["--search.warmup-lr", "1e-9", "--search.lr", "1e-9"]
+    flags += ["--search.weight-decay", "0"]
+    out = tmp_path / "run"
+    assert cli.main([*words, *flags, "--out", str(out)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    for name in result["networks"]:
+        assert_cut(out, name, given)
+    read = run_folder.read_experiment(out)
+    assert read.search.start == str(given)
 
 
 def test_weights_that_do_not_fit_are_refused(words, weights, tmp_path, capsys):

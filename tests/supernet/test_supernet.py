@@ -199,7 +199,7 @@ def test_labels_are_smoothed_in_weight_steps_only():
         (WEIGHT_STEP, jnp.array(path_at(state)), "search/loss", 0.1),
         (on_problem, active, "search/arch_loss", 0.0),
     ):
-        logits = along_path(state.params, state.batch_stats, path, batch)[0]
+        logits = along_path(SPACE, state.params, state.batch_stats, path, batch)[0]
         both = [losses.cross_entropy(logits, batch.labels, s) for s in (0.0, 0.1)]
         _, metrics = step(fresh(), batch)
         expected = losses.cross_entropy(logits, batch.labels, smoothing)
@@ -231,29 +231,36 @@ def smooth_loss(logits, labels):
     return losses.cross_entropy(logits, labels, 0.1)
 
 
-@jax.jit
-def along_path(params, batch_stats, path, batch):
+@functools.partial(jax.jit, static_argnums=0)
+def along_path(space, params, batch_stats, path, batch):
     """Logits, gradients and statistics of the supernet, by plain autodiff."""
-    rows = supernet.rows_of(SPACE, path)
+    rows = supernet.rows_of(space, path)
     stats = supernet.gather(batch_stats, rows)
 
     def loss_fn(params):
         sampled = supernet.gather(params, rows)
-        logits, new = supernet.apply(SPACE, sampled, stats, rows, batch.images)
+        logits, new = supernet.apply(space, sampled, stats, rows, batch.images)
         return smooth_loss(logits, batch.labels), (logits, new)
 
     grads, (logits, new) = jax.grad(loss_fn, has_aux=True)(params)
     return logits, grads, supernet.scatter(batch_stats, new, rows)
 
 
+OF_TENSORFLOW = builders.mobile(
+    dataclasses.replace(SPACE_CONFIG, padding="same", bn_eps=0.01)
+)
+
+
+@pytest.mark.parametrize("space", [SPACE, OF_TENSORFLOW], ids=["ours", "tensorflow"])
 @pytest.mark.parametrize("path", [(0, 0, 2), (2, 1, 0), (2, 2, 1), (0, 1, 1)])
-def test_supernet_along_a_path_equals_the_extracted_network(path):
+def test_supernet_along_a_path_equals_the_extracted_network(path, space):
     state, batch = fresh(), data(0)
-    architecture = from_path(SPACE, path, "some")
+    architecture = from_path(space, path, "some")
+    assert architecture.conventions == space.conventions
     logits, grads, stats = along_path(
-        state.params, state.batch_stats, jnp.array(path), batch
+        space, state.params, state.batch_stats, jnp.array(path), batch
     )
-    plain = supernet.extract(SPACE, state.params, state.batch_stats, architecture)
+    plain = supernet.extract(space, state.params, state.batch_stats, architecture)
 
     @jax.jit
     def alone(params, batch_stats):
@@ -268,7 +275,7 @@ def test_supernet_along_a_path_equals_the_extracted_network(path):
     expected_grads, (expected_logits, expected_stats) = alone(*plain)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     close(logits, expected_logits)
-    ours = supernet.extract(SPACE, grads, stats, architecture)
+    ours = supernet.extract(space, grads, stats, architecture)
     jax.tree.map(close, ours, (expected_grads, expected_stats))
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(ours[0])) > 1e-3
 
@@ -357,7 +364,9 @@ def test_gate_gradients_are_those_of_the_weighted_sum(active, inactive):
 def test_running_variance_takes_the_unbiased_variance_of_the_batch():
     state, batch = fresh(), data(0)
     path, op = (2, 1, 1), OpSpec.parse("mb6_k5")
-    _, _, stats = along_path(state.params, state.batch_stats, jnp.array(path), batch)
+    _, _, stats = along_path(
+        SPACE, state.params, state.batch_stats, jnp.array(path), batch
+    )
     stem = state.params["stem"]
     before_bn = conv2d_nhwc(batch.images, np.asarray(stem["kernel"]), 1, 1)
 
