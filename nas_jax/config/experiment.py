@@ -102,6 +102,10 @@ class TrainConfig:
     """Initial weights: scratch, drawn at random; supernet, for the derived network the
     supernet's with re-estimated batch statistics; or a folder that `nas_jax import`
     wrote, or of a trained network, from which those of every network are cut."""
+    teacher: str | None = None
+    """Folder of a network, trained on the same data, whose answers join the labels."""
+    distillation: Fraction = 0.5
+    """Share of the loss that is the cross-entropy with the teacher's answers."""
     frozen_epochs: NotNegative = 0.0
     """So long the classifier alone is trained, before all is."""
     layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
@@ -281,6 +285,8 @@ class Experiment:
             data = replace(data, path=_located(data.path))
         if train.weights is not None:
             train = replace(train, start=_located(train.start))
+        if train.teacher is not None:
+            train = replace(train, teacher=_located(train.teacher))
         if search.weights is not None:
             search = replace(search, start=_located(search.start))
         return replace(self, data=data, search=search, train=train)

@@ -57,6 +57,29 @@ def weights(
     return model.params, model.batch_stats
 
 
+def teacher(folder: Path, space: SearchSpace) -> Model:
+    """The network in a folder, whose answers a training joins with the labels.
+
+    Raises `ValueError` for one of other images or classes than the space.
+    """
+    found = _taught(folder.expanduser().absolute())
+    one = found.architecture
+    got = one.stem.in_channels, one.classifier.classes
+    expected = space.stem.in_channels, space.classifier.classes
+    if got != expected:
+        raise ValueError(
+            f"train.teacher {folder}: expected a network of {expected[0]} channels and "
+            f"{expected[1]} classes, trained on the same data, got {got[0]} and "
+            f"{got[1]}"
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _taught(folder: Path) -> Model:
+    return checkpoint.load_model(folder)
+
+
 def supernet_weights(
     folder: Path, space: SearchSpace, weights: tuple[PyTree, PyTree], key: PRNGKey
 ) -> tuple[PyTree, PyTree]:

@@ -103,7 +103,10 @@ class Setup:
         both = self.splits["train_weights"].joined(self.splits["train_alphas"])
         train = self.experiment.train
         augmented = augment.of(self.experiment.data, train.augmentation)
-        return Recipe(train, both, augmented, self.devices)
+        teacher = None
+        if train.teacher is not None:
+            teacher = pretrained.teacher(Path(train.teacher), self.space)
+        return Recipe(train, both, augmented, self.devices, teacher)
 
 
 def load(experiment: Experiment, on: Devices | None = None) -> Setup:

@@ -16,7 +16,16 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from nas_jax.base import Images, Labels, Metrics, PRNGKey, PyTree, Scalar, stream
+from nas_jax.base import (
+    Images,
+    Labels,
+    Logits,
+    Metrics,
+    PRNGKey,
+    PyTree,
+    Scalar,
+    stream,
+)
 from nas_jax.config.experiment import TrainConfig
 from nas_jax.data import mixing
 from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
@@ -42,6 +51,26 @@ class Recipe:
     data: Split
     augment: Augment
     devices: Devices = PLAIN
+    teacher: Model | None = None
+    """Whose answers join the labels, for `config.distillation` of the loss."""
+
+    @property
+    def taught_by(self) -> tuple[PyTree, ...]:
+        """The teacher's weights, an argument of the step; none without a teacher."""
+        if self.teacher is None:
+            return ()
+        return (self.devices.whole((self.teacher.params, self.teacher.batch_stats)),)
+
+    def answers(self, weights: PyTree, images: Images) -> Logits:
+        """The teacher's logits, of images brought to its side."""
+        assert self.teacher is not None
+        one = self.teacher.architecture
+        shape = (len(images), *one.input_shape)
+        images = jnp.asarray(images)
+        if images.shape != shape:
+            images = jax.image.resize(images, shape, "bilinear")
+        params, batch_stats = weights
+        return network.apply(one, params, batch_stats, images, train=False)[0]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -95,6 +124,8 @@ class _Prepared(NamedTuple):
     images: Images
     labels: Labels | Mixed
     kept: Array | None
+    taught: Array | None
+    """The teacher's logits."""
 
 
 class Reached(NamedTuple):
@@ -125,7 +156,7 @@ def make_train_step(
         labels, classes = recipe.data.labels, architecture.classifier.classes
         class_weights = losses.balanced_weights(labels, classes)
 
-    def prepared(state: TrainState, batch: Batch) -> _Prepared:
+    def prepared(state: TrainState, batch: Batch, teacher: PyTree) -> _Prepared:
         """All that is random, drawn for the whole batch."""
         images = recipe.augment(stream(state.key, "augment", state.step), batch.images)
         images, labels = mixing.of(
@@ -136,9 +167,12 @@ def make_train_step(
             shape = len(batch.labels), architecture.classifier.in_channels
             key, share = stream(state.key, "dropout", state.step), 1 - config.dropout
             kept = jax.random.bernoulli(key, share, shape).astype(jnp.float32) / share
-        return _Prepared(devices.cast(images), labels, kept)
+        taught = None if teacher is None else recipe.answers(teacher, images)
+        return _Prepared(devices.cast(images), labels, kept, taught)
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def train_step(
+        state: TrainState, batch: Batch, teacher: PyTree = None
+    ) -> tuple[TrainState, Metrics]:
         def of_part(stats: PyTree, part: _Prepared) -> tuple[PyTree, PyTree]:
             def loss_fn(params: PyTree) -> tuple[Scalar, tuple[Array, PyTree]]:
                 logits, new_stats = network.apply(
@@ -150,6 +184,9 @@ def make_train_step(
                 loss = losses.cross_entropy(
                     logits, part.labels, smoothing, class_weights
                 )
+                if part.taught is not None:
+                    share = config.distillation
+                    loss = losses.distilled(loss, logits, part.taught, share)
                 return loss, (logits, new_stats)
 
             grads_fn = jax.value_and_grad(loss_fn, has_aux=True)
@@ -161,7 +198,7 @@ def make_train_step(
             return new_stats, (grads, metrics)
 
         new_stats, (grads, metrics) = devices.accumulated(
-            of_part, state.batch_stats, prepared(state, batch)
+            of_part, state.batch_stats, prepared(state, batch, teacher)
         )
         updates, opt = tx.update(grads, state.opt, state.params)
         params, average = optax.apply_updates(state.params, updates), state.average
@@ -220,7 +257,7 @@ def programs(
     if state is None:
         state = recipe.devices.whole(init(key, architecture, recipe))
     step = make_train_step(architecture, recipe)
-    arguments = (state, recipe.batches(key)(0))
+    arguments = (state, recipe.batches(key)(0), *recipe.taught_by)
     return {"training step": Call(step, arguments, "train.batch or space.input_size")}
 
 
@@ -257,13 +294,13 @@ def run(
         after = Reached(init(key, architecture, recipe))
     state = devices.whole(jax.tree.map(jnp.copy, after.state))
     collected = list(after.collected)
-    batch = recipe.batches(key)
+    batch, teacher = recipe.batches(key), recipe.taught_by
     ready = compile(programs(key, architecture, recipe, state))
     train_step, begun = ready["training step"], int(state.step)
     for epoch in range(begun // per_epoch, config.epochs):
         end = (epoch + 1) * per_epoch
         for step in range(max(begun, epoch * per_epoch), end):
-            state, metrics = train_step(state, batch(step))
+            state, metrics = train_step(state, batch(step), *teacher)
             collected.append(metrics)
             if step < end - 1:
                 save(Reached(state, collected))

@@ -37,6 +37,17 @@ def cross_entropy(
     return -jnp.mean(_shared(terms, labels))
 
 
+def distilled(loss: Scalar, logits: Logits, taught: Logits, share: float) -> Scalar:
+    """The loss of labels joined with that of a teacher's answers.
+
+    (1 - share) loss + share mean_i sum_c -softmax(taught)_ic log softmax(logits)_ic
+    (Hinton et al. 2015, arXiv 1503.02531, at temperature 1).
+    """
+    answers = jax.nn.softmax(taught)
+    terms = -(answers * jax.nn.log_softmax(logits)).sum(axis=1)
+    return (1 - share) * loss + share * jnp.mean(terms)
+
+
 def _shared(
     of_labels: Callable[[Labels], Float[Array, "B"]], labels: Labels | Mixed
 ) -> Float[Array, "B"]:

@@ -132,3 +132,15 @@ def test_other_weights_are_refused(wrong):
     message = "train.class_weights: expected 'none' or 'balanced', got "
     with pytest.raises(ValueError, match=message):
         TrainConfig(class_weights=wrong)
+
+
+def test_a_teacher_s_answers_have_their_share_of_the_loss():
+    rng = np.random.default_rng(0)
+    logits, taught = rng.normal(size=(2, 5, 4))
+    answers = np.exp(taught) / np.exp(taught).sum(1, keepdims=True)
+    log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    expected = 0.7 * 2.0 + 0.3 * -(answers * log_probs).sum(1).mean()
+    found = losses.distilled(
+        jnp.float32(2.0), jnp.array(logits), jnp.array(taught), 0.3
+    )
+    assert float(found) == pytest.approx(expected, rel=1e-5)

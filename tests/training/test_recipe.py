@@ -13,6 +13,7 @@ from nas_jax.data import augment
 from nas_jax.data.batches import Batch
 from nas_jax.data.mixing import Mixed
 from nas_jax.networks import network
+from nas_jax.networks.checkpoint import Model
 from nas_jax.runs.snapshots import Snapshots
 from nas_jax.search import baselines
 from nas_jax.spaces import builders
@@ -207,3 +208,36 @@ def test_accuracy_of_blended_images_counts_shares():
     """Guesses 0, 0, 0, 0, 1 of the above: 1 + 0 + 0.5 + 0 + 0.9, of five."""
     logits = jnp.asarray(np.eye(3, dtype=np.float32)[[0, 0, 0, 0, 1]])
     assert float(losses.accuracy(logits, MIXED)) == pytest.approx(2.4 / 5)
+
+
+def test_a_student_follows_its_teacher():
+    """The share is all: labels are not seen, and the answers come near the teacher's.
+
+    The teacher may see images of another side.
+    """
+    wide = dataclasses.replace(
+        baselines.hand_designed(
+            builders.mobile(
+                dataclasses.replace(small_run.EXPERIMENT.space, input_size=12)
+            )
+        ),
+        name="teacher",
+    )
+    params, stats = network.init(jax.random.key(5), wide)
+    params["classifier"]["kernel"] *= 30  # of an opinion
+    teacher = Model(wide, params, stats)
+    given = recipe(
+        distillation=0.999, dropout=0.0, mixup_alpha=0.0, cutmix_alpha=0.0, lr=0.02
+    )
+    given = dataclasses.replace(given, teacher=teacher)
+    step = jax.jit(loop.make_train_step(NETWORK, given))
+    state, batch = loop.init(KEY, NETWORK, given), given.batches(KEY)(0)
+    (weights,) = given.taught_by
+    state, first = step(state, batch, weights)
+    for _ in range(30):
+        state, last = step(state, batch, weights)
+    assert last["train/loss"] < first["train/loss"] - 0.1
+    images = jnp.asarray(batch.images)
+    assert given.answers(weights, images).shape == (len(images), 10)
+    alone = loop.programs(KEY, NETWORK, recipe())["training step"]
+    assert len(alone.arguments) == 2
