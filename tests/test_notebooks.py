@@ -12,6 +12,7 @@ from tests.report.made_up_run import make_run
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 NAMES = {
     *("quickstart", "own_space", "own_device", "reading_a_run", "accelerator"),
+    "pretrained",
 }
 
 

@@ -313,10 +313,21 @@ def run(
         yield Epoch(epoch, state, mean)
 
 
-def fit(setup: HasRecipe, architecture: Architecture, *, key: PRNGKey) -> Model:
-    """A network of this architecture, trained from scratch by the recipe of a setup."""
-    *_, last = run(key, architecture, setup.recipe)
-    return trained(architecture, last.state, setup.recipe.devices)
+def fit(
+    setup: HasRecipe,
+    architecture: Architecture,
+    *,
+    key: PRNGKey,
+    weights: tuple[PyTree, PyTree] | None = None,
+) -> Model:
+    """A network of this architecture, trained by the recipe of a setup.
+
+    From scratch, or from `weights`, parameters and batch statistics.
+    """
+    recipe = setup.recipe
+    after = Reached(init(key, architecture, recipe, weights))
+    *_, last = run(key, architecture, recipe, after=after)
+    return trained(architecture, last.state, recipe.devices)
 
 
 def trained(architecture: Architecture, state: TrainState, devices: Devices) -> Model:
