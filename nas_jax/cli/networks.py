@@ -89,16 +89,17 @@ def train(
 
     Args:
       architecture: a run folder, an architecture's .json file, or the folder of a
-        trained or imported network
+        trained or imported network, which is fitted to the images and classes
       experiment: whose data and schedule; not for a run folder, which has its own
       out: folder for the trained network (default: runs/...)
       no_cache: compile again
     """
     from nas_jax.runs import run_folder, setup
-    from nas_jax.spaces import architecture_json
+    from nas_jax.spaces import architecture_json, around
 
-    if experiment and (architecture / "architecture.json").is_file():
-        architecture = architecture / "architecture.json"  # of a network alone
+    is_alone = (architecture / "digests.json").is_file()  # a folder with its weights
+    if experiment and is_alone:
+        architecture = architecture / "architecture.json"
     if architecture.is_dir():
         if experiment or out or set(fields) - {"data.path"}:
             raise ValueError(
@@ -111,6 +112,10 @@ def train(
     elif experiment:
         config = overrides.for_weights(overrides.load(experiment, fields))
         network = run_folder.read_architecture(architecture)
+        if is_alone:
+            space = config.space
+            shape = space.input_size, space.input_channels, space.classes
+            network = around.resized(network, *shape)
         setup.check_network(config, network)
         source = shipped.experiment_file(experiment)
         folder = run_folder.create(config, out, RUNS, source)

@@ -91,7 +91,8 @@ def model_file(model: Path) -> Path:
     if len(found) != 1:
         names = ", ".join(one.name for one in found) or "none"
         raise ValueError(
-            f"{model}: expected a model file, or a run with one in export/, got {names}"
+            f"{model}: expected a model file, or a run with one in export/, got "
+            f"{names}; 'nas_jax export {model} --format onnx' writes one"
         )
     return found[0]
 

@@ -81,6 +81,22 @@ def test_a_training_begins_with_what_the_weights_have_of_the_network(
     assert "images are normalised as for the weights: mean 0.250, deviation" in error
 
 
+def test_a_network_with_its_weights_is_fitted_to_an_experiment(
+    words, weights, tmp_path
+):
+    """Seven classes of the weights, four of the experiment."""
+    shape = elastic.build(dataclasses.replace(small_elastic.SPACE, classes=7)).shapes[
+        -1
+    ]
+    given = save(tmp_path / "seven", homogeneous(shape, OpSpec("mbconv", 3, 6)))
+    out = tmp_path / "run"
+    command = ["train", str(given), words[1], *STILL, "--train.start", str(given)]
+    assert cli.main([*command, "--out", str(out)]) == 0
+    found = checkpoint.load_model(out / "checkpoints" / "mb6_k3").architecture
+    assert (found.classifier.classes, found.stem.input_size) == (4, 12)
+    assert_cut(out, "mb6_k3", given)
+
+
 @pytest.mark.slow
 def test_a_search_begins_all_its_networks_with_the_weights(words, weights, tmp_path):
     out = tmp_path / "run"
