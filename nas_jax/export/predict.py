@@ -89,10 +89,11 @@ def model_file(model: Path) -> Path:
             return folder / f"{SEARCHED}{end}"
     found = sorted(one for end in ends for one in folder.glob(f"[!.]*{end}"))
     if len(found) != 1:
-        names = ", ".join(one.name for one in found) or "none"
+        names = ", ".join(one.name for one in found)
+        names += "; name the file" if found else "none"
         raise ValueError(
-            f"{model}: expected a model file, or a run with one in export/, got "
-            f"{names}; 'nas_jax export {model} --format onnx' writes one"
+            f"{model}: expected a model file, or a run with one in export/, got {names}"
+            + f"; 'nas_jax export {model} --format onnx' writes one" * (not found)
         )
     return found[0]
 

@@ -93,13 +93,12 @@ def test_predict_says_what_a_folder_lacks(exported, tmp_path, capsys):
     line = refused(capsys, "predict", exported, tmp_path / "empty")
     assert line.endswith("empty: expected pictures, found none")
     line = refused(capsys, "predict", tmp_path / "empty", tmp_path / "a.jpg")
-    assert line.endswith(
-        "expected a model file, or a run with one in export/, got none"
-    )
+    expected = "expected a model file, or a run with one in export/, got none; "
+    assert f"{expected}'nas_jax export {tmp_path / 'empty'} --format onnx' w" in line
     for name in ("a.onnx", "b.onnx"):
         (tmp_path / name).write_bytes(b"")
     line = refused(capsys, "predict", tmp_path, tmp_path / "a.jpg")
-    assert line.endswith("in export/, got a.onnx, b.onnx")
+    assert line.endswith("in export/, got a.onnx, b.onnx; name the file")
     assert cli.main(["predict", str(exported), str(tmp_path / "*.jpg")]) == 1
     err = capsys.readouterr().err
     assert "*.jpg: expected a picture, got: No such file or directory" in err
