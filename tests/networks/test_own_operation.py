@@ -19,6 +19,7 @@ from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
 from nas_jax.spaces import architecture, architecture_json, builders, operations
 from nas_jax.spaces.operations import OPERATIONS, Block, OpSpec
+from nas_jax.spaces.parts import Conventions
 from tests import oracles, small_run
 
 
@@ -329,7 +330,7 @@ def test_own_operation_in_a_network_of_another_epsilon_is_refused():
     block = Block(OpSpec.parse("normed"), 4, 4, 1, 7, shortcut=False)
     assert isinstance(parts.module(block), Normed)
     with pytest.raises(ValueError, match=r"the default epsilon 0\.001 .* with 1e-05"):
-        parts.module(block, 1e-5)
+        parts.module(block, Conventions(bn_eps=1e-5))
 
 
 def test_operation_without_an_onnx_form_says_what_to_give():
