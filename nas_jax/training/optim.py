@@ -68,7 +68,7 @@ def train_weights(
 
     AdamW (Loshchilov & Hutter 2019) with beta2 0.999, and its decay times the rate. The
     classifier alone moves for `frozen_epochs`; a layer d before it has the rate times
-    `layer_decay`^d.
+    `layer_decay` to the power of d.
     """
     steps = config.epochs * steps_per_epoch
     warmup = int(config.warmup_epochs * steps_per_epoch)
