@@ -124,7 +124,7 @@ def _named(where):
                 namings.of(
                     naming,
                     network,
-                    {i: start.format(i + 1) for i in range(len(network.blocks))},
+                    [start.format(i + 1) for i in range(len(network.blocks))],
                 ),
             )
         ).encode()

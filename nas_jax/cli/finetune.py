@@ -8,7 +8,6 @@ from nas_jax.cli import networks, overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.start import READING, Reading
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import files
 from nas_jax.training import host
 
 
@@ -33,8 +32,8 @@ def finetune(
       out: run folder to make (default: runs/...)
       no_cache: compile again
     """
-    from nas_jax.runs import first_experiment, pretrained, run_folder
-    from nas_jax.spaces import architecture_json, around
+    from nas_jax.runs import first_experiment, pretrained
+    from nas_jax.spaces import around
 
     try:
         made = first_experiment.from_weights(pictures, weights, side, **vars(reading))
@@ -51,9 +50,7 @@ def finetune(
         file=sys.stderr,
     )
     host.prepare(cache=not no_cache, pixels=config.pixels)
-    folder = run_folder.create(config, out, networks.RUNS)
-    text = architecture_json.to_json(network)
-    files.write(folder / "architecture.json", text)
+    folder = networks.begun(config, network, out)
     print(f"run folder: {folder}", file=sys.stderr)
     overrides.tell(fields)
     return networks.trained(config, network, folder)

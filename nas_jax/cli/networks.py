@@ -9,8 +9,8 @@ from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
 from nas_jax.config import files, shipped
 from nas_jax.config.data import NAMES, TFDS
 from nas_jax.config.experiment import Experiment
+from nas_jax.config.space import Padding
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.parts import Padding
 from nas_jax.training import host, scores
 
 RUNS = Path("runs")
@@ -95,7 +95,7 @@ def train(
       no_cache: compile again
     """
     from nas_jax.runs import run_folder, setup
-    from nas_jax.spaces import architecture_json, around
+    from nas_jax.spaces import around
 
     is_alone = (architecture / "digests.json").is_file()  # a folder with its weights
     if experiment and is_alone:
@@ -118,9 +118,7 @@ def train(
             network = around.resized(network, *shape)
         setup.check_network(config, network)
         source = shipped.experiment_file(experiment)
-        folder = run_folder.create(config, out, RUNS, source)
-        text = architecture_json.to_json(network)
-        files.write(folder / "architecture.json", text)
+        folder = begun(config, network, out, source)
     else:
         raise ValueError(
             f"train {architecture}: expected a run folder, or an architecture file "
@@ -129,6 +127,22 @@ def train(
     overrides.tell(fields)
     host.prepare(cache=not no_cache, pixels=config.pixels)
     return trained(config, network, folder)
+
+
+def begun(
+    config: Experiment,
+    network: Architecture,
+    out: Path | None,
+    source: Path | None = None,
+) -> Path:
+    """A new run folder with a network to train."""
+    from nas_jax.runs import run_folder
+    from nas_jax.spaces import architecture_json
+
+    folder = run_folder.create(config, out, RUNS, source)
+    text = architecture_json.to_json(network)
+    files.write(folder / "architecture.json", text)
+    return folder
 
 
 def trained(config: Experiment, network: Architecture, folder: Path) -> Answer:

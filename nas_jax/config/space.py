@@ -26,6 +26,8 @@ Size = Annotated[int, Interval(ge=1, le=LARGEST)]
 Classes = Annotated[int, Interval(ge=2, le=LARGEST)]
 Epsilon = Annotated[float, Interval(gt=0, lt=1)]
 Padding = Literal["centre", "same"]
+"""Of a k x k convolution that moves by s: k//2 on every side, as PyTorch's; or, as
+TensorFlow's, what ceil(side / s) outputs need, an odd one at the end."""
 Stride = Annotated[int, Interval(ge=1, le=2)]
 
 

@@ -26,7 +26,8 @@ CENTRE = 224 / 256
 """Side of the square that the reference evaluates, in shorter sides of the picture."""
 LEAST = 1e-6
 """Of a deviation: beyond, float32 has no numbers for what is divided by it."""
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the photographs that most weights are trained on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,16 @@ def imagenet(size: int) -> Preprocessing:
     >>> imagenet(224).resize
     256
     """
-    return Preprocessing(size, int(size / CENTRE), _IMAGENET_MEAN, _IMAGENET_STD)
+    return Preprocessing(size, int(size / CENTRE), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def numbers(statistics: Sequence[float]) -> str:
+    """Means or deviations as text.
+
+    >>> numbers(IMAGENET_MEAN)
+    '0.485, 0.456, 0.406'
+    """
+    return ", ".join(f"{value:.3f}" for value in statistics)
 
 
 def to_json(preprocessing: Preprocessing) -> str:

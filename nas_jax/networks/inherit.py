@@ -19,6 +19,8 @@ channels by importance and cropping kernels is what once-for-all networks do (Ca
 al., ICLR 2020, section 3.3).
 """
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -30,7 +32,7 @@ from nas_jax.base import PRNGKey, PyTree
 from nas_jax.networks import network as networks
 from nas_jax.networks.checkpoint import Model
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.operations import MBCONV, Block
+from nas_jax.spaces.operations import Block
 
 Kept = Int[np.ndarray, "C"]
 """The channel of the source that each of ours was, -1 for a new one."""
@@ -115,8 +117,8 @@ def require_alike(source: Architecture, network: Architecture) -> None:
         return one.stem.stride, *(block.stride for block in one.blocks)
 
     where = f"weights of {source.name!r} for {network.name!r}"
-    if source.cells or network.cells:
-        raise ValueError(f"{where}: expected chains of blocks, got tree cells")
+    if others := source.beside_mbconv or network.beside_mbconv:
+        raise ValueError(f"{where}: expected chains of mbconv and zero, got {others}")
     if skeleton(source) != skeleton(network):
         raise ValueError(
             f"{where}: expected {len(source.blocks)} blocks with strides "
@@ -127,15 +129,6 @@ def require_alike(source: Architecture, network: Architecture) -> None:
         raise ValueError(
             f"{where}: expected {source.conventions}, as the weights were trained "
             f"with, got {network.conventions}"
-        )
-    others = {
-        block.op.name
-        for block in (*source.blocks, *network.blocks)
-        if not block.op.is_zero and block.op.kind != MBCONV.kind
-    }
-    if others:
-        raise ValueError(
-            f"{where}: expected mbconv and zero alone, got {sorted(others)}"
         )
 
 
@@ -243,7 +236,7 @@ def _set_layer(
 ) -> None:
     """Puts a convolution and its batch normalisation in place of drawn ones."""
     (params, theirs), (stats, their_stats) = (
-        (_at(own, path), _at(other, path))
+        [functools.reduce(operator.getitem, path, tree) for tree in (own, other)]
         for own, other in zip(fresh, (given.params, given.stats), strict=True)
     )
     is_kept = outside >= 0
@@ -252,12 +245,6 @@ def _set_layer(
     for own, other in ((params, theirs), (stats, their_stats)):
         for name, values in other["bn"].items():
             own["bn"][name] = np.where(is_kept, values[outside], own["bn"][name])
-
-
-def _at(tree: PyTree, path: Sequence[Any]) -> Any:
-    for key in path:
-        tree = tree[key]
-    return tree
 
 
 def _of_side(kernel: np.ndarray, side: int) -> np.ndarray:

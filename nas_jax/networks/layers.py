@@ -29,6 +29,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from nas_jax.config.space import Padding
 from nas_jax.networks.batch_norm import BatchNorm
 from nas_jax.networks.depthwise import Pads, depthwise, portable
 from nas_jax.networks.onnx.writer import Graph
@@ -38,7 +39,6 @@ from nas_jax.spaces.parts import (
     Classifier,
     Conventions,
     NormConv,
-    Padding,
     Widen,
 )
 

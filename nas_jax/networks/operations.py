@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nas_jax.config.space import Padding
 from nas_jax.networks.batch_norm import BatchNorm
 from nas_jax.networks.layers import (
     ConvBNAct,
@@ -23,7 +24,7 @@ from nas_jax.networks.layers import (
 from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces import operations
 from nas_jax.spaces.operations import Block
-from nas_jax.spaces.parts import BN_EPS, OURS, Conventions, Padding
+from nas_jax.spaces.parts import BN_EPS, OURS, Conventions
 
 
 def _hidden(block: Block, conventions: Conventions) -> list[ConvBNAct]:

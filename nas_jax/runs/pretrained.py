@@ -30,7 +30,7 @@ def read(folder: Path) -> Model:
     return _read(folder.expanduser().absolute())
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)  # the weights to start from, and a teacher
 def _read(folder: Path) -> Model:
     return checkpoint.load_model(folder)
 
@@ -62,7 +62,7 @@ def teacher(folder: Path, space: SearchSpace) -> Model:
 
     Raises `ValueError` for one of other images or classes than the space.
     """
-    found = _taught(folder.expanduser().absolute())
+    found = read(folder)
     one = found.architecture
     got = one.stem.in_channels, one.classifier.classes
     expected = space.stem.in_channels, space.classifier.classes
@@ -73,11 +73,6 @@ def teacher(folder: Path, space: SearchSpace) -> Model:
             f"{got[1]}"
         )
     return found
-
-
-@functools.lru_cache(maxsize=1)
-def _taught(folder: Path) -> Model:
-    return checkpoint.load_model(folder)
 
 
 def supernet_weights(
@@ -142,8 +137,8 @@ def adopted(experiment: Experiment) -> tuple[Experiment, str | None]:
         return experiment, None
     mean, std = found
     line = (
-        f"images are normalised as for the weights: mean {_numbers(mean)}, deviation "
-        f"{_numbers(std)}"
+        "images are normalised as for the weights: mean "
+        f"{preprocessing.numbers(mean)}, deviation {preprocessing.numbers(std)}"
     )
     return replace(experiment, data=replace(data, mean=mean, std=std)), line
 
@@ -151,7 +146,3 @@ def adopted(experiment: Experiment) -> tuple[Experiment, str | None]:
 def check(folder: Path, network: Architecture) -> None:
     """Raises `ValueError` if the weights in a folder are of another skeleton."""
     inherit.require_alike(read(folder).architecture, network)
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.3f}" for value in values)

@@ -108,10 +108,13 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
                 start = run.experiment.search.weights
             if start is not None:
                 draw = stream(key, "weights")
-                seen = recipe.data.evaluated()
-                some = np.arange(min(UNFOLDED, len(seen.labels)))
+                some = np.arange(min(UNFOLDED, len(recipe.data.labels)))
                 weights = pretrained.weights(
-                    start, network, draw, lambda: seen.take(some).images, run.progress
+                    start,
+                    network,
+                    draw,
+                    lambda: recipe.data.evaluated().take(some).images,
+                    run.progress,
                 )
             if run.experiment.train.start == SUPERNET and network.name == SEARCHED:
                 model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax.config.checks import LARGEST, MOST_LAYERS, WIDEST_KERNEL, require
+from nas_jax.config.space import Padding
 from nas_jax.spaces import topology
 from nas_jax.spaces.operations import MBCONV, NOTHING, Block, OpSpec
 from nas_jax.spaces.parts import (
@@ -23,7 +24,6 @@ from nas_jax.spaces.parts import (
     Conventions,
     Head,
     Norm,
-    Padding,
     Part,
     Stem,
 )
@@ -38,7 +38,7 @@ class Architecture:
     `bn_eps` is the epsilon of all its batch normalisations: y = scale (x - mean) /
     sqrt(var + eps) + bias. Networks of a search space have the default, which is the
     reference's; imported weights need the value that they were trained with. So they do
-    of `padding` (`parts.Padding`), which is "same" for those of TensorFlow.
+    of `padding` (`config.space.Padding`), which is "same" for those of TensorFlow.
 
     Raises `ValueError` if the widths or sizes of neighbouring parts do not fit.
     """
@@ -91,16 +91,11 @@ class Architecture:
         require(0 < eps < math.inf, where, "a positive bn_eps", eps)
         require(number <= MOST_LAYERS, where, f"at most {MOST_LAYERS} blocks", number)
         require(self.padding in PADDINGS, where, f"one of {PADDINGS}", self.padding)
-        if self.padding == "same":
-            ours = {MBCONV.kind, NOTHING.kind}
-            others = {
-                block.op.name for block in self.blocks if block.op.kind not in ours
-            }
-            if self.cells or others:
-                raise ValueError(
-                    f"{where}: expected mbconv and zero alone with padding 'same', got "
-                    f"{', '.join(sorted(others)) or 'tree cells'}; others know 'centre'"
-                )
+        if self.padding == "same" and self.beside_mbconv:
+            raise ValueError(
+                f"{where}: expected mbconv and zero alone with padding 'same', got "
+                f"{self.beside_mbconv}; others know 'centre'"
+            )
         widest = max([kernel, *(block.op.kernel for block in self.blocks)])
         expected = f"kernels of side at most {WIDEST_KERNEL}"
         require(widest <= WIDEST_KERNEL, where, expected, widest)
@@ -130,6 +125,13 @@ class Architecture:
         slots.update(enumerate(self.blocks))
         slots.update(head=self.head, classifier=self.classifier)
         return slots
+
+    @property
+    def beside_mbconv(self) -> str:
+        """What it is made of beside MBConv and `zero`, by name; "" of these alone."""
+        ours = {MBCONV.kind, NOTHING.kind}
+        others = {one.op.name for one in self.blocks if one.op.kind not in ours}
+        return ", ".join(sorted(others)) or ("tree cells" if self.cells else "")
 
     @property
     def conventions(self) -> Conventions:

@@ -9,9 +9,10 @@ from annotated_types import MinLen
 from nas_jax.config import files
 from nas_jax.config.checks import Count
 from nas_jax.config.from_json import from_json as typed
+from nas_jax.config.space import Padding
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import Block, OpSpec
-from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Padding, Stem
+from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Stem
 from nas_jax.spaces.topology import Cell
 
 

@@ -35,11 +35,10 @@ def space(
     (((24,), (24, 32), (48, 64)), (2, 3, 4, 3, 3, 1), (2, 2, 2, 1, 2, 1))
     """
     blocks = list(network.blocks)
-    others = {one.op.name for one in blocks if one.op.kind not in (MBCONV.kind, "zero")}
-    if network.cells or others:
+    if others := network.beside_mbconv:
         raise ValueError(
             f"network {network.name!r}: expected a chain of mbconv and zero, got "
-            f"{', '.join(sorted(others)) or 'tree cells'}"
+            f"{others}"
         )
     first = None
     if blocks[0].op.kind == MBCONV.kind and blocks[0].op.expansion == 1:

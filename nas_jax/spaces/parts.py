@@ -5,15 +5,13 @@ around them. Every part has a readable `key`, which is its name in latency table
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
+from nas_jax.config.space import Padding
 from nas_jax.spaces.operations import Block, Strided, shape_text, strided
 
 BN_EPS = 1e-3
 """Epsilon of every batch normalisation, unless a network says otherwise."""
-Padding = Literal["centre", "same"]
-"""Of a k x k convolution that moves by s: k//2 on every side, as PyTorch's; or, as
-TensorFlow's, what ceil(side / s) outputs need, an odd one at the end."""
 PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 

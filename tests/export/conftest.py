@@ -16,7 +16,8 @@ from nas_jax.networks import checkpoint
 from nas_jax.runs import run_folder, setup
 from nas_jax.spaces import architecture_json, builders
 from nas_jax.spaces.architecture import from_path
-from tests.export.small_export import ENTRY, EXPERIMENT, SPACE, drawn
+from tests.drawn import drawn
+from tests.export.small_export import ENTRY, EXPERIMENT, SPACE
 
 
 @pytest.fixture(scope="package")

@@ -9,11 +9,9 @@ import numpy as np
 from nas_jax import cli, config
 from nas_jax.data import preprocessing
 from nas_jax.export import formats
-from nas_jax.networks import network
-from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import graphs
 from nas_jax.spaces import builders, published
 from tests.data import photographs
+from tests.drawn import drawn
 from tests.fixtures import FIXTURES
 
 REFERENCE = FIXTURES / "reference"
@@ -49,15 +47,6 @@ SPACE = builders.mobile(EXPERIMENT.space)
 
 
 ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.25)
-
-
-def drawn(architecture, seed=0):
-    """The network with drawn weights of ordinary size, float32."""
-    rng = np.random.default_rng(seed)
-    pairs = [graphs.random_weights(part, rng) for part in architecture.parts]
-    trees = network.assemble_parts(architecture, pairs)
-    single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), trees)
-    return Model(architecture, *single)
 
 
 def said(folder):

@@ -12,7 +12,8 @@ from nas_jax import cli
 from nas_jax.export import export_folder, formats
 from nas_jax.networks import checkpoint
 from nas_jax.spaces.architecture import from_path
-from tests.export.small_export import SPACE, drawn, refused, said
+from tests.drawn import drawn
+from tests.export.small_export import SPACE, refused, said
 
 
 def test_files_of_an_export(exported):

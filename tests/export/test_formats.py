@@ -15,9 +15,9 @@ from nas_jax.networks.pretrained import torch_import
 from nas_jax.spaces import builders, published
 from nas_jax.spaces.architecture import from_path
 from tests.data import photographs
+from tests.drawn import drawn
 from tests.export.small_export import (
     CHECKPOINT,
-    drawn,
     parity,
     published_on_real_images,
 )

@@ -13,10 +13,10 @@ import pytest
 from nas_jax.config import SpaceConfig
 from nas_jax.networks import inherit, network
 from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import graphs
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.operations import OpSpec
+from tests.drawn import drawn
 
 CONFIG = SpaceConfig(
     name="small",
@@ -44,9 +44,7 @@ def build(config=CONFIG, ops=OPS, padding="same"):
 @pytest.fixture
 def source():
     """Any weights."""
-    made, rng = build(), np.random.default_rng(0)
-    drawn = [graphs.random_weights(part, rng) for part in made.parts]
-    return Model(made, *network.assemble_parts(made, drawn))
+    return drawn(build())
 
 
 IMAGES = np.random.default_rng(2).normal(size=(4, 16, 16, 3)).astype(np.float32)

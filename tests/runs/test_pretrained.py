@@ -11,9 +11,7 @@ from nas_jax import cli, supernet
 from nas_jax.base import stream
 from nas_jax.config import shipped
 from nas_jax.data import preprocessing
-from nas_jax.networks import checkpoint, inherit, network
-from nas_jax.networks.checkpoint import Model
-from nas_jax.networks.onnx import graphs
+from nas_jax.networks import checkpoint, inherit
 from nas_jax.runs import first_experiment, pretrained, run_folder
 from nas_jax.spaces import architecture_json, builders, elastic
 from nas_jax.spaces.architecture import from_path, homogeneous
@@ -21,6 +19,7 @@ from nas_jax.spaces.operations import OpSpec
 from tests import small_elastic, small_run, tiny_spaces
 from tests.cli.test_start import write
 from tests.data.picture_files import encoded, pixels
+from tests.drawn import drawn
 from tests.runs.conftest import without_spread
 
 STILL = ["--train.lr", "1e-9", "--train.weight-decay", "0", "--train.epochs", "1"]
@@ -29,10 +28,7 @@ STILL = ["--train.lr", "1e-9", "--train.weight-decay", "0", "--train.epochs", "1
 
 def save(folder, one):
     """Any weights of a network, as `import` leaves them."""
-    rng = np.random.default_rng(0)
-    drawn = [graphs.random_weights(part, rng) for part in one.parts]
-    model = Model(one, *network.assemble_parts(one, drawn))
-    checkpoint.save_model(folder, model)
+    checkpoint.save_model(folder, drawn(one))
     takes = preprocessing.Preprocessing(12, 14, (0.25,), (0.5,))
     (folder / "preprocessing.json").write_text(preprocessing.to_json(takes))
     return folder

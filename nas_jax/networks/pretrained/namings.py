@@ -11,10 +11,11 @@ MobileNetV2 and EfficientNet-Lite; the reference writes its own into a file besi
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nas_jax.base import PyTree
 from nas_jax.config.naming import few
+from nas_jax.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import MBCONV, Block, OpSpec
 from nas_jax.spaces.parts import Classifier, Conventions, Head, Stem
@@ -110,20 +111,21 @@ class Names(NamedTuple):
 
 
 def of(
-    naming: Naming, network: Architecture, blocks: Mapping[int, str] | None = None
+    naming: Naming, network: Architecture, blocks: Sequence[str] | None = None
 ) -> Names:
     """The names that a network's tensors have in a code base.
 
     `blocks` are the beginnings of the names in its blocks; None for the reference's,
     which count them.
     """
+    if blocks is None:
+        count = len(network.blocks)
+        blocks = [f"blocks.{place}.mobile_inverted_conv." for place in range(count)]
     owned: list[tuple[PyTree, PyTree]] = []
-    for index, block in enumerate(network.blocks):
+    for start, block in zip(blocks, network.blocks, strict=True):
         if block.op.is_zero:
             owned.append(({}, {}))
             continue
-        start = f"blocks.{index}.mobile_inverted_conv." if blocks is None else ""
-        start = start or blocks[index]  # type: ignore[index]
         layers = naming.expanded if block.op.expansion > 1 else naming.plain
         parts = ("expand", "depthwise", "project")[-len(layers) :]
         named = [_layer(layer, start) for layer in layers]
@@ -164,10 +166,9 @@ def _layer(layer: Layer, start: str = "") -> tuple[PyTree, PyTree]:
 
 
 class Found(NamedTuple):
-    """A network, and the names of its tensors below a root of the file."""
+    """A network, and the names of its tensors."""
 
     naming: Naming
-    root: str
     network: Architecture
     names: Names
 
@@ -191,8 +192,7 @@ def recognise(shapes: Mapping[str, Shape], name: str, side: int | None) -> Found
                     if key.startswith(root)
                 }
                 network, blocks = _network(naming, below, name, side)
-                names = of(naming, network, dict(enumerate(blocks)))
-                return Found(naming, root.removesuffix("."), network, names)
+                return Found(naming, network, of(naming, network, blocks))
     return None
 
 
@@ -304,8 +304,6 @@ class Origin(NamedTuple):
     std: tuple[float, float, float]
 
 
-IMAGENET: Any = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and deviation of what most are trained on."""
 _PYTORCH = Conventions(bn_eps=1e-5)
 _TENSORFLOW = Conventions(bn_eps=1e-3, padding="same")
 
@@ -322,7 +320,7 @@ def origin(found: Found, is_tensorflow: bool | None) -> Origin:
         return Origin(_TENSORFLOW, (127 / 255,) * 3, (128 / 255,) * 3)
     kernels = {block.op.kernel for block in found.network.blocks}
     if found.naming is TORCHVISION or kernels == {3}:  # MobileNetV2
-        return Origin(_PYTORCH, *IMAGENET)
+        return Origin(_PYTORCH, IMAGENET_MEAN, IMAGENET_STD)
     if is_tensorflow is None:
         raise ValueError(
             "--padding: expected 'same' for timm's tf_efficientnet_lite, 'centre' for "
@@ -331,4 +329,4 @@ def origin(found: Found, is_tensorflow: bool | None) -> Origin:
         )
     if is_tensorflow:
         return Origin(_TENSORFLOW, (0.5,) * 3, (0.5,) * 3)
-    return Origin(_PYTORCH, *IMAGENET)
+    return Origin(_PYTORCH, IMAGENET_MEAN, IMAGENET_STD)

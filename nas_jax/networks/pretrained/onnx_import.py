@@ -19,6 +19,7 @@ from onnx import numpy_helper
 
 from nas_jax.base import PyTree
 from nas_jax.config.checks import reason
+from nas_jax.config.space import Padding
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import MBCONV, Block, OpSpec
 from nas_jax.spaces.parts import (
@@ -26,7 +27,6 @@ from nas_jax.spaces.parts import (
     Classifier,
     Conventions,
     Head,
-    Padding,
     Stem,
     Strided,
 )

@@ -23,6 +23,7 @@ import numpy as np
 from nas_jax.base import PyTree
 from nas_jax.config import files
 from nas_jax.config.naming import few
+from nas_jax.config.space import Padding
 from nas_jax.data import preprocessing
 from nas_jax.data.companions import PREPROCESSING
 from nas_jax.data.preprocessing import Preprocessing
@@ -33,7 +34,6 @@ from nas_jax.networks.pretrained import net_config as reference_config
 from nas_jax.networks.pretrained.namings import Names
 from nas_jax.networks.pretrained.state_dict import StateDict
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.parts import Padding
 
 # Our axes in PyTorch's order, by their number: OIHW of HWIO, (out, in) of (in, out).
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
@@ -169,7 +169,8 @@ def _recognised(path: Path, _: Any, told: Told) -> Imported:
     notes = [
         f"names of {found.naming.title}: padding {made.padding}, epsilon of batch "
         f"normalisation {made.bn_eps:g}, images normalised with mean "
-        f"{_numbers(takes.mean)} and deviation {_numbers(takes.std)}",
+        f"{preprocessing.numbers(takes.mean)} and deviation "
+        f"{preprocessing.numbers(takes.std)}",
         *read.notes,
     ]
     return Imported(Model(made, *trees), takes, notes)
@@ -217,10 +218,6 @@ def _is_tensorflow(path: Path, told: Told) -> bool | None:
         return None
     name = files.read_object(beside).get("architecture")
     return name.startswith("tf_") if isinstance(name, str) else None
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.3f}" for value in values)
 
 
 def read_config(path: str | Path, input_size: int | None = None) -> Architecture:

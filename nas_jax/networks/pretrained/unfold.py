@@ -10,6 +10,8 @@ known, and with
 it answers as before on these statistics, which are now those of a batch, too.
 """
 
+import functools
+import operator
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -54,7 +56,10 @@ def unfold(model: Model, images: Images) -> Model:
         ) -> Any:
             module = context.module
             if isinstance(module, BatchNorm):
-                here = [_at(tree, module.path) for tree in own]
+                here = [
+                    functools.reduce(operator.getitem, module.path, tree)
+                    for tree in own
+                ]
                 entered = np.asarray(arguments[0], np.float64)
                 _take_apart(here[:2], here[2:], entered, module.eps)
             return layer(*arguments, **named)
@@ -78,9 +83,3 @@ def _take_apart(
     new_stats |= {"mean": mean.astype(np.float32), "var": var.astype(np.float32)}
     scale = (gain * np.sqrt(var + eps)).astype(np.float32)
     new_params |= {"scale": scale, "bias": (shift + gain * mean).astype(np.float32)}
-
-
-def _at(tree: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        tree = tree[key]
-    return tree

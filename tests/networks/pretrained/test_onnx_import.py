@@ -18,6 +18,7 @@ from nas_jax.networks.pretrained import onnx_import, unfold
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.operations import OpSpec
+from tests.drawn import drawn
 
 CONFIG = SpaceConfig(
     name="small",
@@ -36,9 +37,7 @@ OPS = ("mb6_k5", "mb3_k3", "mb3_k7", "mb6_k3")
 def model(**changes):
     ops = [OpSpec.parse(op) for op in OPS]
     made = dataclasses.replace(from_ops(mobile(CONFIG), ops, "net"), **changes)
-    rng = np.random.default_rng(0)
-    drawn = [graphs.random_weights(part, rng) for part in made.parts]
-    return Model(made, *network.assemble_parts(made, drawn))
+    return drawn(made)
 
 
 IMAGES = np.random.default_rng(1).normal(size=(64, 16, 16, 3)).astype(np.float32)
