@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from benchmarks import ledger
 from benchmarks.enumerated import task
 from benchmarks.estimator_gradients import all_paths
-from nas_jax.config.experiment import TrainConfig
 from nas_jax.search import cost
 
 STORED = Path(__file__).with_name("networks.jsonl")
@@ -51,6 +50,22 @@ def settings(seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def completed(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the fields that spaces and recipes have only since, at defaults."""
+    defaults = {
+        name: {
+            field.name: field.default
+            for field in dataclasses.fields(now)
+            if field.default is not dataclasses.MISSING
+        }
+        for name, now in (("space", type(task.SPACE)), ("train", type(task.TRAIN)))
+    }
+    return stored | {
+        name: ledger.as_json(known) | stored.get(name, {})
+        for name, known in defaults.items()
+    }
+
+
 def rows(given: task.Task) -> list[dict[str, Any]]:
     """Path, multiply-adds and latency by table of every network, in order."""
     paths = all_paths(given.space)
@@ -70,10 +85,7 @@ def load(given: task.Task, file: Path = STORED) -> Networks:
     """
     found = ledger.read(file)
     expected = ledger.as_json(settings(found.settings.get("seeds", ())))
-    # an older file lacks what recipes have since, which stands at its default
-    defaults = dataclasses.asdict(TrainConfig())
-    train = {"train": defaults | found.settings.get("train", {})}
-    if found.settings | train != expected:
+    if completed(found.settings) != expected:
         raise ValueError(
             f"{file}: expected networks of settings {expected}, got {found.settings}; "
             "train them anew with `python -m benchmarks enumeration`"
