@@ -117,6 +117,15 @@ class LeverageConfig:
     """Of these."""
     seed: int = 0
     """By which networks are drawn."""
+    group_pattern: str | None = None
+    """Where names of the pictures say what they show."""
+    train_images: int | None = None
+    """To train with; None for all that are not ranked or tested on."""
+    weights: Path | None = None
+    """Folder of a network: the only space is that around it, and supernet and trainings
+    start from it."""
+    side: int = 64
+    """Of the images of networks that start from weights."""
 
     def __post_init__(self) -> None:
         require(0 < self.ratio < 10, "ratio", "a number above 0", self.ratio)

@@ -63,7 +63,7 @@ for axis, image, label in zip(axes, np.asarray(images), labels, strict=True):
 # %%
 network = around.resized(imported.model.architecture, 64, 1, len(given.label_names))
 key = jax.random.key(0)
-start = pretrained.weights(folder, network, key, lambda: images, Progress())
+start = pretrained.weights(folder, network, key, given.splits["test"], Progress())
 tuned = loop.fit(given, network, key=key, weights=start)
 alone = loop.fit(given, network, key=key)
 for name, model in (("from weights", tuned), ("from nothing", alone)):

@@ -19,7 +19,7 @@ from benchmarks.leverage import factors, ranking, task
 from benchmarks.quality_settings import LeverageConfig
 from nas_jax.base import stream
 from nas_jax.config import provenance
-from nas_jax.config.experiment import LatencyConfig, TrainConfig
+from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import operations, whole_networks
 from nas_jax.latency.measurement.journal import Journal
@@ -58,10 +58,10 @@ def run(config: LeverageConfig, watch: Progress) -> dict[str, Any]:
     built = {name: elastic.build(space) for name, space in spaces.items()}
     table = _table(config, list(built.values()), device, watch)
     base_ms = tables.predict_ms(
-        table, baselines.hand_designed(builders.build(spaces["elastic"]))
+        table, baselines.hand_designed(builders.build(next(iter(spaces.values()))))
     )
     settings = dataclasses.asdict(config) | {"file": None, "table": None}
-    settings["path"] = str(config.path)
+    settings |= {"path": str(config.path), "weights": str(config.weights)}
     origin = {**provenance.record(), "baseline_ms": base_ms}
     found = ledger.begin(config.file, settings, origin)
     rows = list(found.rows)
@@ -74,7 +74,7 @@ def run(config: LeverageConfig, watch: Progress) -> dict[str, Any]:
             rows += ledger.extended(config.file, iter(drawn))
         rows += ledger.extended(config.file, _trained(config, name, drawn, rows, watch))
         rows += ledger.extended(config.file, _ranked(config, name, drawn, rows, watch))
-    cells = spaces["elastic"].cells
+    cells = next(iter(spaces.values())).cells
     return {
         "settings": found.settings,
         "provenance": found.provenance,
@@ -187,7 +187,7 @@ def _trained(
         for row in drawn[: config.repeated]
         for seed in range(1, config.seeds)
     ]
-    recipe = _recipe(config)
+    config_of = task.recipe(config)
     watch.phase(f"{name}: {len(jobs)} trainings")
     for document, seed in watch.steps(jobs, total=len(jobs), desc=name):
         network = _network(document)
@@ -195,11 +195,10 @@ def _trained(
             continue
         begun = time.monotonic()
         images = task.load(config, network.input_shape, network.classifier.classes)
-        *_, last = loop.run(
-            stream(jax.random.key(seed), "leverage"),
-            network,
-            Recipe(recipe, images.train, images.augment),
-        )
+        key = stream(jax.random.key(seed), "leverage")
+        recipe = Recipe(config_of, images.train, images.augment)
+        after = task.begun(config, network, recipe, key)
+        *_, last = loop.run(key, network, recipe, after=after)
         model = loop.trained(network, last.state, PLAIN)
         yield {
             "space": name,
@@ -212,17 +211,6 @@ def _trained(
 
 def _network(document: dict[str, Any]) -> Architecture:
     return architecture_json.from_json(json.dumps(document))
-
-
-def _recipe(config: LeverageConfig) -> TrainConfig:
-    return TrainConfig(
-        epochs=config.epochs,
-        batch=64,
-        lr=0.1,
-        warmup_epochs=config.epochs / 10,
-        weight_decay=1e-4,
-        decays="weights",
-    )
 
 
 def _ranked(
@@ -242,7 +230,7 @@ def _ranked(
         return
     watch.phase(f"{name}: networks ranked before they are trained")
     networks = [_network(row["network"]) for row in drawn]
-    for row in ranking.scores(config, networks, done, _recipe(config), watch):
+    for row in ranking.scores(config, networks, done, watch):
         if (row["way"], row["epochs"]) not in done:
             yield {"space": name, **row}
 

@@ -13,10 +13,11 @@ def of(network: Architecture, cells: Sequence[int]) -> dict[str, float]:
     Depth is the number of layers that are not `zero`; kernel and expansion are means
     over these.
     """
-    kept = [block.op for block in network.blocks if not block.op.is_zero]
+    blocks = network.blocks[-sum(cells) :]  # a fixed first block is no choice
+    kept = [block.op for block in blocks if not block.op.is_zero]
     lasts = np.cumsum(cells) - 1
     widths = {
-        f"width {stage}": network.blocks[last].out_channels
+        f"width {stage}": blocks[last].out_channels
         for stage, last in enumerate(lasts, start=1)
     }
     return {

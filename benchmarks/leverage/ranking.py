@@ -17,15 +17,15 @@ from scipy import stats
 from benchmarks.leverage import task
 from benchmarks.quality_settings import LeverageConfig
 from nas_jax.base import stream
-from nas_jax.config.experiment import TrainConfig
 from nas_jax.config.search import SearchConfig
-from nas_jax.networks import counts
+from nas_jax.networks import counts, inherit
+from nas_jax.runs import pretrained
 from nas_jax.search import shared_search
 from nas_jax.search.shared_search import SharedProblem, SideData
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.training import loop
 from nas_jax.training.devices import PLAIN
-from nas_jax.training.loop import Recipe
+from nas_jax.training.loop import Reached, Recipe
 from nas_jax.training.progress import Progress
 
 SEED = 100
@@ -44,7 +44,6 @@ def scores(
     config: LeverageConfig,
     networks: Sequence[Architecture],
     done: set[tuple[str, int]],
-    recipe: TrainConfig,
     watch: Progress,
 ) -> Iterator[dict[str, Any]]:
     """A row for each way that is not `done`: losses of all networks, and its seconds.
@@ -62,12 +61,21 @@ def scores(
             for shape, one in images.items()
         }
         settings = SearchConfig(
-            warmup_epochs=max(wanted), warmup_lr=0.1, batch=64, weight_decay=1e-5
+            warmup_epochs=max(wanted),
+            warmup_lr=0.1 if config.weights is None else 0.03,
+            batch=64,
+            weight_decay=1e-5,
         )
         problem = SharedProblem(tuple(networks), settings, data)
         begun = time.monotonic()
         key = stream(jax.random.key(config.seed), "supernet")
-        running = shared_search.run(key, problem)
+        weights = None
+        if config.weights is not None:
+            source = pretrained.read(config.weights)
+            draw = stream(key, "weights")
+            weights = inherit.inherit(source, problem.widest, draw, in_order=True)[:2]
+        after = Reached(shared_search.init(key, problem, weights))
+        running = shared_search.run(key, problem, after=after)
         for epoch in watch.steps(running, total=max(wanted), desc="supernet"):
             if epoch.epoch + 1 in wanted:
                 found = shared_search.scores(problem, epoch.state)
@@ -79,10 +87,11 @@ def scores(
         begun, losses = time.monotonic(), []
         for network in watch.steps(networks, total=len(networks), desc="short"):
             one = images[network.input_shape]
-            short = Recipe(recipe.lasting(epochs), one.train, one.augment)
-            *_, last = loop.run(
-                stream(jax.random.key(SEED), "leverage"), network, short
-            )
+            recipe = task.recipe(config).lasting(epochs)
+            short = Recipe(recipe, one.train, one.augment)
+            key = stream(jax.random.key(SEED), "leverage")
+            after = task.begun(config, network, short, key)
+            *_, last = loop.run(key, network, short, after=after)
             model = loop.trained(network, last.state, PLAIN)
             losses.append(loop.loss(model, one.valid.evaluated()))
         yield _row("short training", epochs, networks, losses, begun)

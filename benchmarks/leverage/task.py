@@ -5,10 +5,19 @@ from typing import NamedTuple
 
 from benchmarks import glyphs
 from benchmarks.quality_settings import LeverageConfig
+from nas_jax.base import PRNGKey, stream
+from nas_jax.config import recipes
 from nas_jax.config.data import DataConfig
+from nas_jax.config.experiment import TrainConfig
 from nas_jax.config.space import MBCONV_CANDIDATES, ElasticConfig
 from nas_jax.data import augment, folder, splits
 from nas_jax.data.batches import Augment, Split
+from nas_jax.networks import inherit
+from nas_jax.runs import pretrained
+from nas_jax.spaces import around
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.training import loop
+from nas_jax.training.loop import Reached, Recipe
 
 _DRAWN = (5200, 5200, 1040)
 """Letters to train, to test and to rank on: 200, 200 and 40 a class."""
@@ -33,10 +42,14 @@ def load(config: LeverageConfig, shape: tuple[int, int, int], classes: int) -> T
             glyphs.draw(images, side, seed) for seed, images in enumerate(_DRAWN)
         )
         return Task(train, test, augment.of(DataConfig()), valid)
+    mean, std = (0.5,) * channels, (0.25,) * channels
+    if config.weights is not None:
+        mean, std = pretrained.statistics(config.weights, channels) or (mean, std)
     data = DataConfig(
         name="folder" if config.task == "pictures" else config.task,
         path=None if config.path is None else str(config.path),
-        train_weights=None,
+        group_pattern=config.group_pattern,
+        train_weights=config.train_images,
         train_alphas=classes,
         valid=_RANKED,
         test=None,
@@ -44,8 +57,8 @@ def load(config: LeverageConfig, shape: tuple[int, int, int], classes: int) -> T
         shift_pixels=side // 14,
         flip=True,
         crop_area=1.0,
-        mean=(0.5,) * channels,
-        std=(0.25,) * channels,
+        mean=mean,
+        std=std,
     )
     found = splits.load(data, shape, classes, seed=0).splits
     return Task(found["train_weights"], found["test"], augment.of(data), found["valid"])
@@ -54,16 +67,22 @@ def load(config: LeverageConfig, shape: tuple[int, int, int], classes: int) -> T
 def spaces(config: LeverageConfig) -> dict[str, ElasticConfig]:
     """Spaces to compare: all choices, and those of operations in the middle shape.
 
+    With weights the space around their network alone.
+
     Small pictures have fewer stages than those of 64 pixels, and are stretched: with a
     stem of stride 2, a side above their own keeps more of the maps' detail.
     """
     is_small = config.task != "pictures"
+    channels, classes = 1 if is_small else 3, _classes(config)
+    if config.weights is not None:
+        network = pretrained.read(config.weights).architecture
+        return {"around": around.space(network, (config.side,), channels, classes)}
     stages = ((8, 16, 24), (16, 24, 32, 48), (32, 48, 64, 96), (64, 96, 128))
     elastic = ElasticConfig(
         name="elastic",
         input_sizes=(28, 40, 56) if is_small else (48, 64, 96),
-        input_channels=1 if is_small else 3,
-        classes=_classes(config),
+        input_channels=channels,
+        classes=classes,
         stem_widths=(8, 16, 24),
         stage_choices=stages[:3] if is_small else stages,
         cells=(2, 3, 3) if is_small else (1, 2, 3, 2),
@@ -79,6 +98,31 @@ def spaces(config: LeverageConfig) -> dict[str, ElasticConfig]:
         candidates=MBCONV_CANDIDATES,
     )
     return {"elastic": elastic, "operations": operations}
+
+
+def recipe(config: LeverageConfig) -> TrainConfig:
+    """Of the trainings."""
+    if config.weights is not None:
+        return recipes.fine_tuning(config.epochs, 32)
+    return TrainConfig(
+        epochs=config.epochs,
+        batch=64,
+        lr=0.1,
+        warmup_epochs=config.epochs / 10,
+        weight_decay=1e-4,
+        decays="weights",
+    )
+
+
+def begun(
+    config: LeverageConfig, network: Architecture, recipe: Recipe, key: PRNGKey
+) -> Reached:
+    """The place where a training begins: from weights, if there are any."""
+    weights = None
+    if config.weights is not None:
+        source = pretrained.read(config.weights)
+        weights = inherit.inherit(source, network, stream(key, "weights"))[:2]
+    return Reached(loop.init(key, network, recipe, weights))
 
 
 def _classes(config: LeverageConfig) -> int:

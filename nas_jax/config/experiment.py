@@ -99,9 +99,10 @@ class TrainConfig:
     """What counts the same in the loss: every image, or every class, however few its
     images (docs/data.md). The search itself does not weigh."""
     start: str = SCRATCH
-    """Initial weights: scratch, drawn at random; supernet, for the derived network the
-    supernet's with re-estimated batch statistics; or a folder that `nas_jax import`
-    wrote, or of a trained network, from which those of every network are cut."""
+    """Initial weights: scratch, drawn at random; supernet, for the derived network (of
+    an elastic space, for all that are tried) the supernet's, for others those of
+    `search.start`; or a folder that `nas_jax import` wrote, or of a trained network,
+    from which those of every network are cut."""
     teacher: str | None = None
     """Folder of a network, trained on the same data, whose answers join the labels."""
     distillation: Fraction = 0.5
@@ -210,7 +211,9 @@ class Experiment:
             self.devices.paths_per_step,
         )
         require(
-            self.search.trials == 1 or self.train.start != SUPERNET,
+            self.search.trials == 1
+            or self.train.start != SUPERNET
+            or isinstance(self.space, ElasticConfig),
             "search.trials",
             "1 with train.start supernet, which has weights for one network alone",
             self.search.trials,
@@ -230,22 +233,27 @@ class Experiment:
             joint = self.search.joint_epochs
             require(joint > 0, "search.joint_epochs", "1 or more", joint)
             return
-        require(
-            self.train.start != SUPERNET,
-            "train.start",
-            "scratch or a folder with an elastic space",
-            self.train.start,
-        )
         for name, value, expected in (
             ("search.joint_epochs", self.search.joint_epochs, 0),
             ("search.limits", self.search.limits, ()),
-            ("search.start", self.search.start, SCRATCH),
         ):
             require(
                 value == expected,
                 name,
                 f"{expected!r} with an elastic space, whose networks share weights",
                 value,
+            )
+        is_trained = self.search.warmup_epochs > 0
+        for name, start, is_fitting, expected in (
+            ("search", self.search.start, self.search.start == SCRATCH, "scratch"),
+            ("train", self.train.start, self.train.start != SUPERNET, "a folder"),
+        ):
+            require(
+                is_trained or is_fitting,
+                f"{name}.start",
+                f"{expected} with an elastic space and search.warmup_epochs 0, which "
+                "trains no supernet",
+                start,
             )
         require(
             self.data.name != "digits",

@@ -46,17 +46,21 @@ class Inherited(NamedTuple):
     notes: tuple[str, ...]
 
 
-def inherit(source: Model, network: Architecture, key: PRNGKey) -> Inherited:
+def inherit(
+    source: Model, network: Architecture, key: PRNGKey, *, in_order: bool = False
+) -> Inherited:
     """The weights of `source` for a network; what is new is drawn from the key.
 
-    Of a network that differs in nothing they come back as they are.
+    Of a network that differs in nothing they come back as they are; `in_order`, with
+    the channels that matter most first, which computes the same. The leading channels
+    are then what a narrower network would be given, as `supernet.shared` has it.
 
     Raises:
       ValueError: for a network of another skeleton, of other conventions, of tree
         cells, or with operations other than MBConv and `zero`.
     """
     require_alike(source.architecture, network)
-    given = _Reader(source)
+    given = _Reader(source, in_order)
     fresh = jax.tree.map(np.array, networks.init(key, network))
     streams = given.streams(network)
     notes = []
@@ -140,7 +144,8 @@ def _is_plain(block: Block) -> bool:
 class _Reader:
     """The source as NumPy arrays, and which of its channels matter."""
 
-    def __init__(self, source: Model) -> None:
+    def __init__(self, source: Model, in_order: bool) -> None:
+        self._in_order = in_order
         self.blocks = source.architecture.blocks
         self.params, self.stats = jax.tree.map(
             np.asarray, (source.params, source.batch_stats)
@@ -165,7 +170,7 @@ class _Reader:
                     "as they share a residual stream in the weights, got "
                     f"{[widths[place] for place in places]}"
                 )
-            kept[group] = _most(self._weight(places), widths[places[0]])
+            kept[group] = self._most(self._weight(places), widths[places[0]])
         return [kept[group] for group in groups]
 
     def _weight(self, places: Sequence[int]) -> Float[np.ndarray, "C"]:
@@ -202,19 +207,20 @@ class _Reader:
             return inside
         scale = np.abs(own["depthwise"]["bn"]["scale"])
         norm = np.sqrt((own["project"]["kernel"] ** 2).sum((0, 1, 3)))
-        return _most(scale * norm, width)
+        return self._most(scale * norm, width)
 
     def mixed(self, width: int) -> Kept:
         """Kept channels of the head."""
         scale = np.abs(self.params["head"]["bn"]["scale"])
         norm = np.sqrt((self.params["classifier"]["kernel"] ** 2).sum(1))
-        return _most(scale * norm, width)
+        return self._most(scale * norm, width)
 
-
-def _most(weight: np.ndarray, width: int) -> Kept:
-    """The channels that matter most, in their order; then new ones."""
-    kept = np.sort(np.argsort(-weight, kind="stable")[:width])
-    return np.append(kept, np.full(width - len(kept), -1, kept.dtype))
+    def _most(self, weight: np.ndarray, width: int) -> Kept:
+        """The channels that matter most, in their order or by it; then new ones."""
+        kept = np.argsort(-weight, kind="stable")[:width]
+        if not self._in_order:
+            kept = np.sort(kept)
+        return np.append(kept, np.full(width - len(kept), -1, kept.dtype))
 
 
 def _all(width: int) -> Kept:

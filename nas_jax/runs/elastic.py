@@ -16,12 +16,16 @@ import numpy as np
 
 from nas_jax.base import PyTree, stream
 from nas_jax.config import files, provenance
+from nas_jax.config.experiment import SUPERNET
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import whole_networks
 from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
-from nas_jax.runs import finalists, run_folder
+from nas_jax.networks import checkpoint
+from nas_jax.networks.checkpoint import Model
+from nas_jax.runs import finalists, pretrained, run_folder
+from nas_jax.runs.retrain import SUPERNET_WEIGHTS
 from nas_jax.runs.search import snapshots_in
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
@@ -68,6 +72,9 @@ def run(work: Run, goal: ElasticGoal, table: LatencyTable) -> None:
         data = {side: work.setup.shared_data(side) for side in space.sides}
         problem = SharedProblem(tuple(networks), config, data)
         state = train(work, problem)
+        if work.experiment.train.start == SUPERNET:
+            kept = Model(problem.widest, state.params, state.batch_stats)
+            checkpoint.save_model(work.folder / SUPERNET_WEIGHTS, kept)
         scored = shared_search.scores(problem, state)
         work.progress.phase(f"{len(drawn)} networks compared by the supernet")
         for line, score in zip(
@@ -172,8 +179,9 @@ def train(work: Run, problem: SharedProblem) -> TrainState:
             return jax.eval_shape(lambda: shared_search.init(key, problem))
 
         newest = record.newest(like)
-        after = Reached(shared_search.init(key, problem))
-        if newest is not None:
+        if newest is None:
+            after = Reached(shared_search.init(key, problem, _weights(work, problem)))
+        else:
             after = Reached(newest.state, newest.notes["collected"])
         begun = int(after.state.step)
         run_folder.cut_metrics(
@@ -206,6 +214,16 @@ def train(work: Run, problem: SharedProblem) -> TrainState:
             save_if_due(after)
         save(after)
     return after.state
+
+
+def _weights(work: Run, problem: SharedProblem) -> tuple[PyTree, PyTree] | None:
+    """Those that the supernet starts from, if `search.start` says any."""
+    start = work.experiment.search.weights
+    if start is None:
+        return None
+    widest, key = problem.widest, jax.random.key(work.experiment.seed)
+    data = problem.data[widest.stem.input_size].train
+    return pretrained.shared_weights(start, widest, key, data, work.progress)
 
 
 def _is_here(table: LatencyTable) -> bool:

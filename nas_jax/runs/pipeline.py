@@ -59,7 +59,7 @@ class Searched(NamedTuple):
     def take_over(self, work: Run, folder: Path) -> None:
         """Its training in the last rung of a search in `folder`, as that in full."""
         made = self.derivation
-        if made["trials"] and work.experiment.train.start != SUPERNET:
+        if made["trials"]:
             tried = retrain.in_rung(folder, made["trial"], made["rung"])
             retrain.take_over(work, self.network, tried)
 

@@ -4,25 +4,29 @@ Images are normalised as the weights were trained with, whatever the data would 
 """
 
 import functools
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from nas_jax import supernet
-from nas_jax.base import Images, PRNGKey, PyTree
+from nas_jax.base import PRNGKey, PyTree
 from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import companions, preprocessing
+from nas_jax.data.batches import Split
 from nas_jax.networks import checkpoint, inherit
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.pretrained import unfold
-from nas_jax.spaces import architecture
+from nas_jax.spaces import architecture, around
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import LayerSpec, SearchSpace
 from nas_jax.training.progress import Progress
+
+UNFOLDED = 256
+"""Images whose statistics a folded batch normalisation gets."""
 
 
 def read(folder: Path) -> Model:
@@ -39,13 +43,13 @@ def weights(
     folder: Path,
     network: Architecture,
     key: PRNGKey,
-    images: Callable[[], Images],
+    data: Split,
     progress: Progress,
 ) -> tuple[PyTree, PyTree]:
     """Parameters and batch statistics of a network, cut from those in a folder.
 
     What is new is drawn from the key. Where batch normalisation was folded it is taken
-    apart again, with statistics of `images`. Raises `ValueError` as `inherit`.
+    apart again, with statistics of some images. Raises `ValueError` as `inherit`.
     """
     source = read(folder)
     found = inherit.inherit(source, network, key)
@@ -53,7 +57,9 @@ def weights(
         progress.line(f"{network.name}: {note}")
     if not unfold.is_folded(source):
         return found.params, found.batch_stats
-    model = unfold.unfold(Model(network, found.params, found.batch_stats), images())
+    some = np.arange(min(UNFOLDED, len(data.labels)))
+    images = data.evaluated().take(some).images
+    model = unfold.unfold(Model(network, found.params, found.batch_stats), images)
     return model.params, model.batch_stats
 
 
@@ -102,6 +108,27 @@ def supernet_weights(
                 values = own["blocks"][0] if name == "first_block" else own[name]
                 trees[kind] = {**trees[kind], name: values}
     return trees[0], trees[1]
+
+
+def shared_weights(
+    folder: Path,
+    widest: Architecture,
+    key: PRNGKey,
+    data: Split,
+    progress: Progress,
+) -> tuple[PyTree, PyTree]:
+    """Parameters and batch statistics of a supernet whose candidates share weights.
+
+    The channels that matter most come first, so that every network in it begins as one
+    cut from those in the folder. Arguments and errors as of `weights`.
+    """
+    side, _, channels = widest.input_shape
+    classes = widest.classifier.classes
+    own = around.resized(read(folder).architecture, side, channels, classes)
+    own = replace(own, name=widest.name)
+    source = Model(own, *weights(folder, own, key, data, progress))
+    found = inherit.inherit(source, widest, key, in_order=True)
+    return found.params, found.batch_stats
 
 
 def _first(layer: LayerSpec) -> OpSpec:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
-from nas_jax.base import PyTree, stream
+from nas_jax.base import PRNGKey, PyTree, stream
 from nas_jax.config.experiment import SUPERNET
+from nas_jax.config.space import ElasticConfig
+from nas_jax.data.batches import Split
 from nas_jax.networks import checkpoint
+from nas_jax.networks import network as networks
 from nas_jax.networks.checkpoint import Model
 from nas_jax.runs import finalists, pretrained, run_folder
 from nas_jax.runs.finalists import SEARCHED
@@ -20,16 +22,16 @@ from nas_jax.runs.snapshots import Notes
 from nas_jax.search import halving
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.architecture_json import to_json
+from nas_jax.supernet import shared
 from nas_jax.training import finite, loop
 
 TRAINED = "checkpoints"
 """Folder of a run with its trained networks."""
 TRIALS = "trials"
 """Folder of a run with the networks that were trained to be compared."""
-UNFOLDED = 256
-"""Images whose statistics a folded batch normalisation gets."""
 SUPERNET_WEIGHTS = "kept"
-"""Folder of the searched network with the weights of the supernet, to start from."""
+"""Folder of what the supernet leaves to start from: the searched network with its
+weights, or the widest of a shared supernet, of which the others are parts."""
 
 
 class Part(NamedTuple):
@@ -39,6 +41,8 @@ class Part(NamedTuple):
     """Folder of the run."""
     epochs: int | None = None
     """None for all."""
+    is_searched: bool = False
+    """Whether the search found the network, among others."""
 
 
 IN_FULL = Part()
@@ -76,7 +80,8 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
     It resumes from its newest snapshot. The key does not depend on the network: all of
     a run see the same images in the same order, shifted alike, so their accuracies are
     paired. With `train.start = "supernet"` the searched network starts from the
-    supernet's weights, with a folder every one from weights cut from those in it.
+    supernet's weights, as do those among which trainings choose it; with a folder every
+    one from weights cut from those in it.
 
     Raises:
       ValueError: for a snapshot of another network or configuration, if the training
@@ -103,22 +108,7 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
         if newest is not None:
             after = loop.Reached(newest.state, newest.notes["collected"])
         else:
-            weights, start = None, run.experiment.train.weights
-            if run.experiment.train.start == SUPERNET:  # for all but the searched one
-                start = run.experiment.search.weights
-            if start is not None:
-                draw = stream(key, "weights")
-                some = np.arange(min(UNFOLDED, len(recipe.data.labels)))
-                weights = pretrained.weights(
-                    start,
-                    network,
-                    draw,
-                    lambda: recipe.data.evaluated().take(some).images,
-                    run.progress,
-                )
-            if run.experiment.train.start == SUPERNET and network.name == SEARCHED:
-                model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
-                weights = model.params, model.batch_stats
+            weights = _weights(run, network, part, stream(key, "weights"), recipe.data)
             after = loop.Reached(loop.init(key, network, recipe, weights))
         begun = int(after.state.step)
         run_folder.cut_metrics(
@@ -159,6 +149,27 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
     return model
 
 
+def _weights(
+    run: Run, network: Architecture, part: Part, key: PRNGKey, data: Split
+) -> tuple[PyTree, PyTree] | None:
+    """Parameters and batch statistics that a training starts from; None to draw them.
+
+    Of a shared supernet the batch statistics are drawn: a training has its own soon.
+    """
+    start = run.experiment.train.weights
+    if run.experiment.train.start == SUPERNET:
+        if network.name == SEARCHED or part.is_searched:
+            model = checkpoint.load_model(run.folder / SUPERNET_WEIGHTS)
+            if not isinstance(run.experiment.space, ElasticConfig):
+                return model.params, model.batch_stats
+            _, stats = networks.init(key, network)
+            return shared.extract(model.params, network), stats
+        start = run.experiment.search.weights
+    if start is None:
+        return None
+    return pretrained.weights(start, network, key, data, run.progress)
+
+
 def run_trials(run: Run) -> None:
     """Trains the best `search.trials` finalists in rungs and records their losses.
 
@@ -169,7 +180,8 @@ def run_trials(run: Run) -> None:
     def record(network: Architecture, rung: int, loss: float) -> None:
         finalists.add_trial(run.folder, network, rung, loss)
 
-    in_rungs(run, finalists.best(run.folder, run.experiment.search.trials), record)
+    tried = finalists.best(run.folder, run.experiment.search.trials)
+    in_rungs(run, tried, record, is_searched=True)
 
 
 def best_scaled(run: Run, networks: Sequence[Architecture]) -> dict[str, Architecture]:
@@ -188,6 +200,8 @@ def in_rungs(
     run: Run,
     networks: Sequence[Architecture],
     record: Callable[[Architecture, int, float], None],
+    *,
+    is_searched: bool = False,
 ) -> list[Architecture]:
     """Networks compared by trainings in rungs (`search.halving`), the best one first.
 
@@ -201,7 +215,8 @@ def in_rungs(
         for network in entered:
             saved = in_rung(run.folder, network.name, place)
             named = replace(network, name=saved.name)
-            model = retrained(run, named, Part(TRIALS, rung.epochs))
+            part = Part(TRIALS, rung.epochs, is_searched)
+            model = retrained(run, named, part)
             valid = run.setup.of(network).splits["valid"].evaluated()
             loss = losses[network.name] = loop.loss(model, valid)
             run.progress.line(f"{network.name}: loss on validation images {loss:.4g}")

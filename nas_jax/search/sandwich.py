@@ -29,13 +29,17 @@ Step = Callable[[TrainState, Batch, Choice], tuple[TrainState, dict[str, Scalar]
 
 
 def init(
-    key: PRNGKey, widest: Architecture, tx: optax.GradientTransformation
+    key: PRNGKey,
+    widest: Architecture,
+    tx: optax.GradientTransformation,
+    weights: tuple[PyTree, PyTree] | None = None,
 ) -> TrainState:
     """The state before the first step; its parameters are those of the widest network.
 
-    Running batch statistics are not kept: they differ from network to network.
+    They are drawn, unless `weights` are given. Running batch statistics are not kept:
+    they differ from network to network.
     """
-    params, batch_stats = network.init(stream(key, "weights"), widest)
+    params, batch_stats = weights or network.init(stream(key, "weights"), widest)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=stream(key, "steps"),

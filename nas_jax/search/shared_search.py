@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nas_jax.base import PRNGKey, stream
+from nas_jax.base import PRNGKey, PyTree, stream
 from nas_jax.config.search import SearchConfig
 from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations
 from nas_jax.search import sandwich, scoring
@@ -102,9 +102,13 @@ class SharedProblem:
         return optim.promoting(optax.chain(optax.clip_by_global_norm(CLIP), sgd))
 
 
-def init(key: PRNGKey, problem: SharedProblem) -> TrainState:
-    """The state before the first step."""
-    return sandwich.init(key, problem.widest, problem.optimiser)
+def init(
+    key: PRNGKey,
+    problem: SharedProblem,
+    weights: tuple[PyTree, PyTree] | None = None,
+) -> TrainState:
+    """The state before the first step, from weights of the widest network if given."""
+    return sandwich.init(key, problem.widest, problem.optimiser, weights)
 
 
 def run(

@@ -50,9 +50,14 @@ def can_share(op: OpSpec) -> bool:
 
 
 def choice(network: Architecture) -> Choice:
-    """A network as data. Raises `ValueError` for other blocks than MBConv and zero."""
-    for block in network.blocks:
-        if not can_share(block.op):
+    """A network as data.
+
+    The first block may have expansion 1, as all networks of a space then have it.
+    Raises `ValueError` for other blocks than MBConv and zero.
+    """
+    for place, block in enumerate(network.blocks):
+        is_first = place == 0 and block.op.kind == "mbconv"
+        if not (is_first or can_share(block.op)):
             raise ValueError(
                 f"network {network.name!r}: expected mb2_k3 and the like or zero, "
                 f"which can share weights, got {block.op.name}; search with weights of "
@@ -88,13 +93,15 @@ def widest(networks: Sequence[Architecture], name: str = "widest") -> Architectu
         # where all are zero a small block is left, which none of them uses
         kept = [block for block in each if not block.op.is_zero]
         hidden = max((block.inner_channels for block in kept), default=0)
-        expansion = -(-hidden // width)
+        expansion = max(2, -(-hidden // width))
+        if {block.op.expansion for block in kept} == {1}:
+            expansion = 1
         kernel = max((block.op.kernel for block in kept), default=3)
         out = max(block.out_channels for block in each)
         blocks.append(
             dataclasses.replace(
                 each[0],
-                op=OpSpec("mbconv", kernel, max(2, expansion)),
+                op=OpSpec("mbconv", kernel, expansion),
                 in_channels=width,
                 out_channels=out,
                 shortcut=False,
@@ -103,7 +110,9 @@ def widest(networks: Sequence[Architecture], name: str = "widest") -> Architectu
         width = out
     mix, side = first.head.out_channels, first.head.input_size
     head = Head(width, mix, side)
-    return Architecture(name, stem, tuple(blocks), head, first.classifier)
+    return dataclasses.replace(
+        first, name=name, stem=stem, blocks=tuple(blocks), head=head
+    )
 
 
 def extract(params: PyTree, part: Architecture) -> PyTree:

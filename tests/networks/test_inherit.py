@@ -16,6 +16,7 @@ from nas_jax.networks.checkpoint import Model
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.operations import OpSpec
+from nas_jax.supernet import shared
 from tests.drawn import drawn
 
 CONFIG = SpaceConfig(
@@ -176,6 +177,38 @@ def test_images_may_have_another_side_and_classes_another_number(source):
             np.testing.assert_array_equal, found.params[name], source.params[name]
         )
     assert np.abs(found.params["classifier"]["kernel"]).max() > 0
+
+
+def test_channels_in_the_order_of_their_importance_compute_the_same(source):
+    found = inherit.inherit(source, source.architecture, KEY, in_order=True)
+    ordered = Model(source.architecture, found.params, found.batch_stats)
+    np.testing.assert_allclose(logits(ordered), logits(source), atol=2e-5)
+    kernel = source.params["blocks"][2]["expand"]["kernel"]
+    moved = ordered.params["blocks"][2]["expand"]["kernel"]
+    assert not np.array_equal(moved, kernel)
+    norms = [np.sort((each**2).sum((0, 1, 2))) for each in (moved, kernel)]
+    np.testing.assert_allclose(*norms, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        build(dataclasses.replace(CONFIG, stage_widths=(8, 16))),
+        build(ops=("mb3_k3", "zero", "mb3_k3", "mb3_k3", "zero")),
+    ],
+    ids=["widths", "operations"],
+)
+def test_a_shared_supernet_in_order_holds_the_weights_of_every_network(source, other):
+    within = shared.widest([source.architecture, other])
+    found = inherit.inherit(source, within, KEY, in_order=True)
+    stats = network.zero_stats(within)
+    choice = shared.choice(other)
+    ours, _ = shared.apply(within, found.params, stats, choice, IMAGES, train=True)
+    alone, _ = made(source, other)
+    expected, _ = network.apply(
+        other, alone.params, alone.batch_stats, IMAGES, train=True
+    )
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,40 @@ def test_a_search_by_gates_begins_with_the_weights_and_keeps_them(tmp_path, quic
     assert read.search.start == str(given)
 
 
+@pytest.mark.slow
+def test_a_shared_supernet_begins_with_the_weights_and_leaves_them(
+    words, weights, tmp_path
+):
+    """With vanishing rates, up to the order of channels; others are cut as ever."""
+    out = tmp_path / "run"
+    flags = [*STILL, "--search.start", str(weights), "--train.start", "supernet"]
+    flags += ["--search.warmup-lr", "1e-9", "--search.weight-decay", "0"]
+    with without_spread():
+        assert cli.main([*words, *flags, "--out", str(out)]) == 0
+    given = checkpoint.load_model(weights)
+    searched = checkpoint.load_model(out / "checkpoints" / "searched")
+    for part in ("stem", "head"):
+        ours, theirs = (
+            np.sort(np.asarray(one.params[part]["bn"]["scale"]))
+            for one in (searched, given)
+        )
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    stem = [np.asarray(one.params["stem"]["kernel"]) for one in (searched, given)]
+    assert not np.allclose(*stem)
+    np.testing.assert_allclose(*(one.sum(-1) for one in stem), atol=1e-5)
+    for name in ("baseline", "random_1"):
+        assert_cut(out, name, weights)
+
+
+@pytest.mark.parametrize("field", ["search", "train"])
+def test_weights_of_a_supernet_need_one_that_is_trained(words, field, capsys):
+    start = {"search": "lite0", "train": "supernet"}[field]
+    flags = [f"--{field}.start", start, "--search.warmup-epochs", "0"]
+    assert cli.main([*words, *flags]) == 2
+    line = f"{field}.start: expected"
+    assert line in capsys.readouterr().err
+
+
 def test_weights_that_do_not_fit_are_refused(words, weights, tmp_path, capsys):
     space = dataclasses.replace(small_elastic.SPACE, cells=(1, 2))
     shape = elastic.build(space).shapes[0]
