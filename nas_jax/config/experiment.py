@@ -244,14 +244,14 @@ class Experiment:
                 value,
             )
         is_trained = self.search.warmup_epochs > 0
-        for name, start, is_fitting, expected in (
+        for name, start, is_fitting, wanted in (
             ("search", self.search.start, self.search.start == SCRATCH, "scratch"),
             ("train", self.train.start, self.train.start != SUPERNET, "a folder"),
         ):
             require(
                 is_trained or is_fitting,
                 f"{name}.start",
-                f"{expected} with an elastic space and search.warmup_epochs 0, which "
+                f"{wanted} with an elastic space and search.warmup_epochs 0, which "
                 "trains no supernet",
                 start,
             )

@@ -6,15 +6,18 @@ number, so that together they take the time given.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import tables
-from nas_jax.runs import plan
+from nas_jax.runs import drawing, plan, pretrained
+from nas_jax.runs.plan import Forecast
 from nas_jax.runs.setup import Setup, load
-from nas_jax.search import halving
+from nas_jax.search import halving, saliency
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.training import host
 from nas_jax.training.compiler import Compiler
 from nas_jax.training.progress import Progress
@@ -41,7 +44,8 @@ def pace(experiment: Experiment, progress: Progress) -> Pace:
     with host.without_cache():  # the networks to come are in none
         timed = plan.of_run(setup, compiler)
     steps = sum(one.hours for one in timed)
-    fixed = _fixed_s(setup, compiler.seconds, len(timed)) / 3600
+    fixed_s = _fixed_s(setup, compiler.seconds, len(timed)) + _asked_s(setup, timed)
+    fixed = fixed_s / 3600
     return Pace(fixed, steps / experiment.train.epochs)
 
 
@@ -125,6 +129,24 @@ def _fixed_s(setup: Setup, compiled_s: float, programs: int) -> float:
     each = compiled_s / programs
     compiling = compiled_s - each + each * (finals + trials)
     return compiling + measuring + PER_NETWORK_S * (finals + timed / 4)
+
+
+def _asked_s(setup: Setup, timed: Sequence[Forecast]) -> float:
+    """Seconds of holding networks against the one whose weights they start from.
+
+    An answer takes a third of a training step of as many images.
+    """
+    experiment, space = setup.experiment, setup.whole
+    start = experiment.train.weights
+    if not isinstance(space, ElasticSpace) or start is None:
+        return 0.0
+    if experiment.search.warmup_epochs:
+        return 0.0
+    given = pretrained.read(start).architecture
+    asked = drawing.PROBED + 2 * experiment.search.finalists
+    asked += len(saliency.cuts(space, given))
+    step = timed[-1]  # of a training
+    return asked * step.ms / 1000 * drawing.ASKED / step.images / 3
 
 
 def _up(hours: float) -> float:

@@ -230,6 +230,12 @@ def line(derivation: dict[str, Any]) -> str:
 def _line_of_drawn(derivation: dict[str, Any]) -> str:
     """That of a network of an elastic space, drawn within the target and compared."""
     parts = [f"derived: of {derivation['drawn']} networks drawn within the target"]
+    if "answers_lost" in derivation:
+        parts = [
+            f"derived: of the {derivation['drawn']} networks within the target that "
+            "should keep most of what the given one knows, one that loses "
+            f"{derivation['answers_lost']:.0%} of its answers untrained"
+        ]
     if derivation["is_scored"]:
         parts.append(
             f"number {derivation['rank'] + 1} by the shared supernet of those that "

@@ -110,6 +110,24 @@ def supernet_weights(
     return trees[0], trees[1]
 
 
+def fitted(
+    folder: Path,
+    shape: tuple[int, int, int],
+    classes: int | None,
+    key: PRNGKey,
+    data: Split,
+    progress: Progress,
+) -> Model:
+    """The network in a folder for images H W C and classes, None for its own.
+
+    Arguments and errors as of `weights`.
+    """
+    own = read(folder).architecture
+    classes = own.classifier.classes if classes is None else classes
+    network = around.resized(own, shape[0], shape[2], classes)
+    return Model(network, *weights(folder, network, key, data, progress))
+
+
 def shared_weights(
     folder: Path,
     widest: Architecture,
@@ -122,12 +140,9 @@ def shared_weights(
     The channels that matter most come first, so that every network in it begins as one
     cut from those in the folder. Arguments and errors as of `weights`.
     """
-    side, _, channels = widest.input_shape
-    classes = widest.classifier.classes
-    own = around.resized(read(folder).architecture, side, channels, classes)
-    own = replace(own, name=widest.name)
-    source = Model(own, *weights(folder, own, key, data, progress))
-    found = inherit.inherit(source, widest, key, in_order=True)
+    shape, classes = widest.input_shape, widest.classifier.classes
+    given = fitted(folder, shape, classes, key, data, progress)
+    found = inherit.inherit(given, widest, key, in_order=True)
     return found.params, found.batch_stats
 
 

@@ -17,7 +17,7 @@ from nas_jax.config.from_json import from_json
 from nas_jax.data import companions
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.runs import elastic, finalists, run_folder, search, setup
+from nas_jax.runs import drawing, finalists, run_folder, search, setup
 from nas_jax.runs.session import Run, Session
 from nas_jax.spaces import architecture, architecture_json
 from nas_jax.training.progress import Progress
@@ -89,9 +89,9 @@ def test_drawn_networks_are_different_and_spend_the_target(
     loaded, table, goal, tmp_path
 ):
     work = Run(loaded, tmp_path, Session(tmp_path, Progress()))
-    drawn = elastic.draw(work, loaded.whole, goal, None)
-    assert len({(shape, *path) for shape, path in drawn}) == len(drawn) == 6
-    for shape, path in drawn:
+    drawn = drawing.draw(work, loaded.whole, goal, None)
+    assert len({(shape, *path) for shape, path, _ in drawn}) == len(drawn) == 6
+    for shape, path, _ in drawn:
         network = loaded.whole.network(shape, path, "one")
         assert 0.69 * goal.target < tables.predict_ms(table, network) <= goal.target
 
@@ -236,10 +236,10 @@ def test_a_table_that_errs_is_corrected(loaded, table, goal, tmp_path, monkeypat
 
     class Clock:
         def bias(self, networks):
-            assert len(networks) <= elastic.PROBED
+            assert len(networks) <= drawing.PROBED
             return 1.25
 
-    for shape, path in elastic.draw(work, loaded.whole, goal, Clock()):
+    for shape, path, _ in drawing.draw(work, loaded.whole, goal, Clock()):
         network = loaded.whole.network(shape, path, "one")
         ms = tables.predict_ms(table, network)
         assert 0.69 * goal.target / 1.25 < ms <= goal.target / 1.25
@@ -252,12 +252,12 @@ def test_times_are_in_the_pace_of_the_hand_designed_network(
     work = Run(loaded, tmp_path, Session(tmp_path, Progress()))
     networks = [loaded.whole.network(3, np.array([op] * 4), "one") for op in (0, 1)]
     monkeypatch.setattr(
-        elastic.whole_networks,
+        drawing.whole_networks,
         "measure",
         lambda device, every, *_: [2 * tables.predict_ms(table, n) for n in every],
     )
     monkeypatch.setattr(onnx_runtime, "device", lambda config: None)
-    clock = elastic._Clock(work, loaded.whole, table)
+    clock = drawing.Clock(work, loaded.whole, table)
     expected = [tables.predict_ms(table, network) for network in networks]
     np.testing.assert_allclose(clock.measure(networks), expected)
     assert clock.bias(networks) == pytest.approx(1.0)
@@ -272,5 +272,5 @@ def test_times_are_in_the_pace_of_the_hand_designed_network(
         tmp_path,
         Session(tmp_path, Progress()),
     )
-    clock = elastic._Clock(work, loaded.whole, table)
+    clock = drawing.Clock(work, loaded.whole, table)
     np.testing.assert_allclose(clock.measure(networks), 2 * np.array(expected))

@@ -1,0 +1,169 @@
+"""Networks of an elastic space within a target, at random or by what they keep.
+
+A table errs by some per cent for all networks of about one latency; with a clock some
+are timed first, and the others taken where the target is met by it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from nas_jax.config import provenance
+from nas_jax.latency import tables
+from nas_jax.latency.measurement import whole_networks
+from nas_jax.latency.measurement.journal import Journal
+from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.latency.tables import LatencyTable
+from nas_jax.runs import pretrained
+from nas_jax.runs.session import Run
+from nas_jax.runs.targets import ElasticGoal
+from nas_jax.search import baselines, elastic_census, saliency
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.elastic import ElasticSpace
+
+ASKED = 256
+"""Images by which networks with weights of another are held against it."""
+PROBED = 8
+"""Networks by which a table is corrected."""
+
+
+class Clock:
+    """Latencies measured here, in the milliseconds of the table.
+
+    With a target that is a share of the hand-designed network's latency, this network
+    is timed beside the others, and what it takes over its prediction is the pace of the
+    machine now, by which all are divided.
+    """
+
+    def __init__(self, work: Run, space: ElasticSpace, table: LatencyTable) -> None:
+        self._work, self._table = work, table
+        self._reference = baselines.hand_designed(space.middle)
+
+    def measure(self, networks: Sequence[Architecture]) -> np.ndarray:
+        every = [
+            replace(network, name=f"timed_{place}")
+            for place, network in enumerate((self._reference, *networks))
+        ]
+        device = onnx_runtime.device(self._work.experiment.latency)
+        watch = self._work.progress.steps
+        base, *times = whole_networks.measure(device, every, Journal(None, {}), watch)
+        pace = 1.0
+        if self._work.experiment.search.target_ratio is not None:
+            pace = base / tables.predict_ms(self._table, self._reference)
+        return np.array(times) / pace
+
+    def bias(self, networks: Sequence[Architecture]) -> float:
+        """Measured over predicted, the median of some networks."""
+        predicted = [tables.predict_ms(self._table, network) for network in networks]
+        return float(np.median(self.measure(networks) / predicted))
+
+
+class Drawn(NamedTuple):
+    """A network within the target: its shape, and its path through it."""
+
+    shape: int
+    path: np.ndarray
+    lost: float | None = None
+    """Of the answers of the network whose weights it starts from (`saliency`)."""
+
+
+def draw(
+    work: Run, space: ElasticSpace, goal: ElasticGoal, clock: Clock | None
+) -> list[Drawn]:
+    """Different networks that spend the target (`ElasticCensus.draw`).
+
+    As many as `search.drawn`, without a supernet as many as can be finalists; fewer
+    where there are not as many. They leave at most the share `search.max_slack` of it.
+    Where trainings start from weights and there is no supernet, instead those that keep
+    most of what the weights know.
+
+    With a clock the first `PROBED` are timed, which corrects the table.
+    """
+    config, start = work.experiment.search, work.experiment.train.weights
+    wanted = config.drawn if config.warmup_epochs else 2 * config.finalists
+    if start is None or config.warmup_epochs:
+        pick = _at_random(work, space, goal)
+    else:
+        pick = _keeping_most(work, space, goal, start)
+    aim = goal.target
+    if clock is not None:
+        work.progress.phase(f"{PROBED} networks timed, to correct the table")
+        probed = pick(aim, PROBED)
+        bias = clock.bias([space.network(*one[:2], "probed") for one in probed])
+        aim = goal.target / bias
+        work.progress.line(
+            f"networks at the target take {bias:.3f} of what the table says: those of "
+            f"{aim:.4g} ms by table are drawn"
+        )
+    return pick(aim, wanted)
+
+
+Pick = Callable[[float, int], list[Drawn]]
+"""Networks that cost an amount: so many."""
+
+
+def _keeping_most(
+    work: Run, space: ElasticSpace, goal: ElasticGoal, start: Path
+) -> Pick:
+    """Those that answer most alike the network in a folder (`search.saliency`)."""
+    side, key = max(space.sides), jax.random.key(work.experiment.seed)
+    data = {one: work.setup.shared_data(one).train for one in space.sides}
+    shape = side, side, space.middle.stem.in_channels
+    given = pretrained.fitted(start, shape, None, key, data[side], work.progress)
+    images = len(data[side].labels)
+    some = np.linspace(0, images - 1, min(ASKED, images)).round().astype(int)
+    asked = {one: split.evaluated().take(some).images for one, split in data.items()}
+    judge = saliency.Judge(given, space, asked, key)
+    tried = saliency.cuts(space, given.architecture)
+    work.progress.phase(f"{len(tried)} cuts of the given network, and what each loses")
+    watched = work.progress.steps(tried.items(), total=len(tried), desc="cut")
+    losses = {choice: judge.lost(one) for choice, one in watched}
+    found = saliency.of(space, given.architecture, losses)
+
+    def pick(aim: float, wanted: int) -> list[Drawn]:
+        best = saliency.ranked(space, found, goal.costs, aim, wanted)
+        every = [Drawn(*one, judge.lost(space.network(*one, "kept"))) for one in best]
+        return sorted(every, key=lambda one: one.lost or 0.0)
+
+    return pick
+
+
+def _at_random(work: Run, space: ElasticSpace, goal: ElasticGoal) -> Pick:
+    rng = np.random.default_rng((work.experiment.seed, 19))
+    slack = work.experiment.search.max_slack
+
+    def pick(aim: float, wanted: int) -> list[Drawn]:
+        return _draw(rng, space, goal, aim, slack, wanted)
+
+    return pick
+
+
+def _draw(
+    rng: np.random.Generator,
+    space: ElasticSpace,
+    goal: ElasticGoal,
+    aim: float,
+    slack: float,
+    wanted: int,
+) -> list[Drawn]:
+    counted = elastic_census.of(space, goal.costs, aim)
+    low = aim * (1 - slack)
+    if not counted.between(low, aim):
+        low = counted.nearest(aim)
+    found: dict[tuple[int, ...], Drawn] = {}
+    for _ in range(20 * wanted):
+        shape, path = counted.draw(rng, low, aim)
+        found.setdefault((shape, *path.tolist()), Drawn(shape, path))
+        if len(found) == wanted:
+            break
+    return list(found.values())
+
+
+def is_here(table: LatencyTable) -> bool:
+    """Whether a table was measured on this machine, in the runtime that times."""
+    made = table.provenance.get("device"), table.provenance.get("runtime")
+    return made == (provenance.device(), "onnxruntime")
