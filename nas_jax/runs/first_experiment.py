@@ -62,8 +62,9 @@ WEIGHED_SIDES = (64, 96, 128)
 """Of images for networks that start from weights; larger ones take hours on a CPU."""
 FINE_STEPS, FINE_EPOCHS = 600, (5, 30)
 """Of a training that starts from weights, and its epochs at least and at most."""
-TRIALS = 8
-"""Networks that are compared by trainings in rungs."""
+TRIALS, FINE_TRIALS = 16, 4
+"""Networks that are compared by trainings in rungs; from weights all in full, as they
+are ranked by what they keep of these."""
 BATCH = 32
 GREY = ("1", "L", "LA", "I", "F")
 """Pillow's modes of pictures without colour; 16 bits begin with I."""
@@ -177,6 +178,9 @@ def from_weights(
     experiment = dataclasses.replace(
         given,
         space=dataclasses.replace(space, name=given.space.name),
+        search=dataclasses.replace(
+            given.search, finalists=2 * FINE_TRIALS, trials=FINE_TRIALS
+        ),
         train=dataclasses.replace(
             recipes.fine_tuning(epochs, given.train.batch), start=str(weights)
         ),

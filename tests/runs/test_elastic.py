@@ -182,10 +182,6 @@ def test_a_stopped_run_ends_as_one_left_alone(words, finished, tmp_path, monkeyp
     [
         (["--search.joint-epochs", "3"], "search.joint_epochs: expected 0 with an"),
         (["--search.limits", "macs:0.5x"], "search.limits: expected () with an elast"),
-        (
-            ["--train.start", "supernet", "--search.trials", "1"],
-            "train.start: expected",
-        ),
         (["--search.target-ratio", "0.0001"], "is out of reach: networks of this spa"),
         (["--targets", "0.5,0.7"], "--targets: expected a space of one shape"),
         (["--devices.data", "2"], "devices.data"),
