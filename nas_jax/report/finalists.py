@@ -56,6 +56,8 @@ class Finalist:
     log_prob_given_up: float | None = None
     measured_ms: float | None = None
     """Where all were timed before the choice."""
+    answers_lost: float | None = None
+    """Of the network whose weights it starts from, before any training; from 0 on."""
 
     @property
     def place(self) -> Place:
@@ -98,6 +100,9 @@ def tables(
     """
     is_drawn = isinstance(space, ElasticSpace)
     columns = _DRAWN_COLUMNS if is_drawn else _COLUMNS
+    is_kept = any(one.answers_lost is not None for one in finalists)
+    if is_kept:
+        columns = (*columns[:4], "answers lost", *columns[5:])
     # of no use where nothing was trained
     count = 6 if any(one.trained_valid_loss is not None for one in finalists) else 5
     rows, shown = [], []
@@ -108,7 +113,7 @@ def tables(
             _named(finalist, space),
             q.percent(min(finalist.slack.values(), default=None)),
             timed if is_drawn else q.fixed(finalist.log_prob_given_up, 2),
-            q.percent(finalist.valid_accuracy),
+            q.percent(finalist.answers_lost if is_kept else finalist.valid_accuracy),
             q.fixed(finalist.trained_valid_loss, 4) + _of_rung(finalist),
         )
         head = f"{place}, taken" if is_taken else str(place)
@@ -143,7 +148,10 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     text = f"{len(finalists)} networks"
     how = " drawn within" if is_drawn else ", the most probable within"
     text += f"{how} the target"
-    if any(one.valid_accuracy is not None for one in finalists):
+    if any(one.answers_lost is not None for one in finalists):
+        text = f"{len(finalists)} networks within the target were taken that keep most "
+        text += "of what the given network answers. "
+    elif any(one.valid_accuracy is not None for one in finalists):
         text += " were compared on validation images with the weights of the supernet. "
     else:
         text += " were taken as they came. "

@@ -33,6 +33,7 @@ class _Drawn:
     drawn: int
     is_scored: bool
     trials: int
+    answers_lost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ def _derivation(run: RunFiles) -> list[str]:
     if "drawn" in run.result.derivation:
         drawn = from_json(_Drawn, run.result.derivation, _WHERE, extra="ignore")
         told = [f"{drawn.drawn} networks were drawn within it"]
+        if drawn.answers_lost is not None:
+            told = [
+                f"{drawn.drawn} networks within it were taken that keep most of what "
+                "the given one answers"
+            ]
         told += ["compared by the shared supernet"] * drawn.is_scored
         told += [f"{drawn.trials} trained in rungs"] * (drawn.trials > 0)
         return [f"{', '.join(told)}."]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import tables
-from nas_jax.runs import drawing, plan, pretrained
+from nas_jax.runs import plan, pretrained, within_target
 from nas_jax.runs.plan import Forecast
 from nas_jax.runs.setup import Setup, load
 from nas_jax.search import halving, saliency
@@ -143,10 +143,10 @@ def _asked_s(setup: Setup, timed: Sequence[Forecast]) -> float:
     if experiment.search.warmup_epochs:
         return 0.0
     given = pretrained.read(start).architecture
-    asked = drawing.PROBED + 2 * experiment.search.finalists
+    asked = within_target.PROBED + 2 * experiment.search.finalists
     asked += len(saliency.cuts(space, given))
     step = timed[-1]  # of a training
-    return asked * step.ms / 1000 * drawing.ASKED / step.images / 3
+    return asked * step.ms / 1000 * within_target.ASKED / step.images / 3
 
 
 def _up(hours: float) -> float:

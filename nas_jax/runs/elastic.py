@@ -3,8 +3,9 @@
     draw -> train the shared supernet -> score -> measure -> finalists.json
 
 Widths and sides are choices of a whole network, for which no gate of a layer stands;
-so networks are drawn, all of one latency (`drawing`), and compared with shared weights.
-Trainings decide among the best of them (`retrain.run_trials`), as in any search.
+so networks are drawn, all of one latency (`within_target`), and compared with shared
+weights. Trainings decide among the best of them (`retrain.run_trials`), as in any
+search.
 """
 
 from typing import Any
@@ -18,13 +19,13 @@ from nas_jax.config.experiment import SUPERNET
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import drawing, finalists, pretrained, run_folder
-from nas_jax.runs.drawing import Clock
+from nas_jax.runs import finalists, pretrained, run_folder, within_target
 from nas_jax.runs.retrain import SUPERNET_WEIGHTS
 from nas_jax.runs.search import snapshots_in
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
 from nas_jax.runs.targets import ElasticGoal
+from nas_jax.runs.within_target import Clock
 from nas_jax.search import shared_search
 from nas_jax.search.shared_search import SharedProblem
 from nas_jax.spaces.elastic import ElasticSpace
@@ -46,9 +47,9 @@ def run(work: Run, goal: ElasticGoal, table: LatencyTable) -> None:
     space, config = work.setup.whole, work.experiment.search
     assert isinstance(space, ElasticSpace)
     clock = None
-    if config.cost == "latency" and drawing.is_here(table):
+    if config.cost == "latency" and within_target.is_here(table):
         clock = Clock(work, space, table)
-    drawn = drawing.draw(work, space, goal, clock)
+    drawn = within_target.draw(work, space, goal, clock)
     found: list[dict[str, Any]] = [
         {
             "path": path.tolist(),

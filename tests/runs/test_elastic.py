@@ -17,7 +17,7 @@ from nas_jax.config.from_json import from_json
 from nas_jax.data import companions
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.runs import drawing, finalists, run_folder, search, setup
+from nas_jax.runs import finalists, run_folder, search, setup, within_target
 from nas_jax.runs.session import Run, Session
 from nas_jax.spaces import architecture, architecture_json
 from nas_jax.training.progress import Progress
@@ -89,7 +89,7 @@ def test_drawn_networks_are_different_and_spend_the_target(
     loaded, table, goal, tmp_path
 ):
     work = Run(loaded, tmp_path, Session(tmp_path, Progress()))
-    drawn = drawing.draw(work, loaded.whole, goal, None)
+    drawn = within_target.draw(work, loaded.whole, goal, None)
     assert len({(shape, *path) for shape, path, _ in drawn}) == len(drawn) == 6
     for shape, path, _ in drawn:
         network = loaded.whole.network(shape, path, "one")
@@ -232,10 +232,10 @@ def test_a_table_that_errs_is_corrected(loaded, table, goal, tmp_path, monkeypat
 
     class Clock:
         def bias(self, networks):
-            assert len(networks) <= drawing.PROBED
+            assert len(networks) <= within_target.PROBED
             return 1.25
 
-    for shape, path, _ in drawing.draw(work, loaded.whole, goal, Clock()):
+    for shape, path, _ in within_target.draw(work, loaded.whole, goal, Clock()):
         network = loaded.whole.network(shape, path, "one")
         ms = tables.predict_ms(table, network)
         assert 0.69 * goal.target / 1.25 < ms <= goal.target / 1.25
@@ -248,12 +248,12 @@ def test_times_are_in_the_pace_of_the_hand_designed_network(
     work = Run(loaded, tmp_path, Session(tmp_path, Progress()))
     networks = [loaded.whole.network(3, np.array([op] * 4), "one") for op in (0, 1)]
     monkeypatch.setattr(
-        drawing.whole_networks,
+        within_target.whole_networks,
         "measure",
         lambda device, every, *_: [2 * tables.predict_ms(table, n) for n in every],
     )
     monkeypatch.setattr(onnx_runtime, "device", lambda config: None)
-    clock = drawing.Clock(work, loaded.whole, table)
+    clock = within_target.Clock(work, loaded.whole, table)
     expected = [tables.predict_ms(table, network) for network in networks]
     np.testing.assert_allclose(clock.measure(networks), expected)
     assert clock.bias(networks) == pytest.approx(1.0)
@@ -268,5 +268,5 @@ def test_times_are_in_the_pace_of_the_hand_designed_network(
         tmp_path,
         Session(tmp_path, Progress()),
     )
-    clock = drawing.Clock(work, loaded.whole, table)
+    clock = within_target.Clock(work, loaded.whole, table)
     np.testing.assert_allclose(clock.measure(networks), 2 * np.array(expected))

@@ -94,7 +94,9 @@ def test_a_network_with_its_weights_is_fitted_to_an_experiment(
 
 
 @pytest.mark.slow
-def test_a_search_begins_all_its_networks_with_the_weights(words, weights, tmp_path):
+def test_a_search_begins_all_its_networks_with_the_weights(
+    words, weights, tmp_path, capsys
+):
     out = tmp_path / "run"
     flags = [*STILL, "--train.start", str(weights), "--search.warmup-epochs", "0"]
     with without_spread():
@@ -103,6 +105,14 @@ def test_a_search_begins_all_its_networks_with_the_weights(words, weights, tmp_p
     assert result["networks"].keys() >= {"searched", "random_1", "baseline"}
     for name in result["networks"]:
         assert_cut(out, name, weights)
+    # those that keep most were tried first, as terminal and report say
+    rows = json.loads((out / "finalists.json").read_text())
+    lost = [row["answers_lost"] for row in rows]
+    assert lost == sorted(lost) and lost[0] < 1
+    assert "of its answers untrained" in capsys.readouterr().err
+    page = (out / "report.html").read_text()
+    assert "within it were taken that keep most of what the given one answers" in page
+    assert "answers lost" in page and "accuracy, supernet" not in page
 
 
 def test_every_network_of_a_supernet_has_its_cut_of_the_weights(tmp_path):
