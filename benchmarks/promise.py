@@ -182,6 +182,7 @@ def _row(
         "random_search": networks[best]["test_accuracy"],
         "scaled": networks.get("scaled", {}).get("test_accuracy"),
         "baseline": networks["baseline"]["test_accuracy"],
+        "balanced": {name: one["balanced_accuracy"] for name, one in networks.items()},
         "test_images": searched["test_images"],
         # the target is a share of the hand-designed network's latency, timed alike
         "measured_over_target": over / pace,
