@@ -9,6 +9,7 @@ rungs cost in trainings. What is in the file is not run again.
 import dataclasses
 import gzip
 import json
+import shutil
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -117,6 +118,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
             "the random networks' mean": float(np.mean(row["random"])),
             "random search": row["random_search"],
             "the scaled hand-designed": row["scaled"],
+            "itself from nothing": row.get("from_nothing"),
+            "itself with a teacher": row.get("taught"),
         }
         for name, theirs in pairs.items():
             if theirs is not None:
@@ -176,6 +179,7 @@ def _row(
     return {
         "task": task,
         "seed": seed,
+        **_otherwise(experiment, folder, watch),
         "searched": searched["test_accuracy"],
         "random": [networks[name]["test_accuracy"] for name in random],
         "random_valid_losses": losses,
@@ -195,6 +199,35 @@ def _row(
         "seconds": took,
         "planned_seconds": planned,
     }
+
+
+def _otherwise(
+    experiment: Experiment, folder: Path, watch: Progress
+) -> dict[str, float]:
+    """The network of a search from weights, trained as long from nothing, and taught.
+
+    Its accuracies. The teacher is the given network whole, as the run trained it.
+    """
+    if experiment.train.weights is None:
+        return {}
+    train = experiment.train
+    teacher = str(folder / retrain.TRAINED / "baseline")
+    ways = {
+        "from_nothing": recipes.small_data(train.epochs, train.batch),
+        "taught": dataclasses.replace(train, teacher=teacher),
+    }
+    found = {}
+    for name, recipe in ways.items():
+        other = dataclasses.replace(experiment, train=recipe)
+        place = folder.with_name(f"{folder.name}-{name}")
+        if not (place / "config.json").is_file():
+            run_folder.create(other, place, place.parent)
+        network = run_folder.read_architecture(folder / "architecture.json")
+        network = dataclasses.replace(network, name=name)
+        shutil.rmtree(place / retrain.TRAINED, ignore_errors=True)  # stopped before
+        _, scores = pipeline.train_network(other, network, place, progress=watch)
+        found[name] = scores.test_accuracy or 0.0
+    return found
 
 
 def _planned(

@@ -9,12 +9,17 @@ import pytest
 
 from benchmarks import command, promise
 from benchmarks.quality_settings import PromiseConfig
+from nas_jax.config import shipped
 from nas_jax.data import idx
 from nas_jax.networks import checkpoint, parts
 from nas_jax.networks.network import assemble_parts
-from nas_jax.runs import budget, finalists, pipeline
-from nas_jax.spaces import published
+from nas_jax.runs import budget, finalists, pipeline, run_folder
+from nas_jax.spaces import architecture_json, elastic, published
+from nas_jax.spaces.architecture import homogeneous
+from nas_jax.spaces.operations import OpSpec
 from nas_jax.training.progress import Progress
+from nas_jax.training.scores import Scores
+from tests import small_elastic
 
 
 def row(searched, random, scaled=None, search=0.5):
@@ -96,7 +101,7 @@ def test_a_run_becomes_a_row_and_is_not_repeated(tmp_path, monkeypatch):
             "networks": {
                 name: network
                 | {"test_accuracy": one, "measured_ms": measured}
-                | {"measured_over_predicted": 1.1}
+                | {"measured_over_predicted": 1.1, "balanced_accuracy": one / 2}
                 for name, one in accuracies.items()
             },
             "target_ms": 1.0,
@@ -118,6 +123,8 @@ def test_a_run_becomes_a_row_and_is_not_repeated(tmp_path, monkeypatch):
     assert (found["random"], found["random_search"]) == ([0.7, 0.95], 0.95)
     assert found["measured_over_target"] == pytest.approx(1.0)
     assert found["scaled"] is None
+    assert found["balanced"]["searched"] == 0.45
+    assert not {"from_nothing", "taught"} & found.keys()
     assert found["rungs"] == [
         {"trial": "trial_1", "rung": 2, "trained_valid_loss": 0.5}
     ]
@@ -148,6 +155,36 @@ def test_weights_give_the_space_and_may_be_left_alone(tmp_path, monkeypatch):
     alone = promise._made(dataclasses.replace(config, scratch=True), "letters")
     assert alone.space == given.space
     assert (alone.train.start, alone.train.lr) == ("scratch", 0.15)
+
+
+def test_a_network_found_from_weights_is_trained_from_nothing_and_taught(
+    tmp_path, monkeypatch
+):
+    words = small_elastic.write(tmp_path)
+    made = shipped.load_experiment(words[1])
+    train = dataclasses.replace(made.train, start="given", epochs=7)
+    made = dataclasses.replace(made, train=train)
+    folder = run_folder.create(made, tmp_path / "p" / "run", tmp_path)
+    one = homogeneous(elastic.build(made.space).shapes[0], OpSpec.parse("mb3_k3"))
+    (folder / "architecture.json").write_text(architecture_json.to_json(one))
+    trained = []
+
+    def train_network(experiment, network, place, *, progress):
+        trained.append((experiment.train, network.name, place.name))
+        return place, Scores(test_accuracy=0.5 + len(trained) / 8)
+
+    monkeypatch.setattr(pipeline, "train_network", train_network)
+    for _ in range(2):  # as one that was stopped goes on
+        found = promise._otherwise(made, folder, Progress())
+    (alone, *names), (taught, *_) = trained[:2]
+    assert names == ["from_nothing", "run-from_nothing"]
+    assert (alone.start, alone.epochs) == ("scratch", 7)
+    assert (taught.start, taught.epochs) == ("given", 7)
+    assert taught.teacher == str(folder / "checkpoints" / "baseline")
+    assert found == {"from_nothing": 0.875, "taught": 1.0}
+    rows = [row(0.9, [0.7, 0.9]) | found, row(0.8, [0.7, 0.9]) | found]
+    mean, _ = promise.summary(rows)["itself from nothing"]
+    assert mean == pytest.approx(-0.025)
 
 
 @pytest.mark.parametrize(
