@@ -66,9 +66,10 @@ def run(work: Run, goal: ElasticGoal, table: LatencyTable) -> None:
         data = {side: work.setup.shared_data(side) for side in space.sides}
         problem = SharedProblem(tuple(networks), config, data)
         state = train(work, problem)
-        if work.experiment.train.start == SUPERNET:
-            kept = Model(problem.widest, state.params, state.batch_stats)
-            checkpoint.save_model(work.folder / SUPERNET_WEIGHTS, kept)
+        kept = work.folder / SUPERNET_WEIGHTS
+        if work.experiment.train.start == SUPERNET and not kept.exists():
+            widest = Model(problem.widest, state.params, state.batch_stats)
+            checkpoint.save_model(kept, widest)
         scored = shared_search.scores(problem, state)
         work.progress.phase(f"{len(drawn)} networks compared by the supernet")
         for line, score in zip(

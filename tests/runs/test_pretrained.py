@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -159,6 +160,12 @@ def test_a_shared_supernet_begins_with_the_weights_and_leaves_them(
     flags += ["--search.warmup-lr", "1e-9", "--search.weight-decay", "0"]
     with without_spread():
         assert cli.main([*words, *flags, "--out", str(out)]) == 0
+        result = (out / "result.json").read_text()
+        (out / "finalists.json").unlink()  # as stopped when the supernet was saved
+        shutil.rmtree(out / "trials")
+        assert cli.main(["search", "--resume", str(out)]) == 0
+    again = json.loads((out / "result.json").read_text())
+    assert again["derivation"] == json.loads(result)["derivation"]
     given = checkpoint.load_model(weights)
     searched = checkpoint.load_model(out / "checkpoints" / "searched")
     for part in ("stem", "head"):
