@@ -160,6 +160,8 @@ class _Finalist:
     valid_accuracy: float | None = None
     """None where no supernet was trained."""
     trained_valid_loss: float = np.inf
+    answers_lost: float | None = None
+    """Of the network whose weights it starts from, where these decide what is tried."""
     rung: int = 0
     shape: Annotated[int, Interval(ge=0)] = 0
     trial: str = "trial_1"

@@ -224,6 +224,10 @@ def test_derive_needs_the_finalists(made, tmp_path):
     folder = run_folder.create(made, tmp_path / "run", tmp_path)
     with pytest.raises(ValueError, match=r"expected finalists\.json, which a search"):
         finalists.derive_run(folder)
+    row = {"path": [0, 0, 0, 0], "shape": 0, "answers_lost": "most"}
+    (folder / finalists.FINALISTS).write_text(json.dumps([row]))
+    with pytest.raises(ValueError, match=r"number 1: answers_lost: expected"):
+        finalists.derive_run(folder)
 
 
 def test_a_table_that_errs_is_corrected(loaded, table, goal, tmp_path, monkeypatch):
