@@ -62,11 +62,7 @@ class Judge:
         self._classes = given.architecture.classifier.classes
         self._images = images
         largest = [
-            architecture.from_ops(
-                shape,
-                [max(one.candidates, key=_size) for one in shape.layers],
-                "largest",
-            )
+            architecture.from_ops(shape, _largest(shape), "largest")
             for shape in space.shapes
         ]
         within = shared.widest([given.architecture, *map(self._answering, largest)])
@@ -164,19 +160,20 @@ def _beginning(op: OpSpec, own: OpSpec) -> OpSpec:
     """What an operation computes when it begins: larger ones do what the given did."""
     if op.is_zero or own.is_zero:
         return op if op.is_zero else own
-    kernel, expansion = (
-        min(op.kernel, own.kernel),
-        min(op.expansion, own.expansion),
-    )
-    return replace(own, kernel=kernel, expansion=expansion)
+    kernel = min(op.kernel, own.kernel)
+    return replace(own, kernel=kernel, expansion=min(op.expansion, own.expansion))
 
 
 def _nearest(shape: SearchSpace, ops: Sequence[OpSpec]) -> list[OpSpec]:
     """Those operations where a shape offers them, its largest where it does not."""
     return [
-        op if op in layer.candidates else max(layer.candidates, key=_size)
-        for layer, op in zip(shape.layers, ops, strict=True)
+        op if op in layer.candidates else largest
+        for layer, op, largest in zip(shape.layers, ops, _largest(shape), strict=True)
     ]
+
+
+def _largest(shape: SearchSpace) -> list[OpSpec]:
+    return [max(layer.candidates, key=_size) for layer in shape.layers]
 
 
 def _size(op: OpSpec) -> tuple[int, int]:
