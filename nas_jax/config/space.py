@@ -52,6 +52,12 @@ def _require_stages(space: "SpaceConfig | ElasticConfig", of_widths: str) -> Non
         f"at most {MOST_LAYERS} layers",
         space.cells,
     )
+    require(
+        len(space.hand_designed) in (0, sum(space.cells)),
+        "space.hand_designed",
+        f"one operation for each of {sum(space.cells)} layers, or none",
+        space.hand_designed,
+    )
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,9 @@ class SpaceConfig:
     """Epsilon of every batch normalisation: that of the weights to start from."""
     padding: Padding = "centre"
     """Of convolutions: k//2 on every side, or as TensorFlow's; that of the weights."""
+    hand_designed: tuple[str, ...] = ()
+    """Operations of the network to compare with, one per layer; of none, 3x3 kernels
+    with expansion 6 everywhere."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
@@ -140,6 +149,9 @@ class ElasticConfig:
     """Epsilon of every batch normalisation: that of the weights to start from."""
     padding: Padding = "centre"
     """Of convolutions: k//2 on every side, or as TensorFlow's; that of the weights."""
+    hand_designed: tuple[str, ...] = ()
+    """Operations of the network to compare with, one per layer; of none, 3x3 kernels
+    with expansion 6 everywhere."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
@@ -186,6 +198,7 @@ class ElasticConfig:
             head_channels=self.head_channels,
             bn_eps=self.bn_eps,
             padding=self.padding,
+            hand_designed=self.hand_designed,
         )
 
 

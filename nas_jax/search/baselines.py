@@ -21,10 +21,13 @@ _EVEN = 0.5
 
 
 def hand_designed(space: SearchSpace) -> Architecture:
-    """3x3 kernels with expansion 6 everywhere: the MobileNetV2 choice.
+    """That of the space, or else 3x3 kernels with expansion 6: the MobileNetV2 choice.
 
-    Raises `ValueError` if the space does not offer `mb6_k3` in every layer.
+    Raises `ValueError` if the space has none and does not offer `mb6_k3` in every
+    layer, and for operations that its layers do not offer.
     """
+    if space.hand_designed:
+        return architecture.from_ops(space, space.hand_designed, "baseline")
     op = OpSpec.parse("mb6_k3")
     if not all(op in layer.candidates for layer in space.layers):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 Widths of the stages, expansions, kernels and depth are choices that a given network is
 one of, the largest; `networks.inherit` cuts weights for every network of the space.
+It is also the network that those found are held against.
 """
 
 from collections.abc import Sequence
@@ -68,6 +69,7 @@ def space(
         head_channels=network.head.out_channels,
         bn_eps=network.bn_eps,
         padding=network.padding,
+        hand_designed=tuple(block.op.name for block in blocks),
     )
 
 

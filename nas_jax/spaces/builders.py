@@ -87,6 +87,14 @@ def mobile(config: SpaceConfig) -> SearchSpace:
             )
             layers.append(layer)
             channels, size = width, layer.output_size
+    hand_designed = tuple(map(OpSpec.parse, config.hand_designed))
+    for place, (layer, op) in enumerate(zip(layers, hand_designed, strict=False)):
+        if op not in layer.candidates:
+            offered = ", ".join(one.name for one in layer.candidates)
+            raise ValueError(
+                f"space.hand_designed: expected for layer {place} one of {offered}, "
+                f"got {op.name!r}"
+            )
     head_channels = config.head_channels
     if scale > 1:
         head_channels = round_channels(head_channels * scale)
@@ -99,6 +107,7 @@ def mobile(config: SpaceConfig) -> SearchSpace:
         head=Head(channels, head_channels, size),
         classifier=Classifier(head_channels, config.classes, size),
         conventions=conventions,
+        hand_designed=hand_designed,
     )
 
 

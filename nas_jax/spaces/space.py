@@ -90,6 +90,8 @@ class SearchSpace:
     cells: tuple[Cell, ...] = ()
     conventions: Conventions = field(default=OURS, repr=False)
     """Of all parts and layers."""
+    hand_designed: tuple[OpSpec, ...] = field(default=(), repr=False)
+    """Operations of the network to compare with; of none, `mb6_k3` everywhere."""
 
     @property
     def shapes(self) -> "tuple[SearchSpace, ...]":

@@ -14,7 +14,7 @@ from nas_jax.spaces import architecture, builders, elastic
 from nas_jax.spaces.operations import OpSpec
 
 
-def toy(*candidates):
+def toy(*candidates, hand_designed=()):
     return builders.mobile(
         SpaceConfig(
             name="toy",
@@ -26,6 +26,7 @@ def toy(*candidates):
             strides=(1,),
             candidates=candidates,
             head_channels=32,
+            hand_designed=hand_designed,
         )
     )
 
@@ -52,6 +53,28 @@ def test_hand_designed_is_3x3_with_expansion_6_everywhere():
     network = baselines.hand_designed(TOY)
     assert network.name == "baseline"
     assert [block.op.name for block in network.blocks[1:]] == ["mb6_k3"] * 3
+
+
+def test_a_space_brings_its_own_hand_designed_network():
+    names = ["mb3_k3", "zero", "mb6_k5"]
+    space = toy("mb3_k3", "mb6_k5", "zero", hand_designed=tuple(names))
+    network = baselines.hand_designed(space)
+    assert network.name == "baseline"
+    assert [block.op.name for block in network.blocks[1:]] == names
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("mb3_k3",), "hand_designed: expected one operation for each of 3 layers"),
+        (("mb3_k3", "mb9", "zero"), "mb9"),
+        (("zero", "zero", "mb3_k3"), "expected for layer 0 one of mb3_k3, mb6_k3, got"),
+        (("mb3_k3", "mb4_k3", "zero"), "expected for layer 1 .*zero, got 'mb4_k3'"),
+    ],
+)
+def test_a_hand_designed_network_of_another_space_is_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        toy("mb3_k3", "mb6_k3", "zero", hand_designed=names)
 
 
 def test_space_without_the_hand_designed_operation_is_refused():

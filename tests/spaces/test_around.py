@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from nas_jax.config import SpaceConfig
+from nas_jax.search import baselines
 from nas_jax.spaces import around, builders, elastic, published
 from nas_jax.spaces.architecture import from_ops, from_path, path_of
 from nas_jax.spaces.operations import OpSpec
@@ -22,6 +23,9 @@ def test_the_network_is_one_of_the_space_around_it(name):
     widest = max(space.shapes, key=lambda one: one.layers[0].out_channels)
     assert widest.conventions == network.conventions
     # a quarter less wide in every stage is another shape
+    # and the network itself is what others are held against
+    of_middle = baselines.hand_designed(space.middle)
+    assert dataclasses.replace(of_middle, name=network.name) == network
     widths = {len(choices) for choices in config.stage_choices}
     assert widths <= {1, 2} and 2 in widths
 
