@@ -220,10 +220,10 @@ def _otherwise(
     for name, recipe in ways.items():
         other = dataclasses.replace(experiment, train=recipe)
         place = folder.with_name(f"{folder.name}-{name}")
-        if not (place / "config.json").is_file():
-            run_folder.create(other, place, place.parent)
         network = run_folder.read_architecture(folder / "architecture.json")
         network = dataclasses.replace(network, name=name)
+        if not (place / "config.json").is_file():
+            run_folder.create(other, place, place.parent, network=network)
         shutil.rmtree(place / retrain.TRAINED, ignore_errors=True)  # stopped before
         _, scores = pipeline.train_network(other, network, place, progress=watch)
         assert scores.test_accuracy is not None  # a bench tests on images

@@ -18,7 +18,7 @@ from benchmarks.leverage import task
 from benchmarks.quality_settings import LeverageConfig
 from nas_jax.base import stream
 from nas_jax.config.search import SearchConfig
-from nas_jax.networks import counts, inherit
+from nas_jax.networks import counts
 from nas_jax.runs import pretrained
 from nas_jax.search import shared_search
 from nas_jax.search.shared_search import SharedProblem, SideData
@@ -71,9 +71,10 @@ def scores(
         key = stream(jax.random.key(config.seed), "supernet")
         weights = None
         if config.weights is not None:
-            source = pretrained.read(config.weights)
-            draw = stream(key, "weights")
-            weights = inherit.inherit(source, problem.widest, draw, in_order=True)[:2]
+            some = next(iter(images.values())).train
+            weights = pretrained.shared_weights(
+                config.weights, problem.widest, stream(key, "weights"), some, Progress()
+            )
         after = Reached(shared_search.init(key, problem, weights))
         running = shared_search.run(key, problem, after=after)
         for epoch in watch.steps(running, total=max(wanted), desc="supernet"):

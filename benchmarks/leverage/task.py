@@ -12,12 +12,12 @@ from nas_jax.config.experiment import TrainConfig
 from nas_jax.config.space import MBCONV_CANDIDATES, ElasticConfig
 from nas_jax.data import augment, folder, splits
 from nas_jax.data.batches import Augment, Split
-from nas_jax.networks import inherit
 from nas_jax.runs import pretrained
 from nas_jax.spaces import around
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.training import loop
 from nas_jax.training.loop import Reached, Recipe
+from nas_jax.training.progress import Progress
 
 _DRAWN = (5200, 5200, 1040)
 """Letters to train, to test and to rank on: 200, 200 and 40 a class."""
@@ -118,10 +118,10 @@ def begun(
     config: LeverageConfig, network: Architecture, recipe: Recipe, key: PRNGKey
 ) -> Reached:
     """The place where a training begins: from weights, if there are any."""
-    weights = None
+    weights, draw = None, stream(key, "weights")
     if config.weights is not None:
-        source = pretrained.read(config.weights)
-        weights = inherit.inherit(source, network, stream(key, "weights"))[:2]
+        data = recipe.data
+        weights = pretrained.weights(config.weights, network, draw, data, Progress())
     return Reached(loop.init(key, network, recipe, weights))
 
 

@@ -32,7 +32,7 @@ def finetune(
       out: run folder to make (default: runs/...)
       no_cache: compile again
     """
-    from nas_jax.runs import first_experiment, pretrained
+    from nas_jax.runs import first_experiment, pretrained, run_folder
     from nas_jax.spaces import around
 
     try:
@@ -50,7 +50,7 @@ def finetune(
         file=sys.stderr,
     )
     host.prepare(cache=not no_cache, pixels=config.pixels)
-    folder = networks.begun(config, network, out)
+    folder = run_folder.create(config, out, networks.RUNS, network=network)
     print(f"run folder: {folder}", file=sys.stderr)
     overrides.tell(fields)
     return networks.trained(config, network, folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
-from nas_jax.config import files, shipped
+from nas_jax.config import shipped
 from nas_jax.config.data import NAMES, TFDS
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.space import Padding
@@ -118,7 +118,7 @@ def train(
             network = around.resized(network, *shape)
         setup.check_network(config, network)
         source = shipped.experiment_file(experiment)
-        folder = begun(config, network, out, source)
+        folder = run_folder.create(config, out, RUNS, source, network)
     else:
         raise ValueError(
             f"train {architecture}: expected a run folder, or an architecture file "
@@ -127,22 +127,6 @@ def train(
     overrides.tell(fields)
     host.prepare(cache=not no_cache, pixels=config.pixels)
     return trained(config, network, folder)
-
-
-def begun(
-    config: Experiment,
-    network: Architecture,
-    out: Path | None,
-    source: Path | None = None,
-) -> Path:
-    """A new run folder with a network to train."""
-    from nas_jax.runs import run_folder
-    from nas_jax.spaces import architecture_json
-
-    folder = run_folder.create(config, out, RUNS, source)
-    text = architecture_json.to_json(network)
-    files.write(folder / "architecture.json", text)
-    return folder
 
 
 def trained(config: Experiment, network: Architecture, folder: Path) -> Answer:

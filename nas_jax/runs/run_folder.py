@@ -33,7 +33,11 @@ LOCK = "lock"
 
 
 def create(
-    experiment: Experiment, out: Path | None, root: Path, source: Path | None = None
+    experiment: Experiment,
+    out: Path | None,
+    root: Path,
+    source: Path | None = None,
+    network: Architecture | None = None,
 ) -> Path:
     """Makes the folder of a new run and writes its configuration.
 
@@ -46,6 +50,7 @@ def create(
       root: where unnamed runs go.
       source: the experiment's file, kept beside the configuration: it may define
         operations or an estimator that the run cannot be read without.
+      network: that trains there, without a search; written beside the configuration.
 
     Raises:
       ValueError: if `out` exists.
@@ -66,6 +71,9 @@ def create(
     write_experiment(folder, experiment.located())
     if source is not None:
         files.write(folder / "experiment.py", source.read_text(encoding="utf-8"))
+    if network is not None:
+        text = architecture_json.to_json(network)
+        files.write(folder / "architecture.json", text)
     return folder
 
 
