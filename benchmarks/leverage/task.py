@@ -21,6 +21,7 @@ from nas_jax.training.progress import Progress
 
 _DRAWN = (5200, 5200, 1040)
 """Letters to train, to test and to rank on: 200, 200 and 40 a class."""
+_BATCH = 32
 _RANKED = 1000
 """Other pictures by which networks are ranked before they are trained."""
 
@@ -101,17 +102,10 @@ def spaces(config: LeverageConfig) -> dict[str, ElasticConfig]:
 
 
 def recipe(config: LeverageConfig) -> TrainConfig:
-    """Of the trainings."""
+    """Of the trainings: that of `nas_jax start`."""
     if config.weights is not None:
-        return recipes.fine_tuning(config.epochs, 32)
-    return TrainConfig(
-        epochs=config.epochs,
-        batch=64,
-        lr=0.1,
-        warmup_epochs=config.epochs / 10,
-        weight_decay=1e-4,
-        decays="weights",
-    )
+        return recipes.fine_tuning(config.epochs, _BATCH)
+    return recipes.small_data(config.epochs, _BATCH)
 
 
 def begun(
