@@ -27,7 +27,7 @@ _COLUMNS = (
     "loss, trained (rung)",
 )
 _DRAWN_COLUMNS = (
-    "by the supernet",
+    "number",
     "side, widths, operations",
     "unspent by table",
     "measured",
@@ -103,6 +103,8 @@ def tables(
     is_kept = any(one.answers_lost is not None for one in finalists)
     if is_kept:
         columns = (*columns[:4], "answers lost", *columns[5:])
+    elif is_drawn and any(one.valid_accuracy is not None for one in finalists):
+        columns = ("by the supernet", *columns[1:])
     # of no use where nothing was trained
     count = 6 if any(one.trained_valid_loss is not None for one in finalists) else 5
     rows, shown = [], []
@@ -149,15 +151,18 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     how = " drawn within" if is_drawn else ", the most probable within"
     text += f"{how} the target"
     if any(one.answers_lost is not None for one in finalists):
-        text = f"{len(finalists)} networks within the target were taken that keep most "
-        text += "of what the given network answers. "
+        text = f"{len(finalists)} networks within the target were compared that keep "
+        text += "most of what the given network answers. "
     elif any(one.valid_accuracy is not None for one in finalists):
         text += " were compared on validation images with the weights of the supernet. "
     else:
         text += " were taken as they came. "
     if trained:
-        text += f"{trained} of them were trained, the best quarter of each rung for "
-        text += "longer; the smallest loss on validation images in the last decides."
+        how, last = " in full", ""
+        if any(one.rung > 1 for one in finalists):
+            how, last = ", the best quarter of each rung for longer", " in the last"
+        text += f"{trained} of them were trained{how}; the smallest loss on validation "
+        text += f"images{last} decides."
     else:
         text += "None was trained before the choice; the accuracy decides."
     if taken is not None and taken not in {one.place for one in finalists}:

@@ -31,7 +31,7 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
     searched, baseline = run.result_of("searched"), run.result_of("baseline")
     shown = _by_network(run, lambda _, network: network)
     if shown and baseline.architecture is not None:
-        shown["Hand-designed baseline"] = baseline.architecture
+        shown[f"{run.reference.capitalize()} baseline"] = baseline.architecture
     captioned = {_caption(run, name): one for name, one in run.targets.items()}
     is_finished = searched.test_accuracy is not None and not run.result.targets
     return rendering.render(

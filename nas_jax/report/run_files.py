@@ -173,6 +173,14 @@ class RunFiles:
         return isinstance(self.whole, ElasticSpace)
 
     @property
+    def reference(self) -> str:
+        """What the network `baseline` is: hand-designed, or given with its weights."""
+        one = self.experiment
+        is_given = one is not None and one.weights is not None
+        is_own = one is not None and getattr(one.space, "hand_designed", ())
+        return "given" if is_given and is_own else "hand-designed"
+
+    @property
     def taken(self) -> Place | None:
         """Shape and path of the network of `architecture.json`, if they are known."""
         if self.whole is None or self.architecture is None:

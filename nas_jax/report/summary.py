@@ -89,24 +89,22 @@ def lead(run: RunFiles) -> str:
     if first is not None and second is not None:
         overlap = first[0] <= second[1] and second[0] <= first[1]
         verb = "overlap" if overlap else "do not overlap"
-        which = (
-            f"The 95{q.NBSP}% intervals of the searched and the hand-designed network"
-        )
-        sentences.append(f"{which} {verb}.")
+        which = f"the searched and the {run.reference} network"
+        sentences.append(f"The 95{q.NBSP}% intervals of {which} {verb}.")
     return " ".join(sentences)
 
 
 def _kept(searched: NetworkResult, target_ms: float) -> str:
     """The target, what the table says of it, and what the clock says."""
     text = f"Target {q.milliseconds(target_ms)}"
-    predicted, ratio = searched.predicted_ms, searched.measured_over_predicted
+    predicted, measured = searched.predicted_ms, searched.measured_ms
     if predicted is None:
         return f"{text}."
     is_kept = predicted <= target_ms * (1 + 1e-6)
     text += f", {'kept' if is_kept else 'missed'} by the table, which predicts "
     text += q.milliseconds(predicted)
-    if ratio is not None:
-        over = predicted * ratio / target_ms - 1
+    if measured is not None:
+        over = measured / target_ms - 1
         side = "over" if over > 0 else "under"
         text += f"; measured {q.percent(abs(over))} {side} the target"
     return f"{text}."
@@ -195,7 +193,7 @@ def _targets(run: RunFiles) -> str:
     """The targets as they were set, and the time that each came to."""
     runs = run.targets or {"": run}
     texts = {
-        name: _target(one.experiment.search, one.target_ms)
+        name: _target(one.experiment.search, one.target_ms, one.reference)
         for name, one in runs.items()
         if one.experiment is not None
     }
@@ -204,10 +202,10 @@ def _targets(run: RunFiles) -> str:
     )
 
 
-def _target(search: SearchConfig, target_ms: float | None) -> str:
+def _target(search: SearchConfig, target_ms: float | None, reference: str) -> str:
     parts = []
     if search.target_ratio is not None:
-        of = f"{search.target_ratio} of the hand-designed network's "
+        of = f"{search.target_ratio} of the {reference} network's "
         parts.append(of + search.cost)
     stated = {unit: getattr(search, name) for name, unit in _UNITS.items()}
     parts += [f"{value} {unit}" for unit, value in stated.items() if value is not None]

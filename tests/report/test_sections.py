@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from nas_jax import report
+from nas_jax.config.space import ElasticConfig
 from nas_jax.data import record
 from nas_jax.latency.risk import Prediction
 from nas_jax.report import comparison, finalists, run_files, scatter, summary
 from nas_jax.report.quantities import decimals
 from nas_jax.report.run_files import NetworkResult
-from nas_jax.spaces import architecture_json
+from nas_jax.spaces import architecture_json, elastic
 from tests.report.made_up_run import make_run, make_targets_run
 from tests.report.page_reader import Page
 
@@ -98,10 +99,53 @@ def test_preferences_are_those_of_the_network(document, run):
 def test_finalists_say_which_was_taken(document):
     text = section(document, "How the network was chosen")
     assert "2 networks, the most probable within the target" in text
-    assert "2 of them were trained, the best quarter of each rung" in text
+    assert "2 of them were trained in full; the smallest loss on validation" in text
     assert re.search(r"1, taken (\S+ ){6}1\.2 % 1\.50 89\.0 % 0\.1600", text)
     assert re.search(r"\b2 (\S+ ){6}2\.5 % 3\.00 88\.0 % 0\.1700", text)
     assert text.count("taken") == 1
+
+
+def test_rungs_are_told_where_there_were_several():
+    given = [
+        {"path": [0, 1], "rung": 1, "trained_valid_loss": 0.3},
+        {"path": [0, 2], "rung": 2, "trained_valid_loss": 0.2},
+    ]
+    found = finalists.parse(json.dumps(given).encode(), (2, 7))
+    text = finalists.summary(found, None)
+    assert "2 of them were trained, the best quarter of each rung for longer" in text
+    assert "images in the last decides" in text
+
+
+@pytest.mark.parametrize(
+    ("known", "first", "fifth"),
+    [
+        ({"answers_lost": 0.8}, "number", "answers lost"),
+        ({"valid_accuracy": 0.9}, "by the supernet", "accuracy, supernet"),
+        ({}, "number", "accuracy, supernet"),
+    ],
+)
+def test_networks_that_were_drawn_are_numbered_unless_a_supernet_ranked_them(
+    known, first, fifth
+):
+    space = elastic.build(ElasticConfig())
+    path = [0] * len(space.middle.layers)
+    given = json.dumps([{"path": path, "measured_ms": 1.0, **known}]).encode()
+    (found,) = finalists.tables(finalists.parse(given, None), space, None)
+    assert (found.columns[0], found.columns[4]) == (first, fifth)
+
+
+def test_a_run_from_weights_is_held_against_the_given_network(run, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    config = json.loads((own / "config.json").read_text())
+    config["train"]["start"] = "lite0"
+    layers = sum(config["space"]["cells"])
+    config["space"]["hand_designed"] = ["mb6_k3"] * layers
+    (own / "config.json").write_text(json.dumps(config))
+    document = report.write(own).read_text(encoding="utf-8")
+    assert "; the given baseline: " in document
+    assert "the weights in lite0" in section(document, "Retraining")
+    assert "and the given network" in document
+    assert "hand-designed" not in section(document, "The question")
 
 
 def test_of_many_finalists_the_rest_is_folded_away():
