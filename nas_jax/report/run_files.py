@@ -176,9 +176,10 @@ class RunFiles:
     def reference(self) -> str:
         """What the network `baseline` is: hand-designed, or given with its weights."""
         one = self.experiment
-        is_given = one is not None and one.weights is not None
-        is_own = one is not None and getattr(one.space, "hand_designed", ())
-        return "given" if is_given and is_own else "hand-designed"
+        if one is None or one.weights is None:
+            return "hand-designed"
+        has_own = getattr(one.space, "hand_designed", None)
+        return "given" if has_own else "hand-designed"
 
     @property
     def taken(self) -> Place | None:
