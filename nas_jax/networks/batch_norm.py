@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from nas_jax.networks import backends
 from nas_jax.spaces.parts import BN_EPS
 
 # Modules declare shapes only; the initial values are made by `parts.init`.
@@ -65,9 +66,7 @@ class BatchNorm(nn.Module):
 
 
 def _channel_sum(x: Array) -> Array:
-    # Behind a barrier the sum is a plain reduction, which XLA:CPU runs vectorised;
-    # fused with the product that made x it would run scalar.
-    return lax.optimization_barrier(x).sum(tuple(range(x.ndim - 1)))
+    return backends.stored(x).sum(tuple(range(x.ndim - 1)))
 
 
 def _rows(x: Array, *per_channel: Float[Array, "C"]) -> list[Array]:

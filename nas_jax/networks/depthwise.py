@@ -1,10 +1,9 @@
-"""Depthwise convolution, chosen per backend in one function.
+"""Depthwise convolution, in the form that is right on the backend (`backends`).
 
-XLA's native grouped convolution is the right one on GPU and TPU, and 20 to 40 times
-too slow on CPU. There the convolution is written as what it is, a sum of k*k shifted
-products, with hand-written gradients of the same form. Same numerics (tested against
-the native operation and its autodiff). What pads a side is dilation * (k//2) before and
-after, at every stride, or what is given.
+XLA's native grouped convolution is 20 to 40 times too slow on CPU. There it is written
+as what it is, a sum of k*k shifted products, with hand-written gradients of the same
+form. Same numerics (tested against the native operation and its autodiff). What pads a
+side is dilation * (k//2) before and after, at every stride, or what is given.
 """
 
 import functools
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from nas_jax.networks import fusion
+from nas_jax.networks import backends, fusion
 
 Pads = tuple[int, int]
 """Zeros before and after a side."""
@@ -38,7 +37,7 @@ def depthwise(
            [6., 9., 6.],
            [4., 6., 4.]], dtype=float32)
     """
-    form = _on_cpu if jax.default_backend() == "cpu" else native
+    form = _on_cpu if backends.here().depthwise_as_products else native
     return form(x, kernel, stride, dilation, pads)
 
 

@@ -10,6 +10,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.sharding import PartitionSpec
 
 from nas_jax.base import DATA_AXIS
+from nas_jax.networks import backends
 
 
 def apart(fn: Callable[..., Any], static_argnums: tuple[int, ...] = ()) -> Any:
@@ -25,7 +26,7 @@ def apart(fn: Callable[..., Any], static_argnums: tuple[int, ...] = ()) -> Any:
 
     @functools.wraps(fn)
     def call(*arguments: Any) -> Any:
-        if jax.default_backend() != "cpu":
+        if not backends.here().called_apart:
             return jitted(*arguments)
         with set_xla_metadata(inlineable="false"):
             return jitted(*arguments)
