@@ -27,6 +27,7 @@ from nas_jax.cli import (
     sweep,
     table,
 )
+from nas_jax.cli.terminal import Answer
 from nas_jax.config import checks
 
 VERBS: dict[str, Any] = {
@@ -59,7 +60,8 @@ _LONGEST = 2000
 _ABOUT = """usage: nas_jax VERB [words] [flags]
 
 Hardware-aware neural architecture search: ProxylessNAS in JAX.
-`nas_jax VERB --help` says what a verb takes, `nas_jax --version` which version this is.
+`nas_jax VERB --help` says what a verb takes, `nas_jax --version` which version this is,
+`nas_jax --selftest` whether the compiler adds up rightly here.
 """
 
 
@@ -114,6 +116,8 @@ def command(words: Sequence[str]) -> flags.Command | str:
         import importlib.metadata
 
         return f"nas_jax {importlib.metadata.version('nas_jax')}"
+    if "--selftest" in names[:1]:
+        return flags.Command(_selftest, {}, False)
     verbs: Mapping[str, Any] = VERBS
     prog, about = "nas_jax", _ABOUT
     for depth in (0, 1):
@@ -133,6 +137,25 @@ def command(words: Sequence[str]) -> flags.Command | str:
             return flags.parse(verb, names[depth + 1 :], prog)
         verbs, about = verb, f"usage: {prog} VERB [words] [flags]\n"
     raise AssertionError("verbs are one or two words")
+
+
+def _selftest() -> Answer:
+    """Whether the compiler adds up rightly here, computation by computation."""
+    from nas_jax.training import host, selftest
+
+    host.set_xla_flags()
+    host.require_backend()
+    checks = selftest.run()
+    wrong = [one for one in checks if one.is_ours and not one.is_right]
+    lines = [
+        f"{'right' if one.is_right else 'WRONG'} ({one.error:.0e}): {one.name}"
+        for one in checks
+    ]
+    end = f"what nas_jax adds up is {'wrong' if wrong else 'right'}"
+    lines.append(f"{selftest.where()}: {end}")
+    if wrong:
+        lines.append(selftest.refusal(wrong))
+    return Answer({}, "\n".join(lines), code=2 if wrong else 0)
 
 
 def _listed(verbs: Mapping[str, Any], about: str) -> str:

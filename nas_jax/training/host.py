@@ -75,7 +75,8 @@ def prepare(*, cache: bool = True, pixels: int = 0) -> Settings:
         set from `LARGE_BATCH_PIXELS` on.
 
     Raises:
-      ValueError: if `JAX_PLATFORMS` names a backend that is not there.
+      ValueError: if `JAX_PLATFORMS` names a backend that is not there, and if the
+        compiler fails the self-test.
     """
     is_tuned = pixels >= LARGE_BATCH_PIXELS and tune_allocator()
     flags, too_late = set_xla_flags()
@@ -83,6 +84,8 @@ def prepare(*, cache: bool = True, pixels: int = 0) -> Settings:
     if not cache:
         disable_cache()
     folder = enable_cache() if cache else None
+    if folder is not None:
+        require_right_sums(folder)
     return Settings(is_tuned, flags, too_late, folder, backend)
 
 
@@ -312,6 +315,20 @@ def trim(folder: Path, limit_bytes: int) -> None:
 def _warn(message: str) -> None:
     """Prints a warning, each only once."""
     print(f"nas_jax: warning: {message}", file=sys.stderr)
+
+
+def require_right_sums(folder: Path) -> None:
+    """Runs the self-test of the compiler once; that it passed is kept in a folder.
+
+    Raises `ValueError` if it fails (`selftest`).
+    """
+    from nas_jax.training import selftest
+
+    told = f"{selftest.where()} {os.environ.get('XLA_FLAGS', '')}"
+    mark = folder / f"right-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    if not mark.exists():
+        selftest.require_right()
+        mark.touch()
 
 
 # --- backend -------------------------------------------------------------------------
