@@ -117,7 +117,7 @@ def command(words: Sequence[str]) -> flags.Command | str:
 
         return f"nas_jax {importlib.metadata.version('nas_jax')}"
     if "--selftest" in names[:1]:
-        return flags.Command(_selftest, {}, False)
+        return flags.parse(_selftest, names[1:], "nas_jax --selftest")
     verbs: Mapping[str, Any] = VERBS
     prog, about = "nas_jax", _ABOUT
     for depth in (0, 1):
@@ -146,7 +146,7 @@ def _selftest() -> Answer:
     host.set_xla_flags()
     host.require_backend()
     checks = selftest.run()
-    wrong = [one for one in checks if one.is_ours and not one.is_right]
+    wrong = selftest.refusal(checks)
     lines = [
         f"{'right' if one.is_right else 'WRONG'} ({one.error:.0e}): {one.name}"
         for one in checks
@@ -154,8 +154,9 @@ def _selftest() -> Answer:
     end = f"what nas_jax adds up is {'wrong' if wrong else 'right'}"
     lines.append(f"{selftest.where()}: {end}")
     if wrong:
-        lines.append(selftest.refusal(wrong))
-    return Answer({}, "\n".join(lines), code=2 if wrong else 0)
+        lines.append(wrong)
+    found = {"where": selftest.where(), "off": {one.name: one.error for one in checks}}
+    return Answer(found, "\n".join(lines), code=2 if wrong else 0)
 
 
 def _listed(verbs: Mapping[str, Any], about: str) -> str:

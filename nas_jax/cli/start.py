@@ -89,18 +89,16 @@ def start(
     out.write_text(first_experiment.text(made, typed), encoding="utf-8")
     data, space = made.data, made.space
     assert isinstance(space, ElasticConfig)
-    reference = "hand-designed"
     if weights is not None:
         notes = (*notes, f"trainings start from the weights in {weights}")
-        reference = "given"
     lines = (
         *notes,
         f"{counts['train_weights'] + counts['train_alphas']} pictures to train, "
         f"{counts['valid']} to choose a network, {counts['test']} to test",
         f"images of {' or '.join(map(str, space.input_sizes))} pixels, "
         f"{_augmentation(data)}",
-        f"half the latency of the {reference} network, batch {made.latency.batch}; "
-        f"written: {out}",
+        f"half the latency of the {made.reference} network, batch "
+        f"{made.latency.batch}; written: {out}",
         f"next: nas_jax search {shlex.quote(str(out))}  (first with --plan)",
     )
     shape = ("classes", "input_size", "input_channels")

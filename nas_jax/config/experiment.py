@@ -305,6 +305,13 @@ class Experiment:
         return self.train.weights or self.search.weights
 
     @property
+    def reference(self) -> str:
+        """What the network `baseline` is: hand-designed, or given with its weights."""
+        space = self.space
+        has_own = isinstance(space, SpaceConfig | ElasticConfig) and space.hand_designed
+        return "given" if self.weights and has_own else "hand-designed"
+
+    @property
     def pixels(self) -> int:
         """Of the largest batch."""
         images = max(self.search.batch, self.search.arch_batch, self.train.batch)

@@ -159,7 +159,8 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
         text += " were taken as they came. "
     if trained:
         how, last = " in full", ""
-        if any(one.rung > 1 for one in finalists):
+        # before one is taken, further rungs may follow
+        if taken is None or any(one.rung > 1 for one in finalists):
             how, last = ", the best quarter of each rung for longer", " in the last"
         text += f"{trained} of them were trained{how}; the smallest loss on validation "
         text += f"images{last} decides."

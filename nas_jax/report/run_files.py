@@ -174,12 +174,8 @@ class RunFiles:
 
     @property
     def reference(self) -> str:
-        """What the network `baseline` is: hand-designed, or given with its weights."""
-        one = self.experiment
-        if one is None or one.weights is None:
-            return "hand-designed"
-        has_own = getattr(one.space, "hand_designed", None)
-        return "given" if has_own else "hand-designed"
+        """What the network `baseline` is, as the experiment says."""
+        return "hand-designed" if self.experiment is None else self.experiment.reference
 
     @property
     def taken(self) -> Place | None:

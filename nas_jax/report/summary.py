@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas_jax.config.data import DataConfig
+from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
-from nas_jax.config.search import SearchConfig
 from nas_jax.config.space import AnySpace, ElasticConfig
 from nas_jax.report import provenance, verdict
 from nas_jax.report import quantities as q
@@ -193,7 +193,7 @@ def _targets(run: RunFiles) -> str:
     """The targets as they were set, and the time that each came to."""
     runs = run.targets or {"": run}
     texts = {
-        name: _target(one.experiment.search, one.target_ms, one.reference)
+        name: _target(one.experiment, one.target_ms)
         for name, one in runs.items()
         if one.experiment is not None
     }
@@ -202,10 +202,10 @@ def _targets(run: RunFiles) -> str:
     )
 
 
-def _target(search: SearchConfig, target_ms: float | None, reference: str) -> str:
-    parts = []
+def _target(experiment: Experiment, target_ms: float | None) -> str:
+    parts, search = [], experiment.search
     if search.target_ratio is not None:
-        of = f"{search.target_ratio} of the {reference} network's "
+        of = f"{search.target_ratio} of the {experiment.reference} network's "
         parts.append(of + search.cost)
     stated = {unit: getattr(search, name) for name, unit in _UNITS.items()}
     parts += [f"{value} {unit}" for unit, value in stated.items() if value is not None]

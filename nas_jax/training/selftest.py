@@ -5,7 +5,7 @@ no step of ours has (github.com/jax-ml/jax/issues/39103). So the sums of our own
 are held against an oracle, with as many rows as a real batch has.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -110,9 +110,8 @@ def run() -> tuple[Check, ...]:
 
 def require_right() -> None:
     """Raises `ValueError` if a computation of ours is wrong here."""
-    wrong = [one for one in run() if one.is_ours and not one.is_right]
-    if wrong:
-        raise ValueError(f"{where()}: {refusal(wrong)}")
+    if wrong := refusal(run()):
+        raise ValueError(f"{where()}: {wrong}")
 
 
 def where() -> str:
@@ -120,9 +119,12 @@ def where() -> str:
     return f"jaxlib {jaxlib.__version__} on {jax.default_backend()}"
 
 
-def refusal(wrong: list[Check]) -> str:
-    """What is wrong, and what mends it."""
+def refusal(checks: Sequence[Check]) -> str:
+    """What of ours is wrong, and what mends it; empty if all is right."""
+    wrong = [one for one in checks if one.is_ours and not one.is_right]
     named = ", ".join(f"{one.name} ({one.error:.1g})" for one in wrong)
+    if not wrong:
+        return ""
     return (
         f"expected sums as NumPy's within {TOLERANCE:g}, got others of {named}; "
         "install another jaxlib (0.12 or newer where Python allows), or set XLA_FLAGS="

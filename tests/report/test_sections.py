@@ -114,6 +114,9 @@ def test_rungs_are_told_where_there_were_several():
     text = finalists.summary(found, None)
     assert "2 of them were trained, the best quarter of each rung for longer" in text
     assert "images in the last decides" in text
+    # a run that was stopped in the first rung of several
+    text = finalists.summary(found[:1], None)
+    assert "1 of them were trained, the best quarter of each rung for longer" in text
 
 
 @pytest.mark.parametrize(

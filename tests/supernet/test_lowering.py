@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nas_jax.base import PathPair
 from nas_jax.config import SpaceConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.data.batches import Batch
@@ -59,40 +58,35 @@ def program(request) -> Lowered:
 
 def lowered(step, backend, *arguments):
     """The StableHLO of a step on shapes alone."""
-    traced = jax.jit(step).trace(*arguments)
+    traced = step.trace(*arguments)
     return traced.lower(lowering_platforms=(PLATFORMS[backend],)).as_text()
 
 
 def shapes():
-    """State, path and batch."""
+    """State and batch, and what moves weights and alphas."""
     txs = schedule.search_weights(CONFIG, 10), schedule.search_alphas(CONFIG)
     state = jax.eval_shape(
         lambda key: search_state.init(key, SPACE, CONFIG, *txs), jax.random.key(0)
     )
-    path = jax.ShapeDtypeStruct((len(SPACE.layers),), jnp.int32)
     images = jax.ShapeDtypeStruct((4, *SPACE.input_shape), jnp.float32)
-    return state, path, Batch(images, jax.ShapeDtypeStruct((4,), jnp.int32)), txs
+    return state, Batch(images, jax.ShapeDtypeStruct((4,), jnp.int32)), txs
 
 
 def weight(backend):
-    state, path, batch, (tx, _) = shapes()
-
-    def step(state, path, batch):
-        grads, stats, _ = weight_step.path_gradients(SPACE, CONFIG, state, path, batch)
-        return weight_step.apply_path_gradients(SPACE, tx, state, path, grads, stats)
-
-    return lowered(step, backend, state, path, batch)
+    state, batch, (tx, _) = shapes()
+    step = weight_step.make_weight_step(
+        SPACE, CONFIG, tx=tx, augment=lambda key, images: images
+    )
+    return lowered(step, backend, state, batch)
 
 
 def arch(backend):
-    state, path, batch, (_, tx) = shapes()
-    problem = SearchProblem(SPACE, CONFIG, CostModel(jnp.ones(SPACE.mask.shape), 0), 1)
-
-    def step(state, pair, batch):
-        found = arch_step.estimate(problem, state, pair, batch)
-        return arch_step.update_alphas(problem, state, pair, found, tx=tx)[0]
-
-    return lowered(step, backend, state, PathPair(path, path), batch)
+    state, batch, (_, tx) = shapes()
+    costs = CostModel(jnp.ones(SPACE.mask.shape), 0)
+    step = arch_step.make_arch_step(tx)
+    return lowered(
+        step, backend, state, batch, SearchProblem(SPACE, CONFIG, costs, 1.0)
+    )
 
 
 def cases(text):

@@ -1,5 +1,7 @@
 """The self-test of the compiler: right here, and refused where sums are wrong."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import jaxlib
@@ -65,6 +67,13 @@ def test_the_command_tells_each_computation(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("right (") for line in lines) >= 7
     assert lines[-1].endswith("what nas_jax adds up is right")
+
+
+def test_the_command_takes_the_flags_of_verbs_and_no_others(capsys):
+    assert main(["--selftest", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["off"]) == 8
+    assert main(["--selftest", "--wrong"]) == 2
+    assert "--wrong" in capsys.readouterr().err
 
 
 def test_the_command_tells_what_mends_wrong_sums(capsys, wrong_moments):
