@@ -24,7 +24,7 @@ from nas_jax.search.cost import CostModel
 from nas_jax.search.search_state import SearchProblem, SearchState
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import loop
+from nas_jax.training import loop, optim
 
 # The paper's loss, as the peers of the benches have it.
 CONFIG = SearchConfig(objective="add_linear", expectation="pair")
@@ -131,8 +131,10 @@ def init(key: PRNGKey, searched: SearchSpace) -> SearchState:
 
 def plain_state(key: PRNGKey, params: Any, batch_stats: Any) -> loop.TrainState:
     """A fresh state for `plain`."""
-    start = jnp.zeros((), jnp.int32)
-    return loop.TrainState(start, key, params, batch_stats, WEIGHTS_TX.init(params))
+    start, opt = jnp.zeros((), jnp.int32), WEIGHTS_TX.init(params)
+    lengths = optim.lengths(TrainConfig(batch=1), steps_per_epoch=1000)
+    of_step = lengths.as_arrays()
+    return loop.TrainState(start, key, params, batch_stats, opt, lengths=of_step)
 
 
 def batch_shapes(searched: SearchSpace | Architecture, images: int) -> Batch:

@@ -91,7 +91,7 @@ def trained(
 ) -> tuple[PyTree, PyTree]:
     """Parameters and batch statistics after all epochs of `config`, from `start`."""
     per_epoch = optim.steps_per_epoch(len(data.labels), config.batch)
-    tx = optim.train_weights(config, per_epoch)
+    tx = optim.train_weights(config, optim.lengths(config, per_epoch))
 
     def step(carry: Any, chosen: Int[Array, "B"]) -> tuple[Any, None]:
         params, stats, opt = carry

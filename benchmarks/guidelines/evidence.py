@@ -62,7 +62,7 @@ def make_train(searched: SearchSpace) -> Train:
 
     Training images come as `[steps B H W C]`, the others as one batch each.
     """
-    tx = optim.train_weights(TRAIN, STEPS)
+    tx = optim.train_weights(TRAIN, optim.lengths(TRAIN, STEPS))
 
     def logits_of(
         params: PyTree, stats: PyTree, rows: Array, classes: Array, images: Images

@@ -8,6 +8,7 @@ normalisation, and cutout sets the mean.
 import dataclasses
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -37,14 +38,25 @@ def of(
         config = dataclasses.replace(config, **STRONG_JITTER)
     if config.name == "digits":
         return functools.partial(shift, pixels=config.shift_pixels)
+    return OfBytes(config, kind == "trivial")
 
-    def augment(key: PRNGKey, images: Images) -> Images:
+
+@dataclass(frozen=True)
+class OfBytes:
+    """The augmentation of byte images by the numbers of a configuration."""
+
+    config: DataConfig
+    is_trivial: bool = False
+    """TrivialAugment in place of the colour jitter."""
+
+    def __call__(self, key: PRNGKey, images: Images) -> Images:
+        config = self.config
         # black comes in, as in the usual crop of a padded image
         moved = shift(stream(key, "shift"), images, config.shift_pixels, False)
         if config.flip:
             moved = flip(stream(key, "flip"), moved)
         light: Images = jnp.asarray(moved, jnp.float32) / 255
-        if kind == "trivial":
+        if self.is_trivial:
             light = trivial_augment.change(stream(key, "trivial"), light)
         elif config.contrast or config.hue:
             light = colours.full_jitter(stream(key, "jitter"), light, config)
@@ -55,8 +67,6 @@ def of(
         mean, std = (_per_channel(one, light) for one in (config.mean, config.std))
         normal = (light - mean) / std
         return cutout(stream(key, "cutout"), normal, config.cutout_pixels)
-
-    return augment
 
 
 def _per_channel(values: Sequence[float], images: Images) -> Images:

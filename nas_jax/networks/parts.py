@@ -8,7 +8,7 @@ or of any other part of `spaces.parts`. `init` and `apply` work on plain pytrees
 import functools
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -42,6 +42,11 @@ from nas_jax.spaces.parts import (
 )
 
 _NAMES = ("kernel", "bias", "scale", "mean", "var")
+
+
+def implementations(operations: Iterable[OpSpec]) -> tuple[type, ...]:
+    """The classes that compute these operations: a program is made of their code."""
+    return tuple(op.operation.implementation for op in operations)
 
 
 def module(part: Part | HiddenSlice, conventions: Conventions = OURS) -> Any:

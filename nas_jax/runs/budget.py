@@ -16,7 +16,7 @@ from nas_jax.latency import tables
 from nas_jax.runs import plan, pretrained, within_target
 from nas_jax.runs.plan import Forecast
 from nas_jax.runs.setup import Setup, load
-from nas_jax.search import halving, saliency
+from nas_jax.search import saliency
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.training import host
 from nas_jax.training.compiler import Compiler
@@ -114,20 +114,17 @@ def _fixed_s(setup: Setup, compiled_s: float, programs: int) -> float:
     experiment = setup.experiment
     compared = [experiment.search.trials, experiment.scaled_networks]
     finals = 2 + experiment.random_networks + sum(count > 0 for count in compared)
-    trials = sum(
-        rung.networks
-        for count in compared
-        for rung in halving.rungs(count, experiment.train.epochs)
-    )
     measuring = 0.0
     if experiment.latency.table is None:
         per_part = PER_PART_S + PER_ROUND_S * experiment.latency.repeats
         measuring = per_part * len(tables.required_parts(setup.whole))
     is_elastic = isinstance(experiment.space, ElasticConfig)
     timed = 2 * experiment.search.finalists if is_elastic else 0
-    # the programs of the search once, that of a training for every network
+    # the programs of the search once, that of a training for every network: trainings
+    # of all lengths share it
     each = compiled_s / programs
-    compiling = compiled_s - each + each * (finals + trials)
+    networks = 2 + experiment.random_networks + sum(compared)
+    compiling = compiled_s - each + each * networks
     return compiling + measuring + PER_NETWORK_S * (finals + timed / 4)
 
 

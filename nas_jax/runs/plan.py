@@ -115,7 +115,9 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
     limit = Limit("", np.full(setup.space.mask.shape, 2.0), 0.0, 2.0)
     made_up = Targets((limit,) * (1 + len(config.limits)))
     problem = SearchProblem(setup.space, config, made_up.costs, made_up.values)
-    searching = search_loop.programs(stream(key, "search"), problem, setup.search_data)
+    key, data = stream(key, "search"), setup.search_data
+    begun = data.devices.whole(search_loop.begin(key, problem, data, compile))
+    searching = search_loop.programs(key, problem, data, begun)
     programs: list[Forecast] = []
     for calls in (searching, training):
         programs += forecasts(calls, compile(calls), counts)
@@ -194,7 +196,7 @@ def before(compile: Compile, setup: Setup, progress: Progress) -> Compile:
 
     def compiled(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
         ready = compile(calls)
-        if counts:
+        if counts and calls.keys() <= counts[0].keys():
             programs = tuple(forecasts(calls, ready, counts.pop()))
             if 60 * sum(program.hours for program in programs) > LONG_MINUTES:
                 for line in lines(programs, setup.devices.count):

@@ -26,6 +26,7 @@ from nas_jax.data.batches import (
     batch_at,
     permutations,
 )
+from nas_jax.networks import parts
 from nas_jax.search import (
     cost,
     divergence,
@@ -190,13 +191,13 @@ def run(
         which loss, gradients or alphas are no longer finite, with the first such step.
     """
     config, devices = problem.config, data.devices
-    per_epoch = optim.steps_per_epoch(len(data.train_weights.labels), config.batch)
+    per_epoch = _per_epoch(problem, data)
     require_runnable(problem, per_epoch)
     targets, problem = problem.targets, _placed(problem, devices)
     weight_batch = data.weight_batches(key, config.batch)
     arch_batch = data.arch_batches(key, config.arch_batch)
     if after is None:
-        after = Reached(problem.space, _init(key, problem, per_epoch))
+        after = Reached(problem.space, begin(key, problem, data, compile))
     problem, steps = dataclasses.replace(problem, space=after.space), after.steps
     # copied: the steps donate theirs
     state = devices.whole(jax.tree.map(jnp.copy, after.state))
@@ -250,17 +251,12 @@ def programs(
     key: PRNGKey,
     problem: SearchProblem,
     data: SearchData,
-    state: SearchState | None = None,
+    state: SearchState,
 ) -> dict[str, Call]:
-    """The three programs of a search, with the arguments of their first calls.
-
-    Without `state` those of a search that begins.
-    """
+    """The three programs of a search, with arguments of the shapes that they get."""
     config, devices, size = problem.config, data.devices, "space.input_size"
-    per_epoch = optim.steps_per_epoch(len(data.train_weights.labels), config.batch)
+    per_epoch = _per_epoch(problem, data)
     problem = _placed(problem, devices)
-    if state is None:
-        state = devices.whole(_init(key, problem, per_epoch))
     weight_step = make_weight_step(
         problem.space,
         config,
@@ -278,12 +274,38 @@ def programs(
     valid_batch = devices.shared(next(watched_batches(data.valid, devices.shard)))
     path = jnp.argmax(state.alphas, axis=1)
     validate = make_validate(problem.space, devices)
+    made_of = _made_of(problem, data)
     calls = (
-        Call(weight_step, (state, weight_batch), f"search.batch or {size}"),
-        Call(arch_step, (state, arch_batch, problem), f"search.arch_batch or {size}"),
-        Call(validate, (state, path, valid_batch), f"data.valid or {size}"),
+        Call(weight_step, (state, weight_batch), f"search.batch or {size}", made_of),
+        Call(
+            arch_step,
+            (state, arch_batch, problem),
+            f"search.arch_batch or {size}",
+            made_of,
+        ),
+        Call(validate, (state, path, valid_batch), f"data.valid or {size}", made_of),
     )
     return dict(zip(PROGRAMS, calls, strict=True))
+
+
+def begin(
+    key: PRNGKey,
+    problem: SearchProblem,
+    data: SearchData,
+    compile: Compile = compiler.on_first_call,
+) -> SearchState:
+    """The state of a search before its first step: a program as well."""
+    space, config = problem.space, problem.config
+    weights_tx = schedule.search_weights(config, _per_epoch(problem, data))
+    alphas_tx = schedule.search_alphas(config)
+
+    @jax.jit
+    def state(key: PRNGKey) -> SearchState:
+        return init(key, space, config, weights_tx, alphas_tx)
+
+    call = Call(state, (key,), "space.width", _made_of(problem, data))
+    (made,) = compile({"initial state": call}).values()
+    return made(key)
 
 
 def make_validate(space: SearchSpace, devices: Devices = PLAIN) -> Validate:
@@ -306,10 +328,21 @@ def _placed(problem: SearchProblem, devices: Devices) -> SearchProblem:
     )
 
 
-def _init(key: PRNGKey, problem: SearchProblem, per_epoch: int) -> SearchState:
-    config = problem.config
-    weights_tx = schedule.search_weights(config, per_epoch)
-    return init(key, problem.space, config, weights_tx, schedule.search_alphas(config))
+def _per_epoch(problem: SearchProblem, data: SearchData) -> int:
+    return optim.steps_per_epoch(len(data.train_weights.labels), problem.config.batch)
+
+
+def _made_of(problem: SearchProblem, data: SearchData) -> tuple[Any, ...]:
+    """All that a search's programs have besides their arguments."""
+    return (
+        problem.space,
+        parts.implementations(problem.space.candidates),
+        problem.config,
+        estimators.of(problem.config),
+        _per_epoch(problem, data),
+        data.augment,
+        data.devices,
+    )
 
 
 def _metrics(

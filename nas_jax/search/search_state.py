@@ -13,6 +13,7 @@ from nas_jax.config.search import SearchConfig
 from nas_jax.search import cost
 from nas_jax.search.cost import CostModel
 from nas_jax.spaces.space import SearchSpace
+from nas_jax.training import kept_programs
 
 
 @jax.tree_util.register_dataclass
@@ -45,6 +46,7 @@ class SearchProblem:
         return cost.expected_full(self.costs, alphas, self.mask)
 
 
+@kept_programs.register
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SearchState:

@@ -6,6 +6,7 @@ some of them have are trained, and every step trains several of them on one batc
 their networks.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -202,6 +203,12 @@ def programs(
             ),
             (state, *examples[side]),
             "search.batch or space.input_sizes",
+            (
+                dataclasses.replace(shared.widest(problem.of_side(side)), name="any"),
+                problem.config,
+                problem.steps_per_epoch,
+                problem.data[side].augment,
+            ),
         )
         for side in problem.sides
     }

@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 import jax
 
 from nas_jax.config import checks
-from nas_jax.training import host, memory
+from nas_jax.training import (
+    compile_apart,
+    host,
+    kept_programs,
+    memory,
+    program_key,
+)
+from nas_jax.training.kept_programs import Kept, Program
 from nas_jax.training.progress import Progress
 
 
@@ -20,11 +27,14 @@ class Call(NamedTuple):
     """A jitted function, arguments of the shapes it gets, and what sets their size.
 
     `knob` names the fields of the configuration that the size of the batch follows.
+    `made_of` are all values that the function has besides its arguments, for
+    `program_key`; without them it is traced in every process.
     """
 
     function: Any
     arguments: tuple[Any, ...]
     knob: str
+    made_of: Any = None
 
 
 Compile = Callable[[Mapping[str, Call]], dict[str, Callable[..., Any]]]
@@ -38,19 +48,14 @@ def on_first_call(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
     return {name: call.function for name, call in calls.items()}
 
 
-class _Ready(NamedTuple):
-    program: Any
-    seconds: float
-    cache: str
-
-
 class Compiler:
     """A `Compile` that reports its progress; `seconds` is the time spent so far.
 
-    Python traces one program after the other; XLA compiles the traced ones in threads
-    meanwhile. On a CPU it spends most of its time on one core, so two programs on two
-    cores take little longer than the longer of them. Several processes compile in the
-    same order, one by one, as XLA exchanges what it finds.
+    Python traces what is not kept (`kept_programs`), one program after the other; XLA
+    compiles the traced ones in threads meanwhile, or apart. On a CPU it spends most of
+    its time on one core, so two programs on two cores take little longer than the
+    longer of them. Several processes compile in the same order, one by one, as XLA
+    exchanges what it finds.
 
     Raises:
       ValueError: if one would not fit in memory, before any runs.
@@ -71,17 +76,14 @@ class Compiler:
             futures = {}
             for name, call in calls.items():
                 self._watch.note(compiling=name)
-                traced = time.perf_counter()
-                lowered = call.function.lower(*call.arguments)
-                traced = time.perf_counter() - traced
-                futures[name] = pool.submit(_compiled, lowered, traced)
+                begun = time.perf_counter()
+                traced = _traced(name, call)
+                seconds = time.perf_counter() - begun
+                futures[name] = pool.submit(_compiled, call, traced, seconds)
             compiled = {}
             for name, future in futures.items():
-                ready = future.result()
-                compiled[name] = ready.program
-                self._watch.line(
-                    f"compiled {name} in {ready.seconds:.1f} s (cache: {ready.cache})"
-                )
+                compiled[name], line = future.result()
+                self._watch.line(line.format(name))
         self.seconds += time.perf_counter() - start
         host.settle_heap()
         needed = {name: memory.needed_bytes(each) for name, each in compiled.items()}
@@ -103,14 +105,34 @@ class Compiler:
             raise memory.exhausted(error, self._needed, self._knobs) from error
 
 
-def _compiled(lowered: Any, traced_seconds: float) -> _Ready:
-    """A program compiled in this thread, where JAX also reports a hit of its cache."""
+def _traced(name: str, call: Call) -> Any:
+    """A program for XLA: a `Kept` one, or one that only this process knows."""
+    key = program_key.of(name, call.made_of, call.arguments)
+    if key is None or host.cache_folder() is None:
+        return call.function.lower(*call.arguments)
+    kept = kept_programs.read(key)
+    return kept or kept_programs.traced(key, call.function, call.arguments)
+
+
+def _compiled(call: Call, traced: Any, traced_seconds: float) -> tuple[Any, str]:
+    """A program compiled in this thread, and a line that tells of it."""
     start, thread = time.perf_counter(), threading.get_ident()
     hits = cache_hits().count(thread)
-    program = lowered.compile()
+    is_kept, is_apart = isinstance(traced, Kept) and not traced.is_new, False
+    if isinstance(traced, Kept):
+        if traced.is_new and host.is_tuned():
+            is_apart = compile_apart.run(traced.file)
+        program: Any = Program(traced.compile(), jax.tree.structure(call.arguments))
+    else:
+        program = traced.compile()
     seconds = traced_seconds + time.perf_counter() - start
-    cache = "hit" if cache_hits().count(thread) > hits else "miss"
-    return _Ready(program, seconds, "off" if host.cache_folder() is None else cache)
+    # JAX reports a hit of its cache in the thread that compiles
+    is_found = cache_hits().count(thread) > hits
+    if is_kept and is_found:
+        return program, f"loaded {{}} in {seconds:.1f} s"
+    cache = "hit" if is_found and not is_apart else "miss"
+    cache = "off" if host.cache_folder() is None else cache
+    return program, f"compiled {{}} in {seconds:.1f} s (cache: {cache})"
 
 
 @functools.cache

@@ -8,6 +8,8 @@ changes nothing and imports no JAX. What the user has set is never overridden.
 import ctypes
 import functools
 import hashlib
+import importlib.metadata
+import importlib.util
 import os
 import platform
 import sys
@@ -78,7 +80,10 @@ def prepare(*, cache: bool = True, pixels: int = 0) -> Settings:
       ValueError: if `JAX_PLATFORMS` names a backend that is not there, and if the
         compiler fails the self-test.
     """
-    is_tuned = pixels >= LARGE_BATCH_PIXELS and tune_allocator()
+    # before JAX makes its threads; an accelerator has memory of its own, and its host
+    # many threads that decode
+    is_large = pixels >= LARGE_BATCH_PIXELS and is_cpu_alone()
+    is_tuned = is_large and tune_allocator()
     flags, too_late = set_xla_flags()
     backend = require_backend()
     if not cache:
@@ -117,6 +122,11 @@ def tune_allocator() -> bool:
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_ARENA_MAX, 1))
     global _is_tuned
     _is_tuned = all([mallopt(name, value) == 1 for name, value in settings])
+    return _is_tuned
+
+
+def is_tuned() -> bool:
+    """Whether `tune_allocator` was called, and could."""
     return _is_tuned
 
 
@@ -237,17 +247,13 @@ def enable_cache() -> Path | None:
         tempfile.TemporaryFile(dir=folder).close()
         trim(folder, CACHE_BYTES)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
-        _warn(
+        warn(
             f"compiled programs are not kept: {error}; set {CACHE_VARIABLE} to a "
             "folder that can be written, or to off"
         )
         disable_cache()
         return None
-    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update(
-            "jax_persistent_cache_min_compile_time_secs", CACHED_FROM_SECONDS
-        )
-    _set_cache(str(folder))
+    set_cache(str(folder))
     return folder
 
 
@@ -262,7 +268,7 @@ def cache_folder() -> Path | None:
 
 def disable_cache() -> None:
     """Lets JAX neither read nor write compiled programs."""
-    _set_cache(None)
+    set_cache(None)
 
 
 @contextmanager
@@ -273,13 +279,18 @@ def without_cache() -> Iterator[None]:
     try:
         yield
     finally:
-        _set_cache(None if before is None else str(before))
+        set_cache(None if before is None else str(before))
 
 
-def _set_cache(folder: str | None) -> None:
+def set_cache(folder: str | None) -> None:
+    """Has JAX keep compiled programs in a folder, or nowhere."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update(
+            "jax_persistent_cache_min_compile_time_secs", CACHED_FROM_SECONDS
+        )
     jax.config.update("jax_compilation_cache_dir", folder)
     compilation_cache.reset_cache()  # JAX looks at the folder once
 
@@ -301,8 +312,12 @@ def machine() -> str:
 
 
 def trim(folder: Path, limit_bytes: int) -> None:
-    """Removes entries of the cache, those read longest ago first, down to a size."""
-    entries = [(path, path.stat()) for path in folder.glob("*-cache")]
+    """Removes entries of the cache, those read longest ago first, down to a size.
+
+    JAX's own, and the kept programs beside them.
+    """
+    files = (*folder.glob("*-cache"), *folder.glob("programs/*"))
+    entries = [(path, path.stat()) for path in files]
     excess = sum(stat.st_size for _, stat in entries) - limit_bytes
     for path, stat in sorted(entries, key=lambda entry: entry[1].st_atime):
         if excess <= 0:
@@ -312,7 +327,7 @@ def trim(folder: Path, limit_bytes: int) -> None:
 
 
 @functools.cache
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
     """Prints a warning, each only once."""
     print(f"nas_jax: warning: {message}", file=sys.stderr)
 
@@ -332,6 +347,18 @@ def require_right_sums(folder: Path) -> None:
 
 
 # --- backend -------------------------------------------------------------------------
+
+
+def is_cpu_alone() -> bool:
+    """Whether JAX can compute on the CPU alone, known before it begins to.
+
+    Accelerators come as plugins (`jax_plugins`), TPUs as `libtpu`.
+    """
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return True
+    packages = ("jax_plugins", "libtpu")
+    is_installed = any(importlib.util.find_spec(name) for name in packages)
+    return not is_installed and not importlib.metadata.entry_points(group="jax_plugins")
 
 
 def require_backend() -> str:

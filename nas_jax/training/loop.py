@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -26,18 +26,19 @@ from nas_jax.base import (
     Scalar,
     stream,
 )
-from nas_jax.config.experiment import TrainConfig
+from nas_jax.config.experiment import SCRATCH, TrainConfig
 from nas_jax.data import mixing
 from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
 from nas_jax.data.mixing import Mixed
-from nas_jax.networks import network
+from nas_jax.networks import network, parts
 from nas_jax.networks.batch_norm import BN_MOMENTUM
 from nas_jax.networks.checkpoint import Model
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.training import compiler, finite, losses, optim
+from nas_jax.training import compiler, finite, kept_programs, losses, optim
 from nas_jax.training.compiler import Call, Compile
 from nas_jax.training.devices import PLAIN, Devices
 from nas_jax.training.losses import ClassWeights
+from nas_jax.training.optim import Lengths
 
 EVALUATED = 250
 """Images of one batch when a network is evaluated."""
@@ -77,8 +78,9 @@ class Recipe:
         return optim.steps_per_epoch(len(self.data.labels), self.config.batch)
 
     @property
-    def optimiser(self) -> optax.GradientTransformation:
-        return optim.train_weights(self.config, self.steps_per_epoch)
+    def lengths(self) -> Lengths:
+        """Of the whole training and its parts."""
+        return optim.lengths(self.config, self.steps_per_epoch)
 
     def batches(self, key: PRNGKey) -> Callable[[int], Batch]:
         """The batch of every step, cut among the devices."""
@@ -99,6 +101,7 @@ class HasRecipe(Protocol):
     def recipe(self) -> Recipe: ...
 
 
+@kept_programs.register
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
@@ -111,6 +114,8 @@ class TrainState:
     opt: PyTree
     average: PyTree = ()
     """Of parameters and batch statistics, both; nothing without `ema_epochs`."""
+    lengths: Lengths | tuple[()] = ()
+    """Of the training: not of the step, which is compiled once for all."""
 
     @property
     def weights(self) -> tuple[PyTree, PyTree]:
@@ -149,8 +154,11 @@ class Epoch(NamedTuple):
 def make_train_step(
     architecture: Architecture, recipe: Recipe
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The jitted step of one network."""
-    config, devices, tx = recipe.config, recipe.devices, recipe.optimiser
+    """The jitted step of one network, for trainings of any length.
+
+    Of `recipe` it takes all but the lengths, which are the state's.
+    """
+    config, devices = recipe.config, recipe.devices
     class_weights: ClassWeights | None = None
     if config.class_weights == "balanced":
         labels, classes = recipe.data.labels, architecture.classifier.classes
@@ -200,11 +208,12 @@ def make_train_step(
         new_stats, (grads, metrics) = devices.accumulated(
             of_part, state.batch_stats, prepared(state, batch, teacher)
         )
+        assert state.lengths  # else it is the state of a supernet
+        tx = optim.train_weights(config, state.lengths)
         updates, opt = tx.update(grads, state.opt, state.params)
         params, average = optax.apply_updates(state.params, updates), state.average
         if config.ema_epochs:
-            reach_steps = config.ema_epochs * recipe.steps_per_epoch
-            now = params, new_stats
+            now, reach_steps = (params, new_stats), state.lengths.average
             average = optim.moved_average(average, now, state.step, reach_steps)
         state = dataclasses.replace(
             state,
@@ -239,11 +248,12 @@ def init(
         key=stream(key, "steps"),  # a copy, as above
         params=params,
         batch_stats=batch_stats,
-        opt=recipe.optimiser.init(params),
+        opt=optim.train_weights(recipe.config, recipe.lengths).init(params),
         # copied, because two places of a donated state cannot be the same
         average=jax.tree.map(jnp.copy, (params, batch_stats))
         if recipe.config.ema_epochs
         else (),
+        lengths=recipe.lengths.as_arrays(),
     )
 
 
@@ -258,7 +268,41 @@ def programs(
         state = recipe.devices.whole(init(key, architecture, recipe))
     step = make_train_step(architecture, recipe)
     arguments = (state, recipe.batches(key)(0), *recipe.taught_by)
-    return {"training step": Call(step, arguments, "train.batch or space.input_size")}
+    knob = "train.batch or space.input_size"
+    return {
+        "training step": Call(step, arguments, knob, _made_of(architecture, recipe))
+    }
+
+
+def _made_of(architecture: Architecture, recipe: Recipe) -> tuple[Any, ...]:
+    """All that a training step has besides its arguments.
+
+    Lengths are an argument, names play no part, and of the data only the labels do,
+    where classes are weighted by them.
+    """
+    config, teacher = recipe.config, recipe.teacher
+    networks = (
+        [architecture] if teacher is None else [architecture, teacher.architecture]
+    )
+    is_weighted = config.class_weights == "balanced"
+    same = dataclasses.replace(
+        config,
+        epochs=1,
+        warmup_epochs=0.0,
+        frozen_epochs=0.0,
+        ema_epochs=0.0,
+        start=SCRATCH,
+        teacher=None,
+    )
+    return (
+        [dataclasses.replace(network, name="any") for network in networks],
+        [parts.implementations(b.op for b in network.blocks) for network in networks],
+        same,
+        [config.frozen_epochs > 0, config.ema_epochs > 0],
+        recipe.augment,
+        recipe.devices,
+        np.asarray(recipe.data.labels) if is_weighted else None,
+    )
 
 
 def save_nothing(reached: Reached) -> None:

@@ -1,7 +1,7 @@
 """Optimisers, as optax transformations; those of the search are in `schedule`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import optax
 
 from nas_jax.base import PyTree
 from nas_jax.config.experiment import TrainConfig
+from nas_jax.training import kept_programs
 
 
 def steps_per_epoch(images: int, batch: int) -> int:
@@ -61,22 +62,54 @@ def _decayed(decays: str) -> Callable[[PyTree], PyTree] | None:
     return None if decays == "all" else are_kernels
 
 
+@kept_programs.register
+class Lengths(NamedTuple):
+    """How long a training and its parts last, in steps.
+
+    Numbers, or arrays, so that one compiled step serves trainings of all lengths.
+    """
+
+    whole: Any
+    warmup: Any
+    frozen: Any
+    """In which the classifier alone moves."""
+    average: Any
+    """That the moving average reaches back; need not be whole."""
+
+    def as_arrays(self) -> "Lengths":
+        kinds = Lengths(jnp.int32, jnp.int32, jnp.int32, jnp.float32)
+        return Lengths._make(map(jnp.asarray, self, kinds))
+
+
+def lengths(config: TrainConfig, steps_per_epoch: int) -> Lengths:
+    """Those of a configuration; parts of a step are cut off."""
+    return Lengths(
+        config.epochs * steps_per_epoch,
+        int(config.warmup_epochs * steps_per_epoch),
+        int(config.frozen_epochs * steps_per_epoch),
+        config.ema_epochs * steps_per_epoch,
+    )
+
+
 def train_weights(
-    config: TrainConfig, steps_per_epoch: int
+    config: TrainConfig, lengths: Lengths
 ) -> optax.GradientTransformation:
     """Weights of a derived network: up in a line, then one cosine to 0.
 
     AdamW (Loshchilov & Hutter 2019) with beta2 0.999, and its decay times the rate. The
-    classifier alone moves for `frozen_epochs`; a layer d before it has the rate times
-    `layer_decay` to the power of d.
+    classifier alone moves at first, if `config.frozen_epochs`; a layer d before it has
+    the rate times `layer_decay` to the power of d.
     """
-    steps = config.epochs * steps_per_epoch
-    warmup = int(config.warmup_epochs * steps_per_epoch)
-    rate = optax.cosine_decay_schedule(config.lr, steps - warmup)
-    if warmup:
-        rise = optax.linear_schedule(0.0, config.lr, warmup)
-        rate = optax.join_schedules([rise, rate], [warmup])
-    gates = _frozen(int(config.frozen_epochs * steps_per_epoch))
+    whole, warmup = lengths.whole, lengths.warmup
+
+    def rate(step: jax.Array) -> jax.Array:
+        # optax's own schedules want their lengths when traced
+        fallen = jnp.minimum((step - warmup) / (whole - warmup), 1)
+        risen = step / jnp.maximum(warmup, 1)
+        fall = (1 + jnp.cos(jnp.pi * fallen)) / 2
+        return config.lr * jnp.where(step < warmup, risen, fall)
+
+    gates = _frozen(lengths.frozen) if config.frozen_epochs else []
     if config.optimiser == "sgd":
         tx = sgd(
             rate,
@@ -100,10 +133,8 @@ def train_weights(
     return promoting(optax.chain(tx, by_layer))
 
 
-def _frozen(steps: int) -> list[optax.GradientTransformation]:
-    """What keeps all but the classifier as it is for some steps; none for none."""
-    if not steps:
-        return []
+def _frozen(steps: Any) -> list[optax.GradientTransformation]:
+    """What keeps all but the classifier as it is for some steps."""
     gate = optax.scale_by_schedule(lambda step: jnp.where(step < steps, 0.0, 1.0))
     return [optax.masked(gate, _body)]
 
@@ -128,7 +159,7 @@ def _by_layer(updates: PyTree, decay: float) -> PyTree:
 
 
 def moved_average(
-    average: PyTree, now: PyTree, step: jax.Array, reach_steps: float
+    average: PyTree, now: PyTree, step: jax.Array, reach_steps: Any
 ) -> PyTree:
     """The average over some `reach_steps` steps, moved to the values after `step`.
 
@@ -136,5 +167,6 @@ def moved_average(
     0: over the first n steps the plain mean of all, so that the initial values, however
     bad, have no part in it; then exponential. Of less than a step it is the newest.
     """
-    share = jnp.maximum(1 / max(reach_steps, 1), 1 / (step + 1).astype(jnp.float32))
+    reach_steps = jnp.maximum(reach_steps, 1.0)
+    share = jnp.maximum(1 / reach_steps, 1 / (step + 1).astype(jnp.float32))
     return jax.tree.map(lambda old, new: old + share * (new - old), average, now)

@@ -123,7 +123,9 @@ def test_search_without_warm_up_starts_with_the_joint_rate():
 
 def test_retraining_is_one_cosine_to_0():
     config = plain(TrainConfig, epochs=3, lr=0.3)
-    rates = learning_rates(optim.train_weights(config, STEPS_PER_EPOCH), JOINT + 1)
+    rates = learning_rates(
+        optim.train_weights(config, optim.lengths(config, STEPS_PER_EPOCH)), JOINT + 1
+    )
     expected = [cosine(0.3, step, JOINT) for step in range(JOINT + 1)]
     np.testing.assert_allclose(rates, expected, atol=1e-6)
 
@@ -131,7 +133,9 @@ def test_retraining_is_one_cosine_to_0():
 def test_retraining_updates_are_nesterov_sgd_with_decay():
     config = TrainConfig(epochs=3, lr=0.3, momentum=0.8, weight_decay=0.02)
     gradients = GRADIENTS[:JOINT]
-    ours = trajectory(optim.train_weights(config, STEPS_PER_EPOCH), gradients)
+    ours = trajectory(
+        optim.train_weights(config, optim.lengths(config, STEPS_PER_EPOCH)), gradients
+    )
     expected = nesterov(lambda t: cosine(0.3, t, JOINT), gradients, 0.8, 0.02)
     np.testing.assert_allclose(ours["kernel"], expected["kernel"], rtol=2e-5, atol=1e-6)
 

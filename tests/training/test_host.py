@@ -337,7 +337,7 @@ def test_unknown_backend_is_one_line(asked, tmp_path):
 
 def test_for_a_while_programs_are_compiled_whatever_the_cache_has(tmp_path):
     before = host.cache_folder()
-    host._set_cache(str(tmp_path))
+    host.set_cache(str(tmp_path))
     try:
         with host.without_cache():
             assert host.cache_folder() is None
@@ -346,4 +346,4 @@ def test_for_a_while_programs_are_compiled_whatever_the_cache_has(tmp_path):
             raise RuntimeError
         assert host.cache_folder() == tmp_path
     finally:
-        host._set_cache(None if before is None else str(before))
+        host.set_cache(None if before is None else str(before))

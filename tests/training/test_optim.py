@@ -22,7 +22,7 @@ PER_EPOCH = 4
 
 def rates(config, steps):
     """The learning rate of every step, as plain SGD moves by it."""
-    tx = optim.train_weights(config, PER_EPOCH)
+    tx = optim.train_weights(config, optim.lengths(config, PER_EPOCH))
     params = {"kernel": jnp.zeros(())}
     opt, found = tx.init(params), []
     for _ in range(steps):
@@ -64,7 +64,7 @@ def test_undecayed_parameters_without_a_gradient_stay(optimiser):
     config = TrainConfig(
         epochs=3, lr=0.5, optimiser=optimiser, weight_decay=0.1, decays="weights"
     )
-    tx = optim.train_weights(config, PER_EPOCH)
+    tx = optim.train_weights(config, optim.lengths(config, PER_EPOCH))
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)
     updates, _ = tx.update(zeros, tx.init(PARAMS), PARAMS)
     # SGD: lr (d + m d) of d = wd w; AdamW: lr wd w
@@ -81,7 +81,7 @@ def test_adamw_is_its_paper_s_equation():
     config = TrainConfig(
         epochs=2, lr=0.1, optimiser="adamw", momentum=0.8, weight_decay=0.3
     )
-    tx = optim.train_weights(config, PER_EPOCH)
+    tx = optim.train_weights(config, optim.lengths(config, PER_EPOCH))
     numbers = np.random.default_rng(0)
     weights = np.array([1.0, -2.0, 0.5])
     ours = {"kernel": jnp.asarray(weights, jnp.float32)}
@@ -105,7 +105,7 @@ def test_all_kernels_of_a_network_decay_and_nothing_else():
     params, _ = network.shapes(baselines.hand_designed(space))
     config = TrainConfig(epochs=1, weight_decay=1.0, decays="weights", momentum=0.0)
     ones = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), params)
-    tx = optim.train_weights(config, 1)
+    tx = optim.train_weights(config, optim.lengths(config, 1))
     zeros = jax.tree.map(jnp.zeros_like, ones)
     updates, _ = tx.update(zeros, tx.init(ones), ones)
     kinds = {
@@ -208,7 +208,7 @@ LAYERS = {
 
 def moved(config, steps):
     """Updates of every step, for gradients of 1."""
-    tx = optim.train_weights(config, PER_EPOCH)
+    tx = optim.train_weights(config, optim.lengths(config, PER_EPOCH))
     params = jax.tree.map(jnp.asarray, LAYERS)
     gradients, opt, found = jax.tree.map(jnp.ones_like, params), tx.init(params), []
     for _ in range(steps):
