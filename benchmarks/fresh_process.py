@@ -33,7 +33,8 @@ def call(
         has no answer after `timeout_s`; it is then stopped.
     """
     search_path = [_PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
+    named = f"{function.__name__} in a fresh process: expected an answer"
+    with subprocess.Popen(
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -46,19 +47,17 @@ def call(
             "PYTHONPATH": os.pathsep.join(search_path),
         },
         start_new_session=True,
-    )
-    named = f"{function.__name__} in a fresh process: expected an answer"
-    try:
-        stdout, stderr = process.communicate(
-            pickle.dumps((function, arguments)), timeout_s
-        )
-    except BaseException as error:
-        # and its own children, which would hold its pipes open
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
-        raise ValueError(f"{named} within {timeout_s:.0f} s, got none") from None
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(
+                pickle.dumps((function, arguments)), timeout_s
+            )
+        except BaseException as error:
+            # with its own children, which would hold its pipes open
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise ValueError(f"{named} within {timeout_s:.0f} s, got none") from None
     if process.returncode != 0:
         lines = stderr.decode(errors="replace").strip().splitlines()
         raise ValueError(

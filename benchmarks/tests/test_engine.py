@@ -544,7 +544,7 @@ def test_command_hands_its_flags_on_and_writes_the_numbers(
         ("engine --rond 3", "unknown flag --rond; did you mean --rounds"),
         (
             "engine --space.candidates mb3_k3 zero",
-            "space.candidates: expected 'mb6_k7', against which memory is measured, ",
+            "space.candidates: expected 'mb6_k7', that of the largest network, ",
         ),
         ("engine --plot a.png", "bench engine: expected no --plot (only scaling"),
         ("engine --json no/a.json", "--json no/a.json: expected a folder no to wri"),
