@@ -155,14 +155,14 @@ def _part(seconds: float, measure: Callable[..., Found], **how: Any) -> Part:
 
 
 PARTS: dict[str, Part] = {
-    "float32": _part(120, steps, dtype="float32"),
+    "float32": _part(200, steps, dtype="float32"),
     "torch": _part(60, torch, is_compiled=False),
     "torch_compiled": _part(90, torch, is_compiled=True),
     "parity": _part(120, parity),
     "depthwise": _part(60, pieces, kind="depthwise"),
     "batch_norm": _part(45, pieces, kind="batch_norm"),
     "command_buffers": _part(120, command_buffers),
-    "bfloat16": _part(120, steps, dtype="bfloat16"),
+    "bfloat16": _part(150, steps, dtype="bfloat16"),
     "latency_table": _part(120, alone, function=gpu_parts.latency_table),
     "search": _part(45, alone, function=gpu_parts.search),
 }

@@ -287,6 +287,7 @@ class GpuConfig:
     small_batch: int = 32
     """Of the steps with and without command buffers: what the host waits counts."""
     parity_batch: int = 8
+    """Of the logits and gradients that are held against the CPU's."""
     paths: int = 2
     """Sampled paths that every step goes through in turn."""
     rounds: int = 10

@@ -3,13 +3,23 @@
 import dataclasses
 import json
 import os
+import sys
+import types
 
 import jax
 import numpy as np
 import pytest
 
 from benchmarks import command as bench_command
-from benchmarks import fresh_process, gpu, gpu_parts, gpu_pieces, soak
+from benchmarks import (
+    fresh_process,
+    gpu,
+    gpu_parts,
+    gpu_pieces,
+    soak,
+    step_times,
+    torch_peer,
+)
 from benchmarks.settings import GpuConfig, SoakConfig
 from nas_jax.config import SpaceConfig, shipped
 from nas_jax.spaces import builders
@@ -65,10 +75,7 @@ def made_up(function, *arguments):
 
 
 def test_every_part_runs_small_on_a_cpu(monkeypatch, tmp_path):
-    """In this process, so that programs are compiled once; the search is a smaller one.
-
-    What takes part in PyTorch is tested with it.
-    """
+    """In this process, which compiles programs once; the search is a smaller one."""
     tiny = soak.experiment(SoakConfig(steps=160))
     monkeypatch.setattr(shipped, "load_experiment", lambda name: tiny)
     seen = answering(monkeypatch, lambda function, *given: function(*given))
@@ -94,6 +101,30 @@ def test_every_part_runs_small_on_a_cpu(monkeypatch, tmp_path):
     assert [one[1].get("JAX_PLATFORMS") for one in seen].count("cpu") == 1
     first = [row[0] for row in gpu.table(found)]
     assert list(dict.fromkeys(first)) == ["part", *gpu.PARTS, "projected"]
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_pytorch_counts_by_its_best_form(monkeypatch, is_compiled):
+    called = []
+
+    class Peer:
+        def __init__(self, searched, batch, *, channels_last, compiled, **_):
+            self.form = channels_last, compiled
+
+        def plain_step(self, paths):
+            return lambda: called.append(self.form)
+
+        weight_step = arch_step = plain_step
+
+    monkeypatch.setattr(step_times, "reason_without_torch", lambda: None)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(torch_peer, "Peer", Peer)
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(__version__="0"))
+    found = gpu_parts.torch(SMALL, is_compiled)
+    steps = ("plain",) if is_compiled else gpu_parts.STEPS
+    assert list(found["figures"])[1:] == [f"{step}_images_per_s" for step in steps]
+    formats = {True} if is_compiled else {False, True}
+    assert set(called) == {(last, is_compiled) for last in formats}
 
 
 def test_shapes_are_those_of_the_paper_without_repetition():
@@ -184,11 +215,12 @@ def test_a_file_of_something_else_is_refused(monkeypatch, tmp_path, kind, name, 
 
 def test_what_there_is_no_time_for_is_told(monkeypatch):
     answering(monkeypatch, made_up)
+    needs = gpu.PARTS["float32"].seconds
     found = gpu.run(dataclasses.replace(SMALL, minutes=1.01), Progress())
-    assert found["not_run"]["float32"] == "may take 120 s, 61 s left"
+    assert found["not_run"]["float32"] == f"may take {needs:.0f} s, 61 s left"
     assert {"torch", "batch_norm", "search"} <= set(found["parts"])
     rows = [row for row in gpu.table(found) if row[0] == "float32"]
-    assert rows == [("float32", "", "not run: may take 120 s, 61 s left")]
+    assert rows == [("float32", "", f"not run: {found['not_run']['float32']}")]
 
 
 def test_a_budget_ends_the_process_and_gives_it_its_environment():
