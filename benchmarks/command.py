@@ -6,6 +6,7 @@ What a bench imports is imported when its flags have been read.
 import difflib
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from benchmarks.settings import (
     EngineConfig,
     EstimatorsConfig,
     ExportConfig,
+    GpuConfig,
     InputConfig,
     RecipeConfig,
     ResumeConfig,
@@ -51,18 +53,21 @@ Config = (
     | ResumeConfig
     | SoakConfig
     | DevicesBenchConfig
+    | GpuConfig
 )
 
 
 class Bench(NamedTuple):
     """A module of this folder, and its settings, if it can be told any.
 
-    The module has `run`, `table`, `HOW_TO_READ` and, if `draws`, `plot`.
+    The module has `run`, `table`, `HOW_TO_READ` and, if `draws`, `plot`. One that
+    `resumes` is given the file of `--json`, and goes on with what is in it.
     """
 
     module: str
     config: Config | None = None
     draws: bool = False
+    resumes: bool = False
 
 
 BENCHES = {
@@ -70,6 +75,7 @@ BENCHES = {
     "pruning": Bench("pruning"),
     "engine": Bench("engine", EngineConfig()),
     "scaling": Bench("scaling", ScalingConfig(), draws=True),
+    "gpu": Bench("gpu", GpuConfig(), resumes=True),
     "input": Bench("input", InputConfig()),
     "devices": Bench("devices", DevicesBenchConfig()),
     "enumeration": Bench("enumerated.enumeration", EnumerationConfig()),
@@ -100,7 +106,9 @@ class Output:
 
     def check(self, name: str) -> None:
         """Raises `ValueError` for what could not be written afterwards."""
-        files.require_new("--json", self.json)
+        is_begun = self.json is not None and self.json.is_file()
+        if not (BENCHES[name].resumes and is_begun):
+            files.require_new("--json", self.json)
         files.require_new("--plot", self.plot)
         if self.plot is not None:
             if not BENCHES[name].draws:
@@ -156,12 +164,18 @@ def command(words: Sequence[str]) -> flags.Command | str:
 
 def run(name: str, config: Config | None, output: Output) -> Answer:
     """Measures and writes the numbers and the picture; the answer is the table."""
+    if isinstance(config, GpuConfig):
+        # its parts are processes of their own, which need the memory
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # Before the first computation: threads that exist already keep their own heaps.
     timed = isinstance(config, EngineConfig | ScalingConfig | InputConfig)
     pixels = getattr(config, "pixels", 0) if timed else 0
     host.prepare(cache=not output.no_cache, pixels=pixels)
     module: Any = importlib.import_module(f"benchmarks.{BENCHES[name].module}")
-    result = module.run(*(() if config is None else (config, terminal.Terminal())))
+    given: tuple[Any, ...] = () if config is None else (config, terminal.Terminal())
+    if BENCHES[name].resumes:
+        given = (*given, output.json)
+    result = module.run(*given)
     if output.json is not None:
         output.json.write_text(json.dumps(result, indent=1) + "\n")
     if output.plot is not None:

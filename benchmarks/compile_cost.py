@@ -14,7 +14,7 @@ from nas_jax.spaces import builders
 from nas_jax.training import compiler, host
 from nas_jax.training.progress import Progress
 
-_NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 def _cache_in(folder: str) -> dict[str, str]:
@@ -53,7 +53,7 @@ def measure(config: EngineConfig, is_tuned: bool, watch: Progress) -> dict[str, 
         return fresh_process.call(ready, *arguments, environment=environment)
 
     watch.phase("compiling both steps in a fresh process, without a cache")
-    cold = start(_NO_CACHE)
+    cold = start(NO_CACHE)
     with tempfile.TemporaryDirectory() as folder:
         watch.phase("compiling both steps in a fresh process, into an empty cache")
         start(_cache_in(folder))

@@ -8,11 +8,14 @@ the environment are those of the caller.
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from nas_jax.config import checks
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[1])
 
@@ -21,17 +24,21 @@ def call(
     function: Callable[..., Any],
     *arguments: Any,
     environment: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
 ) -> Any:
     """The answer of a module's function, with `environment` on top of the caller's.
 
     Raises:
-      ValueError: if the process dies, with its last line and what may help.
+      ValueError: if the process dies, with its last line and what may help, or if it
+        has no answer after `timeout_s`; it is then stopped.
     """
     search_path = [_PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
-    run = subprocess.run(
+    named = f"{function.__name__} in a fresh process: expected an answer"
+    with subprocess.Popen(
         [sys.executable, "-m", __name__],
-        input=pickle.dumps((function, arguments)),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={
             **os.environ,
             # the caller may hold most of an accelerator's memory already
@@ -39,15 +46,26 @@ def call(
             **(environment or {}),
             "PYTHONPATH": os.pathsep.join(search_path),
         },
-    )
-    if run.returncode != 0:
-        lines = run.stderr.decode(errors="replace").strip().splitlines()
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(
+                pickle.dumps((function, arguments)), timeout_s
+            )
+        except BaseException as error:
+            # with its own children, which would hold its pipes open
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise ValueError(f"{named} within {timeout_s:.0f} s, got none") from None
+    if process.returncode != 0:
+        lines = stderr.decode(errors="replace").strip().splitlines()
         raise ValueError(
-            f"{function.__name__} in a fresh process: expected an answer, got exit "
-            f"code {run.returncode} ({lines[-1] if lines else 'no message'}); a "
-            "negative one is a signal, -9 mostly for want of memory"
+            f"{named}, got exit code {process.returncode} "
+            f"({lines[-1] if lines else 'no message'}); a negative one is a signal, "
+            "-9 mostly for want of memory"
         )
-    return json.loads(run.stdout.splitlines()[-1])
+    return json.loads(stdout.splitlines()[-1])
 
 
 def peak_resident_bytes() -> int:
@@ -69,4 +87,9 @@ def peak_resident_bytes() -> int:
 
 if __name__ == "__main__":
     called, given = pickle.load(sys.stdin.buffer)
-    print(json.dumps(called(*given)))
+    try:
+        found = called(*given)
+    except Exception as error:
+        # in a line: JAX puts a remark of its own behind a traceback
+        sys.exit(f"{type(error).__name__}: {checks.reason(error)}")
+    print(json.dumps(found))

@@ -6,7 +6,7 @@ A program is compiled once per process, from shapes alone, whoever asks for it.
 import contextlib
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -69,9 +69,23 @@ def no_compile_cache() -> Iterator[None]:
         compilation_cache.reset_cache()
 
 
-@functools.cache
-def weight(searched: SearchSpace, images: int) -> Program:
-    """The weight step at a path: (state, path, batch) -> (state, metrics)."""
+def _once(make: Callable[[Any, int, str], Program]) -> Callable[..., Program]:
+    """`make` of the same arguments once, whether or not the last one is given."""
+    kept = functools.cache(make)
+
+    @functools.wraps(make)
+    def made(of: Any, images: int, dtype: str = "float32") -> Program:
+        return kept(of, images, dtype)
+
+    return made
+
+
+@_once
+def weight(searched: SearchSpace, images: int, dtype: str) -> Program:
+    """The weight step at a path: (state, path, batch) -> (state, metrics).
+
+    Activations of this step, and of the others, are of the images' `dtype`.
+    """
 
     def step(state: SearchState, path: jax.Array, batch: Batch) -> Any:
         grads, stats, metrics = weight_step.path_gradients(
@@ -86,12 +100,12 @@ def weight(searched: SearchSpace, images: int) -> Program:
         jax.jit(step, donate_argnums=0),
         _search_shapes(searched),
         path_shape(searched),
-        batch_shapes(searched, images),
+        batch_shapes(searched, images, dtype),
     )
 
 
-@functools.cache
-def arch(searched: SearchSpace, images: int) -> Program:
+@_once
+def arch(searched: SearchSpace, images: int, dtype: str) -> Program:
     """The architecture step at a pair: (state, pair, batch) -> (state, metrics)."""
     model = CostModel(jnp.ones(searched.mask.shape), 0.0)
     problem = SearchProblem(searched, CONFIG, model, 1.0)
@@ -105,12 +119,12 @@ def arch(searched: SearchSpace, images: int) -> Program:
         jax.jit(step, donate_argnums=0),
         _search_shapes(searched),
         PathPair(path, path),
-        batch_shapes(searched, images),
+        batch_shapes(searched, images, dtype),
     )
 
 
-@functools.cache
-def plain(architecture: Architecture, images: int) -> Program:
+@_once
+def plain(architecture: Architecture, images: int, dtype: str) -> Program:
     """The training step of one network: (state, batch) -> (state, metrics)."""
     zeros = np.zeros((1, *architecture.input_shape), np.float32), np.zeros(1, np.int32)
     one = TrainConfig(batch=1)
@@ -121,7 +135,7 @@ def plain(architecture: Architecture, images: int) -> Program:
         return plain_state(key, *network.init(key, architecture))
 
     state = jax.eval_shape(init, jax.random.key(0))
-    return compiled(step, state, batch_shapes(architecture, images))
+    return compiled(step, state, batch_shapes(architecture, images, dtype))
 
 
 def init(key: PRNGKey, searched: SearchSpace) -> SearchState:
@@ -137,10 +151,12 @@ def plain_state(key: PRNGKey, params: Any, batch_stats: Any) -> loop.TrainState:
     return loop.TrainState(start, key, params, batch_stats, opt, lengths=of_step)
 
 
-def batch_shapes(searched: SearchSpace | Architecture, images: int) -> Batch:
+def batch_shapes(
+    searched: SearchSpace | Architecture, images: int, dtype: str = "float32"
+) -> Batch:
     """Shapes of a batch for a space or a network."""
     classes: Any = jax.ShapeDtypeStruct((images,), jnp.int32)
-    pixels: Any = jax.ShapeDtypeStruct((images, *searched.input_shape), jnp.float32)
+    pixels: Any = jax.ShapeDtypeStruct((images, *searched.input_shape), dtype)
     return Batch(pixels, classes)
 
 

@@ -73,12 +73,16 @@ class EngineConfig:
             f"distinct names of {', '.join(PARTS)}, at least one",
             self.parts,
         )
-        require(
-            LARGEST in self.space.candidates and len(self.space.candidates) > 1,
-            "space.candidates",
-            f"{LARGEST!r}, against which memory is measured, and another",
-            self.space.candidates,
-        )
+        _require_largest(self.space)
+
+
+def _require_largest(space: SpaceConfig) -> None:
+    require(
+        LARGEST in space.candidates and len(space.candidates) > 1,
+        "space.candidates",
+        f"{LARGEST!r}, that of the largest network, and another",
+        space.candidates,
+    )
 
 
 @dataclass(frozen=True)
@@ -265,6 +269,52 @@ class RecipeConfig:
                 *(Setting("adamw", lr, shift_pixels=shift) for lr in self.adamw_rates),
             )
         ]
+
+
+DRY_RUN_PIXELS = 16_384
+"""Of a batch: the most that `benchmarks gpu` takes on a CPU."""
+
+
+@dataclass(frozen=True)
+class GpuConfig:
+    """`benchmarks gpu`: the paper's space at 224x224, on one GPU."""
+
+    minutes: float = 9.0
+    """No part is begun that may not end by then, nor goes on."""
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    batch: int = 256
+    """Halved until the steps fit."""
+    small_batch: int = 32
+    """Of the steps with and without command buffers: what the host waits counts."""
+    parity_batch: int = 8
+    """Of the logits and gradients that are held against the CPU's."""
+    paths: int = 2
+    """Sampled paths that every step goes through in turn."""
+    rounds: int = 10
+    """How often calls are timed."""
+    table_repeats: int = 20
+    """Rounds of the latency table."""
+    search_epochs: int = 100
+    """Of the digits, half of them a warm-up."""
+    seed: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Of a batch."""
+        return self.batch * self.space.input_size**2
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "small_batch", "parity_batch", "paths"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
+        require(self.minutes > 0, "minutes", "above 0", self.minutes)
+        require(self.rounds >= 2, "rounds", "at least 2", self.rounds)
+        least = self.search_epochs
+        require(least >= 4, "search_epochs", "at least 4", least)
+        repeats = self.table_repeats
+        require(repeats >= 3, "table_repeats", "at least 3", repeats)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+        _require_largest(self.space)
 
 
 SOAK_EPOCH = 20

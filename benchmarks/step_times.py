@@ -1,7 +1,7 @@
 """Time of the steps: of the supernet over plain networks, and over PyTorch's."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ Times = dict[str, dict[str, float]]
 
 def measure(config: EngineConfig, watch: Progress) -> dict[str, Any]:
     """All calls side by side, in turns; figures by minima, and by medians too."""
-    why_no_torch = _why_no_torch() if "torch" in config.parts else "left out"
+    why_no_torch = reason_without_torch() if "torch" in config.parts else "left out"
     found: dict[str, Any] = {}
     if why_no_torch:
         found["not_run"] = {"torch": why_no_torch}
@@ -61,16 +61,22 @@ def measure(config: EngineConfig, watch: Progress) -> dict[str, Any]:
 
 
 def torch_calls(
-    make_peer: Callable[..., Any], work: Workload, seed: int
+    make_peer: Callable[..., Any],
+    work: Workload,
+    seed: int,
+    compiled: Sequence[bool] | None = None,
 ) -> dict[str, Call]:
     """The same steps in PyTorch, in every form that may be its best.
 
-    Both memory formats; on a GPU with and without its compiler.
+    Both memory formats; with its compiler and without as `compiled` says, by default
+    both on a GPU.
     """
     is_gpu = _is_gpu()
+    if compiled is None:
+        compiled = (False, True) if is_gpu else (False,)
     calls: dict[str, Call] = {}
     for channels_last in (False, True):
-        for is_compiled in (False, True) if is_gpu else (False,):
+        for is_compiled in compiled:
             peer = make_peer(
                 work.searched,
                 work.batch,
@@ -110,7 +116,7 @@ def _names(work: Workload, path: Any) -> list[str]:
     return [work.searched.candidates[index].name for index in path]
 
 
-def _why_no_torch() -> str | None:
+def reason_without_torch() -> str | None:
     """What keeps PyTorch from taking part on the device that JAX computes on."""
     if not torch_peer.available():
         return "PyTorch is not installed"

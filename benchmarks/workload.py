@@ -41,9 +41,19 @@ class Workload(NamedTuple):
     def images(self) -> int:
         return len(self.batch.labels)
 
+    @property
+    def size(self) -> tuple[int, str]:
+        """Images of the batch, and the type of their numbers."""
+        return self.images, str(self.batch.images.dtype)
+
 
 def make(
-    searched: SearchSpace, images: int, paths: int, seed: int, among: int | None = None
+    searched: SearchSpace,
+    images: int,
+    paths: int,
+    seed: int,
+    among: int | None = None,
+    dtype: str = "float32",
 ) -> Workload:
     """Draws images and paths from a seed.
 
@@ -63,7 +73,7 @@ def make(
     rng = np.random.default_rng(seed)
     shape = (images, *searched.input_shape)
     batch = Batch(
-        jnp.asarray(rng.normal(size=shape), jnp.float32),
+        jnp.asarray(rng.normal(size=shape), dtype),
         jnp.asarray(rng.integers(searched.classifier.classes, size=images), jnp.int32),
     )
     is_zero = np.array([op.kind == "zero" for op in searched.candidates])
@@ -106,7 +116,7 @@ def plain_step(work: Workload, state: SearchState) -> Call:
     for one in networks(work):
         own = supernet.extract(work.searched, state.params, state.batch_stats, one)
         begin = programs.plain_state(state.key, *own)
-        run = programs.plain(one, work.images).run
+        run = programs.plain(one, *work.size).run
         calls.append(repeated(run, begin, work.batch))
     turn = itertools.cycle(calls)
     return lambda: next(turn)()
@@ -115,7 +125,7 @@ def plain_step(work: Workload, state: SearchState) -> Call:
 def weight_step(work: Workload, state: SearchState) -> Call:
     """Weight steps of the supernet along the active paths."""
     run, turn = (
-        programs.weight(work.searched, work.images).run,
+        programs.weight(work.searched, *work.size).run,
         itertools.cycle(map(jnp.asarray, work.active)),
     )
     return repeated(
@@ -126,7 +136,7 @@ def weight_step(work: Workload, state: SearchState) -> Call:
 def arch_step(work: Workload, state: SearchState) -> Call:
     """Architecture steps of the supernet on the pairs of paths."""
     run, turn = (
-        programs.arch(work.searched, work.images).run,
+        programs.arch(work.searched, *work.size).run,
         itertools.cycle(
             PathPair(jnp.asarray(active), jnp.asarray(inactive))
             for active, inactive in zip(work.active, work.inactive, strict=True)

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 import os
+import time
 import types
 
 import jax
@@ -148,7 +149,7 @@ def test_calls_go_along_the_paths_in_turn(monkeypatch):
 
     monkeypatch.setattr(programs, "weight", lambda *_: noting("weight"))
     monkeypatch.setattr(programs, "arch", lambda *_: noting("arch"))
-    monkeypatch.setattr(programs, "plain", lambda one, images: noting(one))
+    monkeypatch.setattr(programs, "plain", lambda one, *_: noting(one))
     state = workload.start(work, 0)
     for make in (workload.weight_step, workload.arch_step, workload.plain_step):
         call = make(work, state)
@@ -357,6 +358,8 @@ def test_fresh_process_answers_with_its_own_environment_and_memory():
 def test_fresh_process_that_dies_is_reported_in_a_line():
     with pytest.raises(ValueError, match=r"sqrt in a fresh .* code 1 \(ValueError: "):
         fresh_process.call(math.sqrt, -1)
+    with pytest.raises(ValueError, match=r"sleep in a fresh .* within 0 s, got none"):
+        fresh_process.call(time.sleep, 1000, timeout_s=0.01)
 
 
 def test_nothing_is_cached_or_found_in_a_cache_inside(tmp_path):
@@ -541,7 +544,7 @@ def test_command_hands_its_flags_on_and_writes_the_numbers(
         ("engine --rond 3", "unknown flag --rond; did you mean --rounds"),
         (
             "engine --space.candidates mb3_k3 zero",
-            "space.candidates: expected 'mb6_k7', against which memory is measured, ",
+            "space.candidates: expected 'mb6_k7', that of the largest network, ",
         ),
         ("engine --plot a.png", "bench engine: expected no --plot (only scaling"),
         ("engine --json no/a.json", "--json no/a.json: expected a folder no to wri"),

@@ -41,8 +41,16 @@ def device() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that shape a result."""
-    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    libraries = {name: _version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), **libraries}
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        # a checkout that is run as it is, or a machine without the runtime of ONNX
+        return "not installed"
 
 
 def commit() -> str:

@@ -11,6 +11,7 @@ little about a CPU with another runtime.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,21 +27,25 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
 
 INNER = 16
-Compute = Callable[[jax.Array, PyTree], jax.Array]
+Compute = Callable[[Any, PyTree], PyTree]
 
 
-def repeated(compute: Compute, x: jax.Array, weights: PyTree) -> Call:
-    """A call that runs `compute(x, weights)` `INNER` times and waits for the last."""
+def repeated(compute: Compute, x: PyTree, weights: PyTree) -> Call:
+    """A call that runs `compute(x, weights)` `INNER` times and waits for the last.
+
+    What depends on the weights alone may be computed once.
+    """
 
     @jax.jit
-    def program(x: jax.Array, weights: PyTree) -> jax.Array:
-        def body(_: int, y: jax.Array) -> jax.Array:
+    def program(x: PyTree, weights: PyTree) -> PyTree:
+        def body(_: int, y: PyTree) -> PyTree:
             # x is unchanged, but the compiler may not know
             tied, _ = jax.lax.optimization_barrier((x, y))
             return compute(tied, weights)
 
-        shape = jax.eval_shape(compute, x, weights)
-        return jax.lax.fori_loop(0, INNER, body, jnp.zeros(shape.shape, shape.dtype))
+        shapes = jax.eval_shape(compute, x, weights)
+        start = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), shapes)
+        return jax.lax.fori_loop(0, INNER, body, start)
 
     ready = program.lower(x, weights).compile()
     return lambda: jax.block_until_ready(ready(x, weights))
