@@ -1,20 +1,32 @@
-"""What it costs to have both steps of the search ready, in a process of its own.
+"""What it costs to have the steps of a search ready, in a process of its own.
 
-Cold: traced and compiled with no cache. Warm: from the start of the interpreter until
-both are loaded from a persistent cache that a process before has filled.
+Cold: with an empty cache, as on a user's first run. Warm: from the start of the
+interpreter until state and steps are loaded from the cache that the cold one filled.
 """
 
 import tempfile
 import time
 from typing import Any
 
-from benchmarks import fresh_process, programs
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import fresh_process
 from benchmarks.settings import EngineConfig
+from nas_jax.config.data import DataConfig
+from nas_jax.config.search import SearchConfig
+from nas_jax.data import augment
+from nas_jax.data.batches import Batch
+from nas_jax.search import loop
+from nas_jax.search.cost import CostModel
+from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import builders
 from nas_jax.training import compiler, host
+from nas_jax.training.compiler import Compiler
 from nas_jax.training.progress import Progress
 
-NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+STEPS = ("weight step", "architecture step")
 
 
 def _cache_in(folder: str) -> dict[str, str]:
@@ -27,7 +39,7 @@ def _cache_in(folder: str) -> dict[str, str]:
 
 
 def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, float]:
-    """Makes both steps ready; to be called in a fresh process.
+    """Makes a search's state and both its steps ready; to be called in a fresh process.
 
     `spawned` is the time, in seconds since the epoch, when that process was asked for.
     """
@@ -35,10 +47,23 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
     if is_tuned:
         host.tune_allocator()
     searched = builders.mobile(config.space)
-    both = [make(searched, config.batch) for make in (programs.weight, programs.arch)]
+    batch = config.batch
+    search = SearchConfig(batch=batch, arch_batch=batch, arch_every=1)
+    costs = CostModel(jnp.ones(searched.mask.shape), 0.0)
+    problem = SearchProblem(searched, search, costs, 1.0)
+    split = Batch(
+        np.zeros((batch, *searched.input_shape), np.float32), np.zeros(batch, np.int32)
+    )
+    data = loop.SearchData(split, split, split, augment.of(DataConfig()))
+    compile, key = Compiler(Progress()), jax.random.key(0)
+    state = loop.begin(key, problem, data, compile)
+    initial_s = compile.seconds
+    calls = loop.programs(key, problem, data, state)
+    compile({name: calls[name] for name in STEPS})
+    jax.block_until_ready(state.params)
     return {
-        "trace_s": sum(program.trace_s for program in both),
-        "compile_s": sum(program.compile_s for program in both),
+        "initial_state_s": initial_s,
+        "steps_s": compile.seconds - initial_s,
         "ready_s": time.time() - spawned,
         "peak_resident_bytes": fresh_process.peak_resident_bytes(),
         "cache_hits": len(hits),
@@ -47,20 +72,19 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
 
 def measure(config: EngineConfig, is_tuned: bool, watch: Progress) -> dict[str, Any]:
     """Figures of the cold and of the warm start, and what they are made of."""
-
-    def start(environment: dict[str, str]) -> dict[str, float]:
-        arguments = (config, is_tuned, time.time())
-        return fresh_process.call(ready, *arguments, environment=environment)
-
-    watch.phase("compiling both steps in a fresh process, without a cache")
-    cold = start(NO_CACHE)
     with tempfile.TemporaryDirectory() as folder:
-        watch.phase("compiling both steps in a fresh process, into an empty cache")
-        start(_cache_in(folder))
-        watch.phase("loading both steps in a fresh process, from that cache")
-        warm = start(_cache_in(folder))
+
+        def start() -> dict[str, float]:
+            arguments = (config, is_tuned, time.time())
+            environment = _cache_in(folder)
+            return fresh_process.call(ready, *arguments, environment=environment)
+
+        watch.phase("compiling a search in a fresh process, into an empty cache")
+        cold = start()
+        watch.phase("loading it in a fresh process, from that cache")
+        warm = start()
     return {
-        "compile_seconds": cold["trace_s"] + cold["compile_s"],
+        "compile_seconds": cold["steps_s"],
         "compile_gib": cold["peak_resident_bytes"] / 2**30,
         "warm_start_seconds": warm["ready_s"],
         "compile": {"cold": cold, "warm": warm},

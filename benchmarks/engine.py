@@ -27,8 +27,9 @@ HOW_TO_READ = (
     "are minima over rounds taken in turns, the medians stand beside them and show "
     "other work on the machine. memory: what a step needs besides its inputs and "
     "outputs, by the compiler; on a GPU the peak in use. all_paths: every candidate "
-    "run and weighted. compile: both steps, traced and compiled by a fresh process; "
-    "warm start: from that process's start until both are ready from a cache. growth: "
+    "run and weighted. compile: both steps, traced and compiled by a fresh process "
+    "with an empty cache; warm start: from the start of a second process until state "
+    "and steps are ready from that cache. growth: "
     "the weight step of 12 candidates over that of 2, same paths, time or memory, "
     "whichever grew more."
 )

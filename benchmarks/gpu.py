@@ -18,7 +18,6 @@ import jax
 import numpy as np
 
 from benchmarks import fresh_process, gpu_parts, gpu_pieces, ledger, machine
-from benchmarks.compile_cost import NO_CACHE
 from benchmarks.settings import DRY_RUN_PIXELS, GpuConfig
 from nas_jax.config import files
 from nas_jax.config.search import SearchConfig
@@ -41,6 +40,7 @@ HOW_TO_READ = (
 )
 IMAGES = 1_281_167
 """Of ImageNet, to train on."""
+_NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 COMMAND_BUFFERS = "--xla_gpu_enable_command_buffer=+CONDITIONAL,+WHILE"
 
 
@@ -61,7 +61,7 @@ class Budget:
         return fresh_process.call(
             function,
             *arguments,
-            environment=NO_CACHE | environment,
+            environment=_NO_CACHE | environment,
             timeout_s=self.left_s,
         )
 

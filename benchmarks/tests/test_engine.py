@@ -458,12 +458,12 @@ def test_compilation_and_growth_of_a_tiny_space():
     result = engine.run(dataclasses.replace(TINY, parts=parts))
     check(result, parts)
     cold, warm = result["compile"]["cold"], result["compile"]["warm"]
-    assert result["compile_seconds"] == cold["trace_s"] + cold["compile_s"]
+    assert result["compile_seconds"] == cold["steps_s"] > 0
     assert result["compile_gib"] == cold["peak_resident_bytes"] / 2**30
     assert result["warm_start_seconds"] == warm["ready_s"]
-    assert cold["ready_s"] > cold["trace_s"] + cold["compile_s"]
-    assert cold["cache_hits"] == 0
-    assert warm["cache_hits"] >= 2  # both steps at least
+    assert cold["ready_s"] > cold["steps_s"] + cold["initial_state_s"]
+    assert warm["steps_s"] < cold["steps_s"]
+    assert warm["cache_hits"] >= 3  # both steps and the state at least
     grown = result["growth"]
     ratios = [
         grown["times_ms"]["12"]["min"] / grown["times_ms"]["2"]["min"],
