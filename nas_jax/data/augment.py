@@ -7,7 +7,7 @@ normalisation, and cutout sets the mean.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,6 +41,31 @@ def of(
     return OfBytes(config, kind == "trivial")
 
 
+def normalise_of(config: DataConfig) -> Callable[[Images], Images]:
+    """What an architecture step does to images that come in bytes (`Split.in_bytes`).
+
+    The numbers are those of `Preprocessing.normalised`; digits are normalised already.
+    """
+    if config.name == "digits":
+        return as_they_are
+    return functools.partial(normalised, mean=config.mean, std=config.std)
+
+
+def as_they_are(images: Images) -> Images:
+    """Images that need nothing."""
+    return images
+
+
+def normalised(images: Images, mean: Sequence[float], std: Sequence[float]) -> Images:
+    """Bytes `[B H W C]` as the network takes them, inside a step."""
+    return _standard(jnp.asarray(images, jnp.float32) / 255, mean, std)
+
+
+def _standard(light: Images, mean: Sequence[float], std: Sequence[float]) -> Images:
+    """Images from 0 to 1, less their mean, over their deviation."""
+    return (light - _per_channel(mean, light)) / _per_channel(std, light)
+
+
 @dataclass(frozen=True)
 class OfBytes:
     """The augmentation of byte images by the numbers of a configuration."""
@@ -64,8 +89,7 @@ class OfBytes:
             light = colours.jitter(
                 stream(key, "jitter"), light, config.brightness, config.saturation
             )
-        mean, std = (_per_channel(one, light) for one in (config.mean, config.std))
-        normal = (light - mean) / std
+        normal = _standard(light, config.mean, config.std)
         return cutout(stream(key, "cutout"), normal, config.cutout_pixels)
 
 

@@ -17,7 +17,7 @@ class InMemorySplit:
     """Some images of an array, which all splits share.
 
     A batch for training holds bytes, to be augmented inside the step; one as evaluated
-    is normalised here.
+    is normalised here, or inside the step if it is asked for in bytes.
     """
 
     source: Arrays
@@ -26,6 +26,8 @@ class InMemorySplit:
     indices: np.ndarray
     config: DataConfig
     is_training: bool = False
+    is_in_bytes: bool = False
+    """Whether what is not for training stays in bytes."""
 
     @property
     def labels(self) -> Labels:
@@ -38,7 +40,7 @@ class InMemorySplit:
     def take(self, indices: np.ndarray, epoch: int = 0) -> Batch:
         chosen = self.indices[indices]
         images = self.images[chosen]
-        if not self.is_training:
+        if not (self.is_training or self.is_in_bytes):
             size = self.image_shape[0]
             images = preprocessing.of(self.config, size).normalised(images)
         return Batch(images, self.source.labels[chosen])
@@ -48,7 +50,10 @@ class InMemorySplit:
         return self.take(chosen[shard.rows(size)], epoch)
 
     def evaluated(self) -> "InMemorySplit":
-        return dataclasses.replace(self, is_training=False)
+        return dataclasses.replace(self, is_training=False, is_in_bytes=False)
+
+    def in_bytes(self) -> "InMemorySplit":
+        return dataclasses.replace(self, is_training=False, is_in_bytes=True)
 
     def joined(self, other: Split) -> "InMemorySplit":
         assert isinstance(other, InMemorySplit) and other.source is self.source

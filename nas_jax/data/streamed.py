@@ -50,6 +50,8 @@ class StreamedSplit:
     config: DataConfig
     seed: int
     is_training: bool = False
+    is_in_bytes: bool = False
+    """Whether what is not for training stays in bytes."""
     _reader: _Reader = field(default_factory=_Reader)
 
     @functools.cached_property
@@ -102,11 +104,20 @@ class StreamedSplit:
             )
             image = pictures.cut(item, self.image_shape, box_of)
         else:
-            image = self._prepare(item)
+            prepare = self._prepare
+            image = prepare.pixels(item) if self.is_in_bytes else prepare(item)
         return image, np.int32(item.label)
 
     def evaluated(self) -> "StreamedSplit":
-        return dataclasses.replace(self, is_training=False, _reader=_Reader())
+        return self._in_form(is_in_bytes=False)
+
+    def in_bytes(self) -> "StreamedSplit":
+        return self._in_form(is_in_bytes=True)
+
+    def _in_form(self, *, is_in_bytes: bool) -> "StreamedSplit":
+        return dataclasses.replace(
+            self, is_training=False, is_in_bytes=is_in_bytes, _reader=_Reader()
+        )
 
     def at(self, shape: tuple[int, ...]) -> "StreamedSplit":
         """The split with images of another shape."""

@@ -86,10 +86,11 @@ class Setup:
         """What a search reads, and its devices."""
         return SearchData(
             self.splits["train_weights"],
-            self.splits["train_alphas"],
+            self.splits["train_alphas"].in_bytes(),
             self.splits["valid"],
             self.augment,
             self.devices,
+            augment.normalise_of(self.experiment.data),
         )
 
     def shared_data(self, side: int) -> SideData:

@@ -20,7 +20,17 @@ import optax
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from nas_jax.base import DATA_AXIS, Alphas, Metrics, PRNGKey, PyTree, Scalar, stream
+from nas_jax.base import (
+    DATA_AXIS,
+    Alphas,
+    Images,
+    Metrics,
+    PRNGKey,
+    PyTree,
+    Scalar,
+    stream,
+)
+from nas_jax.data.augment import as_they_are
 from nas_jax.data.batches import Batch
 from nas_jax.search import constraint, divergence, estimators
 from nas_jax.search.estimators import Estimate, Sampled
@@ -35,6 +45,7 @@ def make_arch_step(
     *,
     ascent: constraint.Ascent | None = None,
     devices: Devices = PLAIN,
+    normalise: Callable[[Images], Images] = as_they_are,
 ) -> ArchStep:
     """The jitted step: `(state, batch, problem) -> (state, metrics)`.
 
@@ -45,13 +56,14 @@ def make_arch_step(
       tx: moves the alphas, as `schedule.search_alphas`.
       ascent: moves the multipliers; the objective `constrained` alone needs it.
       devices: the devices.
+      normalise: makes of a batch's images, which may be bytes, what networks take.
     """
 
     def arch_step(
         state: SearchState, batch: Batch, problem: SearchProblem
     ) -> tuple[SearchState, Metrics]:
         key = stream(state.key, "pair", state.step)
-        batch = Batch(devices.cast(batch.images), batch.labels)
+        batch = Batch(devices.cast(normalise(batch.images)), batch.labels)
         if devices.paths_per_step > 1:
             sampled = None
             mean = mean_over_devices(problem, state, key, batch, devices)

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax.base import Metrics, Path, PRNGKey, Probs, Scalar
+from nas_jax.base import Images, Metrics, Path, PRNGKey, Probs, Scalar
 from nas_jax.config.data import WATCHED
 from nas_jax.config.search import EXPECTED, TARGETS
+from nas_jax.data.augment import as_they_are
 from nas_jax.data.batches import (
     WHOLE,
     Augment,
@@ -53,8 +54,9 @@ class SearchData(NamedTuple):
     """The data and the devices of a search.
 
     `train_weights` trains the weights of the supernet, `train_alphas` the alphas;
-    `valid` trains nothing. `augment` is applied inside the weight step. The result does
-    not depend on the number of devices, up to rounding.
+    `valid` trains nothing. `augment` is applied inside the weight step, `normalise`
+    inside the architecture step. The result does not depend on the number of devices,
+    up to rounding.
     """
 
     train_weights: Split
@@ -62,6 +64,7 @@ class SearchData(NamedTuple):
     valid: Split
     augment: Augment
     devices: Devices = PLAIN
+    normalise: Callable[[Images], Images] = as_they_are
 
     def weight_batches(self, key: PRNGKey, size: int) -> Callable[[int], Batch]:
         """The batch of weight step number i; epochs are passes over the split."""
@@ -268,6 +271,7 @@ def programs(
         schedule.search_alphas(config),
         ascent=schedule.multipliers(config, per_epoch),
         devices=devices,
+        normalise=data.normalise,
     )
     weight_batch = data.weight_batches(key, config.batch)(0)
     arch_batch = data.arch_batches(key, config.arch_batch)(0)
@@ -341,6 +345,7 @@ def _made_of(problem: SearchProblem, data: SearchData) -> tuple[Any, ...]:
         estimators.of(problem.config),
         _per_epoch(problem, data),
         data.augment,
+        data.normalise,
         data.devices,
     )
 

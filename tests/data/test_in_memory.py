@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas_jax.config.data import DataConfig
-from nas_jax.data import batches, cifar, in_memory, preprocessing, splits
+from nas_jax.data import augment, batches, cifar, in_memory, preprocessing, splits
 from nas_jax.data.source import Arrays, DataSet
 from tests.data.picture_files import encoded
 
@@ -137,3 +137,16 @@ def test_images_that_all_splits_share_are_brought_to_size_once(load, data, monke
     found = load()
     assert asked == [data.train, data.test]
     assert found["valid"].images is found["train_weights"].images
+
+
+def test_bytes_are_normalised_in_a_step_as_they_are_for_evaluation(load):
+    alphas = load()["train_alphas"]
+    some = np.arange(5)
+    travel = alphas.in_bytes().take(some)
+    assert travel.images.dtype == np.uint8
+    normalise = jax.jit(augment.normalise_of(CONFIG))
+    expected = alphas.take(some)
+    np.testing.assert_allclose(normalise(travel.images), expected.images, atol=2e-6)
+    np.testing.assert_array_equal(travel.labels, expected.labels)
+    again = alphas.in_bytes().evaluated().take(some)
+    np.testing.assert_array_equal(again.images, expected.images)

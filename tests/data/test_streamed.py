@@ -64,6 +64,19 @@ def test_evaluated_pictures_are_the_normalised_centres_in_the_order_asked_for(
         np.testing.assert_array_equal(image, expected)
 
 
+def test_in_bytes_they_are_the_same_pixels_not_yet_normalised(load, config):
+    alphas, some = load()["train_alphas"], np.array([3, 0, 5])
+    travel = alphas.in_bytes()
+    images, labels = travel.take(some)
+    assert images.dtype == np.uint8
+    expected = alphas.take(some)
+    prepare = preprocessing.of(config, 16)
+    np.testing.assert_array_equal(prepare.normalised(images), expected.images)
+    np.testing.assert_array_equal(labels, expected.labels)
+    assert equal(travel.evaluated().take(some), expected)
+    assert equal(batch(travel, 2), batch(alphas.in_bytes(), 2))
+
+
 def test_any_step_can_be_asked_for_at_any_time(load):
     """What was read ahead changes nothing: the step is the cursor."""
     split, other = load()["train_weights"], load()["train_weights"].evaluated()
