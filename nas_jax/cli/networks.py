@@ -125,7 +125,11 @@ def train(
             "and an experiment"
         )
     overrides.tell(fields)
-    host.prepare(cache=not no_cache, pixels=config.pixels)
+    host.prepare(
+        cache=not no_cache,
+        pixels=config.pixels,
+        backend=config.devices.backend,
+    )
     return trained(config, network, folder)
 
 

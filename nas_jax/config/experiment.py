@@ -154,6 +154,9 @@ class TrainConfig:
 class DevicesConfig:
     """Devices of the search and of the trainings; docs/devices.md."""
 
+    backend: Literal["any", "cpu", "gpu", "tpu"] = "any"
+    """Where JAX has to compute: what is not there is refused, where JAX itself would
+    go on with the CPU. any leaves the choice to it."""
     data: Count | None = None
     """How many devices share every batch; None for all that JAX sees."""
     accumulate: Count = 1

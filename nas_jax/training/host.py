@@ -68,30 +68,31 @@ class Settings(NamedTuple):
     platform: str
 
 
-def prepare(*, cache: bool = True, pixels: int = 0) -> Settings:
+def prepare(*, cache: bool = True, pixels: int = 0, backend: str = "any") -> Settings:
     """Makes all settings; the first call should come before JAX computes anything.
 
     Args:
       cache: whether compiled programs are kept on disk.
       pixels: of the largest batch, images times side times side. The allocator is
         set from `LARGE_BATCH_PIXELS` on.
+      backend: `devices.backend` of an experiment.
 
     Raises:
-      ValueError: if `JAX_PLATFORMS` names a backend that is not there, and if the
+      ValueError: if the backend is not there, or that of `JAX_PLATFORMS`, and if the
         compiler fails the self-test.
     """
     # before JAX makes its threads; an accelerator has memory of its own, and its host
     # many threads that decode
-    is_large = pixels >= LARGE_BATCH_PIXELS and is_cpu_alone()
-    is_tuned = is_large and tune_allocator()
+    is_large = pixels >= LARGE_BATCH_PIXELS
+    is_tuned = is_large and is_cpu_alone(backend) and tune_allocator()
     flags, too_late = set_xla_flags()
-    backend = require_backend()
+    found = require_backend(backend)
     if not cache:
         disable_cache()
     folder = enable_cache() if cache else None
     if folder is not None:
         require_right_sums(folder)
-    return Settings(is_tuned, flags, too_late, folder, backend)
+    return Settings(is_tuned, flags, too_late, folder, found)
 
 
 # --- allocator (glibc; elsewhere nothing is done) ------------------------------------
@@ -349,37 +350,49 @@ def require_right_sums(folder: Path) -> None:
 # --- backend -------------------------------------------------------------------------
 
 
-def is_cpu_alone() -> bool:
+def is_cpu_alone(backend: str = "any") -> bool:
     """Whether JAX can compute on the CPU alone, known before it begins to.
 
     Accelerators come as plugins (`jax_plugins`), TPUs as `libtpu`.
     """
-    if os.environ.get("JAX_PLATFORMS") == "cpu":
+    if "cpu" in (backend, os.environ.get("JAX_PLATFORMS")):
         return True
     packages = ("jax_plugins", "libtpu")
     is_installed = any(importlib.util.find_spec(name) for name in packages)
     return not is_installed and not importlib.metadata.entry_points(group="jax_plugins")
 
 
-def require_backend() -> str:
-    """The platform where JAX computes, `cpu`, `gpu` or `tpu`.
+def require_backend(wanted: str = "any") -> str:
+    """The platform where JAX computes, `cpu`, `gpu` or `tpu`; the one wanted.
 
-    Raises `ValueError` if `JAX_PLATFORMS` asks for what this installation has not.
+    Raises `ValueError` if `JAX_PLATFORMS` or `devices.backend` asks for what this
+    installation has not, or JAX computes elsewhere already.
     """
     import jax
     from jax.extend import backend
 
     asked = jax.config.values["jax_platforms"]
+    field, platforms = "JAX_PLATFORMS", asked
+    if wanted != "any" and not asked:
+        field, platforms = "devices.backend", wanted
+        if not _jax_computes_already():
+            jax.config.update("jax_platforms", wanted)
     try:
-        return jax.default_backend()
+        found = jax.default_backend()
     # JAX asserts where a plugin it knows of is not installed
     except (RuntimeError, AssertionError) as error:
-        if not asked:
+        if not platforms:
             raise
         jax.config.update("jax_platforms", None)
         here = ", ".join(sorted(backend.backends()))
         jax.config.update("jax_platforms", asked)
         raise ValueError(
-            f"JAX_PLATFORMS: expected one of what this installation has ({here}), got "
-            f"{asked!r}; unset it to let JAX choose"
+            f"{field}: expected one of what this installation has ({here}), got "
+            f"{platforms!r}; install JAX for it, or let JAX choose without {field}"
         ) from error
+    if wanted not in ("any", found):
+        raise ValueError(
+            f"devices.backend: expected {wanted}, JAX computes on {found} (set by "
+            "JAX_PLATFORMS, or by what ran before); leave out one of the two"
+        )
+    return found

@@ -331,8 +331,38 @@ def test_unknown_backend_is_one_line(asked, tmp_path):
     assert refused.value.returncode == 2
     assert refused.value.stderr == (
         "nas_jax: JAX_PLATFORMS: expected one of what this installation has (cpu), got "
-        f"'{asked}'; unset it to let JAX choose\n"
+        f"'{asked}'; install JAX for it, or let JAX choose without JAX_PLATFORMS\n"
     )
+
+
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+def test_a_search_for_a_backend_that_is_not_there_is_one_line(backend):
+    """JAX itself would go on with the CPU."""
+    words = ["search", "digits_cpu", "--devices.backend", backend]
+    code = f"from nas_jax.cli.main import main; import sys; sys.exit(main({words}))"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        python(code, JAX_PLATFORMS="", NAS_JAX_CACHE="off")
+    assert refused.value.stderr.splitlines()[-1] == (
+        "nas_jax: devices.backend: expected one of what this installation has (cpu), "
+        f"got '{backend}'; install JAX for it, or let JAX choose without "
+        "devices.backend"
+    )
+
+
+def test_a_backend_is_told_from_where_jax_computes_already():
+    assert host.require_backend("cpu") == host.require_backend() == "cpu"
+    with pytest.raises(ValueError, match=r"^devices\.backend: expected gpu, JAX comp"):
+        host.require_backend("gpu")
+
+
+def test_the_allocator_is_tuned_where_the_cpu_alone_computes(monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert host.is_cpu_alone()  # no plugin is installed with the tests
+    monkeypatch.setattr(host.importlib.metadata, "entry_points", lambda group: ["cuda"])
+    assert not host.is_cpu_alone()
+    assert host.is_cpu_alone("cpu")
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert host.is_cpu_alone()
 
 
 def test_for_a_while_programs_are_compiled_whatever_the_cache_has(tmp_path):
