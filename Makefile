@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # One worker per core: the tests mostly wait for the compiler.
 PYTEST := $(BIN)/pytest -n auto
-# Usage events of ONNX Runtime stay off (README, "Privacy").
+# Usage events of ONNX Runtime stay off (docs/process.md, "Privacy").
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: search test test-slow test-versions fuzz check docs notebooks install

@@ -463,7 +463,7 @@ def test_compilation_and_growth_of_a_tiny_space():
     assert result["warm_start_seconds"] == warm["ready_s"]
     assert cold["ready_s"] > cold["steps_s"] + cold["initial_state_s"]
     assert warm["steps_s"] < cold["steps_s"]
-    assert warm["cache_hits"] >= 3  # both steps and the state at least
+    assert warm["cache_hits"] >= 2  # both steps at least
     grown = result["growth"]
     ratios = [
         grown["times_ms"]["12"]["min"] / grown["times_ms"]["2"]["min"],

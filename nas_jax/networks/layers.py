@@ -31,7 +31,7 @@ from jaxtyping import Array, Float
 
 from nas_jax.config.space import Padding
 from nas_jax.networks.batch_norm import BatchNorm
-from nas_jax.networks.depthwise import Pads, depthwise, portable
+from nas_jax.networks.depthwise import Pads, depthwise, native, portable
 from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces.operations import Block
 from nas_jax.spaces.parts import (
@@ -135,7 +135,7 @@ class ConvBNAct(nn.Module):
         kernel = self.param("kernel", _ZEROS, (k, k, width, self.channels))
         if self.depthwise:
             pads = self.pads(x.shape[1])
-            y = convolve_each(x, kernel, self.stride, 1, train, pads)
+            y = convolve_each(self, x, kernel, self.stride, 1, train, pads)
         elif (k, self.stride) == (1, 1):
             y = product(x, kernel)
         else:
@@ -163,6 +163,7 @@ class ConvBNAct(nn.Module):
 
 
 def convolve_each(
+    module: nn.Module,
     x: Array,
     kernel: Array,
     stride: int,
@@ -170,8 +171,14 @@ def convolve_each(
     train: bool,
     pads: Pads | None = None,
 ) -> Array:
-    """Depthwise convolution; of a network in evaluation, which may be exported, too."""
-    return (depthwise if train else portable)(x, kernel, stride, dilation, pads)
+    """Depthwise convolution; of a network in evaluation, which may be exported, too.
+
+    When a module is asked for the shapes of its parameters, the form traced fastest.
+    """
+    form = depthwise if train else portable
+    return (native if module.is_initializing() else form)(
+        x, kernel, stride, dilation, pads
+    )
 
 
 def product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"]:

@@ -15,10 +15,10 @@ from nas_jax.networks import parts
 from nas_jax.spaces.architecture import Architecture
 
 
-@functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, architecture: Architecture) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics."""
-    return assemble_parts(architecture, parts.init_all(key, architecture.parts))
+    made = assemble_parts(architecture, parts.init_all(key, architecture.parts))
+    return jax.device_put(made, may_alias=False)
 
 
 def shapes(architecture: Architecture) -> tuple[PyTree, PyTree]:

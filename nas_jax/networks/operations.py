@@ -89,7 +89,7 @@ class SeparableConv(nn.Module):
         block, k = self.block, self.block.op.kernel
         x = jax.nn.relu(BatchNorm(self.bn_eps, name="bn")(x, train))
         filters = Kernel((k, k, 1, block.in_channels), name="depthwise")()
-        x = convolve_each(x, filters, block.stride, self.dilation, train)
+        x = convolve_each(self, x, filters, block.stride, self.dilation, train)
         mix = Kernel((1, 1, block.in_channels, block.out_channels), name="pointwise")()
         return x @ mix[0, 0].astype(x.dtype)
 

@@ -152,7 +152,7 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
     """
     used = 0
 
-    def initial(path: tuple[Any, ...], leaf: Any) -> Array:
+    def initial(path: tuple[Any, ...], leaf: Any) -> Any:
         nonlocal used
         name = path[-1].key
         if name not in _NAMES:
@@ -161,7 +161,7 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
                 f"{', '.join(_NAMES)}, got {jax.tree_util.keystr(path)}"
             )
         if name != "kernel":
-            return jnp.full(leaf.shape, name in ("scale", "var"), jnp.float32)
+            return np.full(leaf.shape, name in ("scale", "var"), np.float32)
         values = noise[used : used + leaf.size].reshape(leaf.shape)
         used += leaf.size
         if isinstance(part, Classifier):
@@ -177,9 +177,15 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
 
 
 def init_all(key: PRNGKey, parts: Sequence[Part]) -> list[tuple[PyTree, PyTree]]:
-    """`init` for many parts from a single draw."""
+    """`init` for many parts from a single draw.
+
+    In NumPy, unless it is traced: to compile a thousand slices takes longer than the
+    first step of a search.
+    """
     sizes = [noise_size(part) for part in parts]
-    noise = jax.random.normal(key, (sum(sizes),), jnp.float32)
+    noise: Any = jax.random.normal(key, (sum(sizes),), jnp.float32)
+    if not isinstance(noise, jax.core.Tracer):
+        noise = np.asarray(noise)
     ends = np.cumsum(sizes)
     return [
         init(noise[end - size : end], part)

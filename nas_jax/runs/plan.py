@@ -116,7 +116,7 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
     made_up = Targets((limit,) * (1 + len(config.limits)))
     problem = SearchProblem(setup.space, config, made_up.costs, made_up.values)
     key, data = stream(key, "search"), setup.search_data
-    begun = data.devices.whole(search_loop.begin(key, problem, data, compile))
+    begun = data.devices.whole(search_loop.begin(key, problem, data))
     searching = search_loop.programs(key, problem, data, begun)
     programs: list[Forecast] = []
     for calls in (searching, training):
@@ -196,7 +196,7 @@ def before(compile: Compile, setup: Setup, progress: Progress) -> Compile:
 
     def compiled(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
         ready = compile(calls)
-        if counts and calls.keys() <= counts[0].keys():
+        if counts:
             programs = tuple(forecasts(calls, ready, counts.pop()))
             if 60 * sum(program.hours for program in programs) > LONG_MINUTES:
                 for line in lines(programs, setup.devices.count):

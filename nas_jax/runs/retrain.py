@@ -101,12 +101,13 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
                 f"{folder}: expected checkpoints of the network that is trained, "
                 "got those of another; remove the folder"
             )
-        return jax.eval_shape(lambda: loop.init(key, network, recipe))
+        return _saved(jax.eval_shape(lambda: loop.init(key, network, recipe)))
 
     with stage(run, folder) as record:
         newest = record.newest(like)
         if newest is not None:
-            after = loop.Reached(newest.state, newest.notes["collected"])
+            state = replace(newest.state, lengths=recipe.lengths.as_arrays())
+            after = loop.Reached(state, newest.notes["collected"])
         else:
             weights = _weights(run, network, part, stream(key, "weights"), recipe.data)
             after = loop.Reached(loop.init(key, network, recipe, weights))
@@ -125,7 +126,7 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
             weights = (state.params, state.batch_stats)
             finite.require(network.name, losses, weights, int(state.step), per_epoch)
             notes = {"network": to_json(network), "collected": collected}
-            record.save(int(state.step), state, notes)
+            record.save(int(state.step), _saved(state), notes)
 
         running = loop.run(
             key,
@@ -147,6 +148,11 @@ def retrain(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
     checkpoint.save_model(run.folder / part.group / network.name, model)
     shutil.rmtree(folder, ignore_errors=True)
     return model
+
+
+def _saved(state: loop.TrainState) -> loop.TrainState:
+    """What a snapshot has of a state: the lengths are the recipe's."""
+    return replace(state, lengths=())
 
 
 def _weights(

@@ -200,7 +200,7 @@ def run(
     weight_batch = data.weight_batches(key, config.batch)
     arch_batch = data.arch_batches(key, config.arch_batch)
     if after is None:
-        after = Reached(problem.space, begin(key, problem, data, compile))
+        after = Reached(problem.space, begin(key, problem, data))
     problem, steps = dataclasses.replace(problem, space=after.space), after.steps
     # copied: the steps donate theirs
     state = devices.whole(jax.tree.map(jnp.copy, after.state))
@@ -296,20 +296,11 @@ def begin(
     key: PRNGKey,
     problem: SearchProblem,
     data: SearchData,
-    compile: Compile = compiler.on_first_call,
 ) -> SearchState:
-    """The state of a search before its first step: a program as well."""
-    space, config = problem.space, problem.config
+    """The state of a search before its first step."""
+    config = problem.config
     weights_tx = schedule.search_weights(config, _per_epoch(problem, data))
-    alphas_tx = schedule.search_alphas(config)
-
-    @jax.jit
-    def state(key: PRNGKey) -> SearchState:
-        return init(key, space, config, weights_tx, alphas_tx)
-
-    call = Call(state, (key,), "space.width", _made_of(problem, data))
-    (made,) = compile({"initial state": call}).values()
-    return made(key)
+    return init(key, problem.space, config, weights_tx, schedule.search_alphas(config))
 
 
 def make_validate(space: SearchSpace, devices: Devices = PLAIN) -> Validate:

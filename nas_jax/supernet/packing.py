@@ -15,6 +15,7 @@ of the layer.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -82,9 +83,17 @@ def _shapes(packed: Packing, batch_stats: bool) -> tuple[PyTree, PyTree]:
 
 def ravel(tree: PyTree, size: int, dtype: Any = jnp.float32) -> Float[Array, "P"]:
     """All numbers of a tree, and zeros up to `size`; those alone are of `dtype`."""
-    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
-    flat = jnp.concatenate(leaves) if leaves else jnp.zeros((0,), dtype)
-    return jnp.pad(flat, (0, size - flat.size))
+    leaves = jax.tree.leaves(tree)
+    kind = module_of(leaves)
+    flats = [*map(kind.ravel, leaves)]
+    flat = kind.concatenate(flats) if flats else jnp.zeros((0,), dtype)
+    return kind.pad(flat, (0, size - flat.size))
+
+
+def module_of(arrays: Sequence[Any]) -> Any:
+    """`numpy` for arrays of NumPy's alone, which nothing compiles; else `jax.numpy`."""
+    is_numpy = arrays and all(isinstance(one, np.ndarray) for one in arrays)
+    return np if is_numpy else jnp
 
 
 def unravel(row: Float[Array, "P"], shapes: PyTree) -> PyTree:
@@ -107,7 +116,9 @@ def pack(
     tail, hidden = _without_last_norm(tree)
     shapes, structure = jax.tree.flatten(parts.shapes(packed.slice)[batch_stats])
     pieces = [
-        jnp.split(leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape))
+        module_of([leaf]).split(
+            leaf, packed.slices, _hidden_axis(leaf.shape, shape.shape)
+        )
         for leaf, shape in zip(jax.tree.leaves(hidden), shapes, strict=True)
     ]
     slices = [jax.tree.unflatten(structure, own) for own in zip(*pieces, strict=True)]

@@ -5,7 +5,6 @@ Per run of R equal layers a table `[R N P]` with one row per layer and candidate
 back; `candidate` and `extract` are the ways out for everybody else.
 """
 
-import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +34,9 @@ def _table(
         packed = packing.packing(layer, op)
         return packing.pack(packed, tree, longest, batch_stats=batch_stats)
 
-    return jnp.stack([jnp.stack([*map(row, layer.candidates, own)]) for own in trees])
+    rows = [[*map(row, layer.candidates, own)] for own in trees]
+    kind = packing.module_of(list(itertools.chain(*rows)))
+    return kind.stack([kind.stack(own) for own in rows])
 
 
 def _place(space: SearchSpace, layer: int) -> tuple[int, int]:
@@ -51,7 +52,6 @@ def by_run(space: SearchSpace, array: Array) -> list[Array]:
     return [array[run.start : run.stop] for run in space.runs]
 
 
-@functools.partial(jax.jit, static_argnums=1)
 def init(key: PRNGKey, space: SearchSpace) -> tuple[PyTree, PyTree]:
     """Initial parameters and batch statistics of all candidates."""
     fixed = space.fixed
@@ -72,7 +72,7 @@ def init(key: PRNGKey, space: SearchSpace) -> tuple[PyTree, PyTree]:
             )
             for run in space.runs
         ]
-    return params, batch_stats
+    return jax.device_put((params, batch_stats), may_alias=False)
 
 
 def insert(

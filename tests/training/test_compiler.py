@@ -123,8 +123,6 @@ def asked():
         heard = []
 
         def compile(given):
-            if "initial state" in given:
-                return compilation.on_first_call(given)
             heard.append(given)
             raise Stop
 
