@@ -266,12 +266,14 @@ def test_mul_log_below_one_unit_is_refused(refused, table):
 def test_settings_of_the_process_are_made_before_a_run(word, cache, monkeypatch):
     made = []
     monkeypatch.setattr(
-        host, "prepare", lambda *, cache, pixels: made.append((cache, pixels))
+        host,
+        "prepare",
+        lambda *, cache, pixels, backend: made.append((cache, pixels, backend)),
     )
     monkeypatch.setattr(setup, "check", lambda experiment: None)
 
     def run(*args, **given):
-        assert made == [(cache, 50 * 16**2)]
+        assert made == [(cache, 50 * 16**2, "any")]
         return {"networks": {}, "target_ms": 1}
 
     monkeypatch.setattr(pipeline, "run", run)
