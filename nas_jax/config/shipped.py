@@ -39,6 +39,16 @@ def experiment_file(name: str) -> Path:
     # `digits_cpu`, and `experiments/digits_cpu.py` where the package is installed
     if not path.is_file() and path.parent in (Path(), Path("experiments")):
         path = folder("experiments") / f"{path.stem}.py"
+    if path.is_dir():
+        raise ValueError(
+            f"experiment {name!r}: expected a Python file with get_config(), got a "
+            f"folder; nas_jax start {name} --out mine.py writes one for its pictures"
+        )
+    if not path.is_file() and name.endswith(".py"):
+        raise ValueError(
+            f"experiment {name!r}: expected a Python file with get_config(), found no "
+            f"such file; nas_jax start PICTURES --out {name} writes one"
+        )
     if not path.is_file():
         known = names("experiments", "*.py")
         near = difflib.get_close_matches(name, known, n=1)

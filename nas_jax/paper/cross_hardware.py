@@ -32,6 +32,7 @@ PAPER_TOP1 = {
     "proxyless_mobile": 74.6,
 }
 """The paper's top-1 accuracy on ImageNet in per cent."""
+TITLE = "Networks across devices"
 BATCH = {"cpu": 1, "gpu": 8}
 """Images per inference on each kind of device, the paper's."""
 _COMMAND = {
@@ -82,7 +83,7 @@ def table_of(here: dict[str, dict[str, Any]], commit: str | None) -> Table:
     ]
     missing = sorted(set(kinds) - here.keys())
     notes += [f"{kind} here: not yet run: {_COMMAND[kind]}" for kind in missing]
-    return Table("Networks across devices", tuple(header), rows, tuple(notes))
+    return Table(TITLE, tuple(header), rows, tuple(notes))
 
 
 def _pair(ms: float | None, reference_ms: float | None) -> list[str]:

@@ -199,6 +199,21 @@ TABLES: dict[str, Callable[[], Table]] = {
 """What can be printed without measuring anything."""
 
 
+CONTENTS = ("table", "of the paper", "here")
+"""Header of `contents`."""
+
+
+def contents() -> list[tuple[str, str, str]]:
+    """Each table's name, its title, and how many of its figures are not yet run."""
+    listed = []
+    for name, make in TABLES.items():
+        table = make()
+        missing = sum(cell == NOT_RUN for row in table.rows for cell in row)
+        ours = f"{missing} figures {NOT_RUN}" if missing else "all there"
+        listed.append((name, table.title, ours))
+    return listed
+
+
 def _paper(row: Figure, *columns: str, ms: str = ",.0f") -> tuple[str, ...]:
     """Name and cells of a row of the paper; `ms` is the format of milliseconds."""
     forms = {"error": ".2f", "top1": ".1f", "top5": ".1f", "ms": ms}

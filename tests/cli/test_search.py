@@ -24,6 +24,16 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
             "the shipped experiments: cifar10_mobile, cifar10_tree, digits_cpu",
         ),
         (
+            "search none.py",
+            "experiment 'none.py': expected a Python file with get_config(), found no "
+            "such file; nas_jax start PICTURES --out none.py writes one",
+        ),
+        (
+            "search /",
+            "experiment '/': expected a Python file with get_config(), got a folder; "
+            "nas_jax start / --out mine.py writes one for its pictures",
+        ),
+        (
             "search digits_cpu --search.target-ms None",
             "no target: expected search.target_ms or search.target_ratio, got neither",
         ),
