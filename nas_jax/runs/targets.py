@@ -233,7 +233,8 @@ def _few(counted: ElasticCensus, networks: int, goal: float) -> str | None:
 def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None:
     """Refuses limits of which each can be kept, but not all together."""
     any_network = np.where(space.mask, 0.0, -np.inf)
-    if len(limits) > 1 and not derivation.choose(any_network, limits):
+    found = derivation.choose(any_network, limits)
+    if not found.choices and found.is_complete:
         bounds = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
         raise ValueError(
             f"search.limits: expected a network within all limits at once ({bounds}), "
