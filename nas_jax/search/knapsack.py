@@ -124,7 +124,7 @@ class _Knapsack(NamedTuple):
 
     @property
     def offered(self) -> Bool[np.ndarray, "L K"]:
-        return np.asarray(np.isfinite(self.values))
+        return np.isfinite(self.values)
 
     @property
     def rounding(self) -> Float[np.ndarray, "D"]:
@@ -153,7 +153,7 @@ class _Knapsack(NamedTuple):
         left = self
         while left.offered.any(axis=1).all():
             room = left.room[:, None, None]
-            fits = (left.above_cheapest <= room).all(axis=0)
+            fits = np.all(left.above_cheapest <= room, axis=0)
             if fits[left.offered].all():
                 return left
             left = left._replace(values=np.where(fits, left.values, -np.inf))

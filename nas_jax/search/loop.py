@@ -25,6 +25,7 @@ from nas_jax.data.batches import (
     Split,
     batch_at,
     permutations,
+    require_full,
 )
 from nas_jax.networks import parts
 from nas_jax.search import (
@@ -62,6 +63,12 @@ class SearchData(NamedTuple):
     valid: Split
     augment: Augment
     devices: Devices = PLAIN
+
+    def require_full_batches(self, weights: int, alphas: int) -> None:
+        """Raises `ValueError` for sizes of batches that a split does not fill."""
+        images = len(self.train_weights.labels), len(self.train_alphas.labels)
+        require_full("search.batch", weights, "train_weights", images[0])
+        require_full("search.arch_batch", alphas, "train_alphas", images[1])
 
     def weight_batches(self, key: PRNGKey, size: int) -> Callable[[int], Batch]:
         """The batch of weight step number i; epochs are passes over the split."""
@@ -191,6 +198,7 @@ def run(
         which loss, gradients or alphas are no longer finite, with the first such step.
     """
     config, devices = problem.config, data.devices
+    data.require_full_batches(config.batch, config.arch_batch)
     per_epoch = _per_epoch(problem, data)
     require_runnable(problem, per_epoch)
     targets, problem = problem.targets, _placed(problem, devices)
