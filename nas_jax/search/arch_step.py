@@ -180,7 +180,7 @@ def update_alphas(
             constraint.excess(problem.expected_cost(alphas), problem.targets),
             multipliers,
             penalty_weight,
-            constraint.is_spent(problem.costs, problem.mask, problem.targets),
+            problem.equalities,
         )
     state = dataclasses.replace(
         state,

@@ -36,6 +36,7 @@ from nas_jax.search import (
     objective,
     prune,
     schedule,
+    spendable,
 )
 from nas_jax.search.arch_step import ArchStep, make_arch_step
 from nas_jax.search.search_state import SearchProblem, SearchState, init
@@ -201,12 +202,12 @@ def run(
     data.require_full_batches(config.batch, config.arch_batch)
     per_epoch = _per_epoch(problem, data)
     require_runnable(problem, per_epoch)
-    targets, problem = problem.targets, _placed(problem, devices)
+    targets = problem.targets
     weight_batch = data.weight_batches(key, config.batch)
     arch_batch = data.arch_batches(key, config.arch_batch)
     if after is None:
         after = Reached(problem.space, begin(key, problem, data, compile))
-    problem, steps = dataclasses.replace(problem, space=after.space), after.steps
+    problem, steps = _placed(problem, after.space, devices), after.steps
     # copied: the steps donate theirs
     state = devices.whole(jax.tree.map(jnp.copy, after.state))
     collected, begun = list(after.collected), int(state.step)
@@ -218,7 +219,7 @@ def run(
             smaller = prune.pruned(problem.space, state.alphas, config.prune_below)
             if smaller != problem.space:
                 state = prune.shrink(problem.space, smaller, state)
-                problem, steps = dataclasses.replace(problem, space=smaller), None
+                problem, steps = _placed(problem, smaller, devices), None
         if steps is None:
             ready = compile(programs(key, problem, data, state))
             steps = Steps(*(ready[name] for name in PROGRAMS))
@@ -264,7 +265,7 @@ def programs(
     """The three programs of a search, with arguments of the shapes that they get."""
     config, devices, size = problem.config, data.devices, "space.input_size"
     per_epoch = _per_epoch(problem, data)
-    problem = _placed(problem, devices)
+    problem = _placed(problem, problem.space, devices)
     weight_step = make_weight_step(
         problem.space,
         config,
@@ -327,12 +328,21 @@ def make_validate(space: SearchSpace, devices: Devices = PLAIN) -> Validate:
     return devices.jit(validate)
 
 
-def _placed(problem: SearchProblem, devices: Devices) -> SearchProblem:
-    """The problem with its arrays on every device."""
+def _placed(
+    problem: SearchProblem, space: SearchSpace, devices: Devices
+) -> SearchProblem:
+    """The problem of what is left of its space, with its arrays on every device.
+
+    With fewer candidates a target may be one that no network spends.
+    """
+    if space != problem.space or problem.is_spent is None:
+        spent = spendable.is_spent(space.mask, problem.costs, problem.targets)
+        problem = dataclasses.replace(problem, space=space, is_spent=jnp.asarray(spent))
     return dataclasses.replace(
         problem,
         costs=devices.whole(problem.costs),
         targets=devices.whole(jnp.asarray(problem.targets, jnp.float32)),
+        is_spent=devices.whole(problem.is_spent),
     )
 
 

@@ -55,7 +55,8 @@ class Targets:
 
     limits: tuple[Limit, ...]
     latency: Costs | None = None
-    warning: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What of them binds nothing, or cannot be spent, one line each."""
 
     @property
     def target(self) -> float:

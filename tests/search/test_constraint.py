@@ -82,21 +82,6 @@ def test_multipliers_follow_the_excess_and_those_of_limits_stay_positive():
     assert float(weight) == pytest.approx(2.2)
 
 
-def test_only_a_target_that_networks_exceed_is_to_be_spent():
-    model = CostModel(jnp.array([[1.0, 3.0], [2.0, 0.0]]), 1.0)  # 2 to 6
-    mask = jnp.ones((2, 2), bool)
-    spent = [bool(constraint.is_spent(model, mask, target)) for target in (5.9, 6.0)]
-    assert spent == [True, False]
-    pruned = mask.at[0, 1].set(False)  # 2 to 4
-    assert not constraint.is_spent(model, pruned, 5.9)
-    both = cost.stack([model, model])
-    targets = jnp.array([5.0, 5.0])
-    assert constraint.is_spent(both, mask, targets).tolist() == [True, False]
-    expected = cost.expected(both, jnp.full((2, 2), 0.5))
-    np.testing.assert_allclose(expected, [4.0, 4.0])  # 1 + 2 + 1
-    np.testing.assert_allclose(cost.of_path(both, jnp.array([1, 0])), [6.0, 6.0])
-
-
 # --- the mechanism, without a network ------------------------------------------------
 
 
