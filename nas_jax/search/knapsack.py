@@ -41,6 +41,8 @@ _FRONTS = (200, 10_000)
 by, and of the second; more are needed by none of the spaces here."""
 _GRID = 1e6
 """Whole numbers that the room of a budget is cut into for HiGHS."""
+_STEP = 2.0**-10
+"""Between two of them, as HiGHS sees it: far above its tolerance of 1e-6."""
 _ROUNDING = 1e-9
 """Relative; a bound that is above a value by less is met by it."""
 _EPS = float(np.finfo(float).eps)
@@ -300,7 +302,7 @@ def _by_integer_program(knapsack: _Knapsack, count: int) -> Ranking:
     worth, rows, one_each = _linear(affordable)
     most, unit = _scale(affordable)
     units = np.maximum(affordable.room, np.finfo(float).tiny)[:, None] / _GRID
-    budgets = LinearConstraint(np.floor(rows / units), -np.inf, _GRID)
+    budgets = _on_grid(np.floor(rows / units))
     others = [LinearConstraint(one_each, 1, 1)]
     found: list[Choice] = []
     excluded, lost = 0, -np.inf
@@ -332,10 +334,15 @@ def _by_integer_program(knapsack: _Knapsack, count: int) -> Ranking:
             excluded += 1
             if excluded == _EXCLUDED:
                 lost = bound
-                budgets = LinearConstraint(np.ceil(rows / units), -np.inf, _GRID)
+                budgets = _on_grid(np.ceil(rows / units))
         all_but_one = len(values) - 1
         others.append(LinearConstraint(chosen[None].astype(float), 0, all_but_one))
     return Ranking(found, excluded, is_complete=False)
+
+
+def _on_grid(rows: Float[np.ndarray, "D N"]) -> LinearConstraint:
+    """Sums of whole numbers within the room, which ends half a step above."""
+    return LinearConstraint(_STEP * rows, -np.inf, _STEP * (_GRID + 0.5))
 
 
 def _linear(knapsack: _Knapsack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
