@@ -124,6 +124,21 @@ def places(images: int, order: Order, size: int, step: int) -> tuple[int, np.nda
     return epoch, order(epoch)[place * size : (place + 1) * size]
 
 
+def require_full(name: str, size: int, split: str, images: int) -> None:
+    """Raises `ValueError` for a batch, by the field of its size, larger than its split.
+
+    >>> require_full("train.batch", 64, "train", images=50)
+    Traceback (most recent call last):
+    ...
+    ValueError: train.batch: expected at most the 50 images of train, got 64; lower it
+    """
+    if size > images:
+        raise ValueError(
+            f"{name}: expected at most the {images} images of {split}, got {size}; "
+            "lower it"
+        )
+
+
 def batch_at(
     data: Split, order: Order, size: int, step: int, shard: Shard = WHOLE
 ) -> Batch:

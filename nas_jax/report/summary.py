@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
 from nas_jax.config.space import AnySpace, ElasticConfig
-from nas_jax.report import provenance, verdict
+from nas_jax.report import proof, provenance, verdict
 from nas_jax.report import quantities as q
 from nas_jax.report.comparison import interval
 from nas_jax.report.run_files import NetworkResult, RunFiles
@@ -41,6 +41,9 @@ class _Derivation:
     slack: dict[str, float]
     log_prob_given_up: float
     log_prob_gap: float
+    excluded: int = 0
+    is_spent: bool = True
+    is_proven: bool = True
 
 
 def question(run: RunFiles) -> dict[str, str]:
@@ -126,13 +129,11 @@ def _derivation(run: RunFiles) -> list[str]:
     if "slack" not in run.result.derivation:
         return []
     found = from_json(_Derivation, run.result.derivation, _WHERE, extra="ignore")
-    given_up, gap = found.log_prob_given_up, found.log_prob_gap
     left = [f"{q.percent(share)} of {name}" for name, share in found.slack.items()]
-    proven = (
-        f"the best has at most e^{gap:.3g} times it" if gap else "the best there is"
-    )
+    proven = proof.words(asdict(found))
+    kept = f"e^-{found.log_prob_given_up:.3g}"
     return [
-        f"Derivation left {', '.join(left)} unspent and kept e^-{given_up:.3g} of the "
+        f"Derivation left {', '.join(left)} unspent and kept {kept} of the "
         f"probability of the most probable network without limits ({proven})."
     ]
 

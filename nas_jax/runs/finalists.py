@@ -13,6 +13,7 @@ from nas_jax.config import files
 from nas_jax.config.from_json import from_json
 from nas_jax.config.space import AnySpace, ElasticConfig
 from nas_jax.latency import tables
+from nas_jax.report import proof
 from nas_jax.runs import run_folder, targets
 from nas_jax.search import derivation
 from nas_jax.search.targets import Targets
@@ -168,7 +169,9 @@ class _Finalist:
     slack: dict[str, float] = field(default_factory=dict)
     log_prob_given_up: float = 0.0
     log_prob_gap: float = 0.0
+    excluded: int = 0
     is_spent: bool = True
+    is_proven: bool = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"trial_[0-9]{1,4}", self.trial):  # the name of a folder
@@ -195,37 +198,29 @@ def _compared(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def line(derivation: dict[str, Any]) -> str:
+def line(told: dict[str, Any]) -> str:
     """The cost of a derivation, in a line."""
-    if "shape" in derivation:
-        return _line_of_drawn(derivation)
-    if "slack" not in derivation:
+    if "shape" in told:
+        return _line_of_drawn(told)
+    if "slack" not in told:
         return "derived: the most probable network of all"
-    left = ", ".join(
-        f"{share:.2%} of {name}" for name, share in derivation["slack"].items()
-    )
-    gap = derivation["log_prob_gap"]
-    proven = f"the best has at most e^{gap:.3g} times it"
-    if gap == 0:
-        proven = "the best there is"
-    given_up = derivation["log_prob_given_up"]
-    if not derivation["is_spent"]:
-        proven += "; no network was asked to spend more, or none does"
+    left = ", ".join(f"{share:.2%} of {name}" for name, share in told["slack"].items())
+    given_up = told["log_prob_given_up"]
     chosen = "the most probable"
-    if derivation["finalists"] > 1:
+    if told["finalists"] > 1:
         chosen = (
-            f"number {derivation['rank'] + 1} by probability of "
-            f"{derivation['finalists']}, {derivation['valid_accuracy']:.1%} right on "
+            f"number {told['rank'] + 1} by probability of "
+            f"{told['finalists']}, {told['valid_accuracy']:.1%} right on "
             "validation images with the supernet's weights"
         )
-    if derivation["trials"]:
+    if told["trials"]:
         chosen += (
-            f", and of {derivation['trials']} trained in rungs the one with the "
-            f"smallest loss there, {derivation['trained_valid_loss']:.3g}"
+            f", and of {told['trials']} trained in rungs the one with the "
+            f"smallest loss there, {told['trained_valid_loss']:.3g}"
         )
     return (
         f"derived: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
-        f"of the most probable network without limits, {proven}"
+        f"of the most probable network without limits, {proof.words(told)}"
     )
 
 

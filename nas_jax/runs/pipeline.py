@@ -152,7 +152,7 @@ def targets_of(run: Run, table: LatencyTable) -> Targets:
 
 
 def _told(run: Run, resolve: Callable[[], Goal]) -> Goal:
-    """A target with its warning, or the error with where the table lies."""
+    """A target with its warnings, or the error with where the table lies."""
     try:
         resolved = resolve()
     except ValueError as error:
@@ -162,8 +162,8 @@ def _told(run: Run, resolve: Callable[[], Goal]) -> Goal:
             f"{error}; measured already: --latency.table "
             f"{run.folder / 'latency_table.json'}"
         ) from error
-    if resolved.warning:
-        run.progress.phase(f"warning: {resolved.warning}")
+    for line in resolved.warnings:
+        run.progress.phase(f"warning: {line}")
     return resolved
 
 

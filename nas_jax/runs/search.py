@@ -1,10 +1,12 @@
 """The search of a run: metrics line by line, snapshots, resumed from the newest."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import search
@@ -15,12 +17,18 @@ from nas_jax.runs import finalists, plan, pretrained, run_folder, targets
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.setup import Setup
 from nas_jax.runs.snapshots import Notes
-from nas_jax.search import divergence, prune, schedule, search_state
+from nas_jax.search import (
+    divergence,
+    gates,
+    movement,
+    prune,
+    schedule,
+    search_state,
+)
 from nas_jax.search.loop import Reached
 from nas_jax.search.search_state import SearchState
 from nas_jax.search.targets import Targets
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training import optim
 
 PHASES = ("warmup", "joint")
 
@@ -61,8 +69,7 @@ def run(
     """
     setup, config = work.setup, work.experiment.search
     key = stream(jax.random.key(work.experiment.seed), "search")
-    images = len(setup.splits["train_weights"].labels)
-    per_epoch = optim.steps_per_epoch(images, config.batch)
+    per_epoch = setup.steps_per_epoch
     accuracy = None
     with stage(work, snapshots_in(work.folder)) as record:
 
@@ -141,9 +148,22 @@ def run(
             save_if_due(epoch.reached)
         assert after is not None  # a search has an epoch at least
         save(after)
+    if until is None:
+        for line in _missed(setup, after, goal):
+            work.progress.phase(f"warning: {line}")
     return after
 
 
 def _space(setup: Setup, notes: Notes) -> SearchSpace:
     """The space that pruning had left."""
     return prune.restrict(setup.space, np.array(notes["mask"], bool))
+
+
+def _missed(setup: Setup, last: Reached, goal: Targets) -> Iterator[str]:
+    """A line for every target that the search ended off."""
+    alphas, space = setup.devices.local(last.state.alphas), last.space
+    probs = np.asarray(gates.probabilities(alphas, jnp.asarray(space.mask)), float)
+    config, spent = setup.experiment.search, goal.are_spent(space)
+    return movement.after(
+        config, setup.steps_per_epoch, space.mask, goal.limits, spent, probs
+    )

@@ -18,7 +18,7 @@ from nas_jax.latency import tables
 from nas_jax.networks import counts, parts
 from nas_jax.runs import pretrained, run_folder, targets
 from nas_jax.runs.targets import ElasticGoal
-from nas_jax.search import baselines, estimators, prune, schedule
+from nas_jax.search import baselines, estimators, movement, prune, schedule
 from nas_jax.search.loop import SearchData
 from nas_jax.search.shared_search import SideData
 from nas_jax.search.targets import Targets
@@ -92,6 +92,12 @@ class Setup:
             self.devices,
             augment.normalise_of(self.experiment.data),
         )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Weight steps of the search in an epoch."""
+        images = len(self.splits["train_weights"].labels)
+        return optim.steps_per_epoch(images, self.experiment.search.batch)
 
     def shared_data(self, side: int) -> SideData:
         """What a shared supernet reads at one side: no alphas need a split."""
@@ -219,9 +225,7 @@ def check(experiment: Experiment) -> None:
     estimators.of(experiment.search)
     prune.require_below_chance(setup.space, experiment.search.prune_below)
     baselines.hand_designed(setup.space)
-    train_images = len(setup.splits["train_weights"].labels)
-    per_epoch = optim.steps_per_epoch(train_images, experiment.search.batch)
-    schedule.require_arch_steps(experiment.search, per_epoch)
+    schedule.require_arch_steps(experiment.search, setup.steps_per_epoch)
     if stored is None:
         targets.check(experiment.search, setup.space, z=experiment.latency.z)
     else:
@@ -262,15 +266,21 @@ def elastic_goal(setup: Setup, table: tables.LatencyTable) -> ElasticGoal:
 
 
 def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
-    """The targets of an experiment by this table; `ValueError` if out of reach."""
-    config = setup.experiment.latency
-    return targets.resolve(
+    """The targets of an experiment by this table; `ValueError` if out of reach.
+
+    Its warnings say as well if the search is too short to come to them.
+    """
+    config, search, space = (
+        setup.experiment.latency,
         setup.experiment.search,
         setup.space,
-        table,
-        origin=config.table or "the measured table",
-        z=config.z,
     )
+    origin = config.table or "the measured table"
+    goal = targets.resolve(search, space, table, origin=origin, z=config.z)
+    short = movement.before(
+        search, setup.steps_per_epoch, space.mask, goal.limits, goal.are_spent(space)
+    )
+    return replace(goal, warnings=(*goal.warnings, *short))
 
 
 def check_network(experiment: Experiment, network: Architecture) -> None:

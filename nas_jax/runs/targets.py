@@ -4,7 +4,7 @@ The target comes first. Each is in its own unit: milliseconds by a table, multip
 or parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,13 @@ from nas_jax.config.search import TARGETS, SearchConfig, parse_limit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import counts
-from nas_jax.search import baselines, derivation, elastic_census, objective
+from nas_jax.search import (
+    baselines,
+    derivation,
+    elastic_census,
+    objective,
+    spendable,
+)
 from nas_jax.search.derivation import Limit
 from nas_jax.search.elastic_census import ElasticCensus
 from nas_jax.search.targets import Costs, Targets
@@ -37,7 +43,7 @@ def resolve(
     origin: str = "the latency table",
     z: float = 0.0,
 ) -> Targets:
-    """Target and limits as costs, and a warning if they leave little or no choice.
+    """Target and limits as costs, and warnings if they leave little or no choice.
 
     Args:
       config: names them.
@@ -57,7 +63,8 @@ def resolve(
     target, warning = prices.target(config)
     limits = (target, *map(prices.limit, config.limits))
     _require_common_network(space, limits)
-    return Targets(limits, by_table, warning)
+    warnings = () if warning is None else (warning,)
+    return Targets(limits, by_table, (*warnings, *_unspendable(config, space, limits)))
 
 
 def check(config: SearchConfig, space: SearchSpace, *, z: float = 0.0) -> None:
@@ -83,7 +90,7 @@ class ElasticGoal(NamedTuple):
     """Of every shape, in the unit of the target."""
     latencies: tuple[Costs, ...]
     """Likewise in ms, by the table."""
-    warning: str | None
+    warnings: tuple[str, ...]
 
 
 def of_elastic(
@@ -115,7 +122,8 @@ def of_elastic(
     of_baseline = base.range_of(base.costs(config.cost))[2]
     goal, warning = _stated(config, min(least), max(most), of_baseline)
     few = _few(elastic_census.of(space, costs, goal), space.architectures, goal)
-    return ElasticGoal(goal, tuple(costs), tuple(by_table), warning or few)
+    warnings = tuple(filter(None, [warning or few]))
+    return ElasticGoal(goal, tuple(costs), tuple(by_table), warnings)
 
 
 def require_target(config: SearchConfig) -> None:
@@ -212,7 +220,8 @@ def _stated(
         objective.require_above_one(least, goal)
     if goal > most:
         return goal, (
-            f"{given} is above the maximum: {reachable}; the target binds nothing"
+            f"{given} is above the maximum: {reachable}; it binds nothing, every "
+            "network keeps it and none spends it"
         )
     return goal, None
 
@@ -230,10 +239,38 @@ def _few(counted: ElasticCensus, networks: int, goal: float) -> str | None:
     )
 
 
+def _unspendable(
+    config: SearchConfig, space: SearchSpace, limits: Sequence[Limit]
+) -> Iterator[str]:
+    """A line for a target that the limits forbid to spend, and for idle limits."""
+    if len(limits) == 1:
+        return
+    (target, *others) = limits
+    most, *rest = (
+        spendable.reach(space.mask, limits, place) for place in range(len(limits))
+    )
+    alone = Costs(target.costs, target.fixed).reachable(space.mask)[1]
+    if alone > target.target and most.bound < (1 - config.max_slack) * target.target:
+        yield (
+            f"search.limits: at most {most.bound / target.target:.3f} of the target "
+            f"can be spent within {' '.join(config.limits)} "
+            f"({amount(config.cost, most.bound)}); it is kept, not spent; raise a "
+            "limit, or lower the target"
+        )
+    for limit, reach in zip(others, rest, strict=True):
+        if reach.bound <= limit.target:
+            of = parse_limit(limit.name).cost
+            yield (
+                f"search.limits {limit.name} binds nothing: networks within all else "
+                f"take at most {amount(of, reach.bound)}"
+            )
+
+
 def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None:
     """Refuses limits of which each can be kept, but not all together."""
     any_network = np.where(space.mask, 0.0, -np.inf)
-    if len(limits) > 1 and not derivation.choose(any_network, limits):
+    found = derivation.choose(any_network, limits)
+    if not found.choices and found.is_complete:
         bounds = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
         raise ValueError(
             f"search.limits: expected a network within all limits at once ({bounds}), "

@@ -9,6 +9,8 @@ In the order of the paper (ProxylessNAS, section 3):
     objective       3.3: the loss or the reward that joins cross-entropy and cost
     schedule        the order of the steps, and their optimisers
     loop            the whole search, epoch by epoch
+    spendable       which targets can be spent within the limits, before it begins
+    movement        whether its alphas can move so far
     derivation      from alphas to a network: `knapsack` within limits
     targets         what a search has to keep; `run` and `derive` by it
 

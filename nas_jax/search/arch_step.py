@@ -106,15 +106,16 @@ def mean_over_parts(
     batch: Batch,
     devices: Devices = PLAIN,
 ) -> Estimate:
-    """`estimate` at one sample, the mean over the parts of the batch."""
+    """`estimate` at one sample, the mean over the parts of the batch.
 
-    def of_part(baseline: Scalar, part: Batch) -> tuple[Scalar, PyTree]:
-        before = dataclasses.replace(state, baseline=baseline)
-        gradients, after, metrics = estimate(problem, before, sampled, part)
-        return after, (gradients, metrics)
+    Every part begins with the baseline of the step. Rewards are linear in accuracy, and
+    a moving baseline in rewards: its mean is that of the whole batch.
+    """
 
-    baseline, (gradients, metrics) = devices.accumulated(of_part, state.baseline, batch)
-    return Estimate(gradients, baseline, metrics)
+    def of_part(_: None, part: Batch) -> tuple[None, PyTree]:
+        return None, tuple(estimate(problem, state, sampled, part))
+
+    return Estimate(*devices.accumulated(of_part, None, batch)[1])
 
 
 def mean_over_devices(
@@ -191,7 +192,7 @@ def update_alphas(
             constraint.excess(problem.expected_cost(alphas), problem.targets),
             multipliers,
             penalty_weight,
-            constraint.is_spent(problem.costs, problem.mask, problem.targets),
+            problem.equalities,
         )
     state = dataclasses.replace(
         state,

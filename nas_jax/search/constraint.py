@@ -13,7 +13,8 @@ meanwhile, weakly at first, while candidates are still to be told apart, then fi
 The target, which comes first, is to be spent: E = T, lambda of either sign, as the
 absolute reward of TuNAS (Bender et al. 2020) has it; a supernet undervalues its larger
 networks, which are trained least. Further limits are not to be exceeded: E <= T,
-lambda >= 0 (Rockafellar 1973). So is a target that no network exceeds.
+lambda >= 0 (Rockafellar 1973). So is a target that no network within them exceeds
+(`spendable`).
 """
 
 from typing import NamedTuple
@@ -21,8 +22,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from nas_jax.base import Mask, Scalar
-from nas_jax.search.cost import CostModel
+from nas_jax.base import Scalar
 
 # One constraint, or D of them.
 Excess = Float[Array, "*D"]
@@ -38,16 +38,6 @@ class Ascent(NamedTuple):
 def excess(cost: Float[Array, "*D"], target: Float[Array, "*D"] | float) -> Excess:
     """E/T - 1, the share by which an expected cost exceeds its target."""
     return cost / target - 1
-
-
-def is_spent(
-    model: CostModel, mask: Mask, target: Float[Array, "*D"] | float
-) -> Bool[Array, "*D"]:
-    """Which constraints are equalities: the first, if networks exceed it."""
-    offered = jnp.where(mask, model.costs, 0)
-    largest = model.fixed + jnp.max(offered, axis=-1).sum(axis=-1)
-    is_first = jnp.arange(max(1, largest.size)).reshape(largest.shape) == 0
-    return is_first & (largest > jnp.asarray(target))
 
 
 def penalty(

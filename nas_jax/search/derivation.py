@@ -8,6 +8,9 @@ cheaper network, then to the lower index.
 A search at rest at E = T mixes a cheaper and a dearer candidate in a layer or two. The
 most probable network within T takes the cheaper one and may leave a good share of T
 unspent; `max_slack` asks for a network that leaves no more than this share.
+
+What is not proven is told: how much more probable another network may be, how many were
+passed over beyond a limit, and whether there may be one that spends more.
 """
 
 from collections.abc import Sequence
@@ -22,6 +25,9 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
 
 _VANISHED = float(np.finfo(np.float32).smallest_subnormal)
+TIE = 1e-12
+"""Share of a limit by which sums of costs differ with their order: within it, a network
+costs as much as the limit and keeps it."""
 
 
 class Limit(NamedTuple):
@@ -39,15 +45,19 @@ class Derived(NamedTuple):
     `slack` is 1 - cost / target for every limit, by name. `log_prob_given_up` is the
     log-probability of the most probable network of all less that of this one;
     `log_prob_gap` is a bound on what the best choice has more than this one, 0 where
-    this one is proven to be the best. `is_spent` is False where no network spends the
-    target, so that the best of all within the limits was taken.
+    this one is proven to be the best. `excluded` counts networks that were passed over,
+    beyond a limit by less than the solver's grid shows. `is_spent` is False where no
+    network was found that spends the target, so that the best of all within the limits
+    was taken; with `is_proven` there is none.
     """
 
     path: Int[np.ndarray, "L"]
     slack: dict[str, float]
     log_prob_given_up: float
     log_prob_gap: float
+    excluded: int
     is_spent: bool
+    is_proven: bool
 
 
 def derive(
@@ -89,7 +99,7 @@ def ranked_within(
 ) -> list[Derived]:
     """The most probable paths of those that keep all limits and spend the first.
 
-    If no network spends the first limit, the most probable ones that keep all limits. A
+    If none is found that does, the most probable ones that keep all limits. A
     probability of 0 counts as 1.4e-45, the smallest in float32: such a candidate is
     chosen where the limits leave no other.
 
@@ -106,49 +116,54 @@ def ranked_within(
     """
     log_probs = np.log(np.maximum(_checked(space, probs), _VANISHED))
     log_probs = np.where(space.mask, log_probs, -np.inf)
-    choices = []
-    if max_slack < 1:
-        name, costs, fixed, target = limits[0]
-        least = -(1 - max_slack) * target
-        spent = Limit(f"{name} spent", -np.asarray(costs), -fixed, least)
-        choices = choose(log_probs, [*limits, spent], count)
-    is_spent = bool(choices)
-    choices = choices or choose(log_probs, limits, count)
-    if not choices:
+    spending = [*limits, _spent(limits[0], max_slack)] if max_slack < 1 else limits
+    asked = ranking = choose(log_probs, spending, count)
+    if not asked.choices and max_slack < 1:
+        ranking = choose(log_probs, limits, count)
+    if not ranking.choices:
         minima = [np.where(space.mask, each.costs, np.inf).min(1) for each in limits]
         reach = ", ".join(
             f"{limit.name} at most {limit.target:.6g}, reachable from "
             f"{lowest.sum() + limit.fixed:.6g}"
             for limit, lowest in zip(limits, minima, strict=True)
         )
+        doubt = "" if ranking.is_complete else ", which does not prove that none is"
         raise ValueError(
             f"derivation: expected a network of space {space.name!r} within every "
-            f"limit, found none ({reach}); raise a target"
+            f"limit, found none{doubt} ({reach}); raise a target"
         )
     most = float(log_probs.max(axis=1).sum())
     return [
         Derived(
             choice.picks,
             {
-                limit.name: float(1 - amount / limit.target)
+                limit.name: max(0.0, float(1 - amount / limit.target))
                 for limit, amount in zip(limits, choice.costs, strict=False)
             },
             most - choice.value,
             choice.gap,
-            is_spent,
+            ranking.excluded,
+            bool(asked.choices),
+            bool(asked.choices) or asked.is_complete,
         )
-        for choice in choices
+        for choice in ranking.choices
     ]
+
+
+def _spent(limit: Limit, max_slack: float) -> Limit:
+    """That at most this share of a limit is left, as a limit."""
+    least = (1 - max_slack) * limit.target
+    return Limit(f"{limit.name} spent", -np.asarray(limit.costs), -limit.fixed, -least)
 
 
 def choose(
     values: Float[np.ndarray, "L K"], limits: Sequence[Limit], count: int = 1
-) -> list[knapsack.Choice]:
+) -> knapsack.Ranking:
     """The most valuable choices within all limits; -inf stands for not offered."""
     costs = np.stack([limit.costs for limit in limits])
     fixed = np.array([limit.fixed for limit in limits])
     targets = np.array([limit.target for limit in limits])
-    return list(knapsack.ranked(values, costs, fixed, targets, count))
+    return knapsack.ranked(values, costs, fixed, targets + TIE * abs(targets), count)
 
 
 def _checked(space: SearchSpace, probs: np.ndarray) -> Float[np.ndarray, "L K"]:

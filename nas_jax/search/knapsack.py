@@ -19,8 +19,12 @@ All three lose nothing, so the result is exact. Only if the front outgrows its s
 which has not been seen, are its least promising members dropped.
 
 Several budgets that leave little room outgrow any front. They are an integer program,
-solved by HiGHS (`scipy.optimize.milp`): x_lk in {0, 1}, sum_k x_lk = 1. What may have
-been lost is reported as `gap`.
+solved by HiGHS (`scipy.optimize.milp`): x_lk in {0, 1}, sum_k x_lk = 1. HiGHS works
+with tolerances, and loses choices where costs differ by many powers of ten. So it gets
+whole numbers: costs above the cheapest item of a layer, in millionths of the room that
+a budget leaves above its cheapest choice. Rounded down they lose no choice, and one
+found beyond its budget is excluded. Rounded up, which is done after too many of these,
+they admit no wrong one. What may have been lost is told (`gap`, `is_complete`).
 """
 
 import heapq
@@ -29,25 +33,33 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 _FRONTS = (200, 10_000)
 """Partial choices of the first pass, which looks for a good choice to measure others
 by, and of the second; more are needed by none of the spaces here."""
+_GRID = 1e6
+"""Whole numbers that the room of a budget is cut into for HiGHS."""
+_STEP = 2.0**-10
+"""Between two of them, as HiGHS sees it: far above its tolerance of 1e-6."""
 _ROUNDING = 1e-9
-"""Relative; bounds are widened by it, so that rounding never cuts off the best."""
+"""Relative; a bound that is above a value by less is met by it."""
+_EPS = float(np.finfo(float).eps)
+_INFEASIBLE = 2
+"""SciPy's word for it."""
 _SECONDS = 20.0
 """Of one integer program, after which the best choice known is taken, with its bound.
 The paper's space under three tight limits takes 0.4 s at most."""
 _EXCLUDED = 20
-"""Choices beyond a limit, within HiGHS's tolerance, after which it is given up."""
+"""Choices beyond a limit by less than the grid shows, after which costs are rounded up.
+"""
 
 
 class Choice(NamedTuple):
     """A choice within the budgets, and by how much the best may be worth more.
 
-    The gap is 0 where the choice is proven to be the best.
+    The gap is 0 where the choice is proven to be the best of all but those before it.
     """
 
     picks: Int[np.ndarray, "L"]
@@ -56,14 +68,27 @@ class Choice(NamedTuple):
     gap: float
 
 
+class Ranking(NamedTuple):
+    """Choices, the best first, and whether all is proven.
+
+    `excluded` counts choices of the integer program that were beyond a limit by less
+    than its grid shows. `is_complete` says that fewer choices than were asked for are
+    all there are.
+    """
+
+    choices: list[Choice]
+    excluded: int = 0
+    is_complete: bool = True
+
+
 def solve(
     values: Float[np.ndarray, "L K"],
     costs: Float[np.ndarray, "D L K"],
     fixed: Float[np.ndarray, "D"],
     limits: Float[np.ndarray, "D"],
 ) -> Choice | None:
-    """The first of `ranked`; None if there is no choice within the limits."""
-    return next(ranked(values, costs, fixed, limits, 1), None)
+    """The first of `ranked`; None if no choice within the limits was found."""
+    return next(iter(ranked(values, costs, fixed, limits, 1).choices), None)
 
 
 def ranked(
@@ -72,7 +97,7 @@ def ranked(
     fixed: Float[np.ndarray, "D"],
     limits: Float[np.ndarray, "D"],
     count: int,
-) -> Iterator[Choice]:
+) -> Ranking:
     """The `count` most valuable choices within all limits, the best first.
 
     Of one budget, ties go to the cheaper choice. In order as long as no choice has a
@@ -85,8 +110,10 @@ def ranked(
       limits: what a choice may cost; sums are taken from left to right.
       count: how many; fewer if there are not as many.
     """
-    method = _by_front if len(limits) == 1 else _by_integer_program
-    return itertools.islice(method(_Knapsack(values, costs, fixed, limits)), count)
+    knapsack = _Knapsack(values, costs, fixed, limits)
+    if len(limits) == 1:
+        return Ranking([*itertools.islice(_by_front(knapsack), count)])
+    return _by_integer_program(knapsack, count)
 
 
 class _Knapsack(NamedTuple):
@@ -96,6 +123,43 @@ class _Knapsack(NamedTuple):
     costs: Float[np.ndarray, "D L K"]
     fixed: Float[np.ndarray, "D"]
     limits: Float[np.ndarray, "D"]
+
+    @property
+    def offered(self) -> Bool[np.ndarray, "L K"]:
+        return np.isfinite(self.values)
+
+    @property
+    def rounding(self) -> Float[np.ndarray, "D"]:
+        """More than rounding makes of any sum of costs, in their units."""
+        largest = np.where(self.offered, np.abs(self.costs), 0).max(axis=2).sum(axis=1)
+        terms = np.abs(self.fixed) + np.abs(self.limits) + largest
+        return 4 * len(self.values) * _EPS * terms
+
+    @property
+    def above_cheapest(self) -> Float[np.ndarray, "D L K"]:
+        """Costs above that of the cheapest item of the layer."""
+        least = np.where(self.offered, self.costs, np.inf).min(axis=2)
+        return self.costs - least[:, :, None]
+
+    @property
+    def room(self) -> Float[np.ndarray, "D"]:
+        """What the limits leave above the cheapest choices, rounding included."""
+        least = np.where(self.offered, self.costs, np.inf).min(axis=2)
+        return self.limits - self.fixed - least.sum(axis=1) + self.rounding
+
+    def affordable(self) -> "_Knapsack | None":
+        """The same without the items of no choice within the limits.
+
+        None if that leaves a layer empty.
+        """
+        left = self
+        while left.offered.any(axis=1).all():
+            room = left.room[:, None, None]
+            fits = np.all(left.above_cheapest <= room, axis=0)
+            if fits[left.offered].all():
+                return left
+            left = left._replace(values=np.where(fits, left.values, -np.inf))
+        return None
 
 
 # --- one budget: a front of partial choices -------------------------------------------
@@ -111,10 +175,12 @@ def _by_front(knapsack: _Knapsack) -> Iterator[Choice]:
     number = itertools.count()  # equal values: first found, first out
 
     def add(part: np.ndarray) -> None:
-        if np.isfinite(part).any(axis=1).all():
-            best = _best(knapsack._replace(values=part))
-            if best is not None:
-                heapq.heappush(parts, (-best.value, next(number), best, part))
+        affordable = knapsack._replace(values=part).affordable()
+        if affordable is None:
+            return
+        best = _best(affordable)
+        if best is not None:
+            heapq.heappush(parts, (-best.value, next(number), best, part))
 
     add(knapsack.values)
     while parts:
@@ -152,13 +218,18 @@ def _prices(knapsack: _Knapsack) -> Float[np.ndarray, "M"]:
 
     Any lambda >= 0 gives a true bound, so a failed relaxation costs time, not truth.
     """
-    worth, rows, room, one_each = _linear(knapsack)
+    worth, rows, one_each = _linear(knapsack)
+    units = np.maximum(knapsack.room, np.finfo(float).tiny)
     relaxed = linprog(
-        -worth, A_ub=rows, b_ub=room, A_eq=one_each, b_eq=np.ones(len(one_each))
+        -worth,
+        A_ub=rows / units[:, None],
+        b_ub=knapsack.room / units,
+        A_eq=one_each,
+        b_eq=np.ones(len(one_each)),
     )
     if relaxed.status != 0:
         return np.zeros(1)
-    price = np.maximum(-relaxed.ineqlin.marginals, 0.0) / _scales(knapsack.costs)
+    price = np.maximum(-relaxed.ineqlin.marginals, 0.0) / units
     return np.array([0.0, 0.5, 0.8, 1.0, 1.25, 2.0]) * price
 
 
@@ -167,11 +238,14 @@ def _sweep(
 ) -> Choice | None:
     """One pass over the layers with at most `size` partial choices."""
     values, (costs,), (fixed,), (limit,) = knapsack
-    offered = np.isfinite(values)
+    offered, (rounding,) = knapsack.offered, knapsack.rounding
     cheapest = _rest(np.where(offered, costs, np.inf).min(axis=1))
     # [L + 1 M]: the most that the layers still to come are worth at these prices
     priced = values[None] - np.multiply.outer(prices, costs)
     worth = _rest(priced.max(axis=2).T)
+    # [M]: sums of values less priced costs cancel, and round as their terms do
+    largest = np.where(offered, np.abs(values), 0).max(axis=1).sum()
+    widened = 4 * len(values) * _EPS * largest + 2 * prices * rounding
     value, cost = np.zeros(1), np.array([fixed], float)
     history: list[tuple[np.ndarray, np.ndarray]] = []
     lost = -np.inf
@@ -182,11 +256,10 @@ def _sweep(
         value = value[parents] + row[picks]
         cost = cost[parents] + costs[layer, picks]
         is_last = layer == len(values) - 1
-        slack = 0.0 if is_last else _ROUNDING * max(abs(limit), 1e-300)
+        slack = 0.0 if is_last else rounding
         fits = cost + cheapest[layer + 1] <= limit + slack
         left = np.multiply.outer(np.maximum(limit - cost, 0.0), prices)
-        bound = value + (worth[layer + 1] + left).min(axis=1)
-        bound += _ROUNDING * (1 + np.abs(bound))
+        bound = value + (worth[layer + 1] + left + widened).min(axis=1)
         front = np.flatnonzero(fits & (bound >= known))
         if not len(front):
             return None
@@ -216,31 +289,35 @@ def _rest(per_layer: Float[np.ndarray, "L *M"]) -> Float[np.ndarray, "L+1 *M"]:
 # --- several budgets: an integer program ----------------------------------------------
 
 
-def _by_integer_program(knapsack: _Knapsack) -> Iterator[Choice]:
-    """All choices, the best first, up to the rounding of sums.
+def _by_integer_program(knapsack: _Knapsack, count: int) -> Ranking:
+    """The best choices, in order up to the rounding of sums.
 
     A choice found is excluded by a further constraint, and the next best is asked for.
-    HiGHS lets a constraint be missed by a tolerance; a choice that does so is excluded
-    as well, and one that is none.
     """
-    values, costs, fixed, limits = knapsack
-    layers, items = np.nonzero(np.isfinite(values))
-    worth, rows, room, one_each = _linear(knapsack)
-    constraints = [
-        LinearConstraint(rows, -np.inf, room),
-        LinearConstraint(one_each, 1, 1),
-    ]
-    excluded = 0
-    while excluded <= _EXCLUDED:
+    affordable = knapsack.affordable()
+    if affordable is None:
+        return Ranking([])
+    values, costs, fixed, limits = affordable
+    layers, items = np.nonzero(affordable.offered)
+    worth, rows, one_each = _linear(affordable)
+    most, unit = _scale(affordable)
+    units = np.maximum(affordable.room, np.finfo(float).tiny)[:, None] / _GRID
+    budgets = _on_grid(np.floor(rows / units))
+    others = [LinearConstraint(one_each, 1, 1)]
+    found: list[Choice] = []
+    excluded, lost = 0, -np.inf
+    while len(found) < count and excluded <= 2 * _EXCLUDED:
         solution = milp(
-            -worth,
-            constraints=constraints,
+            -worth / unit,
+            constraints=[budgets, *others],
             integrality=np.ones(len(worth)),
             bounds=Bounds(0, 1),
             options={"time_limit": _SECONDS, "mip_rel_gap": 0.0},
         )
         if solution.x is None:
-            return
+            is_proven = solution.status == _INFEASIBLE and lost == -np.inf
+            return Ranking(found, excluded, is_proven)
+        bound = most - unit * float(solution.mip_dual_bound)
         chosen = solution.x > 0.5
         picks = np.full(len(values), -1)
         picks[layers[chosen]] = items[chosen]
@@ -250,24 +327,39 @@ def _by_integer_program(knapsack: _Knapsack) -> Iterator[Choice]:
             spent = spent + costs[:, layer, pick]
         # HiGHS of SciPy 1.14 called a choice optimal that left a layer out
         if (picks >= 0).all() and (spent <= limits).all():
-            bound = -float(solution.mip_dual_bound)
-            is_best = bound - value <= _ROUNDING * (1 + abs(bound))
-            yield Choice(picks, value, spent, 0.0 if is_best else bound - value)
+            gap = max(bound, lost) - value
+            is_best = gap <= _ROUNDING * (unit + abs(value))
+            found.append(Choice(picks, value, spent, 0.0 if is_best else gap))
         else:
             excluded += 1
-        most = len(values) - 1
-        constraints.append(LinearConstraint(chosen[None].astype(float), 0, most))
+            if excluded == _EXCLUDED:
+                lost = bound
+                budgets = _on_grid(np.ceil(rows / units))
+        all_but_one = len(values) - 1
+        others.append(LinearConstraint(chosen[None].astype(float), 0, all_but_one))
+    return Ranking(found, excluded, is_complete=False)
 
 
-def _linear(knapsack: _Knapsack) -> tuple[np.ndarray, ...]:
-    """Of the offered items: values, scaled costs; room of the budgets; groups."""
-    values, costs, fixed, limits = knapsack
-    layers, items = np.nonzero(np.isfinite(values))
-    scales = _scales(costs)
-    rows = costs[:, layers, items] / scales[:, None]
+def _on_grid(rows: Float[np.ndarray, "D N"]) -> LinearConstraint:
+    """Sums of whole numbers within the room, which ends half a step above."""
+    return LinearConstraint(_STEP * rows, -np.inf, _STEP * (_GRID + 0.5))
+
+
+def _linear(knapsack: _Knapsack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the offered items: values below the best, costs above the cheapest; groups."""
+    values, offered = knapsack.values, knapsack.offered
+    layers, _ = np.nonzero(offered)
+    worth = (values - values.max(axis=1, keepdims=True))[offered]
     one_each = np.equal.outer(np.arange(len(values)), layers).astype(float)
-    return values[layers, items], rows, (limits - fixed) / scales, one_each
+    return worth, knapsack.above_cheapest[:, offered], one_each
 
 
-def _scales(costs: Float[np.ndarray, "D L K"]) -> Float[np.ndarray, "D"]:
-    return np.maximum(np.abs(costs).max(axis=(1, 2)), np.finfo(float).tiny)
+def _scale(knapsack: _Knapsack) -> tuple[float, float]:
+    """The value of the best items, and the unit in which HiGHS counts what is below.
+
+    So small that HiGHS, which is content within 1e-6, tells choices apart.
+    """
+    values = knapsack.values
+    best = values.max(axis=1)
+    least = np.where(knapsack.offered, values, np.inf).min(axis=1)
+    return float(best.sum()), 1e-4 * float((best - least).max()) or 1.0

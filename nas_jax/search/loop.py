@@ -26,6 +26,7 @@ from nas_jax.data.batches import (
     Split,
     batch_at,
     permutations,
+    require_full,
 )
 from nas_jax.networks import parts
 from nas_jax.search import (
@@ -36,6 +37,7 @@ from nas_jax.search import (
     objective,
     prune,
     schedule,
+    spendable,
 )
 from nas_jax.search.arch_step import ArchStep, make_arch_step
 from nas_jax.search.search_state import SearchProblem, SearchState, init
@@ -65,6 +67,12 @@ class SearchData(NamedTuple):
     augment: Augment
     devices: Devices = PLAIN
     normalise: Callable[[Images], Images] = as_they_are
+
+    def require_full_batches(self, weights: int, alphas: int) -> None:
+        """Raises `ValueError` for sizes of batches that a split does not fill."""
+        images = len(self.train_weights.labels), len(self.train_alphas.labels)
+        require_full("search.batch", weights, "train_weights", images[0])
+        require_full("search.arch_batch", alphas, "train_alphas", images[1])
 
     def weight_batches(self, key: PRNGKey, size: int) -> Callable[[int], Batch]:
         """The batch of weight step number i; epochs are passes over the split."""
@@ -194,14 +202,15 @@ def run(
         which loss, gradients or alphas are no longer finite, with the first such step.
     """
     config, devices = problem.config, data.devices
+    data.require_full_batches(config.batch, config.arch_batch)
     per_epoch = _per_epoch(problem, data)
     require_runnable(problem, per_epoch)
-    targets, problem = problem.targets, _placed(problem, devices)
+    targets = problem.targets
     weight_batch = data.weight_batches(key, config.batch)
     arch_batch = data.arch_batches(key, config.arch_batch)
     if after is None:
         after = Reached(problem.space, begin(key, problem, data))
-    problem, steps = dataclasses.replace(problem, space=after.space), after.steps
+    problem, steps = _placed(problem, after.space, devices), after.steps
     # copied: the steps donate theirs
     state = devices.whole(jax.tree.map(jnp.copy, after.state))
     collected, begun = list(after.collected), int(state.step)
@@ -213,7 +222,7 @@ def run(
             smaller = prune.pruned(problem.space, state.alphas, config.prune_below)
             if smaller != problem.space:
                 state = prune.shrink(problem.space, smaller, state)
-                problem, steps = dataclasses.replace(problem, space=smaller), None
+                problem, steps = _placed(problem, smaller, devices), None
         if steps is None:
             ready = compile(programs(key, problem, data, state))
             steps = Steps(*(ready[name] for name in PROGRAMS))
@@ -259,7 +268,7 @@ def programs(
     """The three programs of a search, with arguments of the shapes that they get."""
     config, devices, size = problem.config, data.devices, "space.input_size"
     per_epoch = _per_epoch(problem, data)
-    problem = _placed(problem, devices)
+    problem = _placed(problem, problem.space, devices)
     weight_step = make_weight_step(
         problem.space,
         config,
@@ -314,12 +323,21 @@ def make_validate(space: SearchSpace, devices: Devices = PLAIN) -> Validate:
     return devices.jit(validate)
 
 
-def _placed(problem: SearchProblem, devices: Devices) -> SearchProblem:
-    """The problem with its arrays on every device."""
+def _placed(
+    problem: SearchProblem, space: SearchSpace, devices: Devices
+) -> SearchProblem:
+    """The problem of what is left of its space, with its arrays on every device.
+
+    With fewer candidates a target may be one that no network spends.
+    """
+    if space != problem.space or problem.is_spent is None:
+        spent = spendable.is_spent(space.mask, problem.costs, problem.targets)
+        problem = dataclasses.replace(problem, space=space, is_spent=jnp.asarray(spent))
     return dataclasses.replace(
         problem,
         costs=devices.whole(problem.costs),
         targets=devices.whole(jnp.asarray(problem.targets, jnp.float32)),
+        is_spent=devices.whole(problem.is_spent),
     )
 
 

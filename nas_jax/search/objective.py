@@ -83,7 +83,7 @@ def penalty(
         constraint.excess(cost, problem.targets),
         state.multipliers,
         state.penalty_weight,
-        constraint.is_spent(problem.costs, problem.mask, problem.targets),
+        problem.equalities,
     )
 
 

@@ -145,7 +145,7 @@ def ranked(
             np.array([target]),
             each,
         )
-        for rank, one in enumerate(chosen):
+        for rank, one in enumerate(chosen.choices):
             rows.append((rank, found.shapes[place] - one.value, place, one.picks))
     rows.sort(key=lambda row: row[:2])
     return [(place, picks) for _, _, place, picks in rows[:count]]

@@ -1,11 +1,12 @@
 """The problem of a search, and the state that it carries from step to step."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from nas_jax import supernet
 from nas_jax.base import Alphas, Mask, PRNGKey, PyTree, Scalar, stream
@@ -29,12 +30,23 @@ class SearchProblem:
       config: schedule, estimator, objective.
       costs: of all candidates, `[L K]`, or `[D L K]` of D costs.
       targets: of the expected costs in the same units, a scalar, or `[D]`.
+      is_spent: which of them the search is to come to, not only to keep. `loop.run`
+        asks `spendable`; before, None stands for the first.
     """
 
     space: SearchSpace = dataclasses.field(metadata={"static": True})
     config: SearchConfig = dataclasses.field(metadata={"static": True})
     costs: CostModel
     targets: Float[Array, "*D"] | float
+    is_spent: Bool[Array, "*D"] | None = None
+
+    @property
+    def equalities(self) -> Bool[Array, "*D"]:
+        """`is_spent`, or its default."""
+        if self.is_spent is not None:
+            return self.is_spent
+        shape = jnp.shape(self.targets)
+        return jnp.arange(math.prod(shape)).reshape(shape) == 0
 
     @property
     def mask(self) -> Mask:

@@ -14,7 +14,7 @@ import numpy as np
 from nas_jax.base import PRNGKey, Probs
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import SearchConfig, without_target
-from nas_jax.search import derivation, loop
+from nas_jax.search import derivation, loop, spendable
 from nas_jax.search.cost import CostModel, stack
 from nas_jax.search.derivation import Limit
 from nas_jax.search.loop import Epoch, SearchData
@@ -55,7 +55,8 @@ class Targets:
 
     limits: tuple[Limit, ...]
     latency: Costs | None = None
-    warning: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What of them binds nothing, or cannot be spent, one line each."""
 
     @property
     def target(self) -> float:
@@ -72,6 +73,11 @@ class Targets:
         """The bound of the one cost, or of each of D, in Float64."""
         values = [limit.target for limit in self.limits]
         return values[0] if len(values) == 1 else np.array(values)
+
+    def are_spent(self, space: SearchSpace) -> list[bool]:
+        """Which of them a search of this space is to come to, not only to keep."""
+        spent = spendable.is_spent(space.mask, self.costs, self.values)
+        return np.ravel(spent).tolist()
 
 
 class Setup(Protocol):

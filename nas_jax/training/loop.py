@@ -28,7 +28,15 @@ from nas_jax.base import (
 )
 from nas_jax.config.experiment import SCRATCH, TrainConfig
 from nas_jax.data import mixing
-from nas_jax.data.batches import Augment, Batch, Split, batch_at, permutations, pieces
+from nas_jax.data.batches import (
+    Augment,
+    Batch,
+    Split,
+    batch_at,
+    permutations,
+    pieces,
+    require_full,
+)
 from nas_jax.data.mixing import Mixed
 from nas_jax.networks import network, parts
 from nas_jax.networks.batch_norm import BN_MOMENTUM
@@ -331,9 +339,11 @@ def run(
         copy what is to stay.
 
     Raises:
-      ValueError: after an epoch in which it diverged, as `finite.require`.
+      ValueError: for a batch larger than the data; after an epoch in which it diverged,
+        as `finite.require`.
     """
     config, devices, per_epoch = recipe.config, recipe.devices, recipe.steps_per_epoch
+    require_full("train.batch", config.batch, "the data", len(recipe.data.labels))
     if after is None:
         after = Reached(init(key, architecture, recipe))
     state = devices.whole(jax.tree.map(jnp.copy, after.state))

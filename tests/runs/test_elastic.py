@@ -82,7 +82,7 @@ def test_the_target_is_a_share_of_the_middle_shapes_network(goal, loaded, table)
     assert base.stem.input_size == 12
     assert goal.target == pytest.approx(0.7 * tables.predict_ms(table, base))
     assert len(goal.costs) == len(loaded.whole.shapes) == 4
-    assert "few networks to choose among" in goal.warning
+    assert "few networks to choose among" in goal.warnings[0]
 
 
 def test_drawn_networks_are_different_and_spend_the_target(

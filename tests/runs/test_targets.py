@@ -66,16 +66,45 @@ def test_target_comes_first_and_limits_are_shares_of_the_hand_designed_network()
 def test_a_target_that_leaves_little_choice_is_told():
     """Two layers of 2, 4 and, the second, 0 ms: 8 to 14 ms, in all 6 networks."""
     aim = resolve(SearchConfig(target_ms=12.0))
-    assert aim.warning == (
+    assert aim.warnings == (
         "few networks to choose among: of 6 networks 5 keep the target, 2 spend 98% of "
         "it or more; another target, or a space of more layers or candidates, leaves a "
-        "search more to find"
+        "search more to find",
     )
 
 
 def test_a_target_that_leaves_a_choice_is_not(monkeypatch):
     monkeypatch.setattr(targets, "FEW", 2)
-    assert resolve(SearchConfig(target_ms=12.0)).warning is None
+    assert resolve(SearchConfig(target_ms=12.0)).warnings == ()
+
+
+def test_a_target_that_the_limits_forbid_to_spend_is_told(tmp_path, monkeypatch):
+    """Two `mb3_k3` take 10 ms here and 5 there, with one `mb6_k3` 12 here, 7 there."""
+    monkeypatch.setattr(targets, "FEW", 0)
+    tables.save(made_up(1.0, 3.0), tmp_path / "other.json")
+    text = f"latency:5.5:{tmp_path / 'other.json'}"
+    aim = resolve(SearchConfig(target_ms=12.0, limits=(text,)))
+    assert aim.warnings == (
+        f"search.limits: at most 0.833 of the target can be spent within {text} "
+        "(10 ms); it is kept, not spent; raise a limit, or lower the target",
+    )
+    # what limits leave to be spent is not told
+    assert resolve(SearchConfig(target_ms=10.0, limits=(text,))).warnings == ()
+
+
+def test_a_target_above_the_maximum_and_an_idle_limit_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "FEW", 0)
+    aim = resolve(SearchConfig(target_ms=15.0, limits=("params:100000",)))
+    most = sum(map(counts.params, SPACE.fixed_parts)) + sum(
+        counts.params(layer.block(SPACE.candidates[1])) for layer in SPACE.layers
+    )
+    assert aim.warnings == (
+        "search.target_ms = 15 is above the maximum: networks of this space take 8 ms "
+        "to 14 ms, a ratio of 0.57 to 1; it binds nothing, every network keeps it and "
+        "none spends it",
+        "search.limits params:100000 binds nothing: networks within all else take at "
+        f"most {most:,} parameters",
+    )
 
 
 def test_one_target_stays_a_single_cost():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas_jax.config import SpaceConfig
-from nas_jax.search import derivation
+from nas_jax.search import derivation, knapsack
 from nas_jax.spaces import builders
 
 # Layer 0 changes the width and offers no `zero` (candidate 1); layer 1 offers all.
@@ -147,3 +147,34 @@ def test_target_that_no_network_spends_is_kept_all_the_same():
     found = derivation.most_probable_within(TOY, np.array(PROBS), [limit(10.9)], 0.1)
     assert (found.path.tolist(), found.is_spent) == ([2, 0], False)
     assert found.slack == {"ms": pytest.approx(1 - 8 / 10.9)}
+
+
+def test_what_costs_as_much_as_the_limit_keeps_it_however_it_is_added_up():
+    """0.1 + 0.2 + 0.3 exceeds 0.6, and 0.3 + 0.2 + 0.1 does not."""
+    tied = limit(0.6, np.array([[0.2, 0.0, 0.1], [0.3, 0.0, 0.1]]), 0.1)
+    assert 0.1 + 0.2 + 0.3 > 0.6
+    found = derivation.most_probable_within(TOY, np.array(PROBS), [tied])
+    assert (found.path.tolist(), found.slack) == ([0, 0], {"ms": 0.0})
+    beyond = tied._replace(target=0.6 * (1 - 1e-11))
+    found = derivation.most_probable_within(TOY, np.array(PROBS), [beyond])
+    assert found.path.tolist() != [0, 0]
+
+
+def test_what_was_not_proven_is_not_claimed(monkeypatch):
+    """An integer program that gives up proves nothing."""
+    real = knapsack.ranked
+
+    def gives_up(values, costs, fixed, limits, count):
+        if len(limits) == 2:  # asked for what spends the target
+            return knapsack.Ranking([], excluded=41, is_complete=False)
+        return real(values, costs, fixed, limits, count)
+
+    probs = np.array(PROBS)
+    found = derivation.most_probable_within(TOY, probs, [limit(10.9)], 0.1)
+    assert (found.is_spent, found.is_proven) == (False, True)
+    monkeypatch.setattr(knapsack, "ranked", gives_up)
+    found = derivation.most_probable_within(TOY, probs, [limit(10.9)], 0.1)
+    assert (found.is_spent, found.is_proven) == (False, False)
+    with pytest.raises(ValueError, match="found none, which does not prove that none"):
+        both = [limit(11.0), limit(9.0)]
+        derivation.most_probable_within(TOY, probs, both)

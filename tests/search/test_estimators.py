@@ -28,6 +28,7 @@ from nas_jax.search import (
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import builders
 from nas_jax.training import losses
+from nas_jax.training.devices import PLAIN
 from tests import tiny_spaces
 
 SPACE = builders.mobile(tiny_spaces.THREE_LAYERS)
@@ -267,6 +268,27 @@ def test_sampled_networks_differ_and_are_offered():
     assert SPACE.mask[np.arange(3), paths].all()
     # all 2 * 3 * 3 networks would be 18
     assert len(set(map(tuple, paths))) > 12
+
+
+def test_baseline_moves_once_in_a_step_however_many_parts_its_batch_has():
+    one = config("reinforce", reinforce_baseline="reference")
+    state, batch = fresh(one), data(0, 12)
+    state = dataclasses.replace(state, baseline=jnp.float32(0.1))
+    paths = jnp.array([[0, 1, 2], [2, 0, 0], [0, 0, 1]])
+    problem = SearchProblem(SPACE, one, MODEL, TARGET)
+    devices = dataclasses.replace(PLAIN, accumulate=3)
+    found = arch_step.mean_over_parts(problem, state, paths, batch, devices)
+    parts = [
+        estimators.reinforce_gradients(
+            problem, state, paths, Batch(*(array[first::3] for array in batch))
+        )
+        for first in range(3)
+    ]
+    gradients = np.mean([part.alpha_gradients for part in parts], axis=0)
+    np.testing.assert_allclose(found.alpha_gradients, gradients, atol=1e-6)
+    # 0.1 + 0.99 (mean reward - 0.1)
+    reward = np.mean([part.metrics["search/arch_reward"] for part in parts])
+    assert float(found.baseline) == pytest.approx(0.001 + 0.99 * reward, abs=1e-6)
 
 
 # --- the step ------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_ranked_choices_are_the_best_of_all_in_order(problem, count):
     _, worth, spent = every_choice(values, costs, fixed)
     fits = (spent <= limits).all(axis=1)
     expected = np.sort(worth[fits])[::-1][:count]
-    found = list(knapsack.ranked(*problem, count))
+    found = knapsack.ranked(*problem, count).choices
     if len(limits) == 1:
         assert [one.value for one in found] == expected.tolist()
     else:  # which of equal ones comes first is HiGHS's choice
@@ -99,6 +99,66 @@ def test_ranked_choices_are_the_best_of_all_in_order(problem, count):
 @given(st.sampled_from([2, 3]).flatmap(problems))
 def test_several_budgets_equal_brute_force(problem):
     agrees_with_brute_force(*problem)
+
+
+@st.composite
+def far_apart(draw):
+    """Costs over twelve powers of ten, limits at or by a hair beside those of a choice.
+
+    With them the second choice among all; real tables are not so, but units are free.
+    """
+    budgets, layers, items = (
+        draw(st.integers(*ends)) for ends in ((1, 3), (1, 5), (2, 6))
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    values = np.log(rng.dirichlet(np.ones(items), size=layers) + 1e-30)
+    costs = 10 ** rng.uniform(-6, 6, (budgets, layers, items))
+    fixed = 10 ** rng.uniform(-6, 6, budgets) * draw(st.sampled_from([0.0, 1.0]))
+    chosen = rng.integers(0, items, layers)
+    limits = fixed
+    for layer, pick in enumerate(chosen):
+        limits = limits + costs[:, layer, pick]
+    is_tied = rng.random(budgets) < 0.5
+    limits = limits * np.where(is_tied, 1, 1 + 1e-9 * rng.normal(size=budgets))
+    return values, costs, fixed, limits
+
+
+@settings(deadline=None, max_examples=150)
+@given(far_apart())
+def test_nothing_is_lost_untold_where_costs_are_far_apart(problem):
+    _, worth, spent = every_choice(*problem[:3])
+    fits = (spent <= problem[3]).all(axis=1)
+    best = np.sort(worth[fits])[::-1][:5]
+    found = knapsack.ranked(*problem, 5)
+    assert all((one.costs <= problem[3]).all() for one in found.choices)
+    if all(one.gap == 0 for one in found.choices) and (
+        found.is_complete or len(found.choices) == 5
+    ):
+        np.testing.assert_allclose(
+            [one.value for one in found.choices], best, atol=1e-9
+        )
+    # what is told bounds what was lost
+    for one, value in zip(found.choices, best, strict=False):
+        assert value <= one.value + one.gap + 1e-9
+
+
+def test_a_choice_that_hides_among_many_beyond_the_limit_is_found():
+    """Of 2 * 3^6 choices 3^6 take the dear first item, which is worth most.
+
+    728 of these exceed the limit by a billionth or more, and are worth more than the
+    one that keeps it; after 20 of them costs are rounded up.
+    """
+    cheap = [[0.0, 1e-9, 2e-9]] * 6
+    one = np.array([[0.0, 1.0, 9.0], *cheap])
+    costs = np.stack([one, one])
+    values = np.array([[-9.0, 0.0, -np.inf], *[[-1.0, -0.5, -0.1]] * 6])
+    found = knapsack.ranked(values, costs, np.zeros(2), np.ones(2), 1)
+    (best,) = found.choices
+    assert best.picks.tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert best.value == pytest.approx(-6.0)
+    assert found.excluded == 20
+    # no more than this is known of what was passed over: one worth -0.6 is beyond
+    assert -6 < best.value + best.gap <= -0.6
 
 
 def test_worked_example():
@@ -133,7 +193,7 @@ def test_limits_that_nearly_exclude_each_other_are_met():
     limits[2] = -1.01 * fastest.value
     found = knapsack.solve(values, costs, np.zeros(3), limits)
     assert found.gap == 0 and (found.costs <= limits).all()
-    others = list(knapsack.ranked(values, costs, np.zeros(3), limits, 4))
+    others = knapsack.ranked(values, costs, np.zeros(3), limits, 4).choices
     assert others[0].value == pytest.approx(found.value)
     assert len({tuple(one.picks) for one in others}) == len(others) > 1
     limits[2] = -0.999 * fastest.value
@@ -145,7 +205,7 @@ def test_a_choice_over_its_limit_by_a_tolerance_is_not_taken():
     values = np.array([[-1.0, 0.0], [-1.0, 0.0]])
     costs = np.ones((2, 2, 2))
     costs[0, :, 1] += 1e-8
-    (found,) = knapsack.ranked(values, costs, np.zeros(2), np.full(2, 2.0), 4)
+    (found,) = knapsack.ranked(values, costs, np.zeros(2), np.full(2, 2.0), 4).choices
     assert found.picks.tolist() == [0, 0] and found.gap == 0
     assert found.value == pytest.approx(-2.0)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nas_jax.data.batches import Batch, Shard
 from nas_jax.search import loop
 from nas_jax.search.loop import Reached, Steps, watched_batches
+from tests import whole_search
 
 AT_ONCE = 10
 
@@ -74,3 +75,24 @@ def test_accuracy_is_the_share_of_all_images_that_are_right(images, seed):
     reached = Reached(None, None, steps=Steps(None, None, validate))
     accuracy = reached.accuracy(split)(jnp.zeros(3, jnp.int32))
     assert accuracy == pytest.approx(np.mean(answers == split.labels))
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            {"batch": 9},
+            "search.batch: expected at most the 8 images of train_weights, got 9; "
+            "lower it",
+        ),
+        (
+            {"arch_batch": 9},
+            "search.arch_batch: expected at most the 8 images of train_alphas, got 9; "
+            "lower it",
+        ),
+    ],
+)
+def test_batch_that_its_split_does_not_fill_is_refused_at_once(fields, line):
+    with pytest.raises(ValueError) as caught:
+        whole_search.searched(**fields)
+    assert str(caught.value) == line

@@ -154,6 +154,14 @@ def test_parts_of_a_batch_draw_as_the_whole_of_it(monkeypatch):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), *found)
 
 
+def test_batch_that_the_data_do_not_fill_is_refused_at_once():
+    with pytest.raises(ValueError) as caught:
+        next(loop.run(KEY, NETWORK, recipe(batch=14)))
+    assert str(caught.value) == (
+        "train.batch: expected at most the 13 images of the data, got 14; lower it"
+    )
+
+
 # --- dropout -------------------------------------------------------------------------
 
 
