@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_jax.config.from_json import from_json
+from nas_jax.latency.measurement.reference import SAME
 from nas_jax.latency.tables import Positive
 from nas_jax.report import quantities as q
 
@@ -16,8 +17,6 @@ UNLIKELY = 0.1
 """A chance that a measurement is held against; of the contrary likewise."""
 NEAR = 1e-6
 """Share by which a sum of times may be off by rounding."""
-SAME = 0.01
-"""A pace that differs from 1 by less is not told from it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def sentence(
 
     >>> sentence(1.0, 0.99, 1.1).replace(q.NBSP, " ")
     'Target 1.00 ms: kept by the table, which predicts 0.990 ms; measured 10.0 % over \
-it, 1.10 ms.'
+the target, 1.10 ms.'
     """
     text = f"Target {q.milliseconds(target_ms)}"
     if predicted_ms is not None:
@@ -82,7 +81,7 @@ it, 1.10 ms.'
         text += f": {'kept' if is_kept else 'missed'} by the table, which predicts "
         text += q.milliseconds(predicted_ms)
     if measured_ms is not None:
-        text += f"; measured {_off(measured_ms / target_ms)} it, "
+        text += f"; measured {_off(measured_ms / target_ms)} the target, "
         text += q.milliseconds(measured_ms)
         if quartiles_ms is not None:
             text += f" [{', '.join(map(q.decimals, quartiles_ms))}]"
