@@ -27,9 +27,9 @@ GOAL = (0.7, 0.9)
 """Of the share that a stated interval of 80 % holds."""
 HOW_TO_READ = (
     "Share of networks whose median latency lies inside the stated interval of 80 %: "
-    "at the pace of the session, by its reference network; and at the table's pace, which "
-    "leaves out that the machine is another one now. Wide is the end of the first over "
-    "its beginning, the median. The goal, of the first, is 70 to 90 %."
+    "at the pace of the session, by its reference network; and at the table's pace, "
+    "which is not the machine's now. Wide is the end of the first over its beginning, "
+    "the median. The goal, of the first, is 70 to 90 %."
 )
 LOAD = "import numpy as np\na = np.ones((600, 600), np.float32)\nwhile True: a @ a\n"
 """Multiplies matrices in one thread, for as long as it is left."""
