@@ -37,14 +37,14 @@ _THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS
 
 
 @contextlib.contextmanager
-def other_work(is_there: bool) -> Iterator[None]:
-    """A context in which another process keeps a core busy, or none does."""
+def other_work(is_there: bool) -> Iterator[subprocess.Popen | None]:
+    """A context with a process that keeps a core busy, or without one."""
     if not is_there:
-        yield
+        yield None
         return
     with subprocess.Popen([sys.executable, "-c", LOAD], env=_THREAD) as process:
         try:
-            yield
+            yield process
         finally:
             process.kill()
 
