@@ -1,6 +1,6 @@
 """`benchmarks latency_coverage`: how often the stated interval holds what is measured.
 
-A table is measured and held against networks as a run does it. Then other networks are
+Tables are measured and held against networks as a run does it. Then other networks are
 timed, a few at a time as at the end of a run, in sessions that are quiet and sessions
 beside a process that works on the same machine. Each has its stated 80 % interval, at
 the pace of its session; beside it stands the interval at the table's pace, which is all
@@ -11,16 +11,19 @@ import contextlib
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.settings import LatencyCoverageConfig
 from nas_jax.config import provenance, shipped
+from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency import risk
 from nas_jax.latency.measurement import whole_networks
 from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.latency.tables import LatencyTable
 from nas_jax.runs import assess, pipeline
 from nas_jax.spaces import elastic
+from nas_jax.spaces.architecture import Architecture
 from nas_jax.training.progress import Progress
 
 GOAL = (0.7, 0.9)
@@ -50,65 +53,87 @@ def other_work(is_there: bool) -> Iterator[subprocess.Popen | None]:
 
 
 def run(config: LatencyCoverageConfig, watch: Progress) -> dict[str, Any]:
-    """Measures the table and the networks, ready for JSON."""
+    """Measures the tables and the networks, ready for JSON.
+
+    Raises `ValueError` where a run would not hold its table against networks.
+    """
     experiment = shipped.load_experiment(config.experiment)
-    latency = dataclasses.replace(experiment.latency, table=config.table)
+    latency = dataclasses.replace(experiment.latency, table=None)
     space = elastic.whole(experiment.space)
-    watch.phase("latency table")
-    table = pipeline.measure(space, latency, watch)
-    if (why := risk.unknown(table)) is not None:
-        raise ValueError(
-            f"bench latency_coverage: expected a validated table, but {why}; measure "
-            "one with 'nas_jax measure EXPERIMENT --held-out 60'"
-        )
-    networks = whole_networks.draw(table, space, config.networks, config.seed + 1)
-    sessions = -(-config.networks // config.per_session)
     rows: list[dict[str, Any]] = []
-    paces = []
-    for session in range(sessions):
-        own, is_loaded = networks[session::sessions], session % 2 == 1
-        watch.phase(f"session {session + 1} of {sessions}")
-        with other_work(is_loaded):
-            timed = assess.timed(
-                {one.name: onnx_runtime.drawn(one) for one in own},
-                {one.name: one.input_shape for one in own},
-                table,
-                latency,
-                watch,
+    sessions: list[dict[str, Any]] = []
+    validations = []
+    for place in range(config.tables):
+        watch.phase(f"latency table {place + 1} of {config.tables}")
+        table = pipeline.measure(space, latency, watch)
+        if (why := risk.unknown(table)) is not None:
+            raise ValueError(
+                f"bench latency_coverage: expected a validated table, but {why}; "
+                "choose an experiment with a larger space or faster networks"
             )
-        if timed.pace is None:
-            raise ValueError(f"bench latency_coverage: no pace, {timed.why_none}")
-        paces.append({"is_loaded": is_loaded, **timed.pace._asdict()})
-        for one in own:
-            now = risk.prediction(table, one, timed.pace)
-            ever = risk.prediction(table, one)
-            assert now is not None and ever is not None  # validated
-            rows.append(
-                {
-                    "session": session,
-                    "is_loaded": is_loaded,
-                    "expected_ms": now.mean_ms,
-                    "measured_ms": timed.measured_ms[one.name],
-                    "interval_ms": now.interval(),
-                    "at_tables_pace_ms": ever.interval(),
-                }
-            )
+        validations.append(table.validation)
+        seed = config.seed + place + 1
+        networks = whole_networks.draw(table, space, config.networks, seed)
+        count = -(-config.networks // config.per_session)
+        for session in range(count):
+            is_loaded = session % 2 == 1
+            watch.phase(f"session {session + 1} of {count}")
+            with other_work(is_loaded):
+                found = timed(table, networks[session::count], latency, watch)
+            facts = {"table": place, "is_loaded": is_loaded}
+            sessions.append(facts | found.pop("pace"))
+            rows += [facts | row for row in found["networks"]]
     return {
         "name": "latency_coverage",
         "networks": rows,
-        "paces": paces,
-        "validation": table.validation,
+        "sessions": sessions,
+        "validations": validations,
         "coverage": {
-            name: covered([row for row in rows if row["is_loaded"] in which])
-            for name, which in {
-                "quiet": (False,),
-                "beside other work": (True,),
-                "all": (False, True),
-            }.items()
+            "quiet": covered([row for row in rows if not row["is_loaded"]]),
+            "beside other work": covered([row for row in rows if row["is_loaded"]]),
+            **{
+                f"table {place + 1}": covered(
+                    [row for row in rows if row["table"] == place]
+                )
+                for place in range(config.tables)
+            },
+            "all": covered(rows),
         },
         "config": dataclasses.asdict(config),
         **provenance.record(),
     }
+
+
+def timed(
+    table: LatencyTable,
+    networks: Sequence[Architecture],
+    latency: LatencyConfig,
+    watch: Progress,
+) -> dict[str, Any]:
+    """The pace of a session and its `networks`, each with its intervals."""
+    found = assess.timed(
+        {one.name: onnx_runtime.drawn(one) for one in networks},
+        {one.name: one.input_shape for one in networks},
+        table,
+        latency,
+        watch,
+    )
+    if found.pace is None:
+        raise ValueError(f"bench latency_coverage: no pace, {found.why_none}")
+    rows = []
+    for one in networks:
+        now = risk.prediction(table, one, found.pace)
+        ever = risk.prediction(table, one)
+        assert now is not None and ever is not None  # validated
+        rows.append(
+            {
+                "expected_ms": now.mean_ms,
+                "measured_ms": found.measured_ms[one.name],
+                "interval_ms": now.interval(),
+                "at_tables_pace_ms": ever.interval(),
+            }
+        )
+    return {"pace": found.pace._asdict(), "networks": rows}
 
 
 def covered(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -131,7 +156,7 @@ def covered(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Header, and a row for each kind of session."""
+    """Header, and a row for each kind of session and each table."""
     rows: list[tuple[str, ...]] = [
         ("sessions", "networks", "inside", "at the table's pace", "wide", "")
     ]

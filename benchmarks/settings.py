@@ -345,15 +345,16 @@ class LatencyCoverageConfig:
 
     experiment: str = "fashion_cpu"
     """Whose space and conditions."""
-    table: str | None = None
-    """A stored table that was measured here; None measures one."""
-    networks: int = 32
-    """Timed; those of every other session beside other work."""
+    tables: int = 4
+    """Measured, each held against networks of its own session."""
+    networks: int = 16
+    """Timed with each; those of every other session beside other work."""
     per_session: int = 4
     """Timed together, as at the end of a run."""
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require(self.tables >= 1, "tables", "1 or more", self.tables)
         require(self.per_session >= 1, "per_session", "1 or more", self.per_session)
         least = 2 * self.per_session
         expected = f"at least {least}, two sessions"

@@ -7,6 +7,9 @@ import pytest
 from benchmarks import command as bench_command
 from benchmarks import latency_coverage
 from benchmarks.settings import LatencyCoverageConfig
+from nas_jax.config import shipped
+from nas_jax.latency import tables
+from nas_jax.runs import pipeline
 
 
 def row(measured, interval, at_tables_pace):
@@ -55,6 +58,7 @@ def test_other_work_ends_with_its_session():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"tables": 0}, "tables: expected 1 or more, got 0"),
         ({"per_session": 0}, "per_session: expected 1 or more, got 0"),
         ({"networks": 7}, "networks: expected at least 8, two sessions, got 7"),
         ({"seed": -1}, "seed: expected 0 or more, got -1"),
@@ -65,19 +69,21 @@ def test_settings_that_make_no_sense_are_refused(fields, message):
         LatencyCoverageConfig(**fields)
 
 
-def test_a_table_without_held_out_networks_is_refused(tmp_path, capsys):
-    words = ["latency_coverage", "--experiment", "digits_cpu"]
-    stored = ["--table", "latency_tables/digits_cpu_onnxruntime.json"]
-    assert bench_command.main([*words, *stored]) == 2
+def test_a_table_without_held_out_networks_is_refused(monkeypatch, capsys):
+    stored = shipped.folder("latency_tables") / "digits_cpu_onnxruntime.json"
+    monkeypatch.setattr(pipeline, "measure", lambda *_: tables.load(stored))
+    assert bench_command.main(["latency_coverage"]) == 2
     assert "expected a validated table, but the table was" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_small_one_in_earnest(tmp_path, capsys):
     file = tmp_path / "coverage.json"
-    words = ["latency_coverage", "--experiment", "digits_cpu", "--networks", "2"]
-    assert bench_command.main([*words, "--per-session", "1", "--json", str(file)]) == 0
+    words = ["latency_coverage", "--experiment", "digits_cpu", "--tables", "1"]
+    small = ["--networks", "2", "--per-session", "1", "--json", str(file)]
+    assert bench_command.main([*words, *small]) == 0
     result = json.loads(file.read_text())
-    assert [one["is_loaded"] for one in result["paces"]] == [False, True]
-    assert len(result["networks"]) == 2 and result["validation"]["networks"] == 20
+    assert [one["is_loaded"] for one in result["sessions"]] == [False, True]
+    assert len(result["networks"]) == 2
+    assert result["validations"][0]["networks"] == 20
     assert "beside other work" in capsys.readouterr().out
