@@ -17,7 +17,12 @@ from nas_jax.config.search import TARGETS
 from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import risk as table_risk
 from nas_jax.latency import tables
-from nas_jax.latency.measurement import operations, reference, whole_networks
+from nas_jax.latency.measurement import (
+    operations,
+    reference,
+    timing,
+    whole_networks,
+)
 from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.runtimes import onnx_runtime
@@ -179,7 +184,12 @@ def held_against_networks(
     networks = whole_networks.draw(table, space, count, HELD_OUT_SEED)
     assert table.reference is not None  # measured with it
     times, reference_ms = whole_networks.measure_beside(
-        device, networks, table.reference.network, Journal(None, {}), progress.steps
+        device,
+        networks,
+        table.reference.network,
+        Journal(None, {}),
+        progress.steps,
+        timing.SPREAD_S,
     )
     held = whole_networks.validate(
         table, networks, times, count, HELD_OUT_SEED, reference_ms

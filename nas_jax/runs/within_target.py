@@ -27,6 +27,8 @@ from nas_jax.spaces.elastic import ElasticSpace
 
 ASKED = 256
 """Images by which networks with weights of another are held against it."""
+SPREAD_S = 2.0
+"""Seconds that the rounds of a group of networks take, at least."""
 PROBED = 8
 """Networks by which a table is corrected."""
 
@@ -51,7 +53,7 @@ class Clock:
         ]
         device = onnx_runtime.device(work.experiment.latency)
         times, base_ms = whole_networks.measure_beside(
-            device, every, base, Journal(None, {}), work.progress.steps
+            device, every, base, Journal(None, {}), work.progress.steps, SPREAD_S
         )
         why, factor = reference.why_none(table, device, base), 1.0
         if why is None:

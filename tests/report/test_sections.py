@@ -227,6 +227,27 @@ def test_predicted_interval_by_hand():
     assert comparison.predicted_interval(NetworkResult()) is None
 
 
+def test_pace_and_chance_of_the_result_are_told(run, tmp_path):
+    there = shutil.copytree(run, tmp_path / "run")
+    result = json.loads((there / "result.json").read_text())
+    result["pace"] = {"factor": 1.04, "sd": 0.01, "reference_ms": 1.04, "table_ms": 1}
+    result["networks"]["searched"]["risk"] = {
+        "mean_ms": 0.46,
+        "low_ms": 0.44,
+        "high_ms": 0.48,
+        "probability": 0.03,
+        "networks": 20,
+    }
+    (there / "result.json").write_text(json.dumps(result))
+    text = Page(report.write(there).read_text(encoding="utf-8")).text
+    assert "The machine was 4.0 % slower than when the table was measured" in text
+    assert "By 20 networks held against the table, 80 % of such networks take" in text
+    result["pace"] = {"factor": -1.0}
+    (there / "result.json").write_text(json.dumps(result))
+    with pytest.raises(ValueError, match=r"result.json: pace.factor: expected at le"):
+        report.write(there)
+
+
 def test_prediction_has_the_error_of_the_table(run, tmp_path):
     """None until networks were held out: 5 ms off by 0.5 at rmse."""
     assert run_files.read(run).networks["searched"].prediction is None

@@ -358,7 +358,7 @@ def test_a_check_that_would_take_too_long_is_left_out_and_told(
     loaded, table, timed_here
 ):
     told = Told()
-    # two passes of two calls of a second and more, in each of 10 rounds
+    # five passes of a loop of a second and more, in each of 10 rounds
     device = SimpleNamespace(config=LatencyConfig(repeats=10, loop_ms=1000.0))
     table = with_reference(loaded, table)
     assert pipeline.held_against_networks(table, loaded.whole, device, told) == table

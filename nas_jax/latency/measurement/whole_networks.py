@@ -53,9 +53,10 @@ def draw(
 def seconds_of(
     config: LatencyConfig, table: LatencyTable, space: SearchSpace | ElasticSpace
 ) -> float:
-    """Time that `measure` takes for a network, on the mean over the latencies.
+    """Time of a network among those of `measure_beside`, on the mean over latencies.
 
-    A pass of a round is a call and a loop. What building takes is not counted.
+    A pass of a round is a call and a loop. What building takes is not counted, nor that
+    rounds may be spread.
     """
     ends = [
         fixed + float(pick(np.where(shape.mask, costs, fill), axis=1).sum())
@@ -66,7 +67,8 @@ def seconds_of(
     ]
     call_ms = (min(ends) + max(ends)) / 2
     a_pass_ms = call_ms + max(call_ms, config.loop_ms)
-    return 1e-3 * config.repeats * _PASSES * a_pass_ms
+    passes = timing.Protocol(config.repeats, config.loop_ms).passes
+    return 1e-3 * config.repeats * passes * a_pass_ms
 
 
 def measure(
@@ -89,11 +91,18 @@ def measure_beside(
     compared: Architecture | None,
     journal: Journal,
     progress: timing.Progress | None = None,
+    spread_s: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `measure`, and Float `[R]` of a network that is `compared` with another time.
 
-    It is built anew for each of these; every group has one, at least.
+    It is built anew for each of these; every group has one, at least. With `spread_s`
+    the rounds of a group fill so many seconds, with as many passes as those of a table:
+    hurried rounds find a machine that others use some per cent slower.
     """
+    config = device.config
+    protocol = timing.Protocol(config.repeats, config.loop_ms, 0.0, passes=_PASSES)
+    if spread_s is not None:
+        protocol = timing.Protocol(config.repeats, config.loop_ms, spread_s)
     groups = -(-len(networks) // GROUP)
     copies = 0 if compared is None else max(device.buildings, groups)
     built = [reference.name(place) for place in range(copies)]
@@ -110,9 +119,7 @@ def measure_beside(
     times = timing.time_groups(
         {f"networks {first}": build(first) for first in range(groups)},
         journal,
-        timing.Protocol(
-            device.config.repeats, device.config.loop_ms, 0.0, passes=_PASSES
-        ),
+        protocol,
         progress,
     )
 

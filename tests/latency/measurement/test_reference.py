@@ -109,11 +109,15 @@ def test_pace_in_words(factor, text):
 def made_up_times(monkeypatch):
     """Calls that take what they say; every round is alike."""
 
+    protocols = []
+
     def rounds(calls, protocol):
+        protocols.append(protocol)
         for _ in range(protocol.repeats):
             yield {name: call.ms for name, call in calls.items()}
 
     monkeypatch.setattr(timing, "rounds", rounds)
+    return protocols
 
 
 class Call:
@@ -137,6 +141,7 @@ def test_reference_is_timed_among_the_parts_of_a_table(made_up_times, tmp_path):
 
 def test_networks_are_timed_beside_the_reference(made_up_times):
     """20 networks make two groups: two buildings of the reference in each."""
+    protocols = made_up_times
     made_up = device(lambda one: Call(7.0 if one == BASE else 5.0))
     networks = [
         dataclasses.replace(architecture.from_path(SPACE, [0, 0], "one"), name=f"n{k}")
@@ -148,5 +153,9 @@ def test_networks_are_timed_beside_the_reference(made_up_times):
     for group in range(2):
         names = set(journal.rounds(f"networks {group}")[0])
         assert {f"reference {group}", f"reference {group + 2}"} <= names
+    protocols.clear()
+    whole_networks.measure_beside(made_up, networks, BASE, Journal(None, {}), None, 6.0)
+    # as a table's
+    assert protocols == [timing.Protocol(3, 0.1, 6.0)] * 2
     alone = whole_networks.measure(made_up, networks, Journal(None, {}))
     assert alone.tolist() == [5.0] * 20
