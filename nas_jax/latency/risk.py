@@ -6,7 +6,8 @@ times of parts scatter says nothing of it.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from scipy.special import stdtr, stdtrit
 
@@ -17,6 +18,8 @@ from nas_jax.spaces.architecture import Architecture
 
 LEVEL = 0.8
 """Of the intervals that are stated."""
+MOST = 100.0
+"""Of a logarithm; beyond, no table is meant, and products overflow."""
 
 
 class Prediction(NamedTuple):
@@ -65,11 +68,7 @@ def prediction(
     """
     if unknown(table) is not None or (seen := table.validation) is None:
         return None
-    mean, sd = seen.get("log_ratio"), seen.get("log_ratio_sd")
-    if mean is None or sd is None:  # an older table: in ms, over the mean prediction
-        predicted = seen["mean_ms"] + seen["bias_ms"]
-        mean = math.log(seen["mean_ms"] / predicted)
-        sd = math.sqrt(max(seen["rmse_ms"] ** 2 - seen["bias_ms"] ** 2, 0)) / predicted
+    mean, sd = _error(seen)
     networks, common = seen["networks"], seen.get("common_sd")
     factor = 1.0
     if pace is not None:
@@ -79,6 +78,22 @@ def prediction(
     return Prediction(expected, sd, networks, common is not None)
 
 
+def _has_logs(seen: Mapping[str, Any]) -> bool:
+    return None not in (seen.get("log_ratio"), seen.get("log_ratio_sd"))
+
+
+def _error(seen: Mapping[str, Any]) -> tuple[float, float]:
+    """Mean and deviation of log(measured / predicted) by a validation.
+
+    Those of older tables are from its errors in ms, over the mean *prediction*.
+    """
+    if _has_logs(seen):
+        return seen["log_ratio"], seen["log_ratio_sd"]
+    predicted = seen["mean_ms"] + seen["bias_ms"]
+    spread = math.sqrt(max(seen["rmse_ms"] ** 2 - seen["bias_ms"] ** 2, 0))
+    return math.log(seen["mean_ms"] / predicted), spread / predicted
+
+
 def unknown(table: LatencyTable) -> str | None:
     """The reason why the table's error is not known; None if it is."""
     seen = table.validation
@@ -86,10 +101,12 @@ def unknown(table: LatencyTable) -> str | None:
         return "the table was not held against whole networks"
     if seen["networks"] < 2:
         return "the table was held against one network alone"
-    if seen.get("log_ratio_sd") is None and (
+    if not _has_logs(seen) and (
         "mean_ms" not in seen or seen["mean_ms"] + seen["bias_ms"] <= 0
     ):
         return "the table's validation states no mean latency"
+    if max(map(abs, _error(seen))) > MOST:
+        return f"the table's validation states that it errs e^{MOST:g} times"
     return None
 
 

@@ -117,7 +117,7 @@ class Validation(TypedDict):
     mean_ms: NotRequired[Positive]
     log_ratio: NotRequired[Number]
     log_ratio_sd: NotRequired[Time]
-    common_sd: NotRequired[Time | None]
+    common_sd: NotRequired[Annotated[float, Interval(ge=0, le=100)]]
 
 
 @dataclass(frozen=True)

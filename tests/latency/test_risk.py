@@ -101,6 +101,15 @@ def test_an_older_table_of_no_mean_prediction_says_nothing(table, spoiled):
     assert "states no mean latency" in table_risk.unknown(found)
 
 
+@pytest.mark.parametrize(
+    "spoiled", [NOW | {"log_ratio_sd": 1e12}, OLD | {"rmse_ms": 1e12}]
+)
+def test_an_error_beyond_all_reason_is_none(table, spoiled):
+    found = validated(table, **spoiled)
+    assert table_risk.within(found, TWICE, 7.0) is None
+    assert "states that it errs e^100 times" in table_risk.unknown(found)
+
+
 def test_a_table_without_error_is_certain(table):
     exact = {"networks": 4, "log_ratio": 0.0, "log_ratio_sd": 0.0, "common_sd": 0.0}
     found = table_risk.prediction(validated(table, **exact), TWICE)
