@@ -125,7 +125,7 @@ def _chance(target_ms: float, measured_ms: float | None, risk: Risk) -> list[str
     told = (
         f"By {risk.networks} networks held against the table, 80{q.NBSP}% of such "
         f"networks take {q.decimals(risk.low_ms)} to {q.milliseconds(risk.high_ms)} "
-        "here"
+        "here in their fastest rounds"
     )
     chance = risk.probability
     if chance is None:
