@@ -27,6 +27,7 @@ from benchmarks.settings import (
     ExportConfig,
     GpuConfig,
     InputConfig,
+    LatencyCoverageConfig,
     RecipeConfig,
     ResumeConfig,
     ScalingConfig,
@@ -52,6 +53,7 @@ Config = (
     | RecipeConfig
     | ResumeConfig
     | SoakConfig
+    | LatencyCoverageConfig
     | DevicesBenchConfig
     | GpuConfig
 )
@@ -88,6 +90,7 @@ BENCHES = {
     "guidelines": Bench("guidelines.bench"),
     "resume": Bench("resume", ResumeConfig()),
     "soak": Bench("soak", SoakConfig()),
+    "latency_coverage": Bench("latency_coverage", LatencyCoverageConfig()),
 }
 _PROG = "python -m benchmarks"
 _PICTURES = (".pdf", ".png", ".svg")

@@ -340,6 +340,29 @@ class SoakConfig:
 
 
 @dataclass(frozen=True)
+class LatencyCoverageConfig:
+    """`benchmarks latency_coverage`: networks of a space against stated intervals."""
+
+    experiment: str = "fashion_cpu"
+    """Whose space and conditions."""
+    tables: int = 4
+    """Measured, each held against networks of its own session."""
+    networks: int = 16
+    """Timed with each; those of every other session beside other work."""
+    per_session: int = 4
+    """Timed together, as at the end of a run."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.tables >= 1, "tables", "1 or more", self.tables)
+        require(self.per_session >= 1, "per_session", "1 or more", self.per_session)
+        least = 2 * self.per_session
+        expected = f"at least {least}, two sessions"
+        require(self.networks >= least, "networks", expected, self.networks)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
+@dataclass(frozen=True)
 class ExportConfig:
     """`benchmarks export`: chains of blocks that papers published, as files."""
 

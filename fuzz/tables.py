@@ -44,7 +44,7 @@ def _(where):
     dialects.write_csv(table)
     for z in (0.0, 1.0):
         tables.costs(table, SPACE, z=z)
-    risk.line(risk.within(table, TINY, 1.0))
+    risk.within(table, TINY, 1.0)
 
 
 def _dialect(dialect):

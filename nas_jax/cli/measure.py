@@ -102,12 +102,13 @@ def _on_this_machine(
 ) -> Answer:
     from nas_jax.config import provenance
     from nas_jax.latency import runtimes, tables
-    from nas_jax.latency.measurement import operations
+    from nas_jax.latency.measurement import operations, reference
     from nas_jax.latency.measurement import whole_networks as networks
     from nas_jax.latency.measurement.journal import Journal
 
     device = runtimes.open_device(options.runtime, config.latency, options.converter)
     keys = "\n".join(part.key for part in parts)
+    one = "\n".join(part.key for part in reference.of(searched).parts)
     whole = options.networks + options.held_out
     settings = {
         "runtime": device.runtime,
@@ -116,6 +117,7 @@ def _on_this_machine(
         **dataclasses.asdict(config.latency),
         "parts": hashlib.sha256(keys.encode()).hexdigest()[:16],
         "networks": whole,
+        "reference": hashlib.sha256(one.encode()).hexdigest()[:16],
         "seed": config.seed,
     }
     path = options.out.with_name(options.out.name + ".rounds")
@@ -128,9 +130,13 @@ def _on_this_machine(
     lines, record = [], None
     if whole:
         drawn = networks.draw(table, searched, whole, config.seed)
-        measured = networks.measure(device, drawn, journal, watch.steps)
+        assert table.reference is not None  # measured with it
+        measured, reference_ms = networks.measure_beside(
+            device, drawn, table.reference.network, journal, watch.steps
+        )
+        lines.append(reference.line(reference.pace(table, reference_ms)))
         table, record = networks.validate(
-            table, drawn, measured, options.held_out, config.seed
+            table, drawn, measured, options.held_out, config.seed, reference_ms
         )
         record |= {"provenance": table.provenance, **provenance.record()}
         if options.record is not None:
@@ -153,6 +159,7 @@ def _written(out: Path, table: Any, lines: list[str]) -> Answer:
         "provenance": dict(table.provenance),
     }
     lines.append(f"{len(table.entries)} entries: {out}")
+    lines.append(tables.reference_line(table))
     lines.append(tables.validation_line(table.validation))
     return Answer(answer, "\n".join(lines))
 

@@ -162,7 +162,7 @@ def evaluate(
     host.prepare(cache=not no_cache)
     from nas_jax.runs import assess
 
-    results = assess.evaluate_run(run, Terminal(), data__path)
+    results = assess.evaluate_run(run, Terminal(), data__path).networks
     return Answer(results, comparison_table(results))
 
 

@@ -252,7 +252,9 @@ def _begin_again(folder: Path) -> str:
 
 def _work(run: _Run) -> Answer:
     """Runs what a folder lacks, and says how to resume if it stops."""
+    from nas_jax.report import target as target_report
     from nas_jax.report import verdict
+    from nas_jax.report.quantities import NBSP
     from nas_jax.runs import pipeline, run_folder, stopping, trade_off
     from nas_jax.runs import search as search_stage
     from nas_jax.runs import targets as costs_of
@@ -303,7 +305,7 @@ def _work(run: _Run) -> Answer:
             f"ms per call of {calls.batch} images, {calls.threads} thread(s)",
             f"target {target}, {page}",
         ]
-        won = verdict.of_result(result["networks"])
-        lines += [won] if won else []
+        told = target_report.of_result(result), verdict.of_result(result["networks"])
+        lines += [one.replace(NBSP, " ") for one in told if one]
     table = terminal.comparison_table(result["networks"])
     return Answer(result, "\n".join([table, *lines]))

@@ -52,6 +52,7 @@ def show(file: str) -> Answer:
         for name, value in table.provenance.items()
     ]
     lines.append(f"fixed_ms: {table.fixed_ms:.6g}")
+    lines.append(tables.reference_line(table))
     lines.append(tables.validation_line(table.validation))
     header = ("part", "mean ms", "sd", "median", "q25", "q75", "count")
     rows: list[tuple[str, ...]] = [header]
@@ -62,6 +63,7 @@ def show(file: str) -> Answer:
     answer = {
         "provenance": dict(table.provenance),
         "fixed_ms": table.fixed_ms,
+        "reference": None if table.reference is None else vars(table.reference),
         "validation": table.validation,
         "entries": {key: vars(entry) for key, entry in table.entries.items()},
     }

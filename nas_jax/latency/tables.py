@@ -4,15 +4,18 @@
      "provenance": {"device": ..., "runtime": ..., "method": "operations", ...},
      "fixed_ms": 0.004,
      "entries": {"mb6_k3 16x16x16->16x16x16 s1 skip": {"mean_ms": ..., ...}, ...},
+     "reference": {"architecture": {...}, "measured_ms": 0.93},
      "validation": {"networks": 60, "kendall_tau": 0.98, ...}}
 
 Keys are `part.key` of `nas_jax.spaces.parts`; times are milliseconds per inference of a
 whole batch. Every field is there. What the source of an imported table does not state
 is null; a table measured by this package has no nulls but `validation`, which is null
-until the table is compared with whole networks. A `zero` block is the identity, has no
-entry and costs 0. Anything else that is missing is an error, never a default. A
-network's latency is predicted by the plain sum over its parts (ProxylessNAS, section
-3.3 and appendix B) and `fixed_ms`, what the runtime costs once per network.
+until the table is compared with whole networks, and `reference`, which is null where no
+network could be timed with the parts (a phone) and absent in older tables. A `zero`
+block is the identity, has no entry and costs 0. Anything else that is missing is an
+error, never a default. A network's latency is predicted by the plain sum over its parts
+(ProxylessNAS, section 3.3 and appendix B) and `fixed_ms`, what the runtime costs once
+per network.
 """
 
 import json
@@ -29,7 +32,7 @@ from typing_extensions import TypedDict
 
 from nas_jax.config import files
 from nas_jax.config.from_json import Strict, fields, from_json
-from nas_jax.spaces import keys
+from nas_jax.spaces import architecture_json, keys
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.operations import Block
@@ -112,6 +115,23 @@ class Validation(TypedDict):
     mape: Number
     bias_ms: Number
     mean_ms: NotRequired[Positive]
+    log_ratio: NotRequired[Number]
+    log_ratio_sd: NotRequired[Time]
+    common_sd: NotRequired[Annotated[float, Interval(ge=0, le=100)]]
+
+
+@dataclass(frozen=True)
+class Reference(Strict):
+    """A network that was timed with the parts: what the machine was like then."""
+
+    architecture: dict[str, Any]
+    measured_ms: Positive
+    """A call, as deployed: the mean over the fastest quarter of its rounds."""
+
+    @property
+    def network(self) -> Architecture:
+        """Raises `ValueError` for what is no network, or has unknown operations."""
+        return architecture_json.from_json(json.dumps(self.architecture))
 
 
 @dataclass(frozen=True)
@@ -120,6 +140,7 @@ class _Table(Strict):
     fixed_ms: Time
     entries: dict[str, Entry]
     validation: dict[str, Any] | None
+    reference: Reference | None = None
 
 
 _BOUNDED = {int: Count, str: Text}
@@ -133,12 +154,13 @@ _Measured, _Stated = fields("provenance", _MEASURED), fields("provenance", _STAT
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Entries by `part.key`, their provenance, and the validation if there is one."""
+    """Entries by `part.key`, their provenance, validation and reference if any."""
 
     entries: dict[str, Entry]
     provenance: dict[str, Any]
     fixed_ms: float = 0.0
     validation: dict[str, Any] | None = None
+    reference: Reference | None = None
 
 
 def save(table: LatencyTable, path: str | os.PathLike[str]) -> None:
@@ -153,6 +175,7 @@ def save(table: LatencyTable, path: str | os.PathLike[str]) -> None:
         "provenance": table.provenance,
         "fixed_ms": table.fixed_ms,
         "entries": {key: asdict(entry) for key, entry in table.entries.items()},
+        "reference": None if table.reference is None else asdict(table.reference),
         "validation": table.validation,
     }
     check(document, f"latency table for {str(path)!r}")
@@ -178,14 +201,11 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{origin}: expected a readable file, got: {error}") from error
     document = files.parse(text, origin, f"; restore the file, or {MEASURE}")
-    entries = check(document, origin)
-    return LatencyTable(
-        entries, document["provenance"], document["fixed_ms"], document["validation"]
-    )
+    return check(document, origin)
 
 
-def check(document: Any, origin: str) -> dict[str, Entry]:
-    """The entries of a complete table; `origin` names it.
+def check(document: Any, origin: str) -> LatencyTable:
+    """A complete table from its file's content; `origin` names it.
 
     Raises `ValueError` naming the first field that is missing, unknown or wrong.
     """
@@ -198,12 +218,12 @@ def check(document: Any, origin: str) -> dict[str, Entry]:
                 f"give a table of this version, or {MEASURE}"
             )
     try:
-        return _entries(rest, f"{origin}: ")
+        return _table(rest, f"{origin}: ")
     except ValueError as error:
         raise ValueError(f"{error}; correct the table, or {MEASURE}") from error
 
 
-def _entries(document: dict[str, Any], prefix: str) -> dict[str, Entry]:
+def _table(document: dict[str, Any], prefix: str) -> LatencyTable:
     table = from_json(_Table, document, prefix)
     is_imported = table.provenance.get("method") == "imported"
     kind, where = _Stated if is_imported else _Measured, f"{prefix}provenance."
@@ -221,7 +241,7 @@ def _entries(document: dict[str, Any], prefix: str) -> dict[str, Entry]:
             raise ValueError(
                 f"{where}: expected q25_ms <= median_ms <= q75_ms, got {quartiles}"
             )
-    return table.entries
+    return LatencyTable(**vars(table))
 
 
 def required_parts(space: SearchSpace | ElasticSpace) -> list[Part]:
@@ -383,6 +403,17 @@ def validation_line(validation: dict[str, Any] | None) -> str:
         f"{validation['rmse_ms']:.4g} ms, MAPE {validation['mape']:.1%}, bias "
         f"{validation['bias_ms']:+.4g} ms"
     )
+
+
+def reference_line(table: LatencyTable) -> str:
+    """The reference network of a table as a line, or what is not known without one."""
+    if table.reference is None:
+        return (
+            "reference network: none, so how fast a machine is against this table's is "
+            f"not known later; {MEASURE}"
+        )
+    took = table.reference.measured_ms
+    return f"reference network: {took:.4g} ms; timed again, it tells the pace"
 
 
 def is_free(part: Part) -> bool:

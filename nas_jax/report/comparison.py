@@ -19,14 +19,6 @@ _COLUMNS = (
 )
 
 
-def source(networks: Mapping[str, NetworkResult]) -> str:
-    """Where the intervals of predicted times come from; empty if there are none."""
-    sources = {
-        found.prediction.source for found in networks.values() if found.prediction
-    }
-    return "validation" if "validation" in sources else "".join(sorted(sources)[:1])
-
-
 def table(networks: Mapping[str, NetworkResult]) -> Table:
     """One row per network; a balanced accuracy where it says something else."""
     accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
@@ -77,11 +69,8 @@ def targets(run: RunFiles) -> Table | None:
 
 
 def predicted_interval(found: NetworkResult) -> tuple[float, float] | None:
-    """Where 95 % of such networks are by what the table says of its own error."""
-    if found.prediction is None:
-        return None
-    mean, std, _ = found.prediction
-    return mean - q.Z_95 * std, mean + q.Z_95 * std
+    """Where 80 % of such networks are, by those that were held against the table."""
+    return None if found.prediction is None else found.prediction.interval()
 
 
 def interval(found: NetworkResult) -> tuple[float, float] | None:

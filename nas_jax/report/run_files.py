@@ -21,6 +21,7 @@ from nas_jax.latency.risk import Prediction
 from nas_jax.latency.tables import LatencyTable, Time
 from nas_jax.report import finalists, metrics
 from nas_jax.report.finalists import Finalist, Place
+from nas_jax.report.target import Pace, Risk
 from nas_jax.spaces import architecture as architectures
 from nas_jax.spaces import architecture_json, elastic, own_code
 from nas_jax.spaces.architecture import Architecture
@@ -55,8 +56,11 @@ class _Numbers(Scores):
     macs: _Count | None = None
     predicted_ms: float | None = None
     measured_over_predicted: float | None = None
-    """Of means over the fastest rounds, net of the call, as the table has them."""
+    """Of means over the fastest rounds, net of the call, as the table has them, and at
+    the pace of the machine when the table was measured."""
     onnx_max_abs_difference: float | None = None
+    risk: Risk | None = None
+    """Of a network that was searched for."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Result:
     networks: dict[str, _Network] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
     target_ms: float | None = None
+    pace: Pace | None = None
     derivation: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
     device: str | None = None

@@ -42,9 +42,7 @@ def render(runs: Sequence[RunFiles]) -> str:
         trade_off=scatter.trade_off(found, list(named)),
         looks={name: run_look(place) for place, name in enumerate(named)},
         kinds=list(dict.fromkeys(kind(one.name) for one in found)),
-        intervals_from=comparison.source(
-            {f"{one.run} {one.name}": one.network for one in found}
-        ),
+        has_intervals=any(one.network.prediction for one in found),
         compared=comparison.table_of_runs(found),
         settings=settings,
         same=same,

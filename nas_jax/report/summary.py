@@ -8,10 +8,10 @@ from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
 from nas_jax.config.space import AnySpace, ElasticConfig
-from nas_jax.report import proof, provenance, verdict
+from nas_jax.report import proof, provenance, target, verdict
 from nas_jax.report import quantities as q
 from nas_jax.report.comparison import interval
-from nas_jax.report.run_files import NetworkResult, RunFiles
+from nas_jax.report.run_files import RunFiles
 from nas_jax.report.styles import kind
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
@@ -86,7 +86,16 @@ def lead(run: RunFiles) -> str:
     if won := verdict.sentence(run.networks):
         sentences.append(won)
     if run.target_ms is not None:
-        sentences.append(_kept(searched, run.target_ms))
+        sentences.append(
+            target.sentence(
+                run.target_ms,
+                searched.predicted_ms,
+                searched.measured_ms,
+                searched.quartiles_ms,
+                searched.risk,
+                run.result.pace,
+            )
+        )
     sentences += _derivation(run)
     first, second = interval(searched), interval(run.result_of("baseline"))
     if first is not None and second is not None:
@@ -95,22 +104,6 @@ def lead(run: RunFiles) -> str:
         which = f"the searched and the {run.reference} network"
         sentences.append(f"The 95{q.NBSP}% intervals of {which} {verb}.")
     return " ".join(sentences)
-
-
-def _kept(searched: NetworkResult, target_ms: float) -> str:
-    """The target, what the table says of it, and what the clock says."""
-    text = f"Target {q.milliseconds(target_ms)}"
-    predicted, measured = searched.predicted_ms, searched.measured_ms
-    if predicted is None:
-        return f"{text}."
-    is_kept = predicted <= target_ms * (1 + 1e-6)
-    text += f", {'kept' if is_kept else 'missed'} by the table, which predicts "
-    text += q.milliseconds(predicted)
-    if measured is not None:
-        over = measured / target_ms - 1
-        side = "over" if over > 0 else "under"
-        text += f"; measured {q.percent(abs(over))} {side} the target"
-    return f"{text}."
 
 
 def _derivation(run: RunFiles) -> list[str]:

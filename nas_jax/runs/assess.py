@@ -4,15 +4,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 
+from nas_jax.config.experiment import LatencyConfig
 from nas_jax.data import companions
 from nas_jax.data.batches import pieces
 from nas_jax.latency import tables
+from nas_jax.latency.measurement import reference
+from nas_jax.latency.measurement.reference import Pace
 from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint, counts
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
@@ -29,14 +33,30 @@ COMPARED = 1000
 """Test images on which an exported network must answer as in JAX."""
 
 
+class Assessed(NamedTuple):
+    """`networks` of result.json, and the pace of the machine that timed them."""
+
+    networks: dict[str, Any]
+    pace: Pace | None
+    why_none: str | None
+    """Why there is no pace."""
+
+    def result(self) -> dict[str, Any]:
+        """For result.json; without a pace the reason stands there."""
+        if self.pace is None:
+            return {"networks": self.networks, "pace": {"unknown": self.why_none}}
+        return {"networks": self.networks, "pace": self.pace._asdict()}
+
+
 def assess(
-    run: Run, models: Mapping[str, Model], table: tables.LatencyTable | None
-) -> dict[str, Any]:
-    """Tests, exports and times trained networks: the `networks` of result.json.
+    run: Run, models: Mapping[str, Model], table: LatencyTable | None
+) -> Assessed:
+    """Tests, exports and times trained networks.
 
     Every network is exported to `export/<name>.onnx`, with labels and preprocessing
     beside it, and its logits on the first
-    `COMPARED` test images compared with JAX's; all are timed interleaved.
+    `COMPARED` test images compared with JAX's; all are timed interleaved, with the
+    reference network of the table among them.
     """
     models_onnx, differences = {}, {}
     out = run.folder / "export"
@@ -55,11 +75,9 @@ def assess(
         logits = onnx_runtime.run(graph, images)
         differences[name] = float(np.abs(logits - model(images)).max())
         models_onnx[name] = graph
-    measured = onnx_runtime.measure_networks(
-        models_onnx,
-        {name: model.architecture.input_shape for name, model in models.items()},
-        run.experiment.latency,
-        progress=run.progress.steps,
+    shapes = {name: model.architecture.input_shape for name, model in models.items()}
+    measured, pace, why = timed(
+        models_onnx, shapes, table, run.experiment.latency, run.progress
     )
     results = {}
     for name, model in models.items():
@@ -72,15 +90,61 @@ def assess(
             "measured_ms": timing,
             "onnx_max_abs_difference": differences[name],
         }
-        if table is not None:
+        if table and not tables.missing(table, model.architecture.parts):
             predicted = tables.predict_ms(table, model.architecture)
             results[name] |= {
                 "predicted_ms": predicted,
-                # both without the call that a whole network pays once
+                # both without the call that a whole network pays once, and at one pace
                 "measured_over_predicted": (timing["mean"] - timing["overhead"])
-                / (predicted - table.fixed_ms),
+                / (predicted - table.fixed_ms)
+                / (1.0 if pace is None else pace.factor),
             }
-    return results
+    return Assessed(results, pace, why)
+
+
+class Timed(NamedTuple):
+    """Times of networks by name, and the pace of the machine or why there is none."""
+
+    measured_ms: dict[str, dict[str, float]]
+    pace: Pace | None = None
+    why_none: str | None = None
+
+
+def timed(
+    graphs: Mapping[str, onnx.ModelProto],
+    shapes: Mapping[str, tuple[int, int, int]],
+    table: LatencyTable | None,
+    config: LatencyConfig,
+    progress: Progress,
+) -> Timed:
+    """Networks timed interleaved, the table's reference among them.
+
+    `shapes` are their images' height, width and channels. A line tells the pace.
+    """
+    names: list[str] = []
+    beside: dict[str, onnx.ModelProto] = {}
+    why: str | None = "there is no table"
+    if table is not None:
+        device = onnx_runtime.device(config)
+        why = reference.why_none(table, device)
+        if why is None and table.reference is not None:
+            one = table.reference.network
+            names = [reference.name(place) for place in range(device.buildings)]
+            try:
+                beside = dict.fromkeys(names, onnx_runtime.drawn(one))
+            except ValueError as error:
+                why = f"the table's reference network cannot be timed ({error})"
+            shapes = {**shapes, **dict.fromkeys(names, one.input_shape)}
+    measured = onnx_runtime.measure_networks(
+        {**graphs, **beside}, shapes, config, progress=progress.steps
+    )
+    if table is None or why is not None:
+        progress.line(reference.not_known(str(why)))
+        return Timed(measured, why_none=why)
+    times = [measured.pop(name)["mean"] for name in names]
+    pace = reference.pace(table, np.array(times))
+    progress.line(reference.line(pace))
+    return Timed(measured, pace)
 
 
 def tested(model: Model, setup: Setup) -> Scores:
@@ -94,7 +158,7 @@ def tested(model: Model, setup: Setup) -> Scores:
 
 def evaluate_run(
     folder: Path, progress: Progress, data_path: Path | None = None
-) -> dict[str, Any]:
+) -> Assessed:
     """Assesses the trained networks of a run again, from its files.
 
     `data_path` is where its data lie, if they were moved.

@@ -17,7 +17,14 @@ from nas_jax.config.search import TARGETS
 from nas_jax.config.space import ElasticConfig
 from nas_jax.latency import risk as table_risk
 from nas_jax.latency import tables
-from nas_jax.latency.measurement import operations
+from nas_jax.latency.measurement import (
+    operations,
+    reference,
+    timing,
+    whole_networks,
+)
+from nas_jax.latency.measurement.journal import Journal
+from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
@@ -31,6 +38,7 @@ from nas_jax.runs import (
     search,
     targets,
 )
+from nas_jax.runs.assess import Assessed
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, Session, tell
 from nas_jax.runs.setup import begin, elastic_goal, resolve_targets
@@ -47,6 +55,12 @@ from nas_jax.training.progress import Progress
 from nas_jax.training.scores import Scores
 
 Goal = TypeVar("Goal", Targets, ElasticGoal)
+
+HELD_OUT = 20
+"""Networks that a table measured by a run is held against."""
+HELD_OUT_S = 20.0
+"""Time that their timing may take."""
+HELD_OUT_SEED = 0
 
 
 class Searched(NamedTuple):
@@ -114,10 +128,10 @@ def run(
         return {}
     with work.session.timed("evaluate"):
         progress.phase("test, export, timing")
-        results = assess.assess(work, models, table)
-    add_risk(work, table, {SEARCHED: searched}, results)
+        assessed = assess.assess(work, models, table)
+    add_risk(work, table, {SEARCHED: searched}, assessed)
     answer = {TARGETS[cost]: goal.target, "derivation": searched.derivation}
-    return finish(work, {"networks": results, **answer}, command)
+    return finish(work, assessed.result() | answer, command)
 
 
 def stored_table(run: Run) -> LatencyTable:
@@ -141,9 +155,47 @@ def measure(
         return tables.load(shipped.table_file(config.table))
     device = onnx_runtime.device(config)
     parts = tables.required_parts(space)
-    return operations.measure_table(
+    table = operations.measure_table(
         device, space.middle, parts=parts, progress=progress.steps
     )
+    return held_against_networks(table, space, device, progress)
+
+
+def held_against_networks(
+    table: LatencyTable,
+    space: SearchSpace | ElasticSpace,
+    device: Device,
+    progress: Progress,
+) -> LatencyTable:
+    """The table validated with as many networks as `HELD_OUT_S` allows.
+
+    Where these are too few, or the space has not as many, it is as it was, and a line
+    says why.
+    """
+    seconds = whole_networks.seconds_of(device.config, table, space)
+    count = min(HELD_OUT, int(HELD_OUT_S / seconds), space.architectures)
+    if count < whole_networks.LEAST:
+        progress.line(
+            f"not held against whole networks: {whole_networks.LEAST} or more are "
+            f"needed, {count} are in the space and timed within {HELD_OUT_S:g} s"
+        )
+        return table
+    progress.phase(f"{count} networks timed, to judge the table")
+    networks = whole_networks.draw(table, space, count, HELD_OUT_SEED)
+    assert table.reference is not None  # measured with it
+    times, reference_ms = whole_networks.measure_beside(
+        device,
+        networks,
+        table.reference.network,
+        Journal(None, {}),
+        progress.steps,
+        timing.SPREAD_S,
+    )
+    held = whole_networks.validate(
+        table, networks, times, count, HELD_OUT_SEED, reference_ms
+    )
+    progress.line(reference.line(reference.pace(table, reference_ms)))
+    return held[0]
 
 
 def targets_of(run: Run, table: LatencyTable) -> Targets:
@@ -233,15 +285,21 @@ def add_risk(
     run: Run,
     table: LatencyTable,
     searches: Mapping[str, Searched],
-    results: dict[str, Any],
+    assessed: Assessed,
 ) -> None:
-    """Adds to the results how likely each searched network keeps its target in ms."""
+    """Adds to the results how likely each searched network keeps its target in ms.
+
+    Where that is not known, why.
+    """
     if run.experiment.search.cost != "latency":
         return
     for name, searched in searches.items():
-        risk = table_risk.within(table, searched.network, searched.target)
-        results[name]["risk"] = None if risk is None else risk._asdict()
-        run.progress.line(f"{name}: {table_risk.line(risk)}")
+        risk = table_risk.within(
+            table, searched.network, searched.target, assessed.pace
+        )
+        assessed.networks[name]["risk"] = (
+            {"unknown": table_risk.unknown(table)} if risk is None else risk._asdict()
+        )
 
 
 def finish(run: Run, result: dict[str, Any], command: str) -> dict[str, Any]:

@@ -111,19 +111,17 @@ def run(
         models = retrain.retrain_all(work, networks | widened(experiment))
     with session.timed("evaluate"):
         progress.phase("test, export, timing")
-        results = assess.assess(work, models, None)
-    answers = {}
+        assessed = assess.assess(work, models, table)
+    answers, results = {}, assessed.networks
     for text, (name, searched) in zip(given, searches.items(), strict=True):
-        # the table knows no other widths
-        results[name]["predicted_ms"] = tables.predict_ms(table, searched.network)
         answers[name] = {
             "target": text,
             TARGETS[cost]: searched.target,
             "derivation": searched.derivation,
             "speed_up": speed_up(results, name),
         }
-    pipeline.add_risk(work, table, searches, results)
-    return pipeline.finish(work, {"networks": results, "targets": answers}, command)
+    pipeline.add_risk(work, table, searches, assessed)
+    return pipeline.finish(work, assessed.result() | {"targets": answers}, command)
 
 
 def targets_of(folder: Path) -> list[str]:
@@ -184,18 +182,25 @@ def speed_up(results: Mapping[str, Any], name: str) -> float | None:
 def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Targets and what became of them, for the terminal."""
     rows: list[tuple[str, ...]] = [
-        ("network", "target", "unspent", "P(kept)", "log-prob. given up", "speed-up")
+        (
+            *("network", "target", "unspent", "P(kept)", "measured"),
+            *("log-prob. given up", "speed-up"),
+        )
     ]
     for name, searched in result["targets"].items():
         derived, faster = searched["derivation"], searched["speed_up"]
         slack = next(iter(derived.get("slack", {}).values()), None)
-        risk = result["networks"][name].get("risk")
+        found, target_ms = result["networks"][name], searched.get("target_ms")
+        chance = (found.get("risk") or {}).get("probability")
         rows.append(
             (
                 name,
                 searched["target"],
                 "-" if slack is None else f"{slack:.2%}",
-                "-" if risk is None else f"{risk['probability']:.0%}",
+                "-" if chance is None else f"{chance:.0%}",
+                "-"
+                if target_ms is None
+                else f"{found['measured_ms']['median'] / target_ms - 1:+.1%}",
                 "-" if slack is None else f"{derived['log_prob_given_up']:.3g}",
                 "-" if faster is None else f"{faster:.2f}",
             )

@@ -14,7 +14,7 @@ import numpy as np
 
 from nas_jax.config import provenance
 from nas_jax.latency import tables
-from nas_jax.latency.measurement import whole_networks
+from nas_jax.latency.measurement import reference, whole_networks
 from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
@@ -27,6 +27,8 @@ from nas_jax.spaces.elastic import ElasticSpace
 
 ASKED = 256
 """Images by which networks with weights of another are held against it."""
+SPREAD_S = 2.0
+"""Seconds that the rounds of a group of networks take, at least."""
 PROBED = 8
 """Networks by which a table is corrected."""
 
@@ -34,27 +36,35 @@ PROBED = 8
 class Clock:
     """Latencies measured here, in the milliseconds of the table.
 
-    With a target that is a share of the hand-designed network's latency, this network
-    is timed beside the others, and what it takes over its prediction is the pace of the
-    machine now, by which all are divided.
+    The hand-designed network is timed beside the others. Where the target is a share of
+    its latency, what it takes over its prediction divides all; otherwise, where it is
+    the table's reference, what it takes over what it took then.
     """
 
     def __init__(self, work: Run, space: ElasticSpace, table: LatencyTable) -> None:
         self._work, self._table = work, table
-        self._reference = baselines.hand_designed(space.middle)
+        self._base = baselines.hand_designed(space.middle)
 
     def measure(self, networks: Sequence[Architecture]) -> np.ndarray:
+        work, table, base = self._work, self._table, self._base
         every = [
             replace(network, name=f"timed_{place}")
-            for place, network in enumerate((self._reference, *networks))
+            for place, network in enumerate(networks)
         ]
-        device = onnx_runtime.device(self._work.experiment.latency)
-        watch = self._work.progress.steps
-        base, *times = whole_networks.measure(device, every, Journal(None, {}), watch)
-        pace = 1.0
-        if self._work.experiment.search.target_ratio is not None:
-            pace = base / tables.predict_ms(self._table, self._reference)
-        return np.array(times) / pace
+        device = onnx_runtime.device(work.experiment.latency)
+        times, base_ms = whole_networks.measure_beside(
+            device, every, base, Journal(None, {}), work.progress.steps, SPREAD_S
+        )
+        why, factor = reference.why_none(table, device, base), 1.0
+        if why is None:
+            pace = reference.pace(table, base_ms)
+            factor = pace.factor
+            work.progress.line(reference.line(pace))
+        else:
+            work.progress.line(reference.not_known(why))
+        if work.experiment.search.target_ratio is not None:
+            factor = base_ms.mean() / tables.predict_ms(table, base)
+        return times / factor
 
     def bias(self, networks: Sequence[Architecture]) -> float:
         """Measured over predicted, the median of some networks."""

@@ -9,7 +9,7 @@ import numpy as np
 from nas_jax.search import elastic_census
 from nas_jax.search.targets import Costs
 from nas_jax.spaces import architecture, elastic
-from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.architecture import Architecture, hand_designed
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
@@ -18,24 +18,6 @@ Space = SearchSpace | ElasticSpace
 _ZERO = OpSpec.parse("zero")
 _EVEN = 0.5
 """Spread of widths below which a network counts as scaled evenly."""
-
-
-def hand_designed(space: SearchSpace) -> Architecture:
-    """That of the space, or else 3x3 kernels with expansion 6: the MobileNetV2 choice.
-
-    Raises `ValueError` if the space has none and does not offer `mb6_k3` in every
-    layer, and for operations that its layers do not offer.
-    """
-    if space.hand_designed:
-        return architecture.from_ops(space, space.hand_designed, "baseline")
-    op = OpSpec.parse("mb6_k3")
-    if not all(op in layer.candidates for layer in space.layers):
-        raise ValueError(
-            f"space {space.name!r} does not offer 'mb6_k3' in every layer, so it has "
-            "no hand-designed baseline: add it to space.candidates"
-        )
-    ops = [op] * len(space.layers)
-    return architecture.from_ops(space, ops, "baseline")
 
 
 def cheapest(space: Space, costs: Sequence[Costs]) -> Architecture:

@@ -201,6 +201,23 @@ def homogeneous(space: SearchSpace, op: OpSpec) -> Architecture:
     return from_ops(space, [op] * len(space.layers), op.name)
 
 
+def hand_designed(space: SearchSpace) -> Architecture:
+    """That of the space, or else 3x3 kernels with expansion 6: the MobileNetV2 choice.
+
+    Raises `ValueError` if the space has none and does not offer `mb6_k3` in every
+    layer, and for operations that its layers do not offer.
+    """
+    if space.hand_designed:
+        return from_ops(space, space.hand_designed, "baseline")
+    op = OpSpec.parse("mb6_k3")
+    if not all(op in layer.candidates for layer in space.layers):
+        raise ValueError(
+            f"space {space.name!r} does not offer 'mb6_k3' in every layer, so it has "
+            "no hand-designed baseline: add it to space.candidates"
+        )
+    return from_ops(space, [op] * len(space.layers), "baseline")
+
+
 def path_of(space: SearchSpace, architecture: Architecture) -> np.ndarray:
     """The path Int `[L]` of an architecture; `ValueError` if it is of another space."""
     fixed = 0 if space.first_block is None else 1

@@ -134,6 +134,21 @@ def test_saved_table_is_loaded_unchanged(table, tmp_path):
     assert (document["format"], document["version"]) == ("nas_jax latency table", 2)
 
 
+def test_a_table_of_an_older_version_has_no_reference_and_says_so(table, tmp_path):
+    tables.save(table, tmp_path / "table.json")
+    document = json.loads((tmp_path / "table.json").read_text())
+    assert document.pop("reference") is None
+    (tmp_path / "older.json").write_text(json.dumps(document))
+    assert tables.load(tmp_path / "older.json") == table
+    assert tables.reference_line(table).startswith(
+        "reference network: none, so how fast a machine is against this table's is "
+    )
+    with_one = dataclasses.replace(table, reference=tables.Reference({}, 0.93))
+    assert tables.reference_line(with_one) == (
+        "reference network: 0.93 ms; timed again, it tells the pace"
+    )
+
+
 def test_save_does_not_overwrite(table, tmp_path):
     path = tmp_path / "table.json"
     path.write_text("precious")
@@ -312,6 +327,17 @@ MISSING = object()
             "expected at least 1, got 0",
         ),
         (("entries", "stem", "count"), 2.5, "expected an integer, got 2.5"),
+        (
+            ("reference",),
+            {"architecture": {}, "measured_ms": 0.0},
+            "reference.measured_ms: expected at least 0.000000000001, got 0.0",
+        ),
+        (
+            ("reference",),
+            {"architecture": {}, "measured_ms": float("nan")},
+            "expected a finite number, got nan",
+        ),
+        (("reference",), 2.0, "reference: expected"),
         (
             ("entries", "stem", "mean"),
             1.0,

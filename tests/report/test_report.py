@@ -45,7 +45,7 @@ def test_report_says_the_numbers(run):
     theirs = baseline["measured_ms"]["median"]
     assert f"97.3 % test accuracy at {ms:.3f} ms measured" in page.text
     assert f"% at {theirs:.3f} ms" in page.text
-    assert "Target 0.420 ms, missed by the table, which predicts" in page.text
+    assert "Target 0.420 ms: missed by the table, which predicts" in page.text
     off = ms / 0.42 - 1
     side = "over" if off > 0 else "under"
     assert f"measured {abs(off):.1%} {side} the target".replace("%", " %") in page.text

@@ -1,6 +1,7 @@
 """What the sections of the report say of one made-up run, against its files."""
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -219,17 +220,39 @@ def test_every_picture_has_a_text_alternative(page):
 
 
 def test_predicted_interval_by_hand():
-    # 2 ± 1.959964 · 0.1
-    found = NetworkResult(prediction=Prediction(2.0, 0.1, "validation"))
-    expected = pytest.approx((1.8040036, 2.1959964))
+    # 2 · exp(± 1.637744 · 0.1), t of three degrees of freedom
+    found = NetworkResult(prediction=Prediction(2.0, 0.1, networks=4))
+    expected = pytest.approx((1.6978670, 2.3558972))
     assert comparison.predicted_interval(found) == expected
     assert comparison.predicted_interval(NetworkResult()) is None
 
 
+def test_pace_and_chance_of_the_result_are_told(run, tmp_path):
+    there = shutil.copytree(run, tmp_path / "run")
+    result = json.loads((there / "result.json").read_text())
+    result["pace"] = {"factor": 1.04, "sd": 0.01, "reference_ms": 1.04, "table_ms": 1}
+    result["networks"]["searched"]["risk"] = {
+        "mean_ms": 0.46,
+        "low_ms": 0.44,
+        "high_ms": 0.48,
+        "probability": 0.03,
+        "networks": 20,
+    }
+    (there / "result.json").write_text(json.dumps(result))
+    text = Page(report.write(there).read_text(encoding="utf-8")).text
+    assert "The machine was 4.0 % slower than when the table was measured" in text
+    assert "By 20 networks held against the table, 80 % of such networks take" in text
+    result["pace"] = {"factor": -1.0}
+    (there / "result.json").write_text(json.dumps(result))
+    with pytest.raises(ValueError, match=r"result.json: pace.factor: expected at le"):
+        report.write(there)
+
+
 def test_prediction_has_the_error_of_the_table(run, tmp_path):
-    """Spread of the parts, until networks were held out: 5 ms off by 0.5 at rmse."""
-    spread = run_files.read(run).networks["searched"].prediction
-    assert spread is not None and spread.source == "spread of the parts"
+    """None until networks were held out: 5 ms off by 0.5 at rmse."""
+    assert run_files.read(run).networks["searched"].prediction is None
+    text = Page(report.write(run, tmp_path / "before.html").read_text()).text
+    assert "where 80 % of networks lie" not in text
     document = json.loads((run / "latency_table.json").read_text())
     document["validation"] = {
         "networks": 60,
@@ -246,8 +269,7 @@ def test_prediction_has_the_error_of_the_table(run, tmp_path):
     (tmp_path / "latency_table.json").write_text(json.dumps(document))
     searched = run_files.read(tmp_path).networks["searched"]
     assert searched.prediction is not None
-    assert searched.prediction.source == "validation"
-    assert searched.prediction.std_ms == pytest.approx(0.1 * searched.predicted_ms)
+    assert searched.prediction.sd == pytest.approx(0.1 * math.sqrt(1 + 1 / 60))
     text = Page(report.write(tmp_path).read_text(encoding="utf-8")).text
     assert "error of the table on networks that it had not seen" in text
 

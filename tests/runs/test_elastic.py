@@ -2,22 +2,24 @@
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from nas_jax import cli
 from nas_jax.cli import overrides
-from nas_jax.config import SearchConfig, SpaceConfig, shipped
+from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig, shipped
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import from_json
 from nas_jax.data import companions
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.runs import finalists, run_folder, search, setup, within_target
+from nas_jax.runs import finalists, pipeline, run_folder, search, setup, within_target
 from nas_jax.runs.session import Run, Session
 from nas_jax.spaces import architecture, architecture_json
 from nas_jax.training.progress import Progress
@@ -245,32 +247,123 @@ def test_a_table_that_errs_is_corrected(loaded, table, goal, tmp_path, monkeypat
         assert 0.69 * goal.target / 1.25 < ms <= goal.target / 1.25
 
 
+class Told(Progress):
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+@pytest.fixture
+def at_twice(monkeypatch, table):
+    """All networks take twice what the table says, the one beside them as well."""
+
+    def measure(device, every, beside, *_):
+        times = [2 * tables.predict_ms(table, one) for one in (*every, beside)]
+        return np.array(times[:-1]), np.array(times[-1:])
+
+    monkeypatch.setattr(within_target.whole_networks, "measure_beside", measure)
+    here = SimpleNamespace(
+        name="made up", runtime="made up", config=LatencyConfig(threads=1, batch=1)
+    )
+    monkeypatch.setattr(onnx_runtime, "device", lambda config: here)
+
+
+def absolute(loaded):
+    """The same with a target in ms in place of a share."""
+    search = dataclasses.replace(
+        loaded.experiment.search, target_ratio=None, target_ms=1.0
+    )
+    experiment = dataclasses.replace(loaded.experiment, search=search)
+    return dataclasses.replace(loaded, experiment=experiment)
+
+
 def test_times_are_in_the_pace_of_the_hand_designed_network(
-    loaded, table, tmp_path, monkeypatch
+    loaded, table, tmp_path, at_twice
 ):
     """All take twice what the table says, so by the reference just that."""
-    work = Run(loaded, tmp_path, Session(tmp_path, Progress()))
+    told = Told()
     networks = [loaded.whole.network(3, np.array([op] * 4), "one") for op in (0, 1)]
-    monkeypatch.setattr(
-        within_target.whole_networks,
-        "measure",
-        lambda device, every, *_: [2 * tables.predict_ms(table, n) for n in every],
+    clock = within_target.Clock(
+        Run(loaded, tmp_path, Session(tmp_path, told)), loaded.whole, table
     )
-    monkeypatch.setattr(onnx_runtime, "device", lambda config: None)
-    clock = within_target.Clock(work, loaded.whole, table)
     expected = [tables.predict_ms(table, network) for network in networks]
     np.testing.assert_allclose(clock.measure(networks), expected)
     assert clock.bias(networks) == pytest.approx(1.0)
-    absolute = dataclasses.replace(
-        loaded.experiment,
-        search=dataclasses.replace(
-            loaded.experiment.search, target_ratio=None, target_ms=1.0
-        ),
-    )
-    work = Run(
-        dataclasses.replace(loaded, experiment=absolute),
-        tmp_path,
-        Session(tmp_path, Progress()),
-    )
+    # without a reference in the table nothing is divided out of a target in ms
+    work = Run(absolute(loaded), tmp_path, Session(tmp_path, told))
     clock = within_target.Clock(work, loaded.whole, table)
     np.testing.assert_allclose(clock.measure(networks), 2 * np.array(expected))
+    assert told.lines[-1].endswith("no reference network, as those of older versions")
+
+
+def test_a_target_in_ms_is_of_the_pace_at_which_the_table_was_measured(
+    loaded, table, tmp_path, at_twice
+):
+    """The reference took 1.6 of the table then and takes twice now: a pace of 1.25."""
+    base = architecture.hand_designed(loaded.whole.middle)
+    document = json.loads(architecture_json.to_json(base))
+    then = tables.Reference(document, 1.6 * tables.predict_ms(table, base))
+    table = dataclasses.replace(table, reference=then)
+    told = Told()
+    work = Run(absolute(loaded), tmp_path, Session(tmp_path, told))
+    networks = [loaded.whole.network(3, np.array([op] * 4), "one") for op in (0, 1)]
+    clock = within_target.Clock(work, loaded.whole, table)
+    expected = [1.6 * tables.predict_ms(table, network) for network in networks]
+    np.testing.assert_allclose(clock.measure(networks), expected)
+    assert "25 % slower than when the table was measured" in told.lines[-1]
+
+
+@pytest.fixture
+def timed_here(monkeypatch, table):
+    """Networks take 0.9 of the table, one that is slower 0.99."""
+    asked = []
+
+    def measure(device, every, beside, *_):
+        asked.append((every, beside))
+        times = np.array([0.9 * tables.predict_ms(table, one) for one in every])
+        times[::2] *= 1.1
+        return times, np.full(4, 2.0)
+
+    monkeypatch.setattr(pipeline.whole_networks, "measure_beside", measure)
+    return asked
+
+
+def with_reference(loaded, table):
+    base = architecture.hand_designed(loaded.whole.middle)
+    then = tables.Reference(json.loads(architecture_json.to_json(base)), 2.0)
+    return dataclasses.replace(table, reference=then)
+
+
+def test_a_run_holds_its_table_against_networks(loaded, table, timed_here):
+    told = Told()
+    device = SimpleNamespace(config=LatencyConfig(repeats=10))
+    table = with_reference(loaded, table)
+    found = pipeline.held_against_networks(table, loaded.whole, device, told)
+    assert found.validation["networks"] == pipeline.HELD_OUT
+    logs = (math.log(0.99) + math.log(0.9)) / 2
+    assert found.validation["log_ratio"] == pytest.approx(logs)
+    assert found.validation["common_sd"] == 0.0
+    assert told.lines[-1].startswith("this machine is as fast as when the table was")
+    every, beside = timed_here[0]
+    assert beside.parts == architecture.hand_designed(loaded.whole.middle).parts
+    # of several shapes, from the cheapest to the dearest
+    assert len({one.stem for one in every}) > 1
+    with_error = dataclasses.replace(table, validation=found.validation)
+    assert found == with_error
+
+
+def test_a_check_that_would_take_too_long_is_left_out_and_told(
+    loaded, table, timed_here
+):
+    told = Told()
+    # five passes of a loop of a second and more, in each of 10 rounds
+    device = SimpleNamespace(config=LatencyConfig(repeats=10, loop_ms=1000.0))
+    table = with_reference(loaded, table)
+    assert pipeline.held_against_networks(table, loaded.whole, device, told) == table
+    assert told.lines == [
+        "not held against whole networks: 10 or more are needed, 0 are in the space "
+        "and timed within 20 s"
+    ]
+    assert timed_here == []

@@ -45,6 +45,7 @@ def test_config_of_the_folder_is_the_experiment_with_its_overrides(finished, hom
 def test_result_has_the_agreed_keys(result):
     assert set(result) == {
         "networks",
+        "pace",
         "target_ms",
         "derivation",
         "seed",
@@ -92,13 +93,13 @@ def test_result_has_the_agreed_keys(result):
         assert network["majority_share"] == 0.1
 
 
-def test_searched_network_states_its_chance_of_meeting_the_target(result):
+def test_without_held_out_networks_no_chance_is_stated(result):
     searched = result["networks"]["searched"]
-    risk = searched["risk"]
-    assert risk["mean_ms"] == searched["predicted_ms"]
-    assert (risk["std_ms"] > 0, risk["source"]) == (True, "spread of the parts")
-    above = searched["predicted_ms"] > result["target_ms"]
-    assert (risk["probability"] < 0.5) == above
+    assert searched["risk"] == {
+        "unknown": "the table was not held against whole networks"
+    }
+    # its table is written by hand, for a made-up device
+    assert "the table is of device made up" in result["pace"]["unknown"]
 
 
 def test_target_is_the_ratio_of_the_baseline_by_table(result):

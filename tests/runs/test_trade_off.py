@@ -22,9 +22,7 @@ def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsy
         )
         network = result["networks"][name]
         assert network["predicted_ms"] <= found["target_ms"]
-        risk = network["risk"]
-        assert risk["mean_ms"] == network["predicted_ms"]
-        assert 0.5 <= risk["probability"] < 1
+        assert "unknown" in network["risk"]  # a table that was not validated
         assert {"test_accuracy", "measured_ms"} <= set(network) & set(baseline)
     phases = {
         place: [
@@ -45,10 +43,11 @@ def test_several_targets_share_a_warm_up(home, arguments, quick, tmp_path, capsy
     page = (folder / "report.html").read_text()
     assert "2 targets from one warm-up" in page
     out = capsys.readouterr().out
-    chance = result["networks"]["searched_2"]["risk"]["probability"]
+    found = result["networks"]["searched_2"]["measured_ms"]["median"]
+    over = found / result["targets"]["searched_2"]["target_ms"] - 1
     row = next(line for line in out.splitlines() if line.split()[1:2] == ["0.9"])
     assert row.split()[0] == "searched_2"
-    assert row.split()[3] == f"{chance:.0%}"
+    assert row.split()[3:5] == ["-", f"{over:+.1%}"]
     assert "speed-up" in out
 
 

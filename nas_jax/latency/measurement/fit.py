@@ -99,7 +99,7 @@ def fit(
         "factor": factor,
         "parts_in_no_network": int((~seen).sum()),
     }
-    return LatencyTable(entries, origin, table.fixed_ms)
+    return dataclasses.replace(table, entries=entries, provenance=origin)
 
 
 def _scaled(entry: Entry, factor: float) -> Entry:

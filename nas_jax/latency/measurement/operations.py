@@ -11,6 +11,7 @@ the table's `fixed_ms`. A part runs in a loop, with its weights in cache: the su
 parts fits networks that stay in cache and falls short for others.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +20,11 @@ import numpy as np
 
 from nas_jax.config import provenance
 from nas_jax.latency import tables
-from nas_jax.latency.measurement import timing
+from nas_jax.latency.measurement import reference, timing
 from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.measurement.timing import CALL, Device
 from nas_jax.networks.onnx import graphs
+from nas_jax.spaces import architecture_json
 from nas_jax.spaces.parts import Part
 from nas_jax.spaces.space import SearchSpace
 
@@ -39,10 +41,11 @@ def measure_table(
     """The table of a space on a device; of other `parts` than it needs, if given.
 
     An entry is net of the overhead; its mean, spread and count are over the fastest
-    quarter of the rounds, its quartiles over all. Rounds are kept in the journal.
-    Raises `ValueError` for a part whose time is not above its overhead, and as
-    `timing.time_groups`.
+    quarter of the rounds, its quartiles over all. The reference network of the space
+    is timed among the parts. Rounds are kept in the journal. Raises `ValueError` for a
+    part whose time is not above its overhead, and as `timing.time_groups`.
     """
+    one = reference.of(space)
     config, image = device.config, graphs.input_shape(space.stem)
     parts = tables.required_parts(space) if parts is None else parts
     shapes = {CALL, image, *(shape for part in parts for shape in _ends(part))}
@@ -51,6 +54,8 @@ def measure_table(
         calls = {part.key: device.part(part) for part in parts}
         for shape in shapes if device.copies else {CALL}:
             calls[device.copy_name(shape)] = device.copy(shape)
+        for place in range(device.buildings):
+            calls[reference.name(place)] = device.network(one)
         return calls
 
     protocol = timing.Protocol(config.repeats, config.loop_ms, spread_s)
@@ -60,7 +65,12 @@ def measure_table(
     fixed_ms = timing.steady(times[device.copy_name(image)]) / device.per_call
     origin = origin_of(device, space.stem.input_size)
     origin |= {"spread_s": spread_s, "subtracts": "identity"}
-    return tables.LatencyTable(entries, origin, fixed_ms)
+    built = [times[reference.name(place)] for place in range(device.buildings)]
+    then = tables.Reference(
+        json.loads(architecture_json.to_json(one)),
+        sum(map(timing.steady, built)) / len(built) / device.per_call,
+    )
+    return tables.LatencyTable(entries, origin, fixed_ms, reference=then)
 
 
 def entry(device: Device, part: Part, times: Mapping[str, np.ndarray]) -> tables.Entry:

@@ -4,22 +4,30 @@ Uniform paths crowd in the middle: of the paper's space their latency varies by 
 about the mean, where any model looks good and ranks are noise. Here network i is drawn
 with probabilities p_lk ~ exp(t_i F_lk), F being the costs, and t_i such that the
 expected cost is the i-th of evenly spaced values; the first and the last network are
-the cheapest and the dearest.
+the cheapest and the dearest. Where a space has several shapes, each network is of one
+that has networks of this cost.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
 
 _BISECTIONS = 60
 _TRIES = 1000
 
 
-def spread_paths(
-    rng: np.random.Generator, space: SearchSpace, costs: np.ndarray, count: int
-) -> np.ndarray:
-    """Distinct paths, Int `[count L]`, by rising expected cost; `costs` is `[L K]`.
+def spread(
+    rng: np.random.Generator,
+    space: SearchSpace | ElasticSpace,
+    costs: Sequence[tuple[np.ndarray, float]],
+    count: int,
+) -> list[tuple[int, np.ndarray]]:
+    """Distinct networks, shape and path Int `[L]`, by rising expected cost.
 
+    `costs` are those of the candidates `[L K]` and of all that is fixed, by shape.
     Raises `ValueError` if the space has fewer networks.
     """
     if count < 2 or space.architectures < count:
@@ -27,24 +35,34 @@ def spread_paths(
             f"space {space.name!r}: expected 2 to {space.architectures} networks to "
             f"draw, got {count}"
         )
-    costs = np.where(space.mask, costs, np.nan)
-    smallest, largest = np.nanmin(costs, axis=1).sum(), np.nanmax(costs, axis=1).sum()
-    paths: dict[tuple[int, ...], None] = {}
-    for goal in np.linspace(smallest, largest, count):
-        probs = _tilted(costs, _tilt(costs, goal))
+    masks = [shape.mask for shape in space.shapes]
+    offered = [
+        np.where(mask, array, np.nan)
+        for mask, (array, _) in zip(masks, costs, strict=True)
+    ]
+    fixed = np.array([each for _, each in costs])
+    least = fixed + [np.nanmin(each, axis=1).sum() for each in offered]
+    most = fixed + [np.nanmax(each, axis=1).sum() for each in offered]
+    found: dict[tuple[int, ...], None] = {}
+    for goal in np.linspace(least.min(), most.max(), count):
+        off = np.maximum(least - goal, 0) + np.maximum(goal - most, 0)
+        able = np.flatnonzero(off == off.min())
+        shape = int(able[0] if len(able) == 1 else rng.choice(able))
+        probs = _tilted(offered[shape], _tilt(offered[shape], goal - fixed[shape]))
         for _ in range(_TRIES):
-            path = tuple(int(rng.choice(len(row), p=row)) for row in probs)
-            if path not in paths:
+            path = (shape, *(int(rng.choice(len(row), p=row)) for row in probs))
+            if path not in found:
                 break
             # a hard tilt leaves one path only: soften it step by step
-            probs = 0.9 * probs + 0.1 * space.mask / space.mask.sum(1, keepdims=True)
-        paths[path] = None
-    if len(paths) < count:
+            mask = masks[shape]
+            probs = 0.9 * probs + 0.1 * mask / mask.sum(1, keepdims=True)
+        found[path] = None
+    if len(found) < count:
         raise ValueError(
             f"space {space.name!r}: expected {count} distinct networks, drew "
-            f"{len(paths)}; ask for fewer"
+            f"{len(found)}; ask for fewer"
         )
-    return np.array(list(paths))
+    return [(shape, np.array(path)) for shape, *path in found]
 
 
 def split(count: int, held_out: int) -> np.ndarray:

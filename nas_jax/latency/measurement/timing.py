@@ -43,7 +43,7 @@ class Device:
     drawn, as only shapes matter. `copy` runs a graph that only copies an array of shape
     `[C H W]` per image: what entering and leaving the runtime costs. Where arrays are
     not copied (`copies` False) every shape costs the same, the call. A call makes
-    `per_call` inferences in a row.
+    `per_call` inferences in a row. A reference network is built `buildings` times.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Device:
     copy: Callable[[tuple[int, ...]], Call]
     copies: bool = True
     per_call: int = 1
+    buildings: int = 4
     clock: str = "time.perf_counter"
 
     def copy_name(self, shape: tuple[int, ...]) -> str:

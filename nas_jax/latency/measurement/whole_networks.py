@@ -7,22 +7,23 @@ line on multiply-adds.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
+from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency import tables
-from nas_jax.latency.measurement import timing
+from nas_jax.latency.measurement import reference, sampling, timing
 from nas_jax.latency.measurement.fit import fit
 from nas_jax.latency.measurement.journal import Journal
-from nas_jax.latency.measurement.sampling import split, spread_paths
 from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import counts
 from nas_jax.spaces import architecture
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -31,18 +32,43 @@ if TYPE_CHECKING:
 GROUP = 16
 """Networks in memory at a time, timed interleaved."""
 _RESAMPLES = 1000
+NO_REFERENCE = np.empty(0)
+LEAST = 10
+"""Networks held out, so that a table can be judged."""
+_PASSES = 2
 
 
 def draw(
-    table: LatencyTable, space: SearchSpace, count: int, seed: int
+    table: LatencyTable, space: SearchSpace | ElasticSpace, count: int, seed: int
 ) -> list[Architecture]:
     """Networks spread over the latencies of a space, by rising expected latency."""
     rng = np.random.default_rng(seed)
-    paths = spread_paths(rng, space, tables.costs(table, space)[0], count)
+    spread = sampling.spread(rng, space, tables.shape_costs(table, space), count)
     return [
-        architecture.from_path(space, path, f"network_{index}")
-        for index, path in enumerate(paths)
+        architecture.from_path(space.shapes[shape], path, f"network_{index}")
+        for index, (shape, path) in enumerate(spread)
     ]
+
+
+def seconds_of(
+    config: LatencyConfig, table: LatencyTable, space: SearchSpace | ElasticSpace
+) -> float:
+    """Time of a network among those of `measure_beside`, on the mean over latencies.
+
+    A pass of a round is a call and a loop. What building takes is not counted, nor that
+    rounds may be spread.
+    """
+    ends = [
+        fixed + float(pick(np.where(shape.mask, costs, fill), axis=1).sum())
+        for shape, (costs, fixed) in zip(
+            space.shapes, tables.shape_costs(table, space), strict=True
+        )
+        for pick, fill in ((np.min, np.inf), (np.max, -np.inf))
+    ]
+    call_ms = (min(ends) + max(ends)) / 2
+    a_pass_ms = call_ms + max(call_ms, config.loop_ms)
+    passes = timing.Protocol(config.repeats, config.loop_ms).passes
+    return 1e-3 * config.repeats * passes * a_pass_ms
 
 
 def measure(
@@ -56,21 +82,51 @@ def measure(
     Neighbours in the list are not timed together, so that a slow phase of the machine
     does not look like a large network. Raises `ValueError` as `time_groups`.
     """
+    return measure_beside(device, networks, None, journal, progress)[0]
+
+
+def measure_beside(
+    device: Device,
+    networks: Sequence[Architecture],
+    compared: Architecture | None,
+    journal: Journal,
+    progress: timing.Progress | None = None,
+    spread_s: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `measure`, and Float `[R]` of a network that is `compared` with another time.
+
+    It is built anew for each of these; every group has one, at least. With `spread_s`
+    the rounds of a group fill so many seconds, with as many passes as those of a table:
+    hurried rounds find a machine that others use some per cent slower.
+    """
+    config = device.config
+    protocol = timing.Protocol(config.repeats, config.loop_ms, 0.0, passes=_PASSES)
+    if spread_s is not None:
+        protocol = timing.Protocol(config.repeats, config.loop_ms, spread_s)
     groups = -(-len(networks) // GROUP)
+    copies = 0 if compared is None else max(device.buildings, groups)
+    built = [reference.name(place) for place in range(copies)]
 
     def build(first: int) -> Callable[[], dict[str, timing.Call]]:
-        members = networks[first::groups]
-        return lambda: {network.name: device.network(network) for network in members}
+        def calls() -> dict[str, timing.Call]:
+            members = {each.name: each for each in networks[first::groups]}
+            if compared is not None:
+                members |= dict.fromkeys(built[first::groups], compared)
+            return {name: device.network(each) for name, each in members.items()}
+
+        return calls
 
     times = timing.time_groups(
         {f"networks {first}": build(first) for first in range(groups)},
         journal,
-        timing.Protocol(device.config.repeats, device.config.loop_ms, 0.0, passes=2),
+        protocol,
         progress,
     )
-    return np.array(
-        [timing.steady(times[network.name]) / device.per_call for network in networks]
-    )
+
+    def steady(names: Iterable[str]) -> np.ndarray:
+        return np.array([timing.steady(times[one]) / device.per_call for one in names])
+
+    return steady(network.name for network in networks), steady(built)
 
 
 def validate(
@@ -79,15 +135,25 @@ def validate(
     measured_ms: np.ndarray,
     held_out: int,
     seed: int,
+    reference_ms: np.ndarray = NO_REFERENCE,
 ) -> tuple[LatencyTable, dict[str, Any]]:
     """The fitted table, else that of micro-benchmarks, validated; all models' record.
 
-    The fit is to the networks that are not held out; without any, the table of
-    micro-benchmarks is validated as it is. The record has `models` (quality and 95 %
-    intervals of each), and `networks` (measured and predicted, held out or not).
+    What the reference network took beside the others, `reference_ms`, gives the pace
+    of the machine, by which `measured_ms` are divided. The fit is to the networks that
+    are not held out; without any, the table of micro-benchmarks is validated as it is.
+    The record has `models` (quality and 95 % intervals of each), `networks` (measured
+    and predicted, held out or not), and `pace` if there is one.
     """
+    beside: dict[str, Any] = {}
+    record: dict[str, Any] = {}
+    if len(reference_ms):
+        pace = reference.pace(table, reference_ms)
+        beside = {"common_sd": reference.common_sd(table, reference_ms)}
+        record["pace"] = pace._asdict()
+        measured_ms = measured_ms / pace.factor
     rng = np.random.default_rng(seed)
-    held = split(len(networks), held_out)
+    held = sampling.split(len(networks), held_out)
     rest = [each for each, out in zip(networks, held, strict=True) if not out]
     models = {"operations": table}
     if rest:
@@ -101,10 +167,11 @@ def validate(
         line = np.polyfit(macs[~held], measured_ms[~held], 1)
         predicted["macs"] = np.polyval(line, macs)
         predicted["mean"] = np.full(len(networks), measured_ms[~held].mean())
-    record: dict[str, Any] = {
+    record |= {
         "models": {
             name: {
                 **quality(values[held], measured_ms[held]),
+                **beside,
                 "intervals": intervals(values[held], measured_ms[held], rng),
             }
             for name, values in predicted.items()
@@ -135,8 +202,10 @@ def quality(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> dict[str, Any]
     Kendall's tau-b (None where all predictions are one). `additivity_residual` is what
     no common factor and offset would explain: the standard deviation about the best
     straight line measured = a + b predicted, over the mean. `mean_ms` and `std_ms` are
-    of the measured latencies; shares are fractions.
+    of the measured latencies, `log_ratio` and `log_ratio_sd` of log(measured /
+    predicted), None where a prediction is not above 0; shares are fractions.
     """
+    logs = np.log(measured_ms / predicted_ms) if predicted_ms.min() > 0 else None
     error = predicted_ms - measured_ms
     share = np.abs(error) / measured_ms
     constant = np.ptp(predicted_ms) == 0
@@ -154,6 +223,8 @@ def quality(predicted_ms: np.ndarray, measured_ms: np.ndarray) -> dict[str, Any]
         "additivity_residual": float(rest.std() / measured_ms.mean()),
         "mean_ms": float(measured_ms.mean()),
         "std_ms": float(measured_ms.std()),
+        "log_ratio": None if logs is None else float(logs.mean()),
+        "log_ratio_sd": None if logs is None else float(logs.std(ddof=1)),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from nas_jax.base import PyTree
 from nas_jax.config import provenance
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency.measurement import timing
@@ -23,6 +24,9 @@ from nas_jax.spaces.parts import Part
 
 # Official wheels send usage events over the network unless this is set before import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+Draw = Callable[[Part], tuple[PyTree, PyTree]]
+"""Parameters and batch statistics of a part."""
 
 
 def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
@@ -69,10 +73,7 @@ def device(config: LatencyConfig) -> Device:
         return call(graphs.part(part, *draw(part)), graphs.input_shape(part))
 
     def of_network(architecture: Architecture) -> timing.Call:
-        params, batch_stats = network.assemble_parts(
-            architecture, [draw(part) for part in architecture.parts]
-        )
-        model = graphs.network(architecture, params, batch_stats)
+        model = drawn(architecture, draw)
         return call(model, graphs.input_shape(architecture.stem))
 
     return Device(
@@ -84,6 +85,14 @@ def device(config: LatencyConfig) -> Device:
         network=of_network,
         copy=lambda shape: call(graphs.identity(shape), shape),
     )
+
+
+def drawn(architecture: Architecture, draw: Draw | None = None) -> onnx.ModelProto:
+    """A network with weights that are drawn, here or by `draw`, part by part."""
+    if draw is None:
+        draw = functools.partial(graphs.random_weights, rng=np.random.default_rng(0))
+    weights = [draw(part) for part in architecture.parts]
+    return graphs.network(architecture, *network.assemble_parts(architecture, weights))
 
 
 def measure_networks(

@@ -1,6 +1,7 @@
 """Tables fitted to whole networks that are made up, so that the truth is known."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from nas_jax.config import shipped
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import whole_networks
 from nas_jax.latency.measurement.fit import counts_of, fit
-from nas_jax.latency.measurement.sampling import split, spread_paths
+from nas_jax.latency.measurement.sampling import split, spread
 from nas_jax.latency.measurement.whole_networks import intervals, quality
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path, homogeneous
@@ -31,13 +32,19 @@ def scaled(table, factors):
     return dataclasses.replace(table, entries=entries)
 
 
+def paths_of(space, costs, count):
+    """Those that `spread` draws, Int `[count L]`."""
+    found = spread(np.random.default_rng(0), space, [(costs, FIXED_MS)], count)
+    return np.array([path for _, path in found])
+
+
 @pytest.fixture(scope="module")
 def drawn():
     return whole_networks.draw(PHONE, PAPER, 180, seed=0)
 
 
 def test_networks_are_spread_from_the_smallest_to_the_largest():
-    paths = spread_paths(np.random.default_rng(0), PAPER, COSTS, 60)
+    paths = paths_of(PAPER, COSTS, 60)
     latencies = FIXED_MS + COSTS[ROWS, paths].sum(axis=1)
     assert paths.shape == (60, 21) and len({tuple(path) for path in paths}) == 60
     assert latencies[0] == pytest.approx(29.608776, abs=1e-5)
@@ -52,8 +59,42 @@ def test_networks_are_spread_from_the_smallest_to_the_largest():
 def test_space_with_too_few_networks_is_refused():
     small = dataclasses.replace(PAPER, layers=PAPER.layers[:1])
     with pytest.raises(ValueError, match="expected 2 to 6 networks to draw, got 7"):
-        spread_paths(np.random.default_rng(0), small, COSTS[:1], 7)
-    assert len(spread_paths(np.random.default_rng(0), small, COSTS[:1], 6)) == 6
+        paths_of(small, COSTS[:1], 7)
+    assert len(paths_of(small, COSTS[:1], 6)) == 6
+
+
+def test_networks_of_several_shapes_are_spread_over_all_of_them():
+    shapes = SimpleNamespace(
+        name="two", shapes=(PAPER, PAPER), architectures=2 * PAPER.architectures
+    )
+    costs = [(COSTS, 0.0), (10 * COSTS, 5.0)]
+    drawn = spread(np.random.default_rng(0), shapes, costs, 30)
+    sums = [costs[k][1] + costs[k][0][ROWS, path].sum() for k, path in drawn]
+    least = np.where(PAPER.mask, COSTS, np.inf).min(axis=1).sum()
+    most = np.where(PAPER.mask, COSTS, -np.inf).max(axis=1).sum()
+    # the first is the cheapest of the first shape, the last the dearest of the second
+    assert (drawn[0][0], drawn[-1][0]) == (0, 1)
+    assert sums[0] == pytest.approx(least) and sums[-1] == pytest.approx(5 + 10 * most)
+    assert {shape for shape, _ in drawn} == {0, 1}
+    for (shape, _), ms in zip(drawn, sums, strict=True):
+        if ms > 1.1 * most:
+            assert shape == 1
+
+
+def test_pace_of_the_session_is_divided_out_of_a_validation(drawn):
+    """All took 1.1 of the table in a session that was slower by 1.1."""
+    measured = np.array([1.1 * tables.predict_ms(PHONE, one) for one in drawn[:20]])
+    table = dataclasses.replace(PHONE, reference=tables.Reference({}, 2.0))
+    beside = np.array([2.2, 2.2])
+    chosen, record = whole_networks.validate(table, drawn[:20], measured, 20, 0, beside)
+    assert record["pace"]["factor"] == pytest.approx(1.1)
+    assert chosen.validation["log_ratio"] == pytest.approx(0, abs=1e-12)
+    assert chosen.validation["log_ratio_sd"] == pytest.approx(0, abs=1e-12)
+    # what all parts share moved by log 1.1
+    assert chosen.validation["common_sd"] == pytest.approx(np.log(1.1))
+    alone, _ = whole_networks.validate(PHONE, drawn[:20], measured, 20, seed=0)
+    assert alone.validation["log_ratio"] == pytest.approx(np.log(1.1))
+    assert "common_sd" not in alone.validation
 
 
 @given(st.integers(2, 300), st.data())
@@ -74,6 +115,9 @@ def test_quality_by_hand():
     assert found["bias_ms"] == pytest.approx(0.1)
     assert found["mape"] == pytest.approx(0.06)
     assert (found["kendall_tau"], found["networks"]) == (1.0, 4)
+    logs = np.log([10 / 10.4, 20 / 19, 30 / 33, 40 / 38])
+    assert found["log_ratio"] == pytest.approx(logs.mean())
+    assert found["log_ratio_sd"] == pytest.approx(logs.std(ddof=1))
     assert (found["mean_ms"], found["std_ms"]) == (25.0, pytest.approx(np.sqrt(125)))
     # one of six pairs the wrong way round
     swapped = quality(predicted[[0, 2, 1, 3]], np.array([10.0, 20.0, 30.0, 40.0]))
@@ -154,6 +198,13 @@ def test_benchmarks_alone_are_validated_without_a_fit(drawn):
     assert chosen.validation["mape"] == pytest.approx(1 - 1 / 1.1)
 
 
+def test_a_fit_keeps_the_reference(drawn):
+    measured = np.array([tables.predict_ms(PHONE, one) for one in drawn])
+    then = tables.Reference({}, 2.0)
+    table = dataclasses.replace(PHONE, reference=then)
+    assert fit(table, drawn, measured, np.random.default_rng(0)).reference == then
+
+
 def test_fit_refuses_too_few_networks_and_impossible_times(drawn):
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="expected 10 networks or more, got 9; raise"):
@@ -164,7 +215,7 @@ def test_fit_refuses_too_few_networks_and_impossible_times(drawn):
 
 
 def test_entries_stay_above_zero_whatever_is_measured():
-    paths = spread_paths(np.random.default_rng(0), PAPER, COSTS, 40)
+    paths = paths_of(PAPER, COSTS, 40)
     ones = [from_path(PAPER, path, "one") for path in paths]
     noise = np.random.default_rng(3).uniform(1, 300, len(ones))
     found = fit(PHONE, ones, noise, np.random.default_rng(0))

@@ -1,0 +1,149 @@
+"""A target in ms and what became of it: by the table, and by the clock.
+
+The table is what a search keeps the target by; what a network takes is measured, by a
+machine that has its pace that day. Both are said, and why they differ.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas_jax.config.from_json import from_json
+from nas_jax.latency.measurement.reference import SAME
+from nas_jax.latency.tables import Positive
+from nas_jax.report import quantities as q
+
+UNLIKELY = 0.1
+"""A chance that a measurement is held against; of the contrary likewise."""
+NEAR = 1e-6
+"""Share by which a sum of times may be off by rounding."""
+
+
+@dataclass(frozen=True)
+class Risk:
+    """As `result.json` states it; those of older versions had no interval."""
+
+    low_ms: Positive | None = None
+    high_ms: Positive | None = None
+    probability: float | None = None
+    networks: int | None = None
+    unknown: str | None = None
+    """Why none of this is known."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """As `result.json` states it: the machine's, over that of the table's session."""
+
+    factor: Positive | None = None
+    unknown: str | None = None
+    """Why it is not known."""
+
+
+def of_result(result: Mapping[str, Any], name: str = "searched") -> str | None:
+    """As `sentence`, of `result.json`; None without a target in ms."""
+    one, target_ms = result["networks"].get(name), result.get("target_ms")
+    if one is None or target_ms is None:
+        return None
+    where = f"result.json: networks.{name}.risk."
+    risk = from_json(Risk, one.get("risk") or {}, where, extra="ignore")
+    pace = None
+    if result.get("pace") is not None:
+        pace = from_json(Pace, result["pace"], "result.json: pace.", extra="ignore")
+    times = one.get("measured_ms") or {}
+    return sentence(
+        target_ms,
+        one.get("predicted_ms"),
+        times.get("median"),
+        (times["q25"], times["q75"]) if {"q25", "q75"} <= times.keys() else None,
+        risk,
+        pace,
+    )
+
+
+def sentence(
+    target_ms: float,
+    predicted_ms: float | None,
+    measured_ms: float | None = None,
+    quartiles_ms: tuple[float, float] | None = None,
+    risk: Risk | None = None,
+    pace: Pace | None = None,
+) -> str:
+    """The target, what the table says, what was measured, and how sure the table is.
+
+    >>> sentence(1.0, 0.99, 1.1).replace(q.NBSP, " ")
+    'Target 1.00 ms: kept by the table, which predicts 0.990 ms; measured 10.0 % over \
+the target, 1.10 ms.'
+    """
+    text = f"Target {q.milliseconds(target_ms)}"
+    if predicted_ms is not None:
+        is_kept = predicted_ms <= target_ms * (1 + NEAR)
+        text += f": {'kept' if is_kept else 'missed'} by the table, which predicts "
+        text += q.milliseconds(predicted_ms)
+    if measured_ms is not None:
+        text += f"; measured {_off(measured_ms / target_ms)} the target, "
+        text += q.milliseconds(measured_ms)
+        if quartiles_ms is not None:
+            text += f" [{', '.join(map(q.decimals, quartiles_ms))}]"
+    sentences = [f"{text}."]
+    if measured_ms is not None and pace is not None:
+        sentences += _at_its_pace(target_ms, measured_ms, pace)
+    if risk is not None:
+        sentences += _chance(target_ms, measured_ms, risk)
+    return " ".join(sentences)
+
+
+def _off(ratio: float) -> str:
+    return f"{q.percent(abs(ratio - 1))} {'over' if ratio > 1 else 'under'}"
+
+
+def _at_its_pace(target_ms: float, measured_ms: float, pace: Pace) -> list[str]:
+    """What is left of the difference when the machine's pace is divided out."""
+    factor = pace.factor
+    if factor is None:
+        why = pace.unknown or "nothing states it"
+        return [f"How fast the machine was against the table's is not known: {why}."]
+    if abs(factor - 1) < SAME:
+        return ["The machine was as fast as when the table was measured."]
+    how = "slower" if factor > 1 else "faster"
+    left = _off(measured_ms / factor / target_ms)
+    return [
+        f"The machine was {q.percent(abs(factor - 1))} {how} than when the table was "
+        f"measured; without that it is {left}."
+    ]
+
+
+def _chance(target_ms: float, measured_ms: float | None, risk: Risk) -> list[str]:
+    """The interval and the probability by held-out networks, or why there are none."""
+    if risk.unknown is not None:
+        return [
+            f"How sure that is, is not stated: {risk.unknown} (`nas_jax measure "
+            "EXPERIMENT --held-out 60` does that)."
+        ]
+    if risk.low_ms is None or risk.high_ms is None:
+        return []
+    told = (
+        f"By {risk.networks} networks held against the table, 80{q.NBSP}% of such "
+        f"networks take {q.decimals(risk.low_ms)} to {q.milliseconds(risk.high_ms)} "
+        "here in their fastest rounds"
+    )
+    chance = risk.probability
+    if chance is None:
+        return [
+            f"{told}; P(latency ≤ target) is not stated, as the table has no reference "
+            "network, which tells what all parts share."
+        ]
+    told += f"; P(latency ≤ target) at the table's pace = {q.percent(chance, 0)}."
+    if measured_ms is None:
+        return [told]
+    is_over = measured_ms > target_ms
+    if not (chance > 1 - UNLIKELY if is_over else chance < UNLIKELY):
+        return [told]
+    if risk.low_ms <= measured_ms <= risk.high_ms:
+        why = "what was measured fits that interval, so it is the machine's pace"
+    else:
+        why = (
+            f"the table errs on this network more than on 80{q.NBSP}% of those; "
+            "believe the measurement"
+        )
+    return [told, f"That the two differ: {why}."]

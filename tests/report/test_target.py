@@ -1,0 +1,100 @@
+"""A target in ms: not met against the clock, no chance that is left unexplained."""
+
+import math
+
+import pytest
+
+from nas_jax.report import target
+from nas_jax.report.quantities import NBSP
+from nas_jax.report.target import Pace, Risk
+
+
+def said(*given, **more):
+    return target.sentence(*given, **more).replace(NBSP, " ")
+
+
+def test_kept_by_the_table_and_over_as_measured():
+    text = said(0.4664, 0.4646, 0.555, (0.541, 0.56), Risk(0.5, 0.58, 0.52, 20))
+    assert text.startswith(
+        "Target 0.466 ms: kept by the table, which predicts 0.465 ms; measured 19.0 % "
+        "over the target, 0.555 ms [0.541, 0.560]."
+    )
+    assert "met" not in text.split()
+    assert text.endswith(
+        "By 20 networks held against the table, 80 % of such networks take 0.500 to "
+        "0.580 ms here in their fastest rounds; P(latency ≤ target) at the table's "
+        "pace = 52 %."
+    )
+
+
+def test_a_slower_machine_is_told_and_divided_out():
+    text = said(1.0, 0.99, 1.1, pace=Pace(1.16))
+    assert "16.0 % slower than when the table was measured; without that it" in text
+    assert text.endswith("it is 5.2 % under.")  # 1.1 / 1.16 = 0.948
+    assert "as fast as" in said(1.0, 0.99, 1.1, pace=Pace(1.004))
+
+
+def test_a_pace_that_is_not_known_is_told():
+    text = said(1.0, 0.99, 1.1, pace=Pace(unknown="the table is of batch 8"))
+    assert "is not known: the table is of batch 8." in text
+    # runs of older versions say nothing of it
+    assert "not known" not in said(1.0, 0.99, 1.1)
+
+
+@pytest.mark.parametrize(
+    ("measured", "risk", "why"),
+    [
+        (0.94, Risk(1.02, 1.1, 0.01, 20), "believe the measurement"),
+        (1.06, Risk(0.9, 0.98, 0.97, 20), "believe the measurement"),
+        (0.94, Risk(0.93, 0.99, 0.01, 20), "it is the machine's pace"),
+    ],
+)
+def test_a_chance_that_the_measurement_contradicts_is_explained(measured, risk, why):
+    text = said(1.0, 1.05, measured, risk=risk)
+    assert "That the two differ: " in text and why in text
+
+
+@pytest.mark.parametrize(
+    ("measured", "chance"), [(0.94, 0.97), (1.06, 0.01), (0.94, 0.5), (1.06, 0.5)]
+)
+def test_a_chance_that_fits_needs_no_reason(measured, chance):
+    text = said(1.0, 1.05, measured, risk=Risk(0.9, 1.1, chance, 20))
+    assert "differ" not in text
+
+
+def test_without_held_out_networks_neither_interval_nor_chance():
+    text = said(1.0, 1.05, 1.1, risk=Risk(unknown="the table was not held against w"))
+    assert "P(" not in text and "80 %" not in text
+    assert "is not stated: the table was not held against w (`nas_jax measure" in text
+
+
+def test_an_older_table_has_an_interval_and_says_what_it_leaves_out():
+    text = said(1.0, 1.05, 1.1, risk=Risk(0.9, 1.2, None, 60))
+    assert "take 0.900 to 1.20 ms here in their fastest rounds; P(" in text
+
+
+def test_result_of_an_older_version_says_no_probability():
+    """It had one without an interval, from the spread of the parts."""
+    old = {"mean_ms": 0.46, "std_ms": 0.004, "probability": 0.67, "source": "spread"}
+    times = {"median": 0.55, "q25": 0.54, "q75": 0.56}
+    one = {"predicted_ms": 0.46, "measured_ms": times, "risk": old}
+    result = {"networks": {"searched": one}, "target_ms": 0.4664}
+    assert "67" not in target.of_result(result)
+    assert "measured 17.9 % over the target" in target.of_result(result).replace(
+        NBSP, " "
+    )
+    assert target.of_result({"networks": {}, "target_ms": 1.0}) is None
+    assert target.of_result({"networks": {"searched": one}}) is None
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        ({"pace": {"factor": math.nan}}, r"result.json: pace.factor: expected .* got"),
+        ({"pace": {"factor": 0}}, r"result.json: pace.factor: expected .* got 0"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(spoiled, message):
+    one = {"predicted_ms": 0.46, "measured_ms": {"median": 0.55}}
+    with pytest.raises(ValueError, match=message):
+        target.of_result({"networks": {"searched": one}, "target_ms": 1.0} | spoiled)
