@@ -1,12 +1,14 @@
 """The search of a run: its metrics, other costs, a stop."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from nas_jax import cli, report
-from nas_jax.runs import run_folder
+from nas_jax.latency import tables
+from nas_jax.runs import run_folder, setup
 from nas_jax.search import loop
 from tests import small_run
 
@@ -94,3 +96,27 @@ def test_stopped_search_leaves_a_folder_that_works(
     assert (folder / "architecture.json").is_file()
     assert cli.main(["evaluate", str(folder)]) == 2
     assert "expected trained networks in checkpoints/" in capsys.readouterr().err
+
+
+def test_search_too_short_for_its_target_is_told_before_it_begins(home):
+    table = tables.load(home / "table.json")
+
+    def warnings(**changes):
+        own = dataclasses.replace(small_run.EXPERIMENT.search, **changes)
+        given = setup.load(dataclasses.replace(small_run.EXPERIMENT, search=own))
+        lines = setup.resolve_targets(given, table).warnings
+        return [line for line in lines if "search.arch_lr" in line]
+
+    (line,) = warnings(arch_lr=0.001)
+    assert "moves an alpha by about 0.004 in this search" in line
+    assert line.endswith("raise search.arch_lr to 0.1")
+    assert warnings(arch_lr=0.1) == []
+
+
+def test_search_that_ended_off_its_target_is_told(
+    home, arguments, quick, tmp_path, capsys
+):
+    words = ["--search.arch-lr", "0.001", "--out", str(tmp_path / "run")]
+    assert cli.main([*arguments, *words, "--train.epochs", "1"]) == 0
+    printed = capsys.readouterr()
+    assert "warning: the search ended with 1.0" in printed.out + printed.err
