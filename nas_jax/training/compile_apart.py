@@ -7,8 +7,10 @@ instead of 195. So another process compiles, and leaves its program in JAX's cac
 """
 
 import importlib
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from nas_jax.training import host
@@ -22,17 +24,19 @@ def run(file: Path | None) -> bool:
     cache = host.cache_folder()
     if cache is None or file is None:
         return False
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", __name__, str(file), str(cache)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdin=subprocess.PIPE,  # its end tells the other process that this one is gone
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,  # a stop request is for this process alone
-    )
-    return done.returncode == 0
+    ) as other:
+        return other.wait() == 0
 
 
 def main(file: str, cache: str) -> None:
-    """What the other process does."""
+    """What the other process does, as long as the one that asked for it lives."""
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
     from nas_jax.training import kept_programs
 
     for states in ("nas_jax.search.search_state", "nas_jax.training.loop"):
@@ -42,6 +46,11 @@ def main(file: str, cache: str) -> None:
     if kept is None:
         sys.exit(f"{file}: expected a kept program")
     kept.compile()
+
+
+def _end_with_the_caller() -> None:
+    os.read(0, 1)  # returns at its end; the buffered reader cannot be left alone
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -226,6 +226,18 @@ def test_a_process_of_its_own_compiles_for_a_tuned_heap(cache, monkeypatch):
     assert len([*folder.glob("jit_call-*-cache")]) == 1
 
 
+def test_it_ends_with_the_process_that_asked(tmp_path):
+    """Its work would take minutes and gigabytes for nobody."""
+    file = tmp_path / "fifo"
+    os.mkfifo(file)  # it waits here for its program
+    words = [sys.executable, "-m", compile_apart.__name__, str(file), str(tmp_path)]
+    other = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with open(file, "wb"):  # opens when it reads
+        assert other.poll() is None
+        other.stdin.close()
+        assert other.wait(timeout=60) == 1
+
+
 def test_a_process_that_dies_leaves_the_work_to_this_one(cache, call, monkeypatch):
     monkeypatch.setattr(host, "_is_tuned", True)
     monkeypatch.setattr(host, "settle_heap", lambda: 0)
