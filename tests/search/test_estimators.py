@@ -24,6 +24,7 @@ from nas_jax.search import (
     reinforce,
     schedule,
     search_state,
+    spendable,
 )
 from nas_jax.search.search_state import SearchProblem
 from nas_jax.spaces import builders
@@ -240,9 +241,10 @@ def test_reward_under_the_constraint_adds_the_gradient_of_the_expected_cost(
         fresh(one), multipliers=jnp.array(0.3), penalty_weight=jnp.array(2.0)
     )
     paths, batch = jnp.array([[0, 1, 2], [2, 0, 0], [0, 0, 1]]), data(0, 12)
+    is_spent = jnp.asarray(spendable.is_spent(SPACE.mask, MODEL, target))
     found, without = (
         estimators.reinforce_gradients(
-            SearchProblem(SPACE, each, MODEL, target), state, paths, batch
+            SearchProblem(SPACE, each, MODEL, target, is_spent), state, paths, batch
         )
         for each in (one, plain)
     )
