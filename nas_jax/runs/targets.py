@@ -268,6 +268,8 @@ def _unspendable(
 
 def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None:
     """Refuses limits of which each can be kept, but not all together."""
+    if not limits:  # the table is still to be measured
+        return
     any_network = np.where(space.mask, 0.0, -np.inf)
     found = derivation.choose(any_network, limits)
     if not found.choices and found.is_complete:

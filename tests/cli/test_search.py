@@ -260,8 +260,8 @@ def test_target_above_the_maximum_is_a_warning(table, capsys):
         line for line in capsys.readouterr().err.splitlines() if "warning" in line
     ]
     assert warnings == [
-        f"· warning: search.target_ms = 5 is above the maximum: {REACHABLE}; the "
-        "target binds nothing"
+        f"· warning: search.target_ms = 5 is above the maximum: {REACHABLE}; it binds "
+        "nothing, every network keeps it and none spends it"
     ]
 
 
