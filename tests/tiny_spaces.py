@@ -2,6 +2,21 @@
 
 from nas_jax.config import SpaceConfig
 
+ONE_LAYER = SpaceConfig(
+    name="tiny",
+    input_size=8,
+    input_channels=1,
+    classes=3,
+    stem_channels=8,
+    stem_stride=1,
+    first_block_channels=None,
+    stage_widths=(8,),
+    cells=(1,),
+    strides=(1,),
+    candidates=("mb6_k7", "zero"),
+    head_channels=16,
+)
+"""Of which `zero` is the identity."""
 THREE_LAYERS = SpaceConfig(
     name="tiny",
     input_size=8,

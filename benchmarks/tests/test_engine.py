@@ -36,22 +36,8 @@ from nas_jax.networks import network
 from nas_jax.spaces import builders
 from nas_jax.training import host
 from nas_jax.training.progress import Progress
+from tests.tiny_spaces import ONE_LAYER
 
-# One layer, in which zero is the identity.
-ONE_LAYER = SpaceConfig(
-    name="tiny",
-    input_size=8,
-    input_channels=1,
-    classes=3,
-    stem_channels=8,
-    stem_stride=1,
-    first_block_channels=None,
-    stage_widths=(8,),
-    cells=(1,),
-    strides=(1,),
-    candidates=("mb6_k7", "zero"),
-    head_channels=16,
-)
 # Large is as small, and so compiled once.
 TINY = EngineConfig(
     space=ONE_LAYER, batch=2, paths=1, rounds=2, large_input_size=8, large_batch=2

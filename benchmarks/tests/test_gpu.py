@@ -25,21 +25,10 @@ from benchmarks.settings import GpuConfig, SoakConfig
 from nas_jax.config import SpaceConfig, shipped
 from nas_jax.spaces import builders
 from nas_jax.training.progress import Progress
+from tests.tiny_spaces import ONE_LAYER
 
 SMALL = GpuConfig(
-    space=SpaceConfig(
-        input_size=8,
-        input_channels=1,
-        classes=3,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(1,),
-        strides=(1,),
-        candidates=("mb6_k7", "zero"),
-        head_channels=16,
-    ),
+    space=ONE_LAYER,
     batch=2,
     small_batch=2,
     parity_batch=2,

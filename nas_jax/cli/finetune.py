@@ -49,11 +49,7 @@ def finetune(
         f"{data.mean}, deviation {data.std}",
         file=sys.stderr,
     )
-    host.prepare(
-        cache=not no_cache,
-        pixels=config.pixels,
-        backend=config.devices.backend,
-    )
+    host.prepare_for(config, cache=not no_cache)
     folder = run_folder.create(config, out, networks.RUNS, network=network)
     print(f"run folder: {folder}", file=sys.stderr)
     overrides.tell(fields)

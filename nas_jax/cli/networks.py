@@ -125,11 +125,7 @@ def train(
             "and an experiment"
         )
     overrides.tell(fields)
-    host.prepare(
-        cache=not no_cache,
-        pixels=config.pixels,
-        backend=config.devices.backend,
-    )
+    host.prepare_for(config, cache=not no_cache)
     return trained(config, network, folder)
 
 

@@ -110,11 +110,7 @@ def search(
         config, largest = cutting.cut(config, options.from_recommendation)
         print(f"space cut: networks of at most {largest:,} parameters", file=sys.stderr)
     processes.start()
-    host.prepare(
-        cache=not options.no_cache,
-        pixels=config.pixels,
-        backend=config.devices.backend,
-    )
+    host.prepare_for(config, cache=not options.no_cache)
     from nas_jax.runs import budget, multihost, run_folder, setup, trade_off
 
     config = overrides.for_weights(config)
@@ -224,11 +220,7 @@ def _resume(
             "leave it out"
         )
     processes.start()
-    host.prepare(
-        cache=not options.no_cache,
-        pixels=config.pixels,
-        backend=config.devices.backend,
-    )
+    host.prepare_for(config, cache=not options.no_cache)
     targets = trade_off.targets_of(folder)
     multihost.require_agreement(config, targets)
     if not multihost.writes():

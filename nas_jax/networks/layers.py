@@ -135,7 +135,7 @@ class ConvBNAct(nn.Module):
         kernel = self.param("kernel", _ZEROS, (k, k, width, self.channels))
         if self.depthwise:
             pads = self.pads(x.shape[1])
-            y = convolve_each(self, x, kernel, self.stride, 1, train, pads)
+            y = depthwise_form(self, train)(x, kernel, self.stride, 1, pads)
         elif (k, self.stride) == (1, 1):
             y = product(x, kernel)
         else:
@@ -162,23 +162,15 @@ class ConvBNAct(nn.Module):
         return activation(name).to_onnx(graph, f"{path}/{name}", y)
 
 
-def convolve_each(
-    module: nn.Module,
-    x: Array,
-    kernel: Array,
-    stride: int,
-    dilation: int,
-    train: bool,
-    pads: Pads | None = None,
-) -> Array:
-    """Depthwise convolution; of a network in evaluation, which may be exported, too.
+def depthwise_form(module: nn.Module, train: bool) -> Callable[..., Array]:
+    """The form of a module's depthwise convolution.
 
-    When a module is asked for the shapes of its parameters, the form traced fastest.
+    One of a network in evaluation may be exported, too. When a module is asked for the
+    shapes of its parameters, it is the form traced fastest.
     """
-    form = depthwise if train else portable
-    return (native if module.is_initializing() else form)(
-        x, kernel, stride, dilation, pads
-    )
+    if module.is_initializing():
+        return native
+    return depthwise if train else portable
 
 
 def product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"]:

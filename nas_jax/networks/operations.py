@@ -18,7 +18,7 @@ from nas_jax.networks.layers import (
     Sequential,
     Window,
     convolution,
-    convolve_each,
+    depthwise_form,
     product,
 )
 from nas_jax.networks.onnx.writer import Graph
@@ -89,7 +89,8 @@ class SeparableConv(nn.Module):
         block, k = self.block, self.block.op.kernel
         x = jax.nn.relu(BatchNorm(self.bn_eps, name="bn")(x, train))
         filters = Kernel((k, k, 1, block.in_channels), name="depthwise")()
-        x = convolve_each(self, x, filters, block.stride, self.dilation, train)
+        convolve = depthwise_form(self, train)
+        x = convolve(x, filters, block.stride, self.dilation)
         mix = Kernel((1, 1, block.in_channels, block.out_channels), name="pointwise")()
         return x @ mix[0, 0].astype(x.dtype)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas_jax.config import provenance
+from nas_jax.config.experiment import Experiment
 
 CACHE_VARIABLE = "NAS_JAX_CACHE"
 """Environment variable: `off`, or the folder of the compile cache."""
@@ -93,6 +94,12 @@ def prepare(*, cache: bool = True, pixels: int = 0, backend: str = "any") -> Set
     if folder is not None:
         require_right_sums(folder)
     return Settings(is_tuned, flags, too_late, folder, found)
+
+
+def prepare_for(experiment: Experiment, *, cache: bool = True) -> Settings:
+    """`prepare` with the batches and the backend of an experiment."""
+    backend = experiment.devices.backend
+    return prepare(cache=cache, pixels=experiment.pixels, backend=backend)
 
 
 # --- allocator (glibc; elsewhere nothing is done) ------------------------------------
