@@ -58,8 +58,8 @@ aim = targets.resolve(experiment.search, given.space)
 # %%
 key = stream(jax.random.key(0), "search")
 problem = SearchProblem(given.space, experiment.search, aim.costs, aim.values)
-programs = loop.programs(key, problem, given.search_data)
-state = programs["weight step"].arguments[0]
+state = loop.begin(key, problem, given.search_data)
+programs = loop.programs(key, problem, given.search_data, state)
 for name in ("weight step", "architecture step"):
     program = programs[name]
     rest = program.arguments[1:]
