@@ -77,3 +77,43 @@ def mbconv_eval(x, params, batch_stats, stride, shortcut=False, eps=1e-3):
 def classifier_eval(x, params):
     """Global average pooling and a linear layer."""
     return x.mean(axis=(1, 2)) @ params["kernel"] + params["bias"]
+
+
+def hard_sigmoid(x):
+    return relu6(x + 3) / 6
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+ACTIVATIONS = {
+    "none": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": relu6,
+    "hard_swish": lambda x: x * hard_sigmoid(x),
+    "silu": lambda x: x * sigmoid(x),
+}
+
+
+def affine_eval(x, params):
+    """1x1 convolution with bias, if there is one."""
+    y = x @ np.asarray(params["kernel"], np.float64)[0, 0]
+    return y + params["bias"] if "bias" in params else y
+
+
+def squeeze_eval(x, params, activation, gate):
+    """x times a gate per channel that two 1x1 convolutions make of its mean."""
+    y = x.mean(axis=(1, 2), keepdims=True)
+    y = activation(affine_eval(y, params["reduce"]))
+    return x * gate(affine_eval(y, params["expand"]))
+
+
+def shuffled(x, groups):
+    """Channel number j of group g goes to place j groups + g."""
+    each = x.shape[-1] // groups
+    y = np.empty_like(x)
+    for group in range(groups):
+        for place in range(each):
+            y[..., place * groups + group] = x[..., group * each + place]
+    return y

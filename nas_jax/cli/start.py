@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from nas_jax.cli.flags import CALLED, Typed
 from nas_jax.cli.terminal import Answer, Terminal
@@ -41,6 +42,10 @@ class Reading:
 
 
 READING = Reading()
+Blocks = Literal[
+    "mobilenet_v2", "mobilenet_v3", "mobilenet_v4", "efficientnet_lite", "fbnet"
+]
+"""The names of `families.BLOCKS`."""
 
 
 def start(
@@ -49,6 +54,7 @@ def start(
     out: Path,
     hours: float | None = None,
     weights: Path | None = None,
+    blocks: Blocks | None = None,
     reading: Reading = READING,
     typed: Typed = CALLED,
 ) -> Answer:
@@ -62,12 +68,14 @@ def start(
         minutes, images of 64 pixels at most)
       weights: folder that `import` wrote: the space is that around its network, and
         trainings start from its weights
+      blocks: the family whose networks are searched (default: mobilenet_v2)
     """
     from nas_jax.runs import first_experiment
 
     files.require_new("--out", out)
     if out.suffix != ".py":
         raise ValueError(f"--out {out}: expected the name of a .py file")
+    told = vars(reading) if blocks is None else {**vars(reading), "blocks": blocks}
     try:
         if weights is not None:
             if hours is not None:
@@ -75,14 +83,17 @@ def start(
                     "--hours: expected without --weights, got both; fit the time at "
                     "the search: nas_jax search FILE --hours H"
                 )
+            if blocks is not None:
+                raise ValueError(
+                    "--blocks: expected without --weights, whose network has its own, "
+                    "got both; leave one out"
+                )
             begun = first_experiment.from_weights(pictures, weights, **vars(reading))
         elif hours is None:
-            begun = first_experiment.of_pictures(pictures, **vars(reading))
+            begun = first_experiment.of_pictures(pictures, **told)
         else:
             host.prepare()
-            begun = first_experiment.in_hours(
-                pictures, hours, Terminal(), **vars(reading)
-            )
+            begun = first_experiment.in_hours(pictures, hours, Terminal(), **told)
         made, counts, notes = begun
     except ValueError as error:  # what is --data.test-split elsewhere
         raise ValueError(str(error).replace("--data.", "--")) from error

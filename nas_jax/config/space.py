@@ -25,10 +25,14 @@ MOST_CANDIDATES = 100
 Size = Annotated[int, Interval(ge=1, le=LARGEST)]
 Classes = Annotated[int, Interval(ge=2, le=LARGEST)]
 Epsilon = Annotated[float, Interval(gt=0, lt=1)]
+ActivationName = Literal["relu6", "relu", "hard_swish", "silu", "none"]
+HiddenForm = Literal["bias", "bn", "plain"]
+"""What comes with the convolution between pooling and the linear layer."""
 Padding = Literal["centre", "same"]
 """Of a k x k convolution that moves by s: k//2 on every side, as PyTorch's; or, as
 TensorFlow's, what ceil(side / s) outputs need, an odd one at the end."""
 Stride = Annotated[int, Interval(ge=1, le=2)]
+RequiredCells = Annotated[int, Interval(ge=0, le=MOST_LAYERS)]
 
 
 def _require_candidates(names: tuple[str, ...]) -> None:
@@ -58,6 +62,39 @@ def _require_stages(space: "SpaceConfig | ElasticConfig", of_widths: str) -> Non
         f"one operation for each of {sum(space.cells)} layers, or none",
         space.hand_designed,
     )
+    offered = space.stage_candidates
+    require(
+        len(offered) in (0, len(space.cells)) and all(offered),
+        "space.stage_candidates",
+        f"candidates for each of {len(space.cells)} stages, or none",
+        offered,
+    )
+    others = {name for stage in offered for name in stage} - {*space.candidates}
+    require(
+        not others and all(len({*stage}) == len(stage) for stage in offered),
+        "space.stage_candidates",
+        "distinct names out of space.candidates",
+        sorted(others) or offered,
+    )
+
+
+@dataclass(frozen=True)
+class EndsConfig:
+    """What stands before and after the layers of a mobile network."""
+
+    stem_activation: ActivationName = "relu6"
+    """After the first convolution."""
+    head_activation: ActivationName = "relu6"
+    """After the last convolution before pooling."""
+    hidden_channels: Size | None = None
+    """Width of a layer between pooling and the linear one; None leaves it out."""
+    hidden_form: HiddenForm = "bias"
+    """What that layer has besides its weights: a bias, BN, or nothing."""
+    hidden_activation: ActivationName = "hard_swish"
+    """After that layer."""
+
+    def __post_init__(self) -> None:
+        require_types(self, "space.ends.")
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,12 @@ class SpaceConfig:
     hand_designed: tuple[str, ...] = ()
     """Operations of the network to compare with, one per layer; of none, 3x3 kernels
     with expansion 6 everywhere."""
+    stage_candidates: tuple[tuple[str, ...], ...] = ()
+    """Those of `candidates` that each stage offers; of none, all in every stage."""
+    required_cells: RequiredCells = 0
+    """How many of a stage's first cells `zero` does not leave out."""
+    ends: EndsConfig = EndsConfig()
+    """What stands before and after the layers."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
@@ -152,6 +195,12 @@ class ElasticConfig:
     hand_designed: tuple[str, ...] = ()
     """Operations of the network to compare with, one per layer; of none, 3x3 kernels
     with expansion 6 everywhere."""
+    stage_candidates: tuple[tuple[str, ...], ...] = ()
+    """Those of `candidates` that each stage offers; of none, all in every stage."""
+    required_cells: RequiredCells = 0
+    """How many of a stage's first cells `zero` does not leave out."""
+    ends: EndsConfig = EndsConfig()
+    """What stands before and after the layers."""
 
     def __post_init__(self) -> None:
         require_types(self, "space.")
@@ -199,6 +248,9 @@ class ElasticConfig:
             bn_eps=self.bn_eps,
             padding=self.padding,
             hand_designed=self.hand_designed,
+            stage_candidates=self.stage_candidates,
+            required_cells=self.required_cells,
+            ends=self.ends,
         )
 
 

@@ -47,7 +47,7 @@ def _op_name(part: Part) -> str:
         case Head():
             return "conv_k1"
         case Classifier():
-            return "linear"
+            return "linear" if part.hidden is None else "hidden linear"
     return type(part).__name__.lower()
 
 

@@ -125,19 +125,22 @@ class ConvBNAct(nn.Module):
     stride: int = 1
     depthwise: bool = False
     """One filter for each channel; `channels` is then that of the input."""
+    groups: int = 1
+    """Of a 1x1 convolution: channels of a group read those of the same group alone."""
     activation: str = "relu6"
     bn_eps: float = BN_EPS
     padding: Padding = "centre"
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        k, width = self.kernel_size, 1 if self.depthwise else x.shape[-1]
+        k, width = self.kernel_size, x.shape[-1] // self.groups
+        width = 1 if self.depthwise else width
         kernel = self.param("kernel", _ZEROS, (k, k, width, self.channels))
         if self.depthwise:
             pads = self.pads(x.shape[1])
             y = depthwise_form(self, train)(x, kernel, self.stride, 1, pads)
         elif (k, self.stride) == (1, 1):
-            y = product(x, kernel)
+            y = product(x, kernel, self.groups)
         else:
             y = _convolve(x, kernel, self.stride, 1, self.pads(x.shape[1]))
         y = BatchNorm(self.bn_eps, name="bn")(y, train)
@@ -154,7 +157,7 @@ class ConvBNAct(nn.Module):
         kernel = graph.array("params", f"{path}/kernel")
         scale, bias, mean, var = _norm_arrays(graph, path).values()
         gain = scale / np.sqrt(var + self.bn_eps)
-        groups = self.channels if self.depthwise else 1
+        groups = self.channels if self.depthwise else self.groups
         window = Window(self.stride, groups, padding=self.padding)
         shift = graph.weight(f"{path}/bias", bias - gain * mean)
         y = convolution(graph, path, kernel * gain, value, shift, window=window)
@@ -173,11 +176,17 @@ def depthwise_form(module: nn.Module, train: bool) -> Callable[..., Array]:
     return depthwise if train else portable
 
 
-def product(x: Array, kernel: Float[Array, "1 1 C D"]) -> Float[Array, "B H W D"]:
-    """1x1 convolution."""
+def product(
+    x: Array, kernel: Float[Array, "1 1 C D"], groups: int = 1
+) -> Float[Array, "B H W D"]:
+    """1x1 convolution; with groups each reads its own C of the channels."""
     # as one matrix product: XLA copies operands of four dimensions
-    y = x.reshape(-1, x.shape[-1]) @ kernel[0, 0].astype(x.dtype)
-    return y.reshape(*x.shape[:-1], kernel.shape[-1])
+    weights, out = kernel[0, 0].astype(x.dtype), (*x.shape[:-1], kernel.shape[-1])
+    if groups == 1:
+        return (x.reshape(-1, x.shape[-1]) @ weights).reshape(out)
+    each = x.reshape(-1, groups, weights.shape[0])
+    weights = weights.reshape(weights.shape[0], groups, -1)
+    return jnp.einsum("ngc,cgd->ngd", each, weights).reshape(out)
 
 
 def _convolve(
@@ -287,22 +296,55 @@ class SqueezeExcite(nn.Module):
         y = graph.node("GlobalAveragePool", f"{path}/pool", [value])
         for name, act in (("reduce", self.activation), ("expand", self.gate)):
             at = f"{path}/{name}"
-            bias = graph.weight(f"{at}/bias", graph.array("params", f"{at}/bias"))
-            y = convolution(graph, at, graph.array("params", f"{at}/kernel"), y, bias)
+            y = _Affine(self.reduced).to_onnx(graph, at, y)
             y = activation(act).to_onnx(graph, f"{at}/{act}", y)
         return graph.node("Mul", f"{path}/scaled", [value, y])
 
 
 class _Affine(nn.Module):
-    """1x1 convolution with bias."""
+    """1x1 convolution, with bias unless told otherwise."""
 
     channels: int
+    has_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Array:
         kernel = self.param("kernel", _ZEROS, (1, 1, x.shape[-1], self.channels))
+        if not self.has_bias:
+            return product(x, kernel)
         bias = self.param("bias", _ZEROS, (self.channels,))
         return product(x, kernel) + bias.astype(x.dtype)[None, None, None]
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        bias = []
+        if self.has_bias:
+            bias = [graph.weight(f"{path}/bias", graph.array("params", f"{path}/bias"))]
+        kernel = graph.array("params", f"{path}/kernel")
+        return convolution(graph, path, kernel, value, *bias)
+
+
+class AffineAct(nn.Module):
+    """1x1 convolution and activation, without BN."""
+
+    channels: int
+    has_bias: bool
+    activation: str
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        y = self._affine()(x)
+        return activation(self.activation).apply(y)
+
+    @nn.nowrap
+    def _affine(self) -> _Affine:
+        return _Affine(self.channels, self.has_bias, name="conv")
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        y = self._affine().to_onnx(graph, f"{path}/conv", value)
+        name = self.activation
+        return activation(name).to_onnx(graph, f"{path}/{name}", y)
 
 
 class Sequential(nn.Module):
@@ -347,8 +389,12 @@ class ShuffledConv(nn.Module):
         x = self._norm()(x, train)
         shape = (k, k, part.in_channels // groups, part.out_channels)
         y = _convolve(x, Kernel(shape, name="conv")(), part.stride, groups)
-        grouped = y.reshape(*y.shape[:-1], groups, part.out_channels // groups)
-        return grouped.swapaxes(-1, -2).reshape(y.shape)
+        return self._shuffle()(y, train)
+
+    @nn.nowrap
+    def _shuffle(self) -> "Shuffle":
+        part = self.part
+        return Shuffle(part.groups, part.out_channels, part.output_size)
 
     @nn.nowrap
     def _norm(self) -> NormAct:
@@ -363,13 +409,31 @@ class ShuffledConv(nn.Module):
         kernel = graph.array("params", f"{path}/conv/kernel")
         window = Window(part.stride, groups)
         y = convolution(graph, f"{path}/conv", kernel, y, window=window)
-        if groups == 1:
-            return y
-        # the shuffle: [groups, each] channels become [each, groups]
-        side, out = part.output_size, part.out_channels
-        y = _reshape(graph, f"{path}/split", (groups, out // groups, side, side), y)
+        return self._shuffle().to_onnx(graph, path, y)
+
+
+class Shuffle(nn.Module):
+    """Channels `[groups, each]` turned to `[each, groups]`."""
+
+    groups: int
+    channels: int
+    side: int
+    """Of the feature map."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
+        grouped = x.reshape(*x.shape[:-1], self.groups, -1)
+        return grouped.swapaxes(-1, -2).reshape(x.shape)
+
+    @nn.nowrap
+    def to_onnx(self, graph: Graph, path: str, value: str) -> str:
+        if self.groups == 1:
+            return value
+        shape = (self.channels, self.side, self.side)
+        split = (self.groups, self.channels // self.groups, *shape[1:])
+        y = _reshape(graph, f"{path}/split", split, value)
         y = graph.node("Transpose", f"{path}/turn", [y], perm=[0, 2, 1, 3, 4])
-        return _reshape(graph, f"{path}/join", (out, side, side), y)
+        return _reshape(graph, f"{path}/join", shape, y)
 
 
 def _reshape(graph: Graph, name: str, shape: tuple[int, ...], value: str) -> str:
@@ -407,18 +471,44 @@ class PoolAndPad(nn.Module):
 
 
 class PooledLinear(nn.Module):
-    """Global average pooling, then a linear layer with bias."""
+    """Global average pooling, the hidden layer if any, a linear layer with bias."""
 
     part: Classifier
+    bn_eps: float = BN_EPS
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], train: bool
     ) -> Float[Array, "B classes"]:
         part = self.part
-        kernel = self.param("kernel", _ZEROS, (part.in_channels, part.classes))
+        kernel = self.param("kernel", _ZEROS, (part.features, part.classes))
         bias = self.param("bias", _ZEROS, (part.classes,))
-        return x.astype(kernel.dtype).mean((1, 2)) @ kernel + bias[None]
+        x = x.astype(kernel.dtype).mean((1, 2), keepdims=True)
+        for layer in self._hidden():
+            x = layer(x, train)
+        return x[:, 0, 0] @ kernel + bias[None]
+
+    @nn.nowrap
+    def _hidden(self) -> list[Any]:
+        """The layer between pooling and the linear one, if there is one."""
+        hidden = self.part.hidden
+        if hidden is None:
+            return []
+        return [
+            ConvBNAct(
+                hidden.channels,
+                activation=hidden.activation,
+                bn_eps=self.bn_eps,
+                name="hidden",
+            )
+            if hidden.form == "bn"
+            else AffineAct(
+                hidden.channels,
+                hidden.form == "bias",
+                hidden.activation,
+                name="hidden",
+            )
+        ]
 
     @nn.nowrap
     def to_onnx(self, graph: Graph, path: str, value: str) -> str:
@@ -427,5 +517,7 @@ class PooledLinear(nn.Module):
             for name in (f"{path}/kernel", f"{path}/bias")
         ]
         pooled = graph.node("GlobalAveragePool", f"{path}/pool", [value])
+        for layer in self._hidden():
+            pooled = layer.to_onnx(graph, f"{path}/{layer.name}", pooled)
         flat = graph.node("Flatten", f"{path}/flatten", [pooled])
         return graph.node("Gemm", f"{path}/gemm", [flat, *weights])

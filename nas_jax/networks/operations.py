@@ -4,6 +4,8 @@
 no part of them: it belongs to the block.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,8 @@ from nas_jax.networks.layers import (
     Kernel,
     NormAct,
     Sequential,
+    Shuffle,
+    SqueezeExcite,
     Window,
     convolution,
     depthwise_form,
@@ -23,24 +27,44 @@ from nas_jax.networks.layers import (
 )
 from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces import operations
-from nas_jax.spaces.operations import Block
+from nas_jax.spaces.operations import Block, start_stride
 from nas_jax.spaces.parts import BN_EPS, OURS, Conventions
 
 
-def _hidden(block: Block, conventions: Conventions) -> list[ConvBNAct]:
+def _hidden(
+    block: Block, conventions: Conventions, activation: str = "relu6"
+) -> list[ConvBNAct]:
     """Expansion, none at expansion 1, and depthwise convolution."""
     inner, k = block.inner_channels, block.op.kernel
-    expand = ConvBNAct(inner, bn_eps=conventions.bn_eps, name="expand")
+    expand = ConvBNAct(
+        inner,
+        groups=block.op.groups,
+        activation=activation,
+        bn_eps=conventions.bn_eps,
+        name="expand",
+    )
     depthwise = ConvBNAct(
         inner,
         k,
         block.stride,
         depthwise=True,
+        activation=activation,
         bn_eps=conventions.bn_eps,
         padding=conventions.padding,
         name="depthwise",
     )
     return [expand, depthwise] if block.op.expansion > 1 else [depthwise]
+
+
+def _projection(block: Block, bn_eps: float) -> ConvBNAct:
+    """The 1x1 convolution and BN at the end of every bottleneck."""
+    return ConvBNAct(
+        block.out_channels,
+        groups=block.op.groups,
+        activation="none",
+        bn_eps=bn_eps,
+        name="project",
+    )
 
 
 @operations.MBCONV.module
@@ -53,10 +77,9 @@ class MBConv(Sequential):
     padding: Padding = "centre"
 
     def layers(self) -> list[ConvBNAct]:
-        out, eps = self.block.out_channels, self.bn_eps
-        project = ConvBNAct(out, activation="none", bn_eps=eps, name="project")
-        conventions = Conventions(eps, self.padding)
-        return [*_hidden(self.block, conventions), project]
+        conventions = Conventions(self.bn_eps, self.padding)
+        hidden = _hidden(self.block, conventions)
+        return [*hidden, _projection(self.block, self.bn_eps)]
 
 
 class MBConvSlice(nn.Module):
@@ -67,13 +90,128 @@ class MBConvSlice(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Array:
-        for layer in _hidden(self.block, self.conventions):
+        activation = self.block.style.activation
+        for layer in _hidden(self.block, self.conventions, activation):
             x = layer(x, train)
         shape = (1, 1, x.shape[-1], self.block.out_channels)
         return product(x, Kernel(shape, name="project")())
 
 
 operations.MBCONV.slice = MBConvSlice
+
+
+@operations.STYLED.module
+class StyledMBConv(Sequential):
+    """`MBConv` with another activation, with squeeze-and-excitation, or both.
+
+    MobileNetV3 (Howard et al., ICCV 2019): the squeeze stands after the depthwise
+    convolution's activation, with ReLU inside and a hard sigmoid as its gate. With SiLU
+    it is EfficientNet's (Tan, Le, ICML 2019): SiLU inside, and a sigmoid.
+    """
+
+    def layers(self) -> list[Any]:
+        block, conventions = self.block, Conventions(self.bn_eps)
+        activation, squeezes = block.style
+        layers: list[Any] = [*_hidden(block, conventions, activation)]
+        if squeezes:
+            inside = ("silu", "sigmoid") if activation == "silu" else ()
+            squeeze = SqueezeExcite(block.squeezed_channels, *inside, name="squeeze")
+            layers.append(squeeze)
+        return [*layers, _projection(block, self.bn_eps)]
+
+
+operations.STYLED.slice = MBConvSlice
+
+
+@operations.GROUPED.module
+class GroupedMBConv(Sequential):
+    """`MBConv` with ReLU, 1x1 convolutions in groups and a shuffle between them.
+
+    FBNet (Wu et al., CVPR 2019).
+    """
+
+    def layers(self) -> list[Any]:
+        block = self.block
+        layers: list[Any] = _hidden(block, Conventions(self.bn_eps), "relu")
+        between = Shuffle(
+            block.op.groups, block.inner_channels, block.input_size, name="shuffle"
+        )
+        layers.insert(len(layers) - 1, between)
+        return [*layers, _projection(block, self.bn_eps)]
+
+
+@operations.UNIVERSAL.module
+class UniversalBottleneck(Sequential):
+    """Depthwise, expand 1x1, depthwise, project 1x1; either depthwise may be absent.
+
+    MobileNetV4 (Qin et al., ECCV 2024): BN after each, ReLU after the second and the
+    third. With both depthwise convolutions it is their ExtraDW, with the second alone
+    an inverted bottleneck, with the first alone ConvNeXt-like, with none their FFN.
+    """
+
+    def layers(self) -> list[ConvBNAct]:
+        block, op, eps = self.block, self.block.op, self.bn_eps
+        first, inner = start_stride(block), block.inner_channels
+        start = ConvBNAct(
+            block.in_channels,
+            op.start,
+            first,
+            depthwise=True,
+            activation="none",
+            bn_eps=eps,
+            name="start",
+        )
+        expand = ConvBNAct(inner, activation="relu", bn_eps=eps, name="expand")
+        middle = ConvBNAct(
+            inner,
+            op.kernel,
+            block.stride // first,
+            depthwise=True,
+            activation="relu",
+            bn_eps=eps,
+            name="depthwise",
+        )
+        layers = [start] if op.start else []
+        layers += [expand, middle] if op.kernel else [expand]
+        return [*layers, _projection(block, eps)]
+
+
+@operations.FUSED.module
+class FusedMBConv(Sequential):
+    """`MBConv` with ReLU whose first two convolutions are one, k x k and not depthwise.
+
+    EdgeTPU's (Gupta, Akin, 2020) and MobileNetV4's first block.
+    """
+
+    def layers(self) -> list[ConvBNAct]:
+        block, eps = self.block, self.bn_eps
+        expand = ConvBNAct(
+            block.inner_channels,
+            block.op.kernel,
+            block.stride,
+            activation="relu",
+            bn_eps=eps,
+            name="expand",
+        )
+        return [expand, _projection(block, eps)]
+
+
+@operations.CONVOLUTION.module
+class Convolution(Sequential):
+    """k x k convolution, BN, ReLU."""
+
+    def layers(self) -> list[ConvBNAct]:
+        block = self.block
+        return [
+            ConvBNAct(
+                block.out_channels,
+                block.op.kernel,
+                block.stride,
+                activation="relu",
+                bn_eps=self.bn_eps,
+                name="conv",
+            )
+        ]
 
 
 @operations.SEPARABLE.module

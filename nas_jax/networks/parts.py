@@ -58,17 +58,17 @@ def module(part: Part | HiddenSlice, conventions: Conventions = OURS) -> Any:
         case HiddenSlice(block=block):
             return block.op.operation.slice(block, conventions)
         case Stem(out_channels=width, kernel=k, stride=stride):
-            activation = "relu6" if part.activate else "none"
             return ConvBNAct(
                 width,
                 k,
                 stride,
-                activation=activation,
+                activation=part.activation,
                 bn_eps=bn_eps,
                 padding=conventions.padding,
             )
         case Head():
-            return ConvBNAct(part.out_channels, bn_eps=bn_eps)
+            width, activation = part.out_channels, part.activation
+            return ConvBNAct(width, activation=activation, bn_eps=bn_eps)
         case Norm():
             return NormAct("relu" if part.activate else "none", bn_eps)
         case NormConv():
@@ -76,7 +76,7 @@ def module(part: Part | HiddenSlice, conventions: Conventions = OURS) -> Any:
         case Widen():
             return PoolAndPad(part)
         case Classifier():
-            return PooledLinear(part)
+            return PooledLinear(part, bn_eps)
 
 
 def _operation(block: Block, conventions: Conventions) -> Any:
@@ -164,9 +164,9 @@ def init(noise: Float[Array, "N"], part: Part) -> tuple[PyTree, PyTree]:
             return np.full(leaf.shape, name in ("scale", "var"), np.float32)
         values = noise[used : used + leaf.size].reshape(leaf.shape)
         used += leaf.size
-        if isinstance(part, Classifier):
+        if isinstance(part, Classifier) and len(path) == 1:
             uniform = 2 * jax.scipy.special.ndtr(values) - 1
-            return uniform * part.in_channels**-0.5
+            return uniform * part.features**-0.5
         fan_out = math.prod(leaf.shape[:-2]) * leaf.shape[-1]
         return values * (2 / fan_out) ** 0.5
 

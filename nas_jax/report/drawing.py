@@ -107,7 +107,7 @@ def draw(
     )
 
 
-def block_height(expansion: int) -> float:
+def block_height(expansion: float) -> float:
     """Height of the box of a block."""
     return min(5.0 + 2.7 * expansion, PITCH - 4.0)
 
@@ -119,7 +119,8 @@ def look(part: Part) -> Look:
             return Look(part.op.name, colour="")
         case Block():
             op = part.op
-            return Look(op.name, kernel_colour(op.kernel), block_height(op.expansion))
+            colour = kernel_colour(max(op.kernel, op.start))
+            return Look(op.name, colour, block_height(op.expansion))
         case Stem():
             return Look(f"stem k{part.kernel}")
         case Head():

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nas_jax.config import recipes
+from nas_jax.config import families, recipes
 from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
-from nas_jax.config.space import MBCONV_CANDIDATES, ElasticConfig
+from nas_jax.config.space import ElasticConfig, EndsConfig
 from nas_jax.data import (
     balance,
     copies,
@@ -87,7 +87,12 @@ class FirstExperiment(NamedTuple):
     """Remarks on the data for the user, one line each."""
 
 
-def of_pictures(path: Path, largest: int = LARGEST, **reading: Any) -> FirstExperiment:
+def of_pictures(
+    path: Path,
+    largest: int = LARGEST,
+    blocks: str = "mobilenet_v2",
+    **reading: Any,
+) -> FirstExperiment:
     """An experiment on pictures or IDX files, for this CPU, of some minutes.
 
     Classes and splits are counted, sides and channels of the images follow the
@@ -98,6 +103,7 @@ def of_pictures(path: Path, largest: int = LARGEST, **reading: Any) -> FirstExpe
     Args:
       path: their folder, or a file of their labels; or one of several IDX files.
       largest: side that the network's images may have.
+      blocks: whose networks are made of, a name in `families.BLOCKS`.
       reading: fields of `DataConfig` that say how they are read.
 
     Raises:
@@ -128,7 +134,7 @@ def of_pictures(path: Path, largest: int = LARGEST, **reading: Any) -> FirstExpe
     name = "".join(c if c.isalnum() else "_" for c in path.resolve().stem)
     experiment = Experiment(
         name=name,
-        space=_space(name, side, channels, len(data.train.label_names)),
+        space=_space(name, side, channels, len(data.train.label_names), blocks),
         data=dataclasses.replace(given, **fixed, **augmented),
         latency=LatencyConfig(batch=16, repeats=10),
         search=SearchConfig(
@@ -221,7 +227,9 @@ def in_hours(
     return made._replace(experiment=experiment, notes=notes)
 
 
-def _space(name: str, side: int, channels: int, classes: int) -> ElasticConfig:
+def _space(
+    name: str, side: int, channels: int, classes: int, blocks: str
+) -> ElasticConfig:
     """Sides and widths to choose among, with stages down to some 4 to 7 pixels."""
     stages, left = 1, side // 2  # the stem halves once
     while (left > 7 or stages < LEAST_STAGES) and stages < len(STAGES):
@@ -234,7 +242,8 @@ def _space(name: str, side: int, channels: int, classes: int) -> ElasticConfig:
         stem_widths=(8, 16),
         stem_stride=2,
         stage_choices=STAGES[:stages],
-        candidates=MBCONV_CANDIDATES,
+        candidates=families.BLOCKS[blocks].candidates,
+        ends=families.BLOCKS[blocks].ends,
         cells=CELLS[:stages],
         strides=(1, *(2,) * (stages - 1)),
         head_channels=128,
@@ -243,6 +252,7 @@ def _space(name: str, side: int, channels: int, classes: int) -> ElasticConfig:
 
 def text(experiment: Experiment, command: str) -> str:
     """The file: what differs from the defaults, a field a line."""
+    source = _source(experiment, "    ")
     kinds = (
         DataConfig,
         Experiment,
@@ -250,12 +260,14 @@ def text(experiment: Experiment, command: str) -> str:
         LatencyConfig,
         SearchConfig,
         TrainConfig,
+        # of other blocks than MobileNetV2's
+        *([EndsConfig] if "ends=" in source else []),
     )
     names = "".join(f"    {kind.__name__},\n" for kind in kinds)
     return (
         f"{_IDEA}\n\n# made by: {' '.join(command.splitlines())}\n"
         f"from nas_jax.config import (\n{names})\n\n\n"
-        f"def get_config():\n    return {_source(experiment, '    ')}\n"
+        f"def get_config():\n    return {source}\n"
     )
 
 

@@ -134,7 +134,7 @@ def _expansions(shape: SearchSpace) -> list[OpSpec]:
     return [
         op
         for op in shape.candidates
-        if op.kind == "mbconv"
+        if op.is_inverted_bottleneck
         and op.kernel == 3
         and all(op in layer.candidates for layer in shape.layers)
     ]

@@ -176,5 +176,5 @@ def _largest(shape: SearchSpace) -> list[OpSpec]:
     return [max(layer.candidates, key=_size) for layer in shape.layers]
 
 
-def _size(op: OpSpec) -> tuple[int, int]:
+def _size(op: OpSpec) -> tuple[float, int]:
     return (0, 0) if op.is_zero else (op.expansion, op.kernel)

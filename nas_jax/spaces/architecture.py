@@ -74,6 +74,11 @@ class Architecture:
                     f"{where}: block {index} has a shortcut, which needs stride 1 and "
                     f"equal widths, got {block.key!r}"
                 )
+            if not block.op.can_stride(block.stride):
+                raise ValueError(
+                    f"{where}: block {index} is {block.op.name!r} at stride "
+                    f"{block.stride}, expected one with a depthwise convolution"
+                )
             if block.op.is_zero and not block.shortcut:
                 raise ValueError(
                     f"{where}: block {index} is 'zero' without a shortcut, so nothing "
@@ -96,7 +101,8 @@ class Architecture:
                 f"{where}: expected mbconv and zero alone with padding 'same', got "
                 f"{self.beside_mbconv}; others know 'centre'"
             )
-        widest = max([kernel, *(block.op.kernel for block in self.blocks)])
+        sides = [(block.op.kernel, block.op.start) for block in self.blocks]
+        widest = max(kernel, *map(max, sides), 0)
         expected = f"kernels of side at most {WIDEST_KERNEL}"
         require(widest <= WIDEST_KERNEL, where, expected, widest)
         for part in (self.stem, *self.cells, *self.blocks, self.head, self.classifier):
@@ -131,6 +137,11 @@ class Architecture:
         """What it is made of beside MBConv and `zero`, by name; "" of these alone."""
         ours = {MBCONV.kind, NOTHING.kind}
         others = {one.op.name for one in self.blocks if one.op.kind not in ours}
+        if not self.cells:
+            around = {self.stem.activation, getattr(self.head, "activation", "relu6")}
+            others |= {f"{one} in stem or head" for one in around - {"relu6"}}
+        if self.classifier.hidden:
+            others.add("a hidden layer after pooling")
         return ", ".join(sorted(others)) or ("tree cells" if self.cells else "")
 
     @property
@@ -204,17 +215,31 @@ def homogeneous(space: SearchSpace, op: OpSpec) -> Architecture:
 def hand_designed(space: SearchSpace) -> Architecture:
     """That of the space, or else 3x3 kernels with expansion 6: the MobileNetV2 choice.
 
-    Raises `ValueError` if the space has none and does not offer `mb6_k3` in every
+    Of a space without blocks of MobileNetV2, the 3x3 inverted bottleneck of the largest
+    expansion that all layers offer, the first of these.
+
+    Raises `ValueError` if the space has none and offers no such operation in every
     layer, and for operations that its layers do not offer.
     """
     if space.hand_designed:
         return from_ops(space, space.hand_designed, "baseline")
-    op = OpSpec.parse("mb6_k3")
-    if not all(op in layer.candidates for layer in space.layers):
+    if any(op.kind == MBCONV.kind for op in space.candidates):
+        known = [OpSpec.parse("mb6_k3")]
+    else:
+        known = [op for op in space.candidates if op.is_inverted_bottleneck]
+    everywhere = [
+        op
+        for op in known
+        if op.kernel == 3 and all(op in layer.candidates for layer in space.layers)
+    ]
+    if not everywhere:
         raise ValueError(
-            f"space {space.name!r} does not offer 'mb6_k3' in every layer, so it has "
-            "no hand-designed baseline: add it to space.candidates"
+            f"space {space.name!r} does not offer 'mb6_k3' (or, without such blocks, "
+            "another inverted bottleneck of 3x3) in every layer, so it has no "
+            "hand-designed baseline: add it to space.candidates, or name one in "
+            "space.hand_designed"
         )
+    op = max(everywhere, key=lambda one: one.expansion)
     return from_ops(space, [op] * len(space.layers), "baseline")
 
 

@@ -9,10 +9,10 @@ from annotated_types import MinLen
 from nas_jax.config import files
 from nas_jax.config.checks import Count
 from nas_jax.config.from_json import from_json as typed
-from nas_jax.config.space import Padding
+from nas_jax.config.space import ActivationName, HiddenForm, Padding
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import Block, OpSpec
-from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Norm, Stem
+from nas_jax.spaces.parts import BN_EPS, Classifier, Head, Hidden, Norm, Stem
 from nas_jax.spaces.topology import Cell
 
 
@@ -21,6 +21,7 @@ class _Stem:
     out: Count
     stride: Count
     kernel: Count
+    activation: ActivationName = "relu6"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,14 @@ class _Cell:
 @dataclass(frozen=True)
 class _Head:
     out: Count
+    activation: ActivationName = "relu6"
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    out: Count
+    form: HiddenForm
+    activation: ActivationName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +68,7 @@ class _Network:
 class _Chain(_Network):
     blocks: tuple[_Block, ...]
     head: _Head
+    hidden: _Hidden | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +83,11 @@ def to_json(architecture: Architecture) -> str:
         "name": architecture.name,
         "input_size": stem.input_size,
         "input_channels": stem.in_channels,
-        "stem": asdict(_Stem(stem.out_channels, stem.stride, stem.kernel)),
+        "stem": {
+            "out": stem.out_channels,
+            "stride": stem.stride,
+            "kernel": stem.kernel,
+        },
         "classes": architecture.classifier.classes,
         "bn_eps": float(architecture.bn_eps),
     }
@@ -90,7 +104,15 @@ def to_json(architecture: Architecture) -> str:
             asdict(_Block(one.op.name, one.out_channels, one.stride, one.shortcut))
             for one in blocks
         ]
-        document["head"] = {"out": architecture.head.out_channels}
+        head, hidden = architecture.head, architecture.classifier.hidden
+        document["head"] = {"out": head.out_channels}
+        if isinstance(head, Head) and head.activation != "relu6":
+            document["head"]["activation"] = head.activation
+        if stem.activation != "relu6":
+            document["stem"]["activation"] = stem.activation
+        if hidden is not None:
+            told = _Hidden(hidden.channels, hidden.form, hidden.activation)
+            document["hidden"] = asdict(told)
     return json.dumps(document, indent=1) + "\n"
 
 
@@ -111,12 +133,13 @@ def from_json(text: str) -> Architecture:
         stride=network.stem.stride,
         input_size=network.input_size,
         kernel=network.stem.kernel,
-        activate=not is_tree,
+        activation="none" if is_tree else network.stem.activation,
     )
     channels, size = stem.out_channels, stem.output_size
     blocks: list[Block] = []
     cells: list[Cell] = []
     head: Head | Norm
+    hidden = None
     if is_tree:
         for one in network.cells:
             cells.append(Cell(channels, one.width, one.out, one.stride, size))
@@ -130,13 +153,15 @@ def from_json(text: str) -> Architecture:
             op = OpSpec.parse(one.op)
             blocks.append(Block(op, channels, one.out, one.stride, size, one.shortcut))
             channels, size = one.out, blocks[-1].output_size
-        head = Head(channels, network.head.out, size)
+        head = Head(channels, network.head.out, size, network.head.activation)
+        if one := network.hidden:
+            hidden = Hidden(one.out, one.form, one.activation)
     return Architecture(
         network.name,
         stem,
         tuple(blocks),
         head,
-        Classifier(head.out_channels, network.classes, size),
+        Classifier(head.out_channels, network.classes, size, hidden),
         network.bn_eps,
         tuple(cells),
         network.padding,

@@ -11,6 +11,7 @@ from nas_jax.config.space import ElasticConfig
 from nas_jax.spaces import architecture, builders
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import MBCONV, Block
+from nas_jax.spaces.widths import round_channels
 
 SHARES = (0.75, 1.0)
 """Of a stage's width; smaller ones would meet that of the stage before."""
@@ -74,7 +75,7 @@ def space(
 
 
 def _choices(width: int, shares: Sequence[float]) -> tuple[int, ...]:
-    rounded = {builders.round_channels(share * width) for share in shares}
+    rounded = {round_channels(share * width) for share in shares}
     return tuple(sorted({min(width, one) for one in rounded}))
 
 

@@ -1,9 +1,11 @@
 """Search spaces from their configurations: mobile chains, and trees of cells."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable
 
+from nas_jax.config import families
 from nas_jax.config.space import (
     AnySpace,
     ElasticConfig,
@@ -12,25 +14,17 @@ from nas_jax.config.space import (
     TreeConfig,
 )
 from nas_jax.spaces import topology
-from nas_jax.spaces.operations import Block, OpSpec
+from nas_jax.spaces.operations import CONVOLUTION, Block, OpSpec
 from nas_jax.spaces.parts import (
     Classifier,
     Conventions,
     Head,
+    Hidden,
     Norm,
     Stem,
 )
 from nas_jax.spaces.space import LayerSpec, SearchSpace
-
-
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """Nearest multiple of `divisor`, at least one, never more than 10 % below.
-
-    >>> [round_channels(width) for width in (9.6, 17.92, 33, 1433.6)]
-    [16, 24, 32, 1432]
-    """
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
+from nas_jax.spaces.widths import round_channels
 
 
 def mobile(config: SpaceConfig) -> SearchSpace:
@@ -44,18 +38,19 @@ def mobile(config: SpaceConfig) -> SearchSpace:
     (21, True)
     """
     candidates = tuple(OpSpec.parse(name) for name in config.candidates)
-    movable = tuple(op for op in candidates if not op.is_zero)
-    if not movable:
+    if all(op.is_zero for op in candidates):
         raise ValueError(
             f"space.candidates: expected at least one operation besides 'zero', got "
             f"{config.candidates}"
         )
     scale, conventions = config.width_mult, Conventions(config.bn_eps, config.padding)
+    ends = config.ends
     stem = Stem(
         in_channels=config.input_channels,
         out_channels=round_channels(config.stem_channels * scale),
         stride=config.stem_stride,
         input_size=config.input_size,
+        activation=ends.stem_activation,
     )
     channels, size = stem.out_channels, stem.output_size
     first_block = None
@@ -70,19 +65,37 @@ def mobile(config: SpaceConfig) -> SearchSpace:
         )
         channels = first_block.out_channels
     layers: list[LayerSpec] = []
-    for stage_width, cells, stage_stride in zip(
-        config.stage_widths, config.cells, config.strides, strict=True
+    stages = config.stage_candidates or (config.candidates,) * len(config.cells)
+    for stage_width, cells, stage_stride, names in zip(
+        config.stage_widths, config.cells, config.strides, stages, strict=True
     ):
         width = round_channels(stage_width * scale)
         for cell in range(cells):
             stride = stage_stride if cell == 0 else 1
             is_skippable = stride == 1 and channels == width
+            offered = tuple(
+                op for op in candidates if op.name in names and op.can_stride(stride)
+            )
+            plain = [op for op in offered if op.kind == CONVOLUTION.kind]
+            is_bottleneck = len(plain) < len(offered)
+            # convolutions stand among bottlenecks where `zero` cannot
+            if is_bottleneck and is_skippable:
+                offered = tuple(op for op in offered if op not in plain)
+            if not is_skippable or cell < config.required_cells:
+                offered = tuple(op for op in offered if not op.is_zero)
+            if not offered:
+                raise ValueError(
+                    "space.candidates: expected for every layer at least one operation "
+                    f"that can stand there, got {', '.join(names)} at stride {stride} "
+                    f"from {channels} to {width} channels"
+                )
             layer = LayerSpec(
-                candidates=candidates if is_skippable else movable,
+                candidates=offered,
                 in_channels=channels,
                 out_channels=width,
                 stride=stride,
                 input_size=size,
+                residual=is_bottleneck,
                 conventions=conventions,
             )
             layers.append(layer)
@@ -90,22 +103,25 @@ def mobile(config: SpaceConfig) -> SearchSpace:
     hand_designed = tuple(map(OpSpec.parse, config.hand_designed))
     for place, (layer, op) in enumerate(zip(layers, hand_designed, strict=False)):
         if op not in layer.candidates:
-            offered = ", ".join(one.name for one in layer.candidates)
+            known = ", ".join(one.name for one in layer.candidates)
             raise ValueError(
-                f"space.hand_designed: expected for layer {place} one of {offered}, "
+                f"space.hand_designed: expected for layer {place} one of {known}, "
                 f"got {op.name!r}"
             )
     head_channels = config.head_channels
     if scale > 1:
         head_channels = round_channels(head_channels * scale)
+    hidden = None
+    if ends.hidden_channels is not None:
+        hidden = Hidden(ends.hidden_channels, ends.hidden_form, ends.hidden_activation)
     return SearchSpace(
         name=config.name,
         candidates=candidates,
         stem=stem,
         first_block=first_block,
         layers=tuple(layers),
-        head=Head(channels, head_channels, size),
-        classifier=Classifier(head_channels, config.classes, size),
+        head=Head(channels, head_channels, size, ends.head_activation),
+        classifier=Classifier(head_channels, config.classes, size, hidden),
         conventions=conventions,
         hand_designed=hand_designed,
     )
@@ -124,7 +140,7 @@ def tree(config: TreeConfig) -> SearchSpace:
         out_channels=config.stem_channels,
         stride=1,
         input_size=config.input_size,
-        activate=False,
+        activation="none",
     )
     cells = topology.pyramid(
         config.cells_per_stage,
@@ -210,4 +226,8 @@ def cifar10_tree(cells_per_stage: int = 18, last_channels: int = 400) -> SearchS
 PRESETS: dict[str, Callable[[], SearchSpace]] = {
     "imagenet_mobile": imagenet_mobile,
     "cifar10_tree": cifar10_tree,
+    **{
+        name: functools.partial(mobile, config)
+        for name, config in families.SPACES.items()
+    },
 }

@@ -5,27 +5,40 @@ such as the arithmetic that an entry stands for, starts here.
 """
 
 import re
-from typing import Any
+from typing import Any, get_args
 
+from nas_jax.config.space import ActivationName, HiddenForm
 from nas_jax.spaces.operations import Block, OpSpec
-from nas_jax.spaces.parts import Classifier, Head, Norm, NormConv, Part, Stem, Widen
+from nas_jax.spaces.parts import (
+    Classifier,
+    Head,
+    Hidden,
+    Norm,
+    NormConv,
+    Part,
+    Stem,
+    Widen,
+)
 
 SIZE = r"[1-9][0-9]{0,6}"
 """A side, a width, a stride: from 1, and not beyond `checks.LARGEST` by far."""
 _IN = rf"(?P<input_size>{SIZE})x(?P=input_size)x(?P<in_channels>{SIZE})"
 _ENDS = _IN + rf"->(?P<out_size>{SIZE})x(?P=out_size)x(?P<out_channels>{SIZE})"
 _STRIDED = _ENDS + rf" s(?P<stride>{SIZE})"
+_KNOWN = "|".join(get_args(ActivationName))
+_ACTIVATION = rf"(?P<activation>linear|{_KNOWN})"
+_HIDDEN = rf"(?P<hidden>{SIZE} (?:{'|'.join(get_args(HiddenForm))}) (?:{_KNOWN}))"
 _CONV = rf"conv_k(?P<kernel>{SIZE})_g(?P<groups>{SIZE})"
 
 # groups are named after fields; the block last: the name of its operation is any word
 _FORMS: tuple[tuple[type[Any], str], ...] = (
-    (Stem, rf"stem {_STRIDED}(?P<linear> linear)?"),
-    (Head, rf"head {_ENDS}"),
-    (Classifier, rf"classifier {_IN}->(?P<classes>{SIZE})"),
+    (Stem, rf"stem {_STRIDED}(?: {_ACTIVATION})?"),
+    (Head, rf"head {_ENDS}(?: {_ACTIVATION})?"),
+    (Classifier, rf"classifier {_IN}->(?:{_HIDDEN}->)?(?P<classes>{SIZE})"),
     (Norm, rf"norm {_IN.replace('in_channels', 'channels')}(?P<activate> relu)?"),
     (NormConv, rf"(?P<activate>relu-)?{_CONV} {_STRIDED}"),
     (Widen, rf"widen {_STRIDED}"),
-    (Block, rf"(?P<op>\w+) {_STRIDED}(?P<shortcut> skip)?"),
+    (Block, rf"(?P<op>[\w.]+) {_STRIDED}(?P<shortcut> skip)?"),
 )
 
 
@@ -43,8 +56,6 @@ def parse(key: str) -> Part:
     if kind is not None and match is not None:
         fields = {name: _value(name, text) for name, text in match.groupdict().items()}
         out_size = fields.pop("out_size", None)
-        if "linear" in fields:
-            fields["activate"] = not fields.pop("linear")
         part = kind(**fields)
         # sizes that do not follow from the stride would be lost on the way back
         if part.key == key:
@@ -60,7 +71,18 @@ def parse(key: str) -> Part:
     )
 
 
-def _value(name: str, text: str | None) -> OpSpec | int | bool:
-    if name in ("linear", "activate", "shortcut"):
-        return bool(text)
-    return OpSpec.parse(text or "") if name == "op" else int(text or "")
+def _value(name: str, text: str | None) -> Any:
+    match name:
+        case "activate" | "shortcut":
+            return bool(text)
+        case "activation":
+            return {None: "relu6", "linear": "none"}.get(text, text)
+        case "hidden":
+            return None if text is None else _hidden(*text.split())
+        case "op":
+            return OpSpec.parse(text or "")
+    return int(text or "")
+
+
+def _hidden(channels: str, form: Any, activation: Any) -> Hidden:
+    return Hidden(int(channels), form, activation)

@@ -7,7 +7,7 @@ around them. Every part has a readable `key`, which is its name in latency table
 from dataclasses import dataclass
 from typing import get_args
 
-from nas_jax.config.space import Padding
+from nas_jax.config.space import ActivationName, HiddenForm, Padding
 from nas_jax.spaces.operations import Block, Strided, shape_text, strided
 
 BN_EPS = 1e-3
@@ -41,14 +41,14 @@ OURS = Conventions()
 
 @dataclass(frozen=True)
 class Stem(Strided):
-    """3x3 convolution, BN, and ReLU6 if `activate`."""
+    """3x3 convolution, BN, activation."""
 
     in_channels: int
     out_channels: int
     stride: int
     input_size: int
     kernel: int = 3
-    activate: bool = True
+    activation: ActivationName = "relu6"
 
     @property
     def macs(self) -> int:
@@ -61,16 +61,17 @@ class Stem(Strided):
 
     @property
     def key(self) -> str:
-        return f"stem {self.ends}{'' if self.activate else ' linear'}"
+        return f"stem {self.ends}{_told(self.activation)}"
 
 
 @dataclass(frozen=True)
 class Head:
-    """1x1 convolution, BN, ReLU6: the feature mix before pooling."""
+    """1x1 convolution, BN, activation: the feature mix before pooling."""
 
     in_channels: int
     out_channels: int
     input_size: int
+    activation: ActivationName = "relu6"
 
     @property
     def macs(self) -> int:
@@ -85,29 +86,64 @@ class Head:
         return (
             f"head {shape_text(self.input_size, self.in_channels)}->"
             f"{shape_text(self.input_size, self.out_channels)}"
+            f"{_told(self.activation)}"
         )
+
+
+def _told(activation: str) -> str:
+    """An activation at the end of a key: ReLU6 goes without saying."""
+    return {"relu6": "", "none": " linear"}.get(activation, f" {activation}")
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A layer between pooling and the linear one: 1x1 convolution and activation."""
+
+    channels: int
+    form: HiddenForm = "bias"
+    """What comes with the convolution: a bias, BN, or nothing ("plain")."""
+    activation: ActivationName = "hard_swish"
+
+    def params(self, in_channels: int) -> int:
+        """Trainable numbers."""
+        more = {"bias": 1, "bn": 2, "plain": 0}[self.form]
+        return (in_channels + more) * self.channels
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Global average pooling and a linear layer with bias."""
+    """Global average pooling, a hidden layer if there is one, a linear one with bias.
+
+    The hidden layer is that of MobileNetV3 (with a bias), of MobileNetV4 (with BN), of
+    Once-for-All (with neither).
+    """
 
     in_channels: int
     classes: int
     input_size: int
+    hidden: Hidden | None = None
+
+    @property
+    def features(self) -> int:
+        """Width of what the linear layer reads."""
+        return self.hidden.channels if self.hidden else self.in_channels
 
     @property
     def macs(self) -> int:
-        return self.in_channels * self.classes
+        before = self.in_channels * self.hidden.channels if self.hidden else 0
+        return before + self.features * self.classes
 
     @property
     def params(self) -> int:
-        return (self.in_channels + 1) * self.classes
+        before = self.hidden.params(self.in_channels) if self.hidden else 0
+        return before + (self.features + 1) * self.classes
 
     @property
     def key(self) -> str:
-        shape = shape_text(self.input_size, self.in_channels)
-        return f"classifier {shape}->{self.classes}"
+        shape, hidden = shape_text(self.input_size, self.in_channels), ""
+        if one := self.hidden:
+            hidden = f"{one.channels} {one.form} {one.activation}->"
+        return f"classifier {shape}->{hidden}{self.classes}"
 
 
 @dataclass(frozen=True)

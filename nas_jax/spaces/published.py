@@ -1,4 +1,4 @@
-"""Networks that papers published, by name, at 224x224 with 1000 classes.
+"""Networks that papers published, by name, with 1000 classes.
 
 The specialised networks of ProxylessNAS (Cai, Zhu, Han, ICLR 2019): operations and
 widths are those of the authors' `proxyless_{gpu,cpu,mobile,mobile_14}.config`. Their
@@ -6,13 +6,15 @@ widths follow no single multiplier, so they are written out. MobileNetV2 (Sandle
 al., CVPR 2018, table 2), the hand-designed baseline, in the form of the same reference
 implementation: no shortcut in the first block, batch normalisation with eps 1e-3.
 
-`proxyless_cifar` is the network of tree cells for CIFAR-10, 32x32 with 10 classes (B =
-18, F = 400; `proxyless_cifar.config`).
+Those of other families (MobileNetV3 and V4, EfficientNet, Once-for-All, FBNet) are
+written in `config.families`. `proxyless_cifar` is the network of tree cells for
+CIFAR-10, 32x32 with 10 classes (B = 18, F = 400; `proxyless_cifar.config`).
 """
 
 import dataclasses
 from typing import NamedTuple
 
+from nas_jax.config import families
 from nas_jax.config.space import TREE_CANDIDATES, SpaceConfig
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import Architecture, from_ops
@@ -83,7 +85,7 @@ miamamdi5a3i 75777ad3m77a ddmad37iddm5 aamd3md7diai ma7m335aidi3 57ddimm357mi
 73m7dammm55m mia5d3573377 ia5377i7773a 553mai5am55i 3d3mmaimd733 73m75i5m3m37
 """
 
-NAMES = (*_NETWORKS, "proxyless_cifar")
+NAMES = (*_NETWORKS, *families.NETWORKS, "proxyless_cifar")
 
 
 def get(name: str, input_size: int | None = None) -> Architecture:
@@ -107,6 +109,10 @@ def get(name: str, input_size: int | None = None) -> Architecture:
         network = from_ops(builders.cifar10_tree(), ops, name)
         # its configuration names no epsilon: the framework's default then
         return dataclasses.replace(network, bn_eps=1e-5)
+    if family := families.NETWORKS.get(name):
+        side = input_size or family.input_size
+        space = builders.mobile(dataclasses.replace(family, input_size=side))
+        return from_ops(space, space.hand_designed, name)
     stem, first_block, widths, head, stages = _NETWORKS[name]
     config = SpaceConfig(
         name=name,

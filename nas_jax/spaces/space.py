@@ -48,6 +48,13 @@ class LayerSpec(Strided):
                 f"the identity there), got stride {self.stride}, {self.in_channels} -> "
                 f"{self.out_channels} channels; remove it from this layer"
             )
+        for op in self.candidates:
+            if not op.can_stride(self.stride):
+                raise ValueError(
+                    f"candidate {op.name!r}: expected a depthwise convolution, which "
+                    f"takes the stride of {self.stride}, got none; remove it from this "
+                    "layer"
+                )
 
     @property
     def shortcut(self) -> bool:

@@ -41,12 +41,13 @@ class Packing(NamedTuple):
 @functools.cache
 def packing(layer: LayerSpec, op: OpSpec) -> Packing:
     """How a candidate of a layer is put together."""
-    if op.operation.slice is None:
+    if not op.is_sum:
         return Packing(layer.block(op), None, 0)
     narrowest = min(
         other.expansion
         for other in layer.candidates
         if other.kind == op.kind
+        and other.is_sum
         and op.expansion % other.expansion == 0
         # without an expansion the code is another
         and (other.expansion > 1 or op.expansion == 1)
@@ -55,7 +56,7 @@ def packing(layer: LayerSpec, op: OpSpec) -> Packing:
     narrow = dataclasses.replace(op, expansion=narrowest)
     each = dataclasses.replace(layer.block(op), op=narrow)
     tail = Norm(layer.out_channels, layer.output_size)
-    return Packing(tail, HiddenSlice(each), op.expansion // narrowest)
+    return Packing(tail, HiddenSlice(each), int(op.expansion // narrowest))
 
 
 def size(shapes: PyTree) -> int:

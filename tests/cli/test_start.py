@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from nas_jax import cli
-from nas_jax.config import shipped
+from nas_jax.config import EndsConfig, families, shipped
 from nas_jax.data import augment, splits
 from nas_jax.runs import first_experiment, setup
+from nas_jax.search import baselines
+from nas_jax.spaces import elastic
 from tests.data import idx_files
 from tests.data.picture_files import encoded, pixels
 
@@ -37,6 +39,32 @@ def apart(tmp_path_factory):
     write(root / "train", {"a": 50, "b": 24}, (64, 90))
     write(root / "test", {"a": 5, "b": 4}, (65, 90))
     return root
+
+
+@pytest.mark.parametrize("blocks", families.BLOCKS)
+def test_other_blocks_are_written_and_read_back(blocks, pictures, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    assert (
+        cli.main(["start", str(pictures), "--out", str(file), "--blocks", blocks]) == 0
+    )
+    capsys.readouterr()
+    space = shipped.load_experiment(str(file)).space
+    assert (space.candidates, space.ends) == families.BLOCKS[blocks]
+    whole = elastic.build(space)
+    assert baselines.hand_designed(whole.middle).name == "baseline"
+    # all but the smallest differ from MobileNetV2's
+    assert ("EndsConfig" in file.read_text()) == (space.ends != EndsConfig())
+
+
+def test_blocks_of_a_network_that_brings_its_own_are_refused(
+    pictures, tmp_path, capsys
+):
+    words = ["start", str(pictures), "--out", str(tmp_path / "mine.py")]
+    words += ["--weights", str(tmp_path), "--blocks", "mobilenet_v3"]
+    assert cli.main(words) == 2
+    assert "--blocks: expected without --weights" in capsys.readouterr().err
+    assert cli.main([*words[:4], "--blocks", "mobilenet"]) == 2
+    assert "mobilenet_v3" in capsys.readouterr().err
 
 
 def sizes(data):

@@ -55,6 +55,26 @@ def test_hand_designed_is_3x3_with_expansion_6_everywhere():
     assert [block.op.name for block in network.blocks[1:]] == ["mb6_k3"] * 3
 
 
+@pytest.mark.parametrize(
+    ("candidates", "expected"),
+    [
+        ("mb6_k5_hs mb3_k3_hs mb6_k3_hs mb6_k3_se_hs", "mb6_k3_hs"),
+        ("uib2_a0_k3 uib4_a3_k3 uib4_a0_k3 uib4_a3_k0", "uib4_a0_k3"),
+        ("mb9_k3 mb6_k3", "mb6_k3"),
+    ],
+)
+def test_hand_designed_of_other_blocks_is_the_largest_bottleneck_of_3x3(
+    candidates, expected
+):
+    network = baselines.hand_designed(toy(*candidates.split(), "zero"))
+    assert [block.op.name for block in network.blocks[1:]] == [expected] * 3
+
+
+def test_space_without_a_bottleneck_of_3x3_has_none():
+    with pytest.raises(ValueError, match="no hand-designed baseline"):
+        baselines.hand_designed(toy("mb3_k5", "uib4_a3_k3", "fused_mb4_k3", "zero"))
+
+
 def test_a_space_brings_its_own_hand_designed_network():
     names = ["mb3_k3", "zero", "mb6_k5"]
     space = toy("mb3_k3", "mb6_k5", "zero", hand_designed=tuple(names))

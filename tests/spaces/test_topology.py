@@ -47,7 +47,7 @@ def one_cell(candidates=OPS, width=4, stride=2):
     return space.SearchSpace(
         name="one_cell",
         candidates=candidates,
-        stem=Stem(3, 8, 1, SIZE, activate=False),
+        stem=Stem(3, 8, 1, SIZE, activation="none"),
         first_block=None,
         layers=(layer,) * topology.EDGES,
         head=Norm(12, side, activate=True),

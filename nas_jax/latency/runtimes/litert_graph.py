@@ -72,9 +72,15 @@ def _folded(
         kernel = np.asarray(module.variables["params"]["kernel"]) * gain
         pads = module.pads(arguments[0].shape[1])
         y = _convolution(arguments[0], kernel, module.stride, pads) + shift
-        if module.activation == "relu6":  # its custom gradient would be another call
-            return jnp.clip(y, 0.0, 6.0)
-        return layers.activation(module.activation).apply(y)
+        return _activated(module.activation, y)
+    if isinstance(module, layers.SqueezeExcite):
+        y = arguments[0].mean((1, 2), keepdims=True)
+        for name, act in (("reduce", module.activation), ("expand", module.gate)):
+            y = _activated(act, _of_affine(module.variables["params"][name], y))
+        return arguments[0] * y
+    if isinstance(module, layers.AffineAct):
+        params = module.variables["params"]["conv"]
+        return _activated(module.activation, _of_affine(params, arguments[0]))
     if isinstance(module, operations.SeparableConv):
         gain, shift = _affine(_of_bn(module), module.bn_eps)
         kernels = module.variables["params"]
@@ -83,6 +89,31 @@ def _folded(
         x = portable(x, each, module.block.stride, module.dilation)
         return _convolution(x, kernels["pointwise"]["kernel"])
     return layer(*arguments, **named)
+
+
+def _of_affine(params: Any, x: jax.Array) -> jax.Array:
+    """A 1x1 convolution, with a bias if it has one."""
+    y = _convolution(x, params["kernel"])
+    return y + params["bias"][None, None, None] if "bias" in params else y
+
+
+def _activated(name: str, y: jax.Array) -> jax.Array:
+    """An activation as the converter knows it: without a function of its own.
+
+    JAX's own are functions that are called, with gradients of their own.
+    """
+    match name:
+        case "relu6":
+            return jnp.clip(y, 0.0, 6.0)
+        case "relu":
+            return jnp.maximum(y, 0.0)
+        case "hard_swish":
+            return y * (jnp.clip(y + 3.0, 0.0, 6.0) / 6.0)
+        case "hard_sigmoid":
+            return jnp.clip(y + 3.0, 0.0, 6.0) / 6.0
+        case "silu":
+            return y * lax.logistic(y)
+    return layers.activation(name).apply(y)
 
 
 def _of_bn(module: nn.Module) -> dict[str, Any]:

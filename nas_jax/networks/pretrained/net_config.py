@@ -227,6 +227,11 @@ def to_json(architecture: Architecture) -> str:
     `from_json` reads it back unchanged but for the name. Raises `ValueError` for an
     operation that the format does not know.
     """
+    if (others := architecture.beside_mbconv) and not architecture.cells:
+        raise ValueError(
+            "reference config: expected inverted bottlenecks with ReLU6 and zero, got "
+            f"{others}"
+        )
     stem, head, classifier = (
         architecture.stem,
         architecture.head,
