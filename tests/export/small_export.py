@@ -81,6 +81,11 @@ def parity(model, images):
 
 
 SCALE = np.float32(0.7)
+PUBLISHED = [
+    *(name for name in published.NAMES if name.startswith(("prox", "mobilenet_v2"))),
+    *("mobilenet_v3_small", "mobilenet_v4_conv_s", "efficientnet_b0", "fbnet_c"),
+]
+"""Those of the paper, and one of each family of blocks."""
 
 
 def published_on_real_images(name, folder):

@@ -12,12 +12,13 @@ from nas_jax.data import preprocessing
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.pretrained import torch_import
-from nas_jax.spaces import builders, published
+from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path
 from tests.data import photographs
 from tests.drawn import drawn
 from tests.export.small_export import (
     CHECKPOINT,
+    PUBLISHED,
     parity,
     published_on_real_images,
 )
@@ -56,7 +57,7 @@ def test_real_checkpoint_has_the_same_logits_on_real_images(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", published.NAMES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_have_the_same_logits_on_real_images(name, tmp_path):
     """With drawn weights: logits are of any size, and StableHLO's held as their share.
 

@@ -11,10 +11,16 @@ import pytest
 
 from nas_jax import cli
 from nas_jax.export import formats
-from nas_jax.latency.runtimes import litert_graph
-from nas_jax.spaces import published
+from nas_jax.latency.runtimes import litert, litert_graph
 from tests.data import photographs
-from tests.export.small_export import logits_of, published_on_real_images, refused, said
+from tests.export.small_export import (
+    PUBLISHED,
+    logits_of,
+    published_on_real_images,
+    refused,
+    said,
+)
+from tests.networks import test_families as blocks
 
 CONVERTER = os.environ.get("NAS_JAX_LITERT_CONVERTER")
 
@@ -113,7 +119,7 @@ def test_environment_without_the_quantiser_is_told(monkeypatch):
 
 @has_litert
 @pytest.mark.slow
-@pytest.mark.parametrize("name", published.NAMES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_have_the_same_logits_in_litert(name, tmp_path):
     model, images = published_on_real_images(name, tmp_path)
     converter = litert_graph.Converter(CONVERTER)
@@ -124,6 +130,27 @@ def test_published_networks_have_the_same_logits_in_litert(name, tmp_path):
     difference = np.abs(found - expected).max()
     print(f"{name}: {difference:.1e}, |logit| <= {np.abs(expected).max():.1e}")
     assert difference <= 1e-4 * max(1, np.abs(expected).max() / 10)
+
+
+@has_litert
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [*blocks.CASES, *blocks.FIXED])
+def test_blocks_of_all_families_are_the_same_in_litert(part, converter):
+    params, batch_stats, x = blocks.drawn(part)
+    compute = litert_graph.of_part(part, params, batch_stats)
+    model = litert.interpreter(converter.convert(compute, x.shape), 1)
+    model.allocate_tensors()
+    model.set_tensor(model.get_input_details()[0]["index"], x)
+    model.invoke()
+    y = model.get_tensor(model.get_output_details()[0]["index"])
+    blocks.close(y, blocks.in_jax(part, params, batch_stats, x))
+
+
+@pytest.fixture(scope="module")
+def converter():
+    made = litert_graph.Converter(CONVERTER)
+    yield made
+    made.close()
 
 
 @pytest.mark.skipif(
