@@ -29,10 +29,11 @@ from nas_jax.training.progress import Progress
 GOAL = (0.7, 0.9)
 """Of the share that a stated interval of 80 % holds."""
 HOW_TO_READ = (
-    "Share of networks whose median latency lies inside the stated interval of 80 %: "
-    "at the pace of the session, by its reference network; and at the table's pace, "
-    "which is not the machine's now. Wide is the end of the first over its beginning, "
-    "the median. The goal, of the first, is 70 to 90 %."
+    "Share of networks whose latency lies inside the stated interval of 80 %: that of "
+    "their fastest rounds, of which it is stated, at the pace of the session, by its "
+    "reference network; their median likewise; and the first at the table's pace, "
+    "which is not the machine's now. Wide is the end of the interval over its "
+    "beginning, the median. The goal, of the first, is 70 to 90 %."
 )
 LOAD = "import numpy as np\na = np.ones((600, 600), np.float32)\nwhile True: a @ a\n"
 """Multiplies matrices in one thread, for as long as it is left."""
@@ -139,9 +140,9 @@ def timed(
 def covered(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Shares of the networks inside their intervals, and how wide these are."""
 
-    def share(interval: str) -> float:
+    def share(interval: str, statistic: str = "mean") -> float:
         inside = [
-            row[interval][0] <= row["measured_ms"]["median"] <= row[interval][1]
+            row[interval][0] <= row["measured_ms"][statistic] <= row[interval][1]
             for row in rows
         ]
         return sum(inside) / len(inside)
@@ -150,6 +151,7 @@ def covered(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {
         "networks": len(rows),
         "inside": share("interval_ms"),
+        "medians_inside": share("interval_ms", "median"),
         "inside_at_tables_pace": share("at_tables_pace_ms"),
         "width": widths[len(widths) // 2],
     }
@@ -158,7 +160,7 @@ def covered(rows: list[dict[str, Any]]) -> dict[str, float]:
 def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Header, and a row for each kind of session and each table."""
     rows: list[tuple[str, ...]] = [
-        ("sessions", "networks", "inside", "at the table's pace", "wide", "")
+        ("sessions", "networks", "inside", "medians", "at the table's pace", "wide", "")
     ]
     for name, found in result["coverage"].items():
         is_kept = GOAL[0] <= found["inside"] <= GOAL[1]
@@ -167,6 +169,7 @@ def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 name,
                 str(found["networks"]),
                 f"{found['inside']:.0%}",
+                f"{found['medians_inside']:.0%}",
                 f"{found['inside_at_tables_pace']:.0%}",
                 f"{found['width']:.2f}",
                 "met" if is_kept else "missed",

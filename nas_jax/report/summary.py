@@ -94,6 +94,7 @@ def lead(run: RunFiles) -> str:
                 searched.quartiles_ms,
                 searched.risk,
                 run.result.pace,
+                searched.fastest_ms,
             )
         )
     sentences += _derivation(run)
