@@ -1,5 +1,7 @@
 """A search among several shapes, as small as can be: an experiment, data, a table."""
 
+import dataclasses
+
 from nas_jax import config
 from nas_jax.latency import tables
 from nas_jax.latency.tables import PROVENANCE
@@ -59,10 +61,19 @@ def experiment(path):
     )
 
 
-def write(home):
-    """`elastic.py`, data and `table.json`; the first words of a search of them."""
+def write(home, blocks=None):
+    """`elastic.py`, data and `table.json`; the first words of a search of them.
+
+    With blocks of another family there is no supernet.
+    """
     idx_files.write_set(home / "data", counts=(80, 20), shape=(10, 10))
     made = experiment(home / "data")
+    if blocks is not None:
+        made = dataclasses.replace(
+            made,
+            space=dataclasses.replace(made.space, **blocks._asdict()),
+            search=dataclasses.replace(made.search, warmup_epochs=0),
+        )
     (home / "elastic.py").write_text(
         f"from nas_jax.config import *\n\n\ndef get_config():\n    return {made!r}\n"
     )
@@ -72,7 +83,7 @@ def write(home):
     table = tables.LatencyTable(
         {
             part.key: tables.Entry(ms, 0.1 * ms, ms, ms, ms, count=2)
-            for part in tables.required_parts(elastic.build(SPACE))
+            for part in tables.required_parts(elastic.build(made.space))
             for ms in [1e-5 * (1000 + counts.macs(part))]
         },
         provenance,

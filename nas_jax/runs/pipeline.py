@@ -194,7 +194,8 @@ def held_against_networks(
     held = whole_networks.validate(
         table, networks, times, count, HELD_OUT_SEED, reference_ms
     )
-    progress.line(reference.line(reference.pace(table, reference_ms)))
+    if reference.is_told(pace := reference.pace(table, reference_ms)):
+        progress.line(reference.line(pace))
     return held[0]
 
 

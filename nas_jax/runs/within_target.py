@@ -59,7 +59,8 @@ class Clock:
         if why is None:
             pace = reference.pace(table, base_ms)
             factor = pace.factor
-            work.progress.line(reference.line(pace))
+            if reference.is_told(pace):
+                work.progress.line(reference.line(pace))
         else:
             work.progress.line(reference.not_known(why))
         if work.experiment.search.target_ratio is not None:

@@ -109,6 +109,11 @@ def not_known(why: str) -> str:
     return f"how fast this machine is against the table's is not known: {why}"
 
 
+def is_told(pace: Pace) -> bool:
+    """Whether a pace is another than the table's, so that it is worth a line."""
+    return abs(pace.factor - 1) >= SAME
+
+
 def line(pace: Pace) -> str:
     """The pace of the machine for people.
 
