@@ -61,7 +61,7 @@ def test_description_of_a_large_space_can_be_read(capsys):
     assert len(text.splitlines()) < 80
     assert "candidates_per_layer: 648 x 7" in text
     assert "architectures: 4.2e547" in text
-    assert "macs and params are those of the largest network" in text
+    assert "params and bytes are those of the largest network" in text
 
 
 def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys):

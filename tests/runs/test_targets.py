@@ -136,7 +136,7 @@ def test_limits_that_no_network_keeps_together_are_refused(tmp_path):
     text = f"latency:7.5:{tmp_path / 'turned.json'}"
     with pytest.raises(
         ValueError,
-        match=r"network within all limits at once \(latency 8.5, latency:7.5",
+        match=r"within all limits at once \(latency 8.5 of 8 to 14, latency:7.5:\S+ 7.5 of",
     ):
         resolve(SearchConfig(target_ms=8.5, limits=(text,)))
     resolve(SearchConfig(target_ms=10.0, limits=(text,)))
