@@ -249,9 +249,7 @@ class SearchConfig:
     @property
     def sums(self) -> tuple[str, ...]:
         """The limits on what adds up over a network: all but those on its peak."""
-        return tuple(
-            one for one in self.limits if parse_limit(one).cost not in PEAKS
-        )
+        return tuple(one for one in self.limits if parse_limit(one).cost not in PEAKS)
 
     @property
     def peaks(self) -> tuple[str, ...]:

@@ -23,8 +23,11 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
 
 IN_PLACE = frozenset(
-    "Add Sub Mul Div Relu Clip Sigmoid HardSigmoid HardSwish Tanh "
-    "BatchNormalization Identity Flatten Reshape".split()
+    {
+        *("Add", "Sub", "Mul", "Div", "BatchNormalization"),
+        *("Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
+        *("Identity", "Flatten", "Reshape"),
+    }
 )
 """Operators that compute number by number, or nothing."""
 

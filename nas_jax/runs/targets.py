@@ -185,7 +185,9 @@ class _Prices:
     @functools.cached_property
     def left(self) -> SearchSpace:
         """The space without the candidates left out."""
-        return self.space if self.kept is None else prune.restrict(self.space, self.kept)
+        return (
+            self.space if self.kept is None else prune.restrict(self.space, self.kept)
+        )
 
     @property
     def networks(self) -> str:
