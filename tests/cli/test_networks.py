@@ -52,6 +52,11 @@ def test_describe_knows_the_published_networks(capsys):
     assert cli.main(["describe", "proxyless_gpu", "--json"]) == 0
     size = json.loads(capsys.readouterr().out)
     assert (size["macs"], size["params"]) == (465_260_160, 7_119_848)
+    # 24 channels at 112x112 and, expanded, 72 of them at 112x112
+    assert size["peak_memory_int8_bytes"] == (24 + 72) * 112**2
+    assert size["peak_memory_bytes"] == 4 * size["peak_memory_int8_bytes"]
+    # a bias, no scale and no mean, for every channel of a normalisation
+    assert size["flash_bytes"] < 4 * size["params"] < 4 * size["flash_int8_bytes"]
 
 
 def test_description_of_a_large_space_can_be_read(capsys):
