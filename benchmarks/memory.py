@@ -124,8 +124,8 @@ def _session(model: onnx.ModelProto, in_blocks: bool) -> onnxruntime.InferenceSe
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.use_env_allocators", "1")
     # weights lie elsewhere, so that nothing but a run asks the arena
-    entry = "session.use_device_allocator_for_initializers"
-    options.add_session_config_entry(entry, "1")
+    for entry in ("use_device_allocator_for_initializers", "disable_prepacking"):
+        options.add_session_config_entry(f"session.{entry}", "1")
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
