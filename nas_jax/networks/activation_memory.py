@@ -3,11 +3,13 @@
 The model is a runtime that runs the nodes of the graph one after the other, in their
 order, and reuses memory: a value takes its room from the node that makes it to the last
 one that reads it. So the input of a block stays as long as its shortcut is pending.
+What a node needs is that of ONNX Runtime on a CPU (`python -m benchmarks memory`):
 
-- Activation and batch normalisation are part of the convolution before them, or, like
-  additions, scalings and changes of shape, are computed in the place of an operand of
-  the same size that nothing reads afterwards (`IN_PLACE`).
-- Every other node needs what it reads and what it makes at once.
+- Batch normalisation is part of the convolution before it. Activations of one operator
+  are, too, or write over what nothing reads afterwards; so do changes of shape
+  (`IN_PLACE`).
+- Every other node, additions among them, needs what it reads and what it makes at once.
+- `silu` is one node. `hard_swish` is two, with its gate between them (`BROKEN_UP`).
 - The images count until the stem has read them. Weights, what a kernel needs for itself
   while it computes, and gaps between values do not count.
 
@@ -24,12 +26,12 @@ from nas_jax.spaces.parts import Part
 
 IN_PLACE = frozenset(
     {
-        *("Add", "Sub", "Mul", "Div", "BatchNormalization"),
-        *("Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
-        *("Identity", "Flatten", "Reshape"),
+        *("Clip", "Relu", "Sigmoid", "HardSigmoid", "Tanh"),
+        *("Flatten", "Identity", "Reshape"),
     }
 )
-"""Operators that compute number by number, or nothing."""
+BROKEN_UP = {"HardSwish": 1}
+"""Operators that are run as several, and how many values wait between those."""
 
 
 def peak(drawn: Outline, *, with_ends: bool = True) -> int:
@@ -38,9 +40,11 @@ def peak(drawn: Outline, *, with_ends: bool = True) -> int:
     Without its ends what enters and leaves the graph is left out, which a runtime may
     leave to its caller.
     """
-    ends = set() if with_ends else {drawn.source, drawn.result}
+    left_out = _gates(drawn)
+    if not with_ends:
+        left_out |= {drawn.source, drawn.result}
     size = {
-        name: 0 if name in ends else math.prod(shape)
+        name: 0 if name in left_out else math.prod(shape)
         for name, shape in drawn.values.items()
     }
     last = {one: place for place, node in enumerate(drawn.nodes) for one in node.input}
@@ -54,9 +58,22 @@ def peak(drawn: Outline, *, with_ends: bool = True) -> int:
             overwritten = next((one for one in done if size[one] == size[made]), made)
             alive.discard(overwritten)
         alive.add(made)
-        most = max(most, sum(size[name] for name in alive))
+        between = BROKEN_UP.get(node.op_type, 0) * size[made]
+        most = max(most, sum(size[name] for name in alive) + between)
         alive -= done
     return most
+
+
+def _gates(drawn: Outline) -> set[str]:
+    """What `silu` multiplies its input with: both nodes are one."""
+    gates = {one.output[0]: one for one in drawn.nodes if one.op_type == "Sigmoid"}
+    found = set()
+    for name, gate in gates.items():
+        readers = [one for one in drawn.nodes if name in one.input]
+        ways = [(one.op_type, {*one.input}) for one in readers]
+        if ways == [("Mul", {name, gate.input[0]})]:
+            found.add(name)
+    return found
 
 
 def of_part(part: Part) -> int:

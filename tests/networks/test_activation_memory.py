@@ -46,11 +46,14 @@ X, INNER = 8 * 16, 24 * 16  # 8 channels of 4x4 pixels, and 24
         (block("mb3_k3", out=16, stride=2), X + INNER),
         # without expansion: 8 channels read and made
         (block("mb1_k3"), 2 * X),
-        # the normalisation may not write over an input that waits, but later ones may
+        # ReLU writes over what the normalisation made, which writes over nothing
         (block("sep_k3"), 2 * X),
         (block("sep_k3", shortcut=True), 3 * X),
         (block("max_k3"), 2 * X),
+        # an addition writes over neither of its operands
+        (block("max_k3", shortcut=True), 3 * X),
         (block("identity"), X),
+        (block("identity", shortcut=True), 2 * X),
         (block("zero", shortcut=True), X),
         (Head(8, 24, 4), X + INNER),
         # the means are 8 numbers, the answer 10
@@ -62,21 +65,41 @@ def test_a_part_by_hand(one, expected):
     assert of_part(one) == expected
 
 
-def test_squeeze_and_excitation_is_scaled_in_place():
-    """Beside 24 channels there are at most those that make or wait for them."""
+def test_hard_swish_holds_its_input_its_gate_and_its_output_by_hand():
+    """At 24 channels; squeeze and excitation, which follows, needs less."""
     shipped.load_experiment(str(SE))
-    assert of_part(block("se3_k3", shortcut=True)) == X + 2 * INNER
-    assert of_part(block("se3_k3")) == 2 * INNER
+    assert of_part(block("se3_k3", shortcut=True)) == X + 3 * INNER
+    assert of_part(block("se3_k3")) == 3 * INNER
 
 
-def test_an_activation_that_reads_its_input_twice_takes_room_for_both():
-    @operations.register("swish_at_the_end", macs=lambda block: 0).module
-    class Swish(layers.Sequential):
+@pytest.mark.parametrize(
+    ("activation", "maps"),
+    [("none", 0), ("relu6", 0), ("sigmoid", 0), ("silu", 2), ("hard_swish", 3)],
+)
+def test_an_activation_by_hand(activation, maps):
+    """In maps of 24 channels, where that is more than the convolution needs."""
+
+    @operations.register(f"own_{activation}", macs=lambda block: 0).module
+    class Own(layers.Sequential):
         def layers(self):
-            return [layers.ConvBNAct(24, activation="silu", name="mix")]
+            return [layers.ConvBNAct(24, activation=activation, name="mix")]
 
-    one = block("swish_at_the_end", out=24)
-    assert of_part(one) == 2 * INNER  # the gate beside what it multiplies
+    one = block(f"own_{activation}", out=24)
+    assert of_part(one) == max(X + INNER, maps * INNER)
+
+
+def test_a_gate_that_is_read_elsewhere_keeps_its_room():
+    @operations.register("own_gate", macs=lambda block: 0).module
+    class Own(layers.Sequential):
+        def layers(self):
+            return []
+
+        def to_onnx(self, graph, path, value):
+            gate = graph.node("Sigmoid", f"{path}/gate", [value])
+            scaled = graph.node("Mul", f"{path}/scaled", [value, gate])
+            return graph.node("Add", f"{path}/sum", [scaled, gate])
+
+    assert of_part(block("own_gate")) == 3 * X
 
 
 def by_intervals(drawn):
