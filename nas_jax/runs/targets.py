@@ -68,14 +68,9 @@ def resolve(
     target, warning = prices.target(config)
     limits = (target, *map(prices.limit, config.sums))
     _require_common_network(prices.left, limits)
-    warnings = () if warning is None else (warning,)
-    unspendable = _unspendable(config, prices.left, limits)
-    return Targets(
-        limits,
-        by_table,
-        (*told, *warnings, *unspendable),
-        prices.left.mask if config.peaks else None,
-    )
+    told += [] if warning is None else [warning]
+    told += _unspendable(config, prices.left, limits)
+    return Targets(limits, by_table, tuple(told), prices.kept)
 
 
 def check(config: SearchConfig, space: SearchSpace, *, z: float = 0.0) -> None:
