@@ -221,7 +221,7 @@ def test_target_below_reach_is_refused_with_the_range(refused, table, words, giv
         ("--search.limits macs:0.01x", "search.limits macs:0.01x ("),
         (
             "--search.limits peak_memory_int8:1KB",
-            "search.limits peak_memory_int8:1KB (1,000 bytes) is out of reach: networks",
+            "search.limits peak_memory_int8:1KB (1,000 bytes) is out of reach: ",
         ),
         (
             "--search.limits latency:0.2:table.json",
