@@ -28,6 +28,7 @@ from benchmarks.settings import (
     GpuConfig,
     InputConfig,
     LatencyCoverageConfig,
+    MemoryConfig,
     RecipeConfig,
     ResumeConfig,
     ScalingConfig,
@@ -54,6 +55,7 @@ Config = (
     | ResumeConfig
     | SoakConfig
     | LatencyCoverageConfig
+    | MemoryConfig
     | DevicesBenchConfig
     | GpuConfig
 )
@@ -91,6 +93,7 @@ BENCHES = {
     "resume": Bench("resume", ResumeConfig()),
     "soak": Bench("soak", SoakConfig()),
     "latency_coverage": Bench("latency_coverage", LatencyCoverageConfig()),
+    "memory": Bench("memory", MemoryConfig()),
 }
 _PROG = "python -m benchmarks"
 _PICTURES = (".pdf", ".png", ".svg")

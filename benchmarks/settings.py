@@ -363,6 +363,33 @@ class LatencyCoverageConfig:
 
 
 @dataclass(frozen=True)
+class MemoryConfig:
+    """`benchmarks memory`: the predicted peak against what ONNX Runtime holds."""
+
+    published: tuple[str, ...] = (
+        *("proxyless_gpu", "proxyless_cpu", "proxyless_mobile", "proxyless_mobile_14"),
+        *("mobilenet_v2", "mobilenet_v2_14"),
+    )
+    experiments: tuple[str, ...] = ("digits_cpu", "fashion_cpu", "own_operation")
+    """Whose spaces networks are drawn from, and from the paper's."""
+    networks: int = 6
+    """Drawn from each."""
+    input_size: int = 96
+    """Side of the images of published networks and of the paper's space."""
+    call_bytes: int = 32_000_000
+    """Predicted for a call, by which its number of images is chosen."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.networks >= 0, "networks", "0 or more", self.networks)
+        require(self.input_size >= 32, "input_size", "32 or more", self.input_size)
+        least = 1_000_000
+        expected = f"{least} or more"
+        require(self.call_bytes >= least, "call_bytes", expected, self.call_bytes)
+        require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
+@dataclass(frozen=True)
 class ExportConfig:
     """`benchmarks export`: chains of blocks that papers published, as files."""
 

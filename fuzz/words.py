@@ -43,7 +43,12 @@ def _(where):
         assert 0 < (one.search.target_ms or one.search.target_ratio) < np.inf
 
 
-@reader("limits", "words", "fields", texts("macs:0.6x\nparams:5e4\nlatency:80:t.json"))
+@reader(
+    "limits",
+    "words",
+    "fields",
+    texts("macs:0.6x\nparams:5e4\nlatency:80:t.json", "flash:1.5MiB\npeak_memory:64KB"),
+)
 def _(where):
     search = dataclasses.replace(_DIGITS.search, limits=tuple(_words(where)))
     for text in search.limits:

@@ -107,7 +107,8 @@ def description(size: dict[str, Any]) -> str:
         rows.append((layer["name"], layer["op"], *numbers, *costs))
     rest = [f"{key}: {_short(value)}" for key, value in size.items() if key != "layers"]
     if "searchable_layers" in size:
-        rest.insert(0, "the layers, macs and params are those of the largest network")
+        whose = "the layers, macs, params and bytes are those of the largest network"
+        rest.insert(0, whose)
     shown = rows if len(rows) <= _ROWS else [*rows[:_ROWS], ("...",) + ("",) * 7]
     return aligned(shown) + "\n" + "\n".join(rest)
 

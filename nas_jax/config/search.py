@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_letters
 from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Interval
@@ -39,6 +40,14 @@ EXPECTED = {
 """Name of each expected cost among the metrics, with its unit."""
 
 
+PEAKS = ("peak_memory", "peak_memory_int8")
+"""Costs that are the largest of a network's parts, not their sum."""
+SIZES = ("flash", "flash_int8", *PEAKS)
+"""Costs in bytes, in float32 or in 8 bits, which are limited and not aimed at."""
+SIZE_UNITS = {"B": 1, "KB": 1000, "MB": 1000**2, "KiB": 1024, "MiB": 1024**2}
+"""Bytes of each."""
+
+
 class LimitSpec(NamedTuple):
     """A further limit, parsed; see `SearchConfig.limits`."""
 
@@ -54,22 +63,45 @@ def parse_limit(text: str) -> LimitSpec:
     LimitSpec(cost='macs', amount=0.6, is_ratio=True, table=None)
     >>> parse_limit("latency:80:pixel1.json")
     LimitSpec(cost='latency', amount=80.0, is_ratio=False, table='pixel1.json')
+    >>> parse_limit("peak_memory_int8:320KB").amount
+    320000.0
     """
     cost, _, rest = text.partition(":")
     amount, _, table = rest.partition(":")
-    try:
-        number = float(amount.removesuffix("x"))
-    except ValueError:
-        number = 0.0
-    is_limit = cost in TARGETS and 0 < number < float("inf")
+    number, unit = _measured(amount)
+    is_ratio = unit == "x"
+    if cost in SIZES:
+        expected = (
+            f"{cost}:AMOUNT, with AMOUNT above 0 in {', '.join(SIZE_UNITS)} or x, as "
+            f"in {cost}:250KB"
+        )
+        is_measured = is_ratio or unit in SIZE_UNITS
+        number *= SIZE_UNITS.get(unit, 1)
+    else:
+        expected = (
+            "COST:AMOUNT or latency:AMOUNT:TABLE, with COST one of "
+            f"{', '.join((*TARGETS, *SIZES))} and AMOUNT above 0, as in macs:0.6x"
+        )
+        is_measured = cost in TARGETS and (is_ratio or unit == "")
+    is_limit = is_measured and 0 < number < float("inf")
     require(
-        is_limit and (not table or cost == "latency"),
-        "search.limits",
-        "COST:AMOUNT or latency:AMOUNT:TABLE, with COST one of "
-        f"{', '.join(TARGETS)} and AMOUNT above 0, as in macs:0.6x",
-        text,
+        is_limit and (not table or cost == "latency"), "search.limits", expected, text
     )
-    return LimitSpec(cost, number, amount.endswith("x"), table or None)
+    return LimitSpec(cost, number, is_ratio, table or None)
+
+
+def _measured(amount: str) -> tuple[float, str]:
+    """A number, 0 if it is none, and the unit that follows it.
+
+    >>> _measured("1.5MB"), _measured("1e6"), _measured("0.6x"), _measured("nan")
+    ((1.5, 'MB'), (1000000.0, ''), (0.6, 'x'), (0.0, 'nan'))
+    """
+    digits = amount.rstrip(ascii_letters)
+    unit = amount[len(digits) :]
+    try:
+        return float(digits), unit
+    except ValueError:
+        return 0.0, unit
 
 
 def parse_target(text: str, flag: str = "--targets") -> tuple[str, float]:
@@ -209,8 +241,20 @@ class SearchConfig:
     limits: tuple[str, ...] = ()
     """Further costs not to be exceeded, with the objective constrained: COST:AMOUNT in
     the unit of the cost, or with an x as a share of the hand-designed baseline's; a
-    latency may name a table of another device. For example macs:0.6x params:50000
-    latency:80:pixel1.json."""
+    latency may name a table of another device. Bytes of a device are costs, too: of the
+    weights (flash, flash_int8) and of the activations alive at once (peak_memory,
+    peak_memory_int8). For example macs:0.6x params:50000 latency:80:pixel1.json
+    flash_int8:250KB."""
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The limits on what adds up over a network: all but those on its peak."""
+        return tuple(one for one in self.limits if parse_limit(one).cost not in PEAKS)
+
+    @property
+    def peaks(self) -> tuple[str, ...]:
+        """The limits on what is the largest of a network's parts."""
+        return tuple(one for one in self.limits if one not in self.sums)
 
     @property
     def weights(self) -> Path | None:

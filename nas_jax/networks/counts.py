@@ -80,7 +80,7 @@ def describe(architecture: Architecture) -> dict[str, Any]:
 def costs(space: SearchSpace, count: Callable[[Part], int]) -> tuple[np.ndarray, float]:
     """`count` of every candidate, Float `[L K]`, and of the fixed parts together.
 
-    0 where the mask is False. With `macs` or `params` this takes the place of a latency
+    0 where the mask is False. With `macs` or the like this takes the place of a latency
     table: `latency.CostModel(*costs(space, macs))`, in units, not milliseconds.
     """
     table = np.zeros(space.mask.shape)
@@ -89,6 +89,17 @@ def costs(space: SearchSpace, count: Callable[[Part], int]) -> tuple[np.ndarray,
             if op in layer.candidates:
                 table[row, column] = count(layer.block(op))
     return table, float(sum(map(count, space.fixed_parts)))
+
+
+def extreme(space: SearchSpace) -> tuple[Architecture, Architecture]:
+    """The networks of a space with the fewest and with the most MACs."""
+    table, _ = costs(space, macs)
+    available = np.where(space.mask, table, np.nan)
+    least, most = np.nanargmin(available, axis=1), np.nanargmax(available, axis=1)
+    return (
+        from_ops(space, [space.candidates[k] for k in least], space.name),
+        from_ops(space, [space.candidates[k] for k in most], space.name),
+    )
 
 
 def describe_space(space: SearchSpace) -> dict[str, Any]:
@@ -100,15 +111,14 @@ def describe_space(space: SearchSpace) -> dict[str, Any]:
     table, fixed = costs(space, macs)
     available = np.where(space.mask, table, np.nan)
     weights, fixed_weights = costs(space, params)
-    largest = [space.candidates[k] for k in np.nanargmax(available, axis=1)]
-    smallest = [space.candidates[k] for k in np.nanargmin(available, axis=1)]
+    smallest, largest = extreme(space)
     return {
-        **(description := describe(from_ops(space, largest, space.name))),
+        **(description := describe(largest)),
         "searchable_layers": len(space.layers),
         "candidates_per_layer": [len(layer.candidates) for layer in space.layers],
         "architectures": space.architectures,
         "supernet_weights": int(weights.sum() + fixed_weights),
-        "macs_min": describe(from_ops(space, smallest, space.name))["macs"],
+        "macs_min": describe(smallest)["macs"],
         "macs_uniform": float(fixed + np.nanmean(available, axis=1).sum()),
         "macs_max": description["macs"],
     }

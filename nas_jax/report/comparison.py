@@ -10,38 +10,41 @@ from nas_jax.report.table import Cell, Row, Table
 from nas_jax.training import scores
 
 _ACCURACIES = ("test accuracy", "balanced accuracy")
-_COLUMNS = (
-    "parameters",
-    "multiply-adds",
-    "predicted",
-    "measured",
-    "measured / predicted",
-)
+_SIZES = ("parameters", "multiply-adds")
+_MEMORY = ("flash", "peak memory")
+_TIMES = ("predicted", "measured", "measured / predicted")
 
 
 def table(networks: Mapping[str, NetworkResult]) -> Table:
     """One row per network; a balanced accuracy where it says something else."""
-    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
+    columns = _columns(networks)
     rows = (
-        Row(name, _cells(found, accuracies), is_first=name == "searched", mark=name)
+        Row(name, _cells(found, columns), is_first=name == "searched", mark=name)
         for name, found in networks.items()
     )
-    return Table(("network", *accuracies, *_COLUMNS), tuple(rows))
+    return Table(("network", *columns), tuple(rows))
 
 
 def table_of_runs(found: Sequence[Measured]) -> Table:
     """One row per network of several runs, those of a run together."""
     networks = {f"{one.run} {one.name}": one.network for one in found}
-    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
+    columns = _columns(networks)
     rows = (
         Row(
             one.name,
-            (one.run, *_cells(one.network, accuracies)),
+            (one.run, *_cells(one.network, columns)),
             kind(one.name) == "searched",
         )
         for one in found
     )
-    return Table(("network", "run", *accuracies, *_COLUMNS), tuple(rows))
+    return Table(("network", "run", *columns), tuple(rows))
+
+
+def _columns(networks: Mapping[str, NetworkResult]) -> tuple[str, ...]:
+    """What is told of every network; an older run does not know the memory."""
+    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
+    is_known = any(found.flash_bytes is not None for found in networks.values())
+    return (*accuracies, *_SIZES, *(_MEMORY if is_known else ()), *_TIMES)
 
 
 def targets(run: RunFiles) -> Table | None:
@@ -80,22 +83,25 @@ def interval(found: NetworkResult) -> tuple[float, float] | None:
     return q.wilson(found.test_accuracy, found.test_images)
 
 
-def _cells(found: NetworkResult, accuracies: tuple[str, ...]) -> tuple[Cell, ...]:
+def _cells(found: NetworkResult, columns: tuple[str, ...]) -> tuple[Cell, ...]:
     accuracy = interval(found)
-    balanced = Cell(q.percent(found.balanced_accuracy))
     predicted = None if found.predicted_ms is None else predicted_interval(found)
-    return (
-        Cell(
+    flash, peak = found.flash_bytes, found.peak_memory_bytes
+    cells = {
+        "test accuracy": Cell(
             q.percent(found.test_accuracy),
             (accuracy and "–".join(f"{100 * bound:.1f}" for bound in accuracy)) or "",
         ),
-        *(balanced,) * (len(accuracies) - 1),
-        Cell(q.count(found.params), title=found.params),
-        Cell(q.count(found.macs), title=found.macs),
-        Cell(q.milliseconds(found.predicted_ms), _span(predicted)),
-        Cell(q.milliseconds(found.measured_ms), _span(found.quartiles_ms)),
-        Cell(q.fixed(found.measured_over_predicted, 2)),
-    )
+        "balanced accuracy": Cell(q.percent(found.balanced_accuracy)),
+        "parameters": Cell(q.count(found.params), title=found.params),
+        "multiply-adds": Cell(q.count(found.macs), title=found.macs),
+        "flash": Cell(q.size(flash), title=flash),
+        "peak memory": Cell(q.size(peak), title=peak),
+        "predicted": Cell(q.milliseconds(found.predicted_ms), _span(predicted)),
+        "measured": Cell(q.milliseconds(found.measured_ms), _span(found.quartiles_ms)),
+        "measured / predicted": Cell(q.fixed(found.measured_over_predicted, 2)),
+    }
+    return tuple(cells[column] for column in columns)
 
 
 def _span(bounds: tuple[float, float] | None) -> str:

@@ -93,6 +93,19 @@ def count(value: int | None) -> str:
     return str(value)
 
 
+def size(value: int | None) -> str:
+    """
+    >>> [size(value).replace(NBSP, " ") for value in (640, 12_345, 4_081_793)]
+    ['640 B', '12.3 KB', '4.08 MB']
+    """
+    if value is None:
+        return ABSENT
+    for unit, each in (("MB", 10**6), ("KB", 10**3)):
+        if value >= each:
+            return f"{decimals(value / each)}{NBSP}{unit}"
+    return f"{value}{NBSP}B"
+
+
 def duration(seconds: float) -> str:
     """
     >>> [duration(value).replace(NBSP, " ") for value in (3.21, 75, 7384)]

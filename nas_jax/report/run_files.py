@@ -54,6 +54,9 @@ class _Numbers(Scores):
 
     params: _Count | None = None
     macs: _Count | None = None
+    flash_bytes: _Count | None = None
+    """Of the weights in float32, as they are exported; likewise the activations."""
+    peak_memory_bytes: _Count | None = None
     predicted_ms: float | None = None
     measured_over_predicted: float | None = None
     """Of means over the fastest rounds, net of the call, as the table has them, and at

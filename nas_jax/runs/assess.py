@@ -17,7 +17,7 @@ from nas_jax.latency.measurement import reference
 from nas_jax.latency.measurement.reference import Pace
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.latency.tables import LatencyTable
-from nas_jax.networks import checkpoint, counts
+from nas_jax.networks import checkpoint, counts, device_memory
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
@@ -87,6 +87,7 @@ def assess(
             **asdict(tested(model, run.setup)),
             "params": size["params"],
             "macs": size["macs"],
+            **device_memory.describe(model.architecture),
             "measured_ms": timing,
             "onnx_max_abs_difference": differences[name],
         }

@@ -45,6 +45,7 @@ def of_run(folder: Path, goal: Targets | None = None) -> list[dict[str, Any]]:
         file, z = "latency_table.json", experiment.latency.z
         table = tables.load(folder / file)
         goal = targets.resolve(config, searched, table, origin=file, z=z)
+    searched = goal.within(searched)
     if config.objective == "none":
         assert goal.latency is not None  # a run has a table
         path = derivation.most_probable(searched, probs, goal.latency.candidates)

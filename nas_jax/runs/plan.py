@@ -18,6 +18,7 @@ from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import without_target
 from nas_jax.config.space import ElasticConfig
+from nas_jax.runs import targets
 from nas_jax.runs.setup import Setup
 from nas_jax.search import baselines, halving, shared_search
 from nas_jax.search import loop as search_loop
@@ -112,9 +113,10 @@ def of_run(setup: Setup, compile: Compile) -> tuple[Forecast, ...]:
         )
     # made-up costs, of the true shapes and types
     config = without_target(setup.experiment.search)
-    limit = Limit("", np.full(setup.space.mask.shape, 2.0), 0.0, 2.0)
-    made_up = Targets((limit,) * (1 + len(config.limits)))
-    problem = SearchProblem(setup.space, config, made_up.costs, made_up.values)
+    space = targets.within_peaks(config, setup.space)
+    limit = Limit("", np.full(space.mask.shape, 2.0), 0.0, 2.0)
+    made_up = Targets((limit,) * (1 + len(config.sums)))
+    problem = SearchProblem(space, config, made_up.costs, made_up.values)
     key, data = stream(key, "search"), setup.search_data
     begun = data.devices.whole(search_loop.begin(key, problem, data))
     searching = search_loop.programs(key, problem, data, begun)

@@ -87,13 +87,14 @@ def run(
             accuracy, space = notes["accuracy"], _space(setup, notes)
             after = Reached(space, state, notes["collected"], devices=setup.devices)
         if after is None and config.weights is not None:
-            state = begin(setup.space)
+            space = goal.within(setup.space)
+            state = begin(space)
             drawn, draw = (state.params, state.batch_stats), stream(key, "weights")
             params, batch_stats = pretrained.supernet_weights(
-                config.weights, setup.space, drawn, draw
+                config.weights, space, drawn, draw
             )
             state = replace(state, params=params, batch_stats=batch_stats)
-            after = Reached(setup.space, state, devices=setup.devices)
+            after = Reached(space, state, devices=setup.devices)
         begun = 0 if after is None else int(after.state.step)
         run_folder.cut_metrics(
             work.folder,
@@ -155,7 +156,7 @@ def run(
 
 
 def _space(setup: Setup, notes: Notes) -> SearchSpace:
-    """The space that pruning had left."""
+    """The space that limits and pruning had left."""
     return prune.restrict(setup.space, np.array(notes["mask"], bool))
 
 

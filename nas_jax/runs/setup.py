@@ -15,7 +15,7 @@ from nas_jax.data import augment, partition, record, splits
 from nas_jax.data.batches import Augment, Split
 from nas_jax.data.splits import Loaded
 from nas_jax.latency import tables
-from nas_jax.networks import counts, parts
+from nas_jax.networks import counts, device_memory, parts
 from nas_jax.runs import pretrained, run_folder, targets
 from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines, estimators, movement, prune, schedule
@@ -280,9 +280,8 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
     )
     origin = config.table or "the measured table"
     goal = targets.resolve(search, space, table, origin=origin, z=config.z)
-    short = movement.before(
-        search, setup.steps_per_epoch, space.mask, goal.limits, goal.are_spent(space)
-    )
+    mask, spent = goal.within(space).mask, goal.are_spent(space)
+    short = movement.before(search, setup.steps_per_epoch, mask, goal.limits, spent)
     return replace(goal, warnings=(*goal.warnings, *short))
 
 
@@ -305,11 +304,11 @@ def describe(name: str) -> dict[str, Any]:
     Raises `ValueError` naming the first two kinds if `name` is none of these.
     """
     if name in builders.PRESETS:
-        return counts.describe_space(builders.PRESETS[name]())
+        return _described_space(builders.PRESETS[name]())
     if name in published.NAMES:
-        return counts.describe(published.get(name))
+        return _described(published.get(name))
     if name.endswith(".json"):
-        return counts.describe(run_folder.read_architecture(Path(name)))
+        return _described(run_folder.read_architecture(Path(name)))
     try:
         experiment = shipped.load_experiment(name)
     except ValueError as error:
@@ -320,4 +319,13 @@ def describe(name: str) -> dict[str, Any]:
             f"published network ({', '.join(published.NAMES)}), an architecture file "
             "(.json) or an experiment"
         ) from error
-    return counts.describe_space(builders.build(experiment.space))
+    return _described_space(builders.build(experiment.space))
+
+
+def _described(network: Architecture) -> dict[str, Any]:
+    return counts.describe(network) | device_memory.describe(network)
+
+
+def _described_space(space: SearchSpace) -> dict[str, Any]:
+    _, largest = counts.extreme(space)
+    return counts.describe_space(space) | device_memory.describe(largest)

@@ -1,29 +1,33 @@
 """Target and limits of a search, resolved to costs of all candidates.
 
-The target comes first. Each is in its own unit: milliseconds by a table, multiply-adds
-or parameters.
+The target comes first. Each is in its own unit: milliseconds by a table, multiply-adds,
+parameters or bytes. Those on a peak (`search.peaks`) are resolved before all others, as
+they leave out candidates.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from nas_jax.config import shipped
-from nas_jax.config.search import TARGETS, SearchConfig, parse_limit
+from nas_jax.config.search import SIZES, TARGETS, SearchConfig, parse_limit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
-from nas_jax.networks import counts
+from nas_jax.networks import activation_memory, counts, device_memory
 from nas_jax.search import (
     baselines,
     derivation,
     elastic_census,
     objective,
+    prune,
     spendable,
 )
 from nas_jax.search.derivation import Limit
 from nas_jax.search.elastic_census import ElasticCensus
+from nas_jax.search.peaks import Peaks
 from nas_jax.search.targets import Costs, Targets
 from nas_jax.spaces.architecture import path_of
 from nas_jax.spaces.elastic import ElasticSpace
@@ -60,11 +64,13 @@ def resolve(
     prices = _Prices(space, table, origin, z)
     by_table = None if table is None else Costs(*prices.costs("latency"))
     require_target(config)
+    prices, told = prices.within_peaks(config.peaks)
     target, warning = prices.target(config)
-    limits = (target, *map(prices.limit, config.limits))
-    _require_common_network(space, limits)
-    warnings = () if warning is None else (warning,)
-    return Targets(limits, by_table, (*warnings, *_unspendable(config, space, limits)))
+    limits = (target, *map(prices.limit, config.sums))
+    _require_common_network(prices.left, limits)
+    told += [] if warning is None else [warning]
+    told += _unspendable(config, prices.left, limits)
+    return Targets(limits, by_table, tuple(told), prices.kept)
 
 
 def check(config: SearchConfig, space: SearchSpace, *, z: float = 0.0) -> None:
@@ -74,12 +80,22 @@ def check(config: SearchConfig, space: SearchSpace, *, z: float = 0.0) -> None:
     """
     require_target(config)
     prices = _Prices(space, None, "the table still to be measured", z)
+    prices, _ = prices.within_peaks(config.peaks)
     limits = [] if config.cost == "latency" else [prices.target(config)[0]]
-    for text in config.limits:
+    for text in config.sums:
         spec = parse_limit(text)
         if spec.cost != "latency" or spec.table is not None:
             limits.append(prices.limit(text))
-    _require_common_network(space, limits)
+    _require_common_network(prices.left, limits)
+
+
+def within_peaks(config: SearchConfig, space: SearchSpace) -> SearchSpace:
+    """The space without the candidates beyond the limits on a peak.
+
+    Raises `ValueError` as `resolve`.
+    """
+    prices = _Prices(space, None, "", 0.0)
+    return prices.within_peaks(config.peaks)[0].left
 
 
 class ElasticGoal(NamedTuple):
@@ -139,12 +155,13 @@ def require_target(config: SearchConfig) -> None:
 def amount(cost: str, value: float) -> str:
     """A cost with its unit.
 
-    >>> amount("latency", 0.25), amount("macs", 1e6)
-    ('0.25 ms', '1,000,000 MACs')
+    >>> amount("latency", 0.25), amount("macs", 1e6), amount("flash", 2e3)
+    ('0.25 ms', '1,000,000 MACs', '2,000 bytes')
     """
     if cost == "latency":
         return f"{value:.4g} ms"
-    return f"{value:,.0f} {'MACs' if cost == 'macs' else 'parameters'}"
+    unit = "bytes" if cost in SIZES else "MACs" if cost == "macs" else "parameters"
+    return f"{value:,.0f} {unit}"
 
 
 @dataclass(frozen=True)
@@ -155,52 +172,121 @@ class _Prices:
     table: LatencyTable | None
     origin: str
     z: float
+    peaks: tuple[str, ...] = ()
+    """Limits that candidates are left out by."""
+    kept: np.ndarray | None = None
+    """Those that they leave, Bool `[L K]`; None for all."""
+
+    @functools.cached_property
+    def left(self) -> SearchSpace:
+        """The space without the candidates left out."""
+        return (
+            self.space if self.kept is None else prune.restrict(self.space, self.kept)
+        )
+
+    @property
+    def networks(self) -> str:
+        """Those of that space, for a message."""
+        within = f" within {' '.join(self.peaks)}" if self.peaks else ""
+        return f"networks of this space{within}"
 
     def costs(self, cost: str) -> Costs:
         if cost != "latency":
-            count = {"macs": counts.macs, "params": counts.params}[cost]
-            return Costs(*counts.costs(self.space, count))
+            of = {"macs": counts.macs, "params": counts.params} | device_memory.FLASH
+            return Costs(*counts.costs(self.space, of[cost]))
         if self.table is None:
             raise ValueError(f"{self.origin}: expected a latency table, got none")
         return Costs(*tables.costs(self.table, self.space, self.origin, z=self.z))
 
-    def range_of(self, costs: Costs) -> tuple[float, float, float]:
-        """The cost of the cheapest, the dearest and the hand-designed network."""
+    def peak(self, cost: str) -> Peaks:
+        """What a limit on a peak counts."""
+        of, each = activation_memory.of_part, device_memory.ACTIVATION_BYTES[cost]
+        numbers, _ = counts.costs(self.space, of)
+        fixed = max(map(of, self.space.fixed_parts))
+        return Peaks(each * numbers, float(each * fixed))
+
+    def range_of(self, costs: Costs | Peaks) -> tuple[float, float, float]:
+        """The cost of the cheapest, the dearest and the hand-designed network.
+
+        The last may have candidates that are left out.
+        """
         path = path_of(self.space, baselines.hand_designed(self.space))
-        return *costs.reachable(self.space.mask), costs.of_path(path)
+        return *costs.reachable(self.left.mask), costs.of_path(path)
 
     def target(self, config: SearchConfig) -> tuple[Limit, str | None]:
         """The target, and a warning if every network meets it, or few spend it."""
         costs = self.costs(config.cost)
-        goal, warning = _stated(config, *self.range_of(costs))
-        counted = elastic_census.of(self.space, [costs], goal)
-        few = _few(counted, self.space.architectures, goal)
+        goal, warning = _stated(config, *self.range_of(costs), self.networks)
+        counted = elastic_census.of(self.left, [costs], goal)
+        few = _few(counted, self.left.architectures, goal)
         return Limit(config.cost, *costs, goal), warning or few
 
     def limit(self, text: str) -> Limit:
-        """One of `search.limits`; its text is its name."""
+        """One of `search.limits` on a sum; its text is its name."""
         spec, prices = parse_limit(text), self
         if spec.table is not None:
             table = tables.load(shipped.table_file(spec.table))
-            prices = _Prices(self.space, table, spec.table, self.z)
+            prices = replace(self, table=table, origin=spec.table)
         costs = prices.costs(spec.cost)
-        least, _, of_baseline = prices.range_of(costs)
+        return Limit(text, *costs, prices.bound(text, costs))
+
+    def bound(self, text: str, costs: Costs | Peaks) -> float:
+        """The amount of one of `search.limits`; `ValueError` if it is out of reach."""
+        spec, (least, _, of_baseline) = parse_limit(text), self.range_of(costs)
         limit = spec.amount * of_baseline if spec.is_ratio else spec.amount
         if limit < least:
-            raise ValueError(
-                f"search.limits {text} ({limit:.6g}) is out of reach: networks of this "
-                f"space take {least:.6g} or more, a ratio of "
-                f"{least / of_baseline:.2g}; raise the limit"
+            told, reach = (
+                amount(spec.cost, one) if spec.cost in SIZES else f"{one:.6g}"
+                for one in (limit, least)
             )
-        return Limit(text, *costs, limit)
+            raise ValueError(
+                f"search.limits {text} ({told}) is out of reach: {self.networks} take "
+                f"{reach} or more, a ratio of {least / of_baseline:.2g}; raise the "
+                "limit"
+            )
+        return limit
+
+    def within_peaks(self, limits: Sequence[str]) -> "tuple[_Prices, list[str]]":
+        """The same within limits on a peak, and a line for each of what it leaves."""
+        if not limits:
+            return self, []
+        if self.space.cells:
+            raise ValueError(
+                f"search.limits {limits[0]}: expected a chain of blocks, whose peak is "
+                f"that of a block, got the tree cells of space {self.space.name!r}; "
+                "leave the limit out"
+            )
+        offered = kept = self.space.mask
+        lines = []
+        for text in limits:
+            costs = self.peak(cost := parse_limit(text).cost)
+            within = costs.within(self.bound(text, costs))
+            if out := int((offered & ~within).sum()):
+                line = (
+                    f"search.limits {text} leaves out {out} of {offered.sum()} "
+                    "candidates, whose own peak is above it"
+                )
+            else:
+                most = amount(cost, costs.reachable(offered)[1])
+                line = (
+                    f"search.limits {text} binds nothing: {self.networks} take at most "
+                    f"{most}"
+                )
+            lines.append(line)
+            kept = kept & within
+        return replace(self, peaks=tuple(limits), kept=kept), lines
 
 
 def _stated(
-    config: SearchConfig, least: float, most: float, of_baseline: float
+    config: SearchConfig,
+    least: float,
+    most: float,
+    of_baseline: float,
+    networks: str = "networks of this space",
 ) -> tuple[float, str | None]:
     """The target in the unit of its cost; a warning if every network meets it.
 
-    `least` and `most` cost the cheapest and the dearest network.
+    `least` and `most` cost the cheapest and the dearest of the `networks`.
     """
     cost, name = config.cost, TARGETS[config.cost]
     if config.target_ratio is not None:
@@ -210,7 +296,7 @@ def _stated(
         goal = getattr(config, name)
         given = f"search.{name} = {goal:g}"
     reachable = (
-        f"networks of this space take {amount(cost, least)} to "
+        f"{networks} take {amount(cost, least)} to "
         f"{amount(cost, most)}, a ratio of {least / of_baseline:.2g} to "
         f"{most / of_baseline:.2g}"
     )
@@ -273,7 +359,11 @@ def _require_common_network(space: SearchSpace, limits: Sequence[Limit]) -> None
     any_network = np.where(space.mask, 0.0, -np.inf)
     found = derivation.choose(any_network, limits)
     if not found.choices and found.is_complete:
-        bounds = ", ".join(f"{limit.name} {limit.target:.6g}" for limit in limits)
+        ranges = (Costs(one.costs, one.fixed).reachable(space.mask) for one in limits)
+        bounds = ", ".join(
+            f"{limit.name} {limit.target:.6g} of {least:.6g} to {most:.6g}"
+            for limit, (least, most) in zip(limits, ranges, strict=True)
+        )
         raise ValueError(
             f"search.limits: expected a network within all limits at once ({bounds}), "
             "found none; raise one of them"

@@ -11,6 +11,7 @@ In the order of the paper (ProxylessNAS, section 3):
     loop            the whole search, epoch by epoch
     spendable       which targets can be spent within the limits, before it begins
     movement        whether its alphas can move so far
+    peaks           candidates beyond a limit on memory, left out before it begins
     derivation      from alphas to a network: `knapsack` within limits
     targets         what a search has to keep; `run` and `derive` by it
 

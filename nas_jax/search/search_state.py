@@ -101,7 +101,7 @@ def init(
         weight_opt=weights_tx.init(params),
         arch_opt=alphas_tx.init(alphas),
         multipliers=jnp.zeros(
-            (1 + len(config.limits),) if config.limits else (), jnp.float32
+            (1 + len(config.sums),) if config.sums else (), jnp.float32
         ),
         penalty_weight=jnp.full((), config.penalty_weight, jnp.float32),
         baseline=jnp.full((), -jnp.inf, jnp.float32),

@@ -14,7 +14,7 @@ import numpy as np
 from nas_jax.base import PRNGKey, Probs
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import SearchConfig, without_target
-from nas_jax.search import derivation, loop, spendable
+from nas_jax.search import derivation, loop, prune, spendable
 from nas_jax.search.cost import CostModel, stack
 from nas_jax.search.derivation import Limit
 from nas_jax.search.loop import Epoch, SearchData
@@ -51,12 +51,18 @@ class Targets:
     """Costs and limits of a search, checked against its space; the target first.
 
     `latency` is by the run's table, whatever the search counts; None without a table.
+    `kept`, Bool `[L K]`, are the candidates that limits on a peak leave; None for all.
     """
 
     limits: tuple[Limit, ...]
     latency: Costs | None = None
     warnings: tuple[str, ...] = ()
     """What of them binds nothing, or cannot be spent, one line each."""
+    kept: np.ndarray | None = None
+
+    def within(self, space: SearchSpace) -> SearchSpace:
+        """The space without the candidates beyond limits on a peak."""
+        return space if self.kept is None else prune.restrict(space, self.kept)
 
     @property
     def target(self) -> float:
@@ -76,7 +82,8 @@ class Targets:
 
     def are_spent(self, space: SearchSpace) -> list[bool]:
         """Which of them a search of this space is to come to, not only to keep."""
-        spent = spendable.is_spent(space.mask, self.costs, self.values)
+        mask = self.within(space).mask
+        spent = spendable.is_spent(mask, self.costs, self.values)
         return np.ravel(spent).tolist()
 
 
@@ -104,9 +111,10 @@ def run(
     """
     # a target is an array: searches that share a warm-up share its programs
     config = without_target(setup.experiment.search)
+    space = targets.within(setup.space)
     return loop.run(
         key,
-        SearchProblem(setup.space, config, targets.costs, targets.values),
+        SearchProblem(space, config, targets.costs, targets.values),
         setup.search_data,
         **options,
     )
@@ -131,6 +139,7 @@ def derive(
 
     They leave at most the share `max_slack` of it, where such networks exist.
     """
+    space = targets.within(space)
     ranked = derivation.ranked_within(
         space, np.asarray(probs), targets.limits, max_slack, count
     )

@@ -52,6 +52,12 @@ def test_describe_knows_the_published_networks(capsys):
     assert cli.main(["describe", "proxyless_gpu", "--json"]) == 0
     size = json.loads(capsys.readouterr().out)
     assert (size["macs"], size["params"]) == (465_260_160, 7_119_848)
+    # 24 channels at 112x112 and, expanded, 72 of them at 112x112
+    assert size["peak_memory_int8_bytes"] == (24 + 72) * 112**2
+    assert size["peak_memory_bytes"] == 4 * size["peak_memory_int8_bytes"]
+    # of two numbers for every channel of a normalisation one is folded away
+    weights = size["flash_int8_bytes"], size["flash_bytes"]
+    assert size["params"] < weights[0] < weights[1] < 4 * size["params"]
 
 
 def test_description_of_a_large_space_can_be_read(capsys):
@@ -61,7 +67,7 @@ def test_description_of_a_large_space_can_be_read(capsys):
     assert len(text.splitlines()) < 80
     assert "candidates_per_layer: 648 x 7" in text
     assert "architectures: 4.2e547" in text
-    assert "macs and params are those of the largest network" in text
+    assert "params and bytes are those of the largest network" in text
 
 
 def test_describe_takes_an_architecture_file_and_an_experiment(tmp_path, capsys):

@@ -32,8 +32,13 @@ DONE = {"networks": {}, "target_ms": 1}
         (
             "--search.limits macs:0.5x params",
             "search.limits: expected COST:AMOUNT or latency:AMOUNT:TABLE, with COST one"
-            " of latency, macs, params and AMOUNT above 0, as in macs:0.6x, got "
-            "'params'",
+            " of latency, macs, params, flash, flash_int8, peak_memory, "
+            "peak_memory_int8 and AMOUNT above 0, as in macs:0.6x, got 'params'",
+        ),
+        (
+            "--search.limits flash:250",
+            "search.limits: expected flash:AMOUNT, with AMOUNT above 0 in B, KB, MB, "
+            "KiB, MiB or x, as in flash:250KB, got 'flash:250'",
         ),
         (
             "--search.objective add_linear --search.limits macs:0.5x",

@@ -220,6 +220,10 @@ def test_target_below_reach_is_refused_with_the_range(refused, table, words, giv
         # the table still to be measured is not waited for
         ("--search.limits macs:0.01x", "search.limits macs:0.01x ("),
         (
+            "--search.limits peak_memory_int8:1KB",
+            "search.limits peak_memory_int8:1KB (1,000 bytes) is out of reach: ",
+        ),
+        (
             "--search.limits latency:0.2:table.json",
             "search.limits latency:0.2:table.json (0.2) is out of reach: networks of "
             "this space take 0.5 or more, a ratio of 0.56",

@@ -9,7 +9,7 @@ import numpy as np
 from nas_jax.config import Experiment, SearchConfig, SpaceConfig
 from nas_jax.latency import tables
 from nas_jax.latency.tables import Entry
-from nas_jax.networks import counts
+from nas_jax.networks import counts, device_memory
 from nas_jax.report.run_files import NETWORKS
 from nas_jax.spaces import architecture, architecture_json
 from nas_jax.spaces.builders import mobile
@@ -194,6 +194,7 @@ def make_run(
             **dataclasses.asdict(made_up_scores(accuracies[name], config.classes)),
             "params": description["params"],
             "macs": description["macs"],
+            **device_memory.describe(network),
             "predicted_ms": predicted,
             "measured_ms": {
                 "median": measured,

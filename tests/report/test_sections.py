@@ -195,6 +195,20 @@ def test_ratio_is_what_the_result_says(run):
     assert row.cells[-1].text == f"{stated:.2f}"
 
 
+def test_memory_is_told_where_it_is_known():
+    """An older run does not know it, and has no empty columns."""
+    known = NetworkResult(flash_bytes=36_904, peak_memory_bytes=640)
+    table = comparison.table({"searched": known, "baseline": NetworkResult()})
+    place = table.columns.index("flash") - 1  # the head is no cell
+    assert table.columns[place + 2] == "peak memory"
+    first, second = ([cell.text for cell in row.cells] for row in table.rows)
+    assert [one.replace("\u00a0", " ") for one in first[place : place + 2]] == [
+        *("36.9 KB", "640 B")
+    ]
+    assert second[place : place + 2] == ["–", "–"]
+    assert "flash" not in comparison.table({"searched": NetworkResult()}).columns
+
+
 def test_constraint_is_drawn_with_its_multiplier(page):
     assert "Multiplier of the constraint" in page.text
     spoken = [picture.get("aria-label") or "" for picture in page.pictures]

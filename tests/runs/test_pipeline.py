@@ -77,6 +77,10 @@ def test_result_has_the_agreed_keys(result):
             "largest_confusions",
             "params",
             "macs",
+            "flash_bytes",
+            "flash_int8_bytes",
+            "peak_memory_bytes",
+            "peak_memory_int8_bytes",
             "predicted_ms",
             "measured_ms",
         } <= set(network)

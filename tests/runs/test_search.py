@@ -46,6 +46,33 @@ def test_search_for_multiply_adds_by_reward(home, arguments, quick, tmp_path, ca
     assert "Expected latency" not in page
 
 
+def test_candidates_beyond_a_limit_on_the_peak_are_no_part_of_a_search(
+    home, arguments, quick, tmp_path, capsys
+):
+    """`mb6_k3` needs (8 + 2 * 48) * 64 numbers at once, `mb3_k3` (8 + 2 * 24) * 64."""
+    limits = "--search.limits peak_memory_int8:0.6x flash:0.95x --train.epochs 1"
+    folder = tmp_path / "run"
+    assert cli.main([*arguments, *limits.split(), "--out", str(folder)]) == 0
+    told = "peak_memory_int8:0.6x leaves out 2 of 6 candidates"
+    printed = capsys.readouterr()
+    assert told in printed.out + printed.err
+    lines = [
+        json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+    for line in lines[:3]:
+        assert line["search/candidates"] == 4
+        assert [row[1] for row in line["search/probs"]] == [0, 0]
+    networks = json.loads((folder / "result.json").read_text())["networks"]
+    assert networks["baseline"]["peak_memory_int8_bytes"] == (8 + 2 * 48) * 64
+    assert networks["searched"]["peak_memory_int8_bytes"] <= (8 + 2 * 24) * 64
+    assert networks["searched"]["peak_memory_bytes"] <= 4 * (8 + 2 * 24) * 64
+    most = 0.95 * networks["baseline"]["flash_bytes"]
+    assert networks["searched"]["flash_bytes"] <= most
+    found = (folder / "architecture.json").read_text()
+    assert cli.main(["derive", str(folder)]) == 0
+    assert (folder / "architecture.json").read_text() == found
+
+
 def test_metrics_lines_carry_step_phase_and_seconds(finished):
     lines = [
         json.loads(line)

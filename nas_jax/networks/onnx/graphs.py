@@ -46,13 +46,7 @@ def network(
             f"{architecture.name!r}, got {len(params.get('blocks', ()))}; {CURE}"
         )
     graph = Graph((params, batch_stats), networks.shapes(architecture))
-
-    def run(slot: str | int, x: Signal) -> Signal:
-        path = slot if isinstance(slot, str) else f"blocks/{slot}"
-        part, conventions = architecture.slots[slot], architecture.conventions
-        return Signal(graph, parts.to_onnx(part, graph, path, x.value, conventions))
-
-    architecture.forward(run, Signal(graph, "images"))
+    write_network(architecture, graph)
     return graph.model(
         architecture.name,
         ("images", input_shape(architecture.stem)),
@@ -69,11 +63,30 @@ def part(
     """
     shapes = [{"part": tree} for tree in parts.shapes(part)]
     graph = Graph(({"part": params}, {"part": batch_stats}), shapes)
+    write_part(part, graph, conventions)
+    return graph.model(part.key, ("x", input_shape(part)), ("y", output_shape(part)))
+
+
+def write_network(architecture: Architecture, graph: Graph) -> str:
+    """Writes a network from the value `images`; returns the name of its answer."""
+
+    def run(slot: str | int, x: Signal) -> Signal:
+        path = slot if isinstance(slot, str) else f"blocks/{slot}"
+        part, conventions = architecture.slots[slot], architecture.conventions
+        return Signal(graph, parts.to_onnx(part, graph, path, x.value, conventions))
+
+    answer: Signal = architecture.forward(run, Signal(graph, "images"))
+    return answer.value
+
+
+def write_part(part: Part, graph: Graph, conventions: Conventions = OURS) -> str:
+    """Writes a part from the value `x`; returns the name of its output.
+
+    A block with its shortcut; "" for `zero` without one.
+    """
     x = Signal(graph, "x")
     y = Signal(graph, parts.to_onnx(part, graph, "part", x.value, conventions))
-    if getattr(part, "shortcut", False):
-        x + y  # writes the node
-    return graph.model(part.key, ("x", input_shape(part)), ("y", output_shape(part)))
+    return (x + y if getattr(part, "shortcut", False) else y).value
 
 
 def identity(shape: Sequence[int]) -> onnx.ModelProto:
