@@ -1,6 +1,6 @@
 """The searched network against the others, in tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nas_jax.report import quantities as q
 from nas_jax.report.run_files import NetworkResult, RunFiles
@@ -9,7 +9,6 @@ from nas_jax.report.styles import kind
 from nas_jax.report.table import Cell, Row, Table
 from nas_jax.training import scores
 
-_ACCURACIES = ("test accuracy", "balanced accuracy")
 _COLUMNS = (
     "parameters",
     "multiply-adds",
@@ -20,8 +19,11 @@ _COLUMNS = (
 
 
 def table(networks: Mapping[str, NetworkResult]) -> Table:
-    """One row per network; a balanced accuracy where it says something else."""
-    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
+    """One row per network; a balanced accuracy where it says something else.
+
+    Where networks were tested in 8 bits, that accuracy stands beside the float one.
+    """
+    accuracies = _accuracies(networks)
     rows = (
         Row(name, _cells(found, accuracies), is_first=name == "searched", mark=name)
         for name, found in networks.items()
@@ -29,10 +31,23 @@ def table(networks: Mapping[str, NetworkResult]) -> Table:
     return Table(("network", *accuracies, *_COLUMNS), tuple(rows))
 
 
+def has_int8(networks: Iterable[NetworkResult]) -> bool:
+    """Whether some were tested in 8 bits."""
+    return any(one.test_accuracy_int8 is not None for one in networks)
+
+
+def _accuracies(networks: Mapping[str, NetworkResult]) -> tuple[str, ...]:
+    """The kinds of accuracy that a table has, the float one first."""
+    kinds = ["test accuracy", *["in 8 bits"] * has_int8(networks.values())]
+    if scores.is_balance_telling(networks):
+        kinds.append("balanced accuracy")
+    return tuple(kinds)
+
+
 def table_of_runs(found: Sequence[Measured]) -> Table:
     """One row per network of several runs, those of a run together."""
     networks = {f"{one.run} {one.name}": one.network for one in found}
-    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
+    accuracies = _accuracies(networks)
     rows = (
         Row(
             one.name,
@@ -74,28 +89,34 @@ def predicted_interval(found: NetworkResult) -> tuple[float, float] | None:
 
 
 def interval(found: NetworkResult) -> tuple[float, float] | None:
-    """The 95 % interval of the test accuracy, if images were counted."""
-    if found.test_accuracy is None or not found.test_images:
-        return None
-    return q.wilson(found.test_accuracy, found.test_images)
+    """The 95 % interval of the accuracy that counts, if images were counted."""
+    return _wilson(found.shipped_accuracy, found.test_images)
+
+
+def _wilson(accuracy: float | None, images: int | None) -> tuple[float, float] | None:
+    return None if accuracy is None or not images else q.wilson(accuracy, images)
 
 
 def _cells(found: NetworkResult, accuracies: tuple[str, ...]) -> tuple[Cell, ...]:
-    accuracy = interval(found)
-    balanced = Cell(q.percent(found.balanced_accuracy))
+    cells = {
+        "test accuracy": _share(found.test_accuracy, found.test_images),
+        "in 8 bits": _share(found.test_accuracy_int8, found.test_images),
+        "balanced accuracy": Cell(q.percent(found.balanced_accuracy)),
+    }
     predicted = None if found.predicted_ms is None else predicted_interval(found)
     return (
-        Cell(
-            q.percent(found.test_accuracy),
-            (accuracy and "–".join(f"{100 * bound:.1f}" for bound in accuracy)) or "",
-        ),
-        *(balanced,) * (len(accuracies) - 1),
+        *map(cells.__getitem__, accuracies),
         Cell(q.count(found.params), title=found.params),
         Cell(q.count(found.macs), title=found.macs),
         Cell(q.milliseconds(found.predicted_ms), _span(predicted)),
         Cell(q.milliseconds(found.measured_ms), _span(found.quartiles_ms)),
         Cell(q.fixed(found.measured_over_predicted, 2)),
     )
+
+
+def _share(accuracy: float | None, images: int | None) -> Cell:
+    bounds = _wilson(accuracy, images) or ()
+    return Cell(q.percent(accuracy), "–".join(f"{100 * bound:.1f}" for bound in bounds))
 
 
 def _span(bounds: tuple[float, float] | None) -> str:

@@ -256,6 +256,7 @@ def elastic_goal(setup: Setup, table: tables.LatencyTable) -> ElasticGoal:
     """The target of an elastic space by this table; `ValueError` if out of reach."""
     assert isinstance(setup.whole, ElasticSpace)
     config = setup.experiment.latency
+    tables.require_bits(table, config, config.table or "the measured table")
     return targets.of_elastic(
         setup.experiment.search,
         setup.whole,
@@ -276,6 +277,7 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
         setup.space,
     )
     origin = config.table or "the measured table"
+    tables.require_bits(table, config, origin)
     goal = targets.resolve(search, space, table, origin=origin, z=config.z)
     short = movement.before(
         search, setup.steps_per_epoch, space.mask, goal.limits, goal.are_spent(space)

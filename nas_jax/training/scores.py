@@ -8,7 +8,7 @@ classes' own accuracies, which of a constant answer is 1 / classes.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -54,6 +54,8 @@ class Scores:
 
     test_accuracy: _Share | None = None
     """Share of all images that are right."""
+    test_accuracy_int8: _Share | None = None
+    """The same of the network in 8 bits, where it ships so; all else is in float32."""
     test_images: _Count | None = None
     balanced_accuracy: _Share | None = None
     """Mean accuracy of the classes that have images."""
@@ -97,6 +99,11 @@ class Scores:
             )
 
     @property
+    def shipped_accuracy(self) -> float | None:
+        """The test accuracy by which networks are compared."""
+        return shipped(vars(self))
+
+    @property
     def is_uneven(self) -> bool:
         """Whether the classes of the test images are."""
         return balance.is_uneven(one["images"] for one in self.per_class.values())
@@ -112,6 +119,18 @@ class Scores:
         return 1 - accuracy >= HARDLY * (1 - constant) and 1 - balanced >= HARDLY * (
             1 - 1 / filled
         )
+
+
+def shipped(network: Mapping[str, Any]) -> float | None:
+    """The accuracy that counts of a network of `result.json`: in 8 bits, if it has one.
+
+    >>> shipped({"test_accuracy": 0.9}), shipped(
+    ...     {"test_accuracy": 0.9, "test_accuracy_int8": 0.8}
+    ... )
+    (0.9, 0.8)
+    """
+    in_8_bits = network.get("test_accuracy_int8")
+    return network.get("test_accuracy") if in_8_bits is None else in_8_bits
 
 
 def of_guesses(guesses: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Scores:
