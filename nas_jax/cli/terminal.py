@@ -79,7 +79,11 @@ def comparison_table(networks: dict[str, Any]) -> str:
     kinds = {
         "test acc.": "test_accuracy",
         **({"in 8 bits": "test_accuracy_int8"} if has_int8 else {}),
-        **({"balanced": "balanced_accuracy"} if scores.is_balance_telling(found) else {}),
+        **(
+            {"balanced": "balanced_accuracy"}
+            if scores.is_balance_telling(found)
+            else {}
+        ),
     }
     header = ("network", *kinds, "params", "MACs", "predicted ms")
     rows = [(*header, "measured ms [q25, q75]", "meas./pred.")]

@@ -321,7 +321,9 @@ def _in_8_bits(name: str, network: dict[str, Any]) -> dict[str, float]:
 
 def _accuracy(row: Row, whose: str = "") -> float:
     """The accuracy that counts, of the searched network or the `baseline_`."""
-    accuracy: float = row.get(f"{whose}test_accuracy_int8", row[f"{whose}test_accuracy"])
+    accuracy: float = row.get(
+        f"{whose}test_accuracy_int8", row[f"{whose}test_accuracy"]
+    )
     return accuracy
 
 
@@ -350,8 +352,7 @@ def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
         against = [row for row in done if row["baseline_measured_ms"] is not None]
         slack = [row["slack"] for row in done if row["slack"] is not None]
         points = [
-            100 * (_accuracy(row) - _accuracy(row, "baseline_"))
-            for row in against
+            100 * (_accuracy(row) - _accuracy(row, "baseline_")) for row in against
         ]
         shares = [row["measured_ms"] / row["baseline_measured_ms"] for row in against]
         table.append(

@@ -107,7 +107,9 @@ def test_report_and_terminal_show_8_bits_beside_float(run, networks, capsys):
     assert "test acc." in header and "in 8 bits" in header
 
 
-def test_table_of_floats_is_refused_before_a_folder_is_made(arguments, tmp_path, capsys):
+def test_table_of_floats_is_refused_before_a_folder_is_made(
+    arguments, tmp_path, capsys
+):
     words = ["--latency.runtime", "onnxruntime-int8", "--out", str(tmp_path / "run")]
     assert cli.main([*arguments, *words]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
@@ -126,7 +128,7 @@ def test_operation_without_a_form_in_onnx_is_refused_by_name(
     own_operations, tmp_path, capsys
 ):
     (tmp_path / "mine.py").write_text(
-        '''
+        """
 import dataclasses
 
 import flax.linen as nn
@@ -149,7 +151,7 @@ def get_config():
         small_run.EXPERIMENT.space, candidates=("mb3_k3", "double1_k1", "zero")
     )
     return dataclasses.replace(small_run.EXPERIMENT, space=space)
-'''
+"""
     )
     words = ["search", str(tmp_path / "mine.py"), "--out", str(tmp_path / "run")]
     assert cli.main([*words, "--latency.runtime", "onnxruntime-int8"]) == 2

@@ -74,7 +74,10 @@ def of_part(part: Part, draw: Draw) -> onnx.ModelProto:
     if not isinstance(part, Classifier):
         _return_integers(model.graph)
     onnx.checker.check_model(model)
-    return model
+    # The runtime moves Transposes through a graph before its integer kernels are formed,
+    # and afterwards only if it turned a layout itself. A classifier alone is rewritten
+    # twice, so that its pooling takes channels last, as in a network.
+    return onnx_runtime.rewritten(model, is_final=False)
 
 
 def _quantised(model: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:

@@ -83,10 +83,7 @@ def in_float(model: onnx.ModelProto) -> tuple[str, ...]:
     As the runtime itself has rewritten the graph: what takes a float activation there
     and is no QuantizeLinear.
     """
-    with tempfile.TemporaryDirectory(prefix="nas_jax_int8_") as folder:
-        target = Path(folder) / "optimised.onnx"
-        onnx_runtime.session(model, threads=1, optimised=target)
-        graph = onnx.load(target).graph
+    graph = onnx_runtime.rewritten(model).graph
     weights = {one.name for one in graph.initializer}
     is_float = {
         value.name

@@ -6,6 +6,7 @@ computes in a blocked layout: reading the input and writing the output copy.
 
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -34,22 +35,40 @@ Draw = Callable[[Part], tuple[PyTree, PyTree]]
 """Parameters and batch statistics of a part."""
 
 
-def session(
-    model: onnx.ModelProto, threads: int, optimised: Path | None = None
-) -> onnxruntime.InferenceSession:
-    """A CPU session of a model in memory; waiting threads sleep instead of spinning.
+def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
+    """A CPU session of a model in memory; waiting threads sleep instead of spinning."""
+    return _opened(model, _options(threads))
 
-    `optimised` is a file for the graph as the runtime has rewritten it.
+
+def rewritten(model: onnx.ModelProto, *, is_final: bool = True) -> onnx.ModelProto:
+    """The graph as the runtime rewrites it before it runs it.
+
+    Without its last step, the layouts of this CPU, if not `is_final`.
     """
+    options, levels = _options(threads=1), onnxruntime.GraphOptimizationLevel
+    if not is_final:
+        options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED
+    with tempfile.TemporaryDirectory(prefix="nas_jax_onnx_") as folder:
+        target = Path(folder) / "model.onnx"
+        options.optimized_model_filepath = str(target)
+        _opened(model, options)
+        return onnx.load(target)
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    if optimised is not None:
-        options.optimized_model_filepath = str(optimised)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4  # errors are raised; no second report
+    return options
+
+
+def _opened(
+    model: onnx.ModelProto, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
@@ -60,9 +79,7 @@ def run(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     return logits(session(model, threads=1), images)
 
 
-def logits(
-    runtime: onnxruntime.InferenceSession, images: np.ndarray
-) -> np.ndarray:
+def logits(runtime: onnxruntime.InferenceSession, images: np.ndarray) -> np.ndarray:
     """Logits `[N classes]` of images `[N H W C]`, in an open session."""
     planes = np.ascontiguousarray(np.transpose(images, (0, 3, 1, 2)), dtype=np.float32)
     pieces = [
