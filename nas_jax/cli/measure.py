@@ -18,7 +18,6 @@ from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.training import host
 
-
 Runtime = Literal["onnxruntime", "onnxruntime-int8", "litert", "xla", "phone"]
 
 

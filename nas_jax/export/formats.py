@@ -78,8 +78,8 @@ def calibration(name: str, source: Source) -> Float[np.ndarray, "N H W C"]:
     images = source.calibration()
     if images is None:
         raise ValueError(
-            f"{name}: expected pictures that give the ranges of the activations, as the "
-            "training images of a run do, got none; give --calibration"
+            f"{name}: expected pictures that give the ranges of the activations, as "
+            "the training images of a run do, got none; give --calibration"
         )
     return images
 

@@ -321,10 +321,8 @@ def _in_8_bits(name: str, network: dict[str, Any]) -> dict[str, float]:
 
 def _accuracy(row: Row, whose: str = "") -> float:
     """The accuracy that counts, of the searched network or the `baseline_`."""
-    accuracy: float = row.get(
-        f"{whose}test_accuracy_int8", row[f"{whose}test_accuracy"]
-    )
-    return accuracy
+    name = f"{whose}test_accuracy"
+    return float(row[f"{name}_int8" if f"{name}_int8" in row else name])
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -161,7 +161,7 @@ def speed_up(results: Mapping[str, Any], name: str) -> float | None:
     reach the accuracy, or begins above it.
     """
     points = sorted(
-        (network["measured_ms"]["median"], _accuracy(network))
+        (network["measured_ms"]["median"], scores.shipped(network))
         for other, network in results.items()
         if other.startswith("baseline")
     )
@@ -173,17 +173,11 @@ def speed_up(results: Mapping[str, Any], name: str) -> float | None:
         ),
         strict=True,
     )
-    accuracy = _accuracy(results[name])
+    accuracy = scores.shipped(results[name])
     if not accuracies[0] <= accuracy <= accuracies[-1]:
         return None
     equal = float(np.interp(accuracy, accuracies, times))
     return equal / results[name]["measured_ms"]["median"]
-
-
-def _accuracy(network: Mapping[str, Any]) -> float:
-    accuracy = scores.shipped(network)
-    assert accuracy is not None  # it was tested
-    return accuracy
 
 
 def table(result: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -101,7 +101,8 @@ class Scores:
     @property
     def shipped_accuracy(self) -> float | None:
         """The test accuracy by which networks are compared."""
-        return shipped(vars(self))
+        accuracy: float | None = shipped(vars(self))
+        return accuracy
 
     @property
     def is_uneven(self) -> bool:
@@ -121,8 +122,10 @@ class Scores:
         )
 
 
-def shipped(network: Mapping[str, Any]) -> float | None:
+def shipped(network: Mapping[str, Any]) -> Any:
     """The accuracy that counts of a network of `result.json`: in 8 bits, if it has one.
+
+    None of a network that was not tested.
 
     >>> shipped({"test_accuracy": 0.9}), shipped(
     ...     {"test_accuracy": 0.9, "test_accuracy_int8": 0.8}

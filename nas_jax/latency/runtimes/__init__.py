@@ -5,7 +5,6 @@ import difflib
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency.measurement.timing import Device
 
-
 NAMES = ("onnxruntime", "onnxruntime-int8", "xla", "litert")
 
 

@@ -74,9 +74,9 @@ def of_part(part: Part, draw: Draw) -> onnx.ModelProto:
     if not isinstance(part, Classifier):
         _return_integers(model.graph)
     onnx.checker.check_model(model)
-    # The runtime moves Transposes through a graph before its integer kernels are formed,
-    # and afterwards only if it turned a layout itself. A classifier alone is rewritten
-    # twice, so that its pooling takes channels last, as in a network.
+    # The runtime moves Transposes through a graph before it forms integer kernels, and
+    # again only where it turned a layout itself. A classifier alone is rewritten twice,
+    # so that its pooling takes channels last, as in a network.
     return onnx_runtime.rewritten(model, is_final=False)
 
 

@@ -1,4 +1,4 @@
-"""The runtime in 8-bit integers: parts as they are inside a network, and their table."""
+"""The runtime in 8-bit integers: parts as they are in a network, and their table."""
 
 import functools
 import re

@@ -38,7 +38,7 @@ def quantised_by_hand(x, low, high):
 def test_convolution_in_8_bits_is_integer_arithmetic():
     """3x3, stride 2, bias, ReLU6: by NumPy from the equations of quantisation.
 
-    x = s (q - z), w = t_c p, b = s t_c r, and y = clip(s t_c (sum (q - z) p + r), 0, 6).
+    x = s (q - z), w = t_c p, b = s t_c r; y = clip(s t_c (sum (q - z) p + r), 0, 6).
     """
     rng = np.random.default_rng(0)
     model = graphs.part(STEM, *graphs.random_weights(STEM, rng))
