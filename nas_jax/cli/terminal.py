@@ -10,7 +10,7 @@ from tqdm import tqdm
 from nas_jax.config.from_json import from_json
 from nas_jax.training import scores
 from nas_jax.training.progress import Progress
-from nas_jax.training.scores import Scores
+from nas_jax.training.scores import Reported
 
 EVERY_S = 30.0
 """Between two lines about a loop, where there is no terminal."""
@@ -72,7 +72,7 @@ def comparison_table(networks: dict[str, Any]) -> str:
     Those of an older run have no balanced accuracy.
     """
     found = {
-        name: from_json(Scores, network, f"networks.{name}: ", extra="ignore")
+        name: from_json(Reported, network, f"networks.{name}: ", extra="ignore")
         for name, network in networks.items()
     }
     has_int8 = any(one.test_accuracy_int8 is not None for one in found.values())

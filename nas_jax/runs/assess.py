@@ -91,7 +91,7 @@ def assess(
         size, timing = counts.describe(model.architecture), measured[name]
         results[name] = {
             "architecture": json.loads(architecture_json.to_json(model.architecture)),
-            **_known(tested(model, run.setup)),
+            **asdict(tested(model, run.setup)),
             **in_8_bits.get(name, {}),
             "params": size["params"],
             "macs": size["macs"],
@@ -108,15 +108,6 @@ def assess(
                 / (1.0 if pace is None else pace.factor),
             }
     return Assessed(results, pace, why)
-
-
-def _known(found: Scores) -> dict[str, Any]:
-    """Scores for result.json but for the accuracy in 8 bits, which is not JAX's."""
-    return {
-        name: value
-        for name, value in asdict(found).items()
-        if name != "test_accuracy_int8"
-    }
 
 
 def _tested_in_8_bits(graph: onnx.ModelProto, setup: Setup) -> dict[str, Any]:
