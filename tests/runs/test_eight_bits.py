@@ -10,11 +10,13 @@ import onnxruntime
 import pytest
 
 from nas_jax import cli
+from nas_jax.config import shipped
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import timing
 from nas_jax.networks import checkpoint
 from nas_jax.runs import eight_bits, run_folder, setup
 from nas_jax.training import losses
+from tests.networks.test_own_operation import SE
 
 WORDS = (
     "--latency.runtime onnxruntime-int8 --search.trials 2 --search.max-slack 1 "
@@ -122,6 +124,15 @@ def test_table_in_8_bits_is_refused_for_floats(run, home, tmp_path, capsys):
     assert cli.main([*words, "--latency.table", str(run / "latency_table.json")]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert "expected times in float32, as latency.runtime is onnxruntime, got" in line
+
+
+def test_what_stays_in_float_is_told_before_a_search_in_8_bits_alone(own_operations):
+    experiment = shipped.load_experiment(str(SE))
+    assert eight_bits.notes(setup.load(experiment)) == []
+    latency = dataclasses.replace(experiment.latency, runtime="onnxruntime-int8")
+    experiment = dataclasses.replace(experiment, latency=latency)
+    (line,) = eight_bits.notes(setup.load(experiment))
+    assert line.startswith("8 bits: se3_k3 computes ")
 
 
 def test_operation_without_a_form_in_onnx_is_refused_by_name(
