@@ -46,9 +46,10 @@ def quantise(
     entry = source.metadata_props.add()
     entry.key, entry.value = "onnx.quant.pre_process", "onnxruntime.quant"
     with tempfile.TemporaryDirectory(prefix="nas_jax_int8_") as folder:
-        target = Path(folder) / "model.onnx"
+        given, target = (Path(folder) / f"{name}.onnx" for name in ("float", "int8"))
+        onnx.save(source, given)  # of one in memory version 1.20 loses the weights
         quantize_static(
-            source,
+            given,
             target,
             _Reader(model.graph.input[0].name, images),
             quant_format=QuantFormat.QDQ,
