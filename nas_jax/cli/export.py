@@ -23,7 +23,7 @@ class Imported:
     table: Path | None = None
     """latency table that predicts it"""
     calibration: tuple[Path, ...] = ()
-    """for litert-int8: pictures, or folders of them"""
+    """for 8-bit files: pictures, or folders of them"""
 
 
 A_RUN = Imported()
@@ -42,7 +42,7 @@ def export(
 
     Args:
       folder: a run, or what import wrote
-      format: of onnx, stablehlo, litert, litert-int8; with commas
+      format: of onnx, onnx-int8, stablehlo, litert, litert-int8; with commas
       network: of a run's trained networks (default: the derived one)
       data__path: where the run's data lie, if they were moved
       converter: Python of an environment with litert-converter

@@ -18,6 +18,8 @@ from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.training import host
 
+Runtime = Literal["onnxruntime", "onnxruntime-int8", "litert", "xla", "phone"]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,8 +27,8 @@ class Options:
 
     out: Path
     """table to write, JSON"""
-    runtime: Literal["onnxruntime", "litert", "xla", "phone"] = "onnxruntime"
-    """what runs the networks"""
+    runtime: Runtime | None = None
+    """what runs the networks (default: latency.runtime of the experiment)"""
     networks: int = 0
     """whole networks to fit the table to"""
     held_out: int = 0
@@ -78,6 +80,7 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     """
     config = overrides.load(experiment, fields)
     options.check()
+    runtime = options.runtime or config.latency.runtime
     overrides.tell(fields)
     host.prepare(cache=not options.no_cache)
     from nas_jax.latency import tables
@@ -85,7 +88,7 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     from nas_jax.spaces import builders, elastic, published
 
     searched = builders.build(config.space)
-    if options.runtime != "xla":  # all others are given ONNX
+    if runtime != "xla":  # all others are given ONNX
         for op in searched.candidates:
             require_onnx(op)
     parts = tables.required_parts(elastic.whole(config.space))
@@ -93,12 +96,13 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
         network = published.get(name, searched.stem.input_size)
         parts += [part for part in network.parts if not tables.is_free(part)]
     parts = list({part.key: part for part in parts}.values())
-    measured = _on_phone if options.runtime == "phone" else _on_this_machine
-    return measured(config, options, searched, parts)
+    if runtime == "phone":
+        return _on_phone(config, options, searched, parts)
+    return _on_this_machine(config, options, runtime, searched, parts)
 
 
 def _on_this_machine(
-    config: Experiment, options: Options, searched: Any, parts: Any
+    config: Experiment, options: Options, runtime: str, searched: Any, parts: Any
 ) -> Answer:
     from nas_jax.config import provenance
     from nas_jax.latency import runtimes, tables
@@ -106,15 +110,21 @@ def _on_this_machine(
     from nas_jax.latency.measurement import whole_networks as networks
     from nas_jax.latency.measurement.journal import Journal
 
-    device = runtimes.open_device(options.runtime, config.latency, options.converter)
+    device = runtimes.open_device(runtime, config.latency, options.converter)
+    watch = terminal.Terminal()
+    if runtime == "onnxruntime-int8":
+        from nas_jax.latency.runtimes import onnx_int8
+
+        for note in onnx_int8.notes(parts):
+            watch.line(note)
     keys = "\n".join(part.key for part in parts)
     one = "\n".join(part.key for part in reference.of(searched).parts)
     whole = options.networks + options.held_out
     settings = {
+        **dataclasses.asdict(config.latency),
         "runtime": device.runtime,
         "runtime_version": device.version,
         "device": device.name,
-        **dataclasses.asdict(config.latency),
         "parts": hashlib.sha256(keys.encode()).hexdigest()[:16],
         "networks": whole,
         "reference": hashlib.sha256(one.encode()).hexdigest()[:16],
@@ -123,7 +133,6 @@ def _on_this_machine(
     path = options.out.with_name(options.out.name + ".rounds")
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path, settings, options.max_seconds)
-    watch = terminal.Terminal()
     table = operations.measure_table(
         device, searched, parts=parts, journal=journal, progress=watch.steps
     )

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from nas_jax.config.from_json import from_json
 from nas_jax.training import scores
 from nas_jax.training.progress import Progress
-from nas_jax.training.scores import Scores
+from nas_jax.training.scores import Reported
 
 EVERY_S = 30.0
 """Between two lines about a loop, where there is no terminal."""
@@ -72,10 +72,19 @@ def comparison_table(networks: dict[str, Any]) -> str:
     Those of an older run have no balanced accuracy.
     """
     found = {
-        name: from_json(Scores, network, f"networks.{name}: ", extra="ignore")
+        name: from_json(Reported, network, f"networks.{name}: ", extra="ignore")
         for name, network in networks.items()
     }
-    kinds = ("test acc.", "balanced")[: 1 + scores.is_balance_telling(found)]
+    has_int8 = any(one.test_accuracy_int8 is not None for one in found.values())
+    kinds = {
+        "test acc.": "test_accuracy",
+        **({"in 8 bits": "test_accuracy_int8"} if has_int8 else {}),
+        **(
+            {"balanced": "balanced_accuracy"}
+            if scores.is_balance_telling(found)
+            else {}
+        ),
+    }
     header = ("network", *kinds, "params", "MACs", "predicted ms")
     rows = [(*header, "measured ms [q25, q75]", "meas./pred.")]
     for name, network in networks.items():
@@ -84,11 +93,11 @@ def comparison_table(networks: dict[str, Any]) -> str:
             for key, digits in (("predicted_ms", 4), ("measured_over_predicted", 2))
         )
         sizes = (f"{network['params']:,}", f"{network['macs']:,}")
-        shares = (found[name].test_accuracy, found[name].balanced_accuracy)
+        shares = [getattr(found[name], kind) for kind in kinds.values()]
         accuracies = ("-" if one is None else f"{one:.1%}" for one in shares)
         measured = timing(network["measured_ms"])
         cells = (*sizes, predicted, measured, ratio)
-        rows.append((name, *list(accuracies)[: len(kinds)], *cells))
+        rows.append((name, *accuracies, *cells))
     return "\n".join([aligned(rows), *scores.remarks(found)])
 
 

@@ -41,8 +41,9 @@ class LatencyConfig:
 
     table: str | None = None
     """Path of a stored table; None measures one before the search."""
-    runtime: Literal["onnxruntime"] = "onnxruntime"
-    """What runs the networks that the search itself measures."""
+    runtime: Literal["onnxruntime", "onnxruntime-int8"] = "onnxruntime"
+    """What runs the networks that the search itself measures; with -int8 they are
+    quantised to 8-bit integers, timed, compared and tested so."""
     threads: Count = 1
     """Of the processor that a call may use."""
     batch: Count = 8
@@ -56,6 +57,11 @@ class LatencyConfig:
 
     def __post_init__(self) -> None:
         require_types(self, "latency.")
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether networks run in 8-bit integers."""
+        return self.runtime == "onnxruntime-int8"
 
 
 @dataclass(frozen=True)

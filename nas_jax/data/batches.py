@@ -159,6 +159,20 @@ def pieces(data: Split, size: int, shard: Shard = WHOLE) -> Iterator[Batch]:
         yield data.take(piece[shard.rows(len(piece))])
 
 
+def spread(split: Split, most: int) -> Batch:
+    """At most so many images as evaluated, evenly over a split that may be sorted."""
+    return split.evaluated().take(spread_places(len(split.labels), most))
+
+
+def spread_places(size: int, most: int) -> np.ndarray:
+    """At most so many numbers from 0 to below `size`, evenly.
+
+    >>> spread_places(10, 4).tolist(), spread_places(2, 4).tolist()
+    ([0, 3, 6, 9], [0, 1])
+    """
+    return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(int))
+
+
 def shift(
     key: PRNGKey, images: Images, pixels: int, is_edge_repeated: bool = True
 ) -> Images:

@@ -33,6 +33,7 @@ from nas_jax.training.progress import Progress
 
 _FACTS: dict[str, dict[str, Any]] = {
     "onnx": {"opset": writer.OPSET},
+    "onnx-int8": {"opset": writer.OPSET},
     "stablehlo": {"platforms": PLATFORMS},
 }
 

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Float
+
 from nas_jax.export import digest, litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Source
@@ -29,6 +32,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "onnx": Format(".onnx", onnx.decode, 1e-4),
+    "onnx-int8": Format("_int8.onnx", onnx.decode, None),
     "stablehlo": Format(".stablehlo", stablehlo.decode, 1e-5, needs_digest=True),
     "litert": Format(".tflite", litert.decode, 1e-4),
     "litert-int8": Format("_int8.tflite", litert.decode, None),
@@ -54,6 +58,9 @@ def encoders(names: list[str], converter: str | None) -> dict[str, Encode]:
         raise ValueError("--converter: expected with --format litert only")
     found: dict[str, Encode] = {
         "onnx": lambda source: onnx.encode(source.model),
+        "onnx-int8": lambda source: onnx.encode_int8(
+            source.model, calibration("onnx-int8", source)
+        ),
         "stablehlo": lambda source: stablehlo.encode(source.model),
     }
     if is_litert:
@@ -61,9 +68,20 @@ def encoders(names: list[str], converter: str | None) -> dict[str, Encode]:
         process = Converter(converter)
         found["litert"] = lambda source: litert.encode(source.model, process)
         found["litert-int8"] = lambda source: litert.encode_int8(
-            source.model, process, source.calibration()
+            source.model, process, calibration("litert-int8", source)
         )
     return {name: found[name] for name in names}
+
+
+def calibration(name: str, source: Source) -> Float[np.ndarray, "N H W C"]:
+    """The images that give an 8-bit file its ranges; `ValueError` without any."""
+    images = source.calibration()
+    if images is None:
+        raise ValueError(
+            f"{name}: expected pictures that give the ranges of the activations, as "
+            "the training images of a run do, got none; give --calibration"
+        )
+    return images
 
 
 def read(path: Path) -> Runner:

@@ -35,18 +35,13 @@ def encode(model: Model, converter: Converter) -> bytes:
 
 
 def encode_int8(
-    model: Model, converter: Converter, calibration: Float[np.ndarray, "N H W C"] | None
+    model: Model, converter: Converter, calibration: Float[np.ndarray, "N H W C"]
 ) -> bytes:
     """The file's content in 8-bit integers, see `litert_quantise`.
 
     `calibration` are images that give the ranges of the activations. Raises
-    `ValueError` without them, as `encode`, or if the quantiser is not there or fails.
+    `ValueError` as `encode`, or if the quantiser is not there or fails.
     """
-    if calibration is None:
-        raise ValueError(
-            "litert-int8: expected pictures that give the ranges of the activations, "
-            "as the training images of a run do, got none; give --calibration"
-        )
     content = encode(model, converter)
     with tempfile.TemporaryDirectory(prefix="nas_jax_int8_") as folder:
         source, images, target = (Path(folder) / name for name in ("f", "i.npy", "q"))

@@ -1,11 +1,13 @@
 """A network as ONNX: batch normalisation folded, any batch size, checked.
 
+Float32, or 8-bit integers between a float32 input and output (`onnx_quantise`).
 Input `images` [batch C H W], output `logits` [batch classes]: `networks.onnx.graphs`.
 """
 
 import numpy as np
 import onnx
 import onnxruntime
+from jaxtyping import Float
 
 from nas_jax.config.checks import is_exhausted, reason
 from nas_jax.export.runner import Runner
@@ -13,6 +15,7 @@ from nas_jax.latency.measurement.timing import Call
 from nas_jax.latency.runtimes import onnx_runtime
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
+from nas_jax.runs import eight_bits
 
 _THREADS = 1
 
@@ -21,6 +24,16 @@ def encode(model: Model) -> bytes:
     """The file's content; `ValueError` for an operation without a form in ONNX."""
     graph = graphs.network(model.architecture, model.params, model.batch_stats)
     return graph.SerializeToString()
+
+
+def encode_int8(model: Model, calibration: Float[np.ndarray, "N H W C"]) -> bytes:
+    """The file's content in 8-bit integers.
+
+    `calibration` are images that give the ranges of the activations. Raises
+    `ValueError` as `encode`.
+    """
+    graph = graphs.network(model.architecture, model.params, model.batch_stats)
+    return eight_bits.of_graph(graph, calibration).SerializeToString()
 
 
 def decode(content: bytes, origin: str) -> Runner:

@@ -87,7 +87,7 @@ def model_file(model: Path) -> Path:
     for end in ends:
         if (folder / f"{SEARCHED}{end}").is_file():
             return folder / f"{SEARCHED}{end}"
-    found = sorted(one for end in ends for one in folder.glob(f"[!.]*{end}"))
+    found = sorted({one for end in ends for one in folder.glob(f"[!.]*{end}")})
     if len(found) != 1:
         names = ", ".join(one.name for one in found)
         names += "; name the file" if found else "none"

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nas_jax.config.experiment import Experiment, LatencyConfig
-from nas_jax.data import companions, pictures, preprocessing, record
-from nas_jax.data.batches import Batch, Split
+from nas_jax.data import batches, companions, pictures, preprocessing, record
+from nas_jax.data.batches import Split
 from nas_jax.data.companions import Companions
 from nas_jax.data.in_memory import InMemorySplit
 from nas_jax.data.preprocessing import Preprocessing
@@ -24,15 +24,13 @@ from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import run_folder
+from nas_jax.runs import eight_bits, run_folder
 from nas_jax.runs.setup import of_run
 from nas_jax.training.devices import PLAIN
 
 COMPARED = 1000
 """Test images of a run on which logits are compared, at most."""
 DRAWN = "standard normal numbers"
-CALIBRATING = 256
-"""Training images of a run that give an 8-bit file its ranges, at most."""
 
 
 class Source(NamedTuple):
@@ -126,9 +124,8 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
     side = model.architecture.stem.input_size
 
     def calibration() -> np.ndarray:
-        training = of_run(experiment, folder, PLAIN, ("train_weights",)).at(side)
-        split = training.splits["train_weights"]
-        return np.asarray(spread(split, CALIBRATING).images)
+        training = of_run(experiment, folder, PLAIN, ("train_weights",))
+        return eight_bits.calibration(training.at(side))
 
     return Source(
         name=network,
@@ -172,7 +169,7 @@ def _proof(
         line = f"compared on drawn numbers, without the test images: {error}"
         return _Proof(numbers, DRAWN, None, (line,)), began.label_names
     test = data.splits["test"]
-    proof = spread(test, COMPARED)
+    proof = batches.spread(test, COMPARED)
     images, labels = np.asarray(proof.images), np.asarray(proof.labels)
     side = model.architecture.stem.input_size
     shipped = companions.of_data(experiment, data.label_names, side).preprocessing
@@ -196,7 +193,8 @@ def _from_files(split: Split, shipped: Preprocessing) -> np.ndarray | None:
     if not isinstance(split, InMemorySplit | StreamedSplit):
         return None
     prepare = preprocessing.from_json(preprocessing.to_json(shipped), "as shipped")
-    items = (split.source[int(n)] for n in split.indices[_spread(split, COMPARED)])
+    places = batches.spread_places(len(split.labels), COMPARED)
+    items = (split.source[int(n)] for n in split.indices[places])
     return np.stack([prepare(_encoded(item)) for item in items])
 
 
@@ -206,16 +204,6 @@ def _encoded(item: Item) -> Item:
     stream = io.BytesIO()
     pictures.opened(item.image).save(stream, "PNG")
     return item._replace(image=stream.getvalue())
-
-
-def spread(split: Split, most: int) -> Batch:
-    """At most so many images as evaluated, evenly over a split that may be sorted."""
-    return split.evaluated().take(_spread(split, most))
-
-
-def _spread(split: Split, most: int) -> np.ndarray:
-    size = len(split.labels)
-    return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(int))
 
 
 def _of_network(folder: Path, given: Given) -> Source:

@@ -14,6 +14,7 @@ from nas_jax.guidelines import difficulty, records
 from nas_jax.guidelines.records import Record
 from nas_jax.runs import run_folder, setup
 from nas_jax.runs.setup import Setup
+from nas_jax.training import scores
 from nas_jax.training.devices import PLAIN
 
 _SEARCHED = "searched"
@@ -81,6 +82,7 @@ def _fields(
     images: int,
 ) -> Record:
     seconds, versions = result["seconds_per_phase"], result["versions"]
+    runtime = experiment.latency.runtime
     retrained = seconds.get("retrain")
     search = target = None
     if name == _SEARCHED:
@@ -103,14 +105,14 @@ def _fields(
         "latencies": [
             {
                 "device": result["device"],
-                "runtime": f"onnxruntime {versions.get('onnxruntime', '')}".strip(),
+                "runtime": f"{runtime} {versions.get('onnxruntime', '')}".strip(),
                 "batch": experiment.latency.batch,
                 "ms": found["measured_ms"]["median"],
                 "source": "measured",
             }
         ],
         "result": {
-            "accuracy": found["test_accuracy"],
+            "accuracy": scores.shipped(found),
             "test_images": found["test_images"],
             "trainings": 1,
         },

@@ -46,7 +46,8 @@ def measure(
 
     Args:
       space: whose candidates and fixed parts are timed.
-      runtime: "onnxruntime", or "xla" for the device that JAX computes on.
+      runtime: "onnxruntime", "onnxruntime-int8" in 8-bit integers, or "xla" for the
+        device that JAX computes on.
       progress: wraps the rounds as tqdm does: progress(rounds, total=..., desc=...).
       settings: fields of `LatencyConfig`, as batch=1, threads=4, repeats=40.
 

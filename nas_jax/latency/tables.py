@@ -31,6 +31,7 @@ from annotated_types import Interval, MinLen
 from typing_extensions import TypedDict
 
 from nas_jax.config import files
+from nas_jax.config.experiment import LatencyConfig
 from nas_jax.config.from_json import Strict, fields, from_json
 from nas_jax.spaces import architecture_json, keys
 from nas_jax.spaces.architecture import Architecture
@@ -315,6 +316,29 @@ def _shape_costs(
         for part in space.fixed_parts
     )
     return array, table.fixed_ms + sum(fixed)
+
+
+def is_int8(table: LatencyTable) -> bool:
+    """Whether a table is of networks in 8-bit integers, by its `dtype`."""
+    return str(table.provenance["dtype"]).endswith("int8")
+
+
+def require_bits(
+    table: LatencyTable, config: LatencyConfig, origin: str = "the latency table"
+) -> None:
+    """Raises `ValueError` for a float table in a search in 8 bits, or the reverse.
+
+    The search would then choose by times that the networks it tests do not take.
+    """
+    if is_int8(table) == config.is_int8:
+        return
+    runtime = "onnxruntime" if config.is_int8 else "onnxruntime-int8"
+    raise ValueError(
+        f"{origin}: expected times in {'int8' if config.is_int8 else 'float32'}, as "
+        f"latency.runtime is {config.runtime}, got a table in "
+        f"{table.provenance['dtype']}; set --latency.runtime {runtime}, or measure one "
+        f"with `nas_jax measure EXPERIMENT --runtime {config.runtime} --out TABLE.json`"
+    )
 
 
 def median_rate(

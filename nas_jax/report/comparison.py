@@ -1,6 +1,6 @@
 """The searched network against the others, in tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nas_jax.report import quantities as q
 from nas_jax.report.run_files import NetworkResult, RunFiles
@@ -9,20 +9,35 @@ from nas_jax.report.styles import kind
 from nas_jax.report.table import Cell, Row, Table
 from nas_jax.training import scores
 
-_ACCURACIES = ("test accuracy", "balanced accuracy")
 _SIZES = ("parameters", "multiply-adds")
 _MEMORY = ("flash", "peak memory")
 _TIMES = ("predicted", "measured", "measured / predicted")
 
 
 def table(networks: Mapping[str, NetworkResult]) -> Table:
-    """One row per network; a balanced accuracy where it says something else."""
+    """One row per network; a balanced accuracy where it says something else.
+
+    Where networks were tested in 8 bits, that accuracy stands beside the float one.
+    """
     columns = _columns(networks)
     rows = (
         Row(name, _cells(found, columns), is_first=name == "searched", mark=name)
         for name, found in networks.items()
     )
     return Table(("network", *columns), tuple(rows))
+
+
+def has_int8(networks: Iterable[NetworkResult]) -> bool:
+    """Whether some were tested in 8 bits."""
+    return any(one.test_accuracy_int8 is not None for one in networks)
+
+
+def _accuracies(networks: Mapping[str, NetworkResult]) -> tuple[str, ...]:
+    """The kinds of accuracy that a table has, the float one first."""
+    kinds = ["test accuracy", *["in 8 bits"] * has_int8(networks.values())]
+    if scores.is_balance_telling(networks):
+        kinds.append("balanced accuracy")
+    return tuple(kinds)
 
 
 def table_of_runs(found: Sequence[Measured]) -> Table:
@@ -42,9 +57,9 @@ def table_of_runs(found: Sequence[Measured]) -> Table:
 
 def _columns(networks: Mapping[str, NetworkResult]) -> tuple[str, ...]:
     """What is told of every network; an older run does not know the memory."""
-    accuracies = _ACCURACIES[: 1 + scores.is_balance_telling(networks)]
     is_known = any(found.flash_bytes is not None for found in networks.values())
-    return (*accuracies, *_SIZES, *(_MEMORY if is_known else ()), *_TIMES)
+    memory = _MEMORY if is_known else ()
+    return (*_accuracies(networks), *_SIZES, *memory, *_TIMES)
 
 
 def targets(run: RunFiles) -> Table | None:
@@ -77,21 +92,20 @@ def predicted_interval(found: NetworkResult) -> tuple[float, float] | None:
 
 
 def interval(found: NetworkResult) -> tuple[float, float] | None:
-    """The 95 % interval of the test accuracy, if images were counted."""
-    if found.test_accuracy is None or not found.test_images:
-        return None
-    return q.wilson(found.test_accuracy, found.test_images)
+    """The 95 % interval of the accuracy that counts, if images were counted."""
+    return _wilson(found.shipped_accuracy, found.test_images)
+
+
+def _wilson(accuracy: float | None, images: int | None) -> tuple[float, float] | None:
+    return None if accuracy is None or not images else q.wilson(accuracy, images)
 
 
 def _cells(found: NetworkResult, columns: tuple[str, ...]) -> tuple[Cell, ...]:
-    accuracy = interval(found)
     predicted = None if found.predicted_ms is None else predicted_interval(found)
     flash, peak = found.flash_bytes, found.peak_memory_bytes
     cells = {
-        "test accuracy": Cell(
-            q.percent(found.test_accuracy),
-            (accuracy and "–".join(f"{100 * bound:.1f}" for bound in accuracy)) or "",
-        ),
+        "test accuracy": _share(found.test_accuracy, found.test_images),
+        "in 8 bits": _share(found.test_accuracy_int8, found.test_images),
         "balanced accuracy": Cell(q.percent(found.balanced_accuracy)),
         "parameters": Cell(q.count(found.params), title=found.params),
         "multiply-adds": Cell(q.count(found.macs), title=found.macs),
@@ -102,6 +116,11 @@ def _cells(found: NetworkResult, columns: tuple[str, ...]) -> tuple[Cell, ...]:
         "measured / predicted": Cell(q.fixed(found.measured_over_predicted, 2)),
     }
     return tuple(cells[column] for column in columns)
+
+
+def _share(accuracy: float | None, images: int | None) -> Cell:
+    bounds = _wilson(accuracy, images) or ()
+    return Cell(q.percent(accuracy), "–".join(f"{100 * bound:.1f}" for bound in bounds))
 
 
 def _span(bounds: tuple[float, float] | None) -> str:

@@ -49,6 +49,7 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         drawings=drawings(shown, run),
         compared=comparison.table(run.networks),
         has_intervals=any(one.prediction for one in run.networks.values()),
+        has_int8=comparison.has_int8(run.networks.values()),
         targets=comparison.targets(run),
         trade_off=scatter.accuracy_against_latency(run.networks, run.target_ms),
         by_class=_by_network(run, lambda name, _: classes.section(run.result_of(name))),

@@ -28,7 +28,7 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.builders import build
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
-from nas_jax.training.scores import Scores
+from nas_jax.training.scores import Reported
 
 NETWORKS = ("searched", "baseline", "cheapest", "random")
 FILES = {
@@ -49,7 +49,7 @@ _Count = Annotated[int, Ge(0)]
 
 
 @dataclass(frozen=True)
-class _Numbers(Scores):
+class _Numbers(Reported):
     """Of a network; None where `result.json` says nothing."""
 
     params: _Count | None = None

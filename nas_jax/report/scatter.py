@@ -20,15 +20,15 @@ class Measured(NamedTuple):
 
     @property
     def at(self) -> tuple[float, float] | None:
-        """Measured ms and test accuracy in %, if there are both."""
-        ms, accuracy = self.network.measured_ms, self.network.test_accuracy
+        """Measured ms and the accuracy that counts in %, if there are both."""
+        ms, accuracy = self.network.measured_ms, self.network.shipped_accuracy
         if ms is None or accuracy is None or not self.network.test_images:
             return None
         return ms, 100 * accuracy
 
     def __str__(self) -> str:
         """`searched 98.2 % at 0.495 ms`, after the name of the run if there is one."""
-        accuracy = q.percent(self.network.test_accuracy)
+        accuracy = q.percent(self.network.shipped_accuracy)
         at = f"{accuracy} at {q.milliseconds(self.network.measured_ms)}"
         return f"{self.run} {self.name} {at}".strip()
 

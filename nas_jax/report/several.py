@@ -43,6 +43,7 @@ def render(runs: Sequence[RunFiles]) -> str:
         looks={name: run_look(place) for place, name in enumerate(named)},
         kinds=list(dict.fromkeys(kind(one.name) for one in found)),
         has_intervals=any(one.network.prediction for one in found),
+        has_int8=comparison.has_int8(one.network for one in found),
         compared=comparison.table_of_runs(found),
         settings=settings,
         same=same,

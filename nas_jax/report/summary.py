@@ -135,11 +135,11 @@ def _derivation(run: RunFiles) -> list[str]:
 def _trade_off(run: RunFiles) -> str:
     """The networks of several targets, from the fastest to the slowest."""
     points = sorted(
-        (found.measured_ms, found.test_accuracy)
+        (found.measured_ms, found.shipped_accuracy)
         for name, found in run.networks.items()
         if kind(name) == "searched"
         and found.measured_ms is not None
-        and found.test_accuracy is not None
+        and found.shipped_accuracy is not None
     )
     if not points:
         return "Several targets from one warm-up, no network measured"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from nas_jax.report.quantities import Z_95
+from nas_jax.training import scores
 
 SLOWER = 0.05
 """Share of the searched network's latency by which a rival may be slower."""
@@ -22,7 +23,7 @@ class Scored(Protocol):
     """What is known of a network, as the report's `NetworkResult`."""
 
     @property
-    def test_accuracy(self) -> float | None: ...
+    def shipped_accuracy(self) -> float | None: ...
     @property
     def test_images(self) -> int | None: ...
     @property
@@ -32,7 +33,8 @@ class Scored(Protocol):
 class Known(NamedTuple):
     """A network as `result.json` states it."""
 
-    test_accuracy: float | None
+    shipped_accuracy: float | None
+    """In 8 bits where it was tested so."""
     test_images: int | None
     measured_ms: float | None
 
@@ -42,7 +44,7 @@ def of_result(networks: Mapping[str, Any]) -> str | None:
     return sentence(
         {
             name: Known(
-                one.get("test_accuracy"),
+                scores.shipped(one),
                 one.get("test_images"),
                 (one.get("measured_ms") or {}).get("median"),
             )
@@ -70,12 +72,13 @@ def sentence(networks: Mapping[str, Scored], name: str = "searched") -> str | No
         if other != name
         and one.measured_ms is not None
         and one.measured_ms <= most
-        and one.test_accuracy is not None
+        and one.shipped_accuracy is not None
     }
-    if not rivals or searched.test_accuracy is None or not searched.test_images:
+    ours = searched.shipped_accuracy
+    if not rivals or ours is None or not searched.test_images:
         return None
-    best = max(rivals, key=lambda one: rivals[one].test_accuracy or 0.0)
-    theirs, ours = rivals[best].test_accuracy or 0.0, searched.test_accuracy
+    best = max(rivals, key=lambda one: rivals[one].shipped_accuracy or 0.0)
+    theirs = rivals[best].shipped_accuracy or 0.0
     variances = sum(share * (1 - share) for share in (ours, theirs))
     error = Z_95 * math.sqrt(variances / searched.test_images)
     points, off = 100 * abs(ours - theirs), 100 * error

@@ -15,15 +15,16 @@ from nas_jax.data.batches import pieces
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import reference
 from nas_jax.latency.measurement.reference import Pace
-from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.latency.runtimes import onnx_runtime, open_device
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint, counts, device_memory
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
-from nas_jax.runs import run_folder
+from nas_jax.runs import eight_bits, run_folder
 from nas_jax.runs.session import Run, Session, tell
 from nas_jax.runs.setup import Setup, of_run
 from nas_jax.spaces import architecture_json
+from nas_jax.spaces.architecture import Architecture
 from nas_jax.training import loop, scores
 from nas_jax.training.devices import PLAIN
 from nas_jax.training.progress import Progress
@@ -56,9 +57,11 @@ def assess(
     Every network is exported to `export/<name>.onnx`, with labels and preprocessing
     beside it, and its logits on the first
     `COMPARED` test images compared with JAX's; all are timed interleaved, with the
-    reference network of the table among them.
+    reference network of the table among them. Where `latency.runtime` is one in 8 bits,
+    each is also quantised, to `export/<name>_int8.onnx`, tested so, and timed so alone.
     """
     models_onnx, differences = {}, {}
+    in_8_bits: dict[str, dict[str, Any]] = {}
     out = run.folder / "export"
     out.mkdir(exist_ok=True)
     compared: dict[int, np.ndarray] = {}
@@ -74,6 +77,10 @@ def assess(
         onnx.save(graph, out / f"{name}.onnx")
         logits = onnx_runtime.run(graph, images)
         differences[name] = float(np.abs(logits - model(images)).max())
+        if run.experiment.latency.is_int8:
+            graph = eight_bits.quantised(model, run.setup)
+            onnx.save(graph, out / f"{name}_int8.onnx")
+            in_8_bits[name] = _tested_in_8_bits(graph, run.setup.at(side))
         models_onnx[name] = graph
     shapes = {name: model.architecture.input_shape for name, model in models.items()}
     measured, pace, why = timed(
@@ -85,6 +92,7 @@ def assess(
         results[name] = {
             "architecture": json.loads(architecture_json.to_json(model.architecture)),
             **asdict(tested(model, run.setup)),
+            **in_8_bits.get(name, {}),
             "params": size["params"],
             "macs": size["macs"],
             **device_memory.describe(model.architecture),
@@ -101,6 +109,14 @@ def assess(
                 / (1.0 if pace is None else pace.factor),
             }
     return Assessed(results, pace, why)
+
+
+def _tested_in_8_bits(graph: onnx.ModelProto, setup: Setup) -> dict[str, Any]:
+    images = len(setup.splits["train_weights"].labels)
+    return {
+        "test_accuracy_int8": eight_bits.accuracy(graph, setup.splits["test"]),
+        "calibration_images": min(eight_bits.CALIBRATING, images),
+    }
 
 
 class Timed(NamedTuple):
@@ -126,18 +142,22 @@ def timed(
     beside: dict[str, onnx.ModelProto] = {}
     why: str | None = "there is no table"
     if table is not None:
-        device = onnx_runtime.device(config)
+        device = open_device(config.runtime, config, None)
         why = reference.why_none(table, device)
         if why is None and table.reference is not None:
             one = table.reference.network
             names = [reference.name(place) for place in range(device.buildings)]
             try:
-                beside = dict.fromkeys(names, onnx_runtime.drawn(one))
+                beside = dict.fromkeys(names, _drawn(one, config))
             except ValueError as error:
                 why = f"the table's reference network cannot be timed ({error})"
             shapes = {**shapes, **dict.fromkeys(names, one.input_shape)}
     measured = onnx_runtime.measure_networks(
-        {**graphs, **beside}, shapes, config, progress=progress.steps
+        {**graphs, **beside},
+        shapes,
+        config,
+        progress=progress.steps,
+        copies=not config.is_int8,
     )
     if table is None or why is not None:
         progress.line(reference.not_known(str(why)))
@@ -146,6 +166,15 @@ def timed(
     pace = reference.pace(table, np.array(times))
     progress.line(reference.line(pace))
     return Timed(measured, pace)
+
+
+def _drawn(network: Architecture, config: LatencyConfig) -> onnx.ModelProto:
+    """A network with drawn weights, in the numbers of the runtime."""
+    if not config.is_int8:
+        return onnx_runtime.drawn(network)
+    from nas_jax.latency.runtimes import onnx_int8
+
+    return onnx_int8.drawn(network)
 
 
 def tested(model: Model, setup: Setup) -> Scores:
@@ -174,6 +203,7 @@ def evaluate_run(
     models = {path.parent.name: checkpoint.load_model(path.parent) for path in trained}
     stored = folder / "latency_table.json"
     table = tables.load(stored) if stored.exists() else None
-    setup = of_run(experiment, folder, PLAIN, needed=("test",))
+    needed = ["test"] + ["train_weights"] * experiment.latency.is_int8
+    setup = of_run(experiment, folder, PLAIN, needed=needed)
     tell(setup.notes, progress)
     return assess(Run(setup, folder, Session(folder, progress)), models, table)

@@ -47,7 +47,8 @@ def run(work: Run, goal: ElasticGoal, table: LatencyTable) -> None:
     space, config = work.setup.whole, work.experiment.search
     assert isinstance(space, ElasticSpace)
     clock = None
-    if config.cost == "latency" and within_target.is_here(table):
+    runtime = work.experiment.latency.runtime
+    if config.cost == "latency" and within_target.is_here(table, runtime):
         clock = Clock(work, space, table)
     drawn = within_target.draw(work, space, goal, clock)
     found: list[dict[str, Any]] = [

@@ -25,11 +25,12 @@ from nas_jax.latency.measurement import (
 )
 from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.measurement.timing import Device
-from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.latency.runtimes import open_device
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
 from nas_jax.runs import (
     assess,
+    eight_bits,
     elastic,
     finalists,
     pretrained,
@@ -139,6 +140,8 @@ def stored_table(run: Run) -> LatencyTable:
     path = run.folder / "latency_table.json"
     with run.session.timed("measure"):
         run.progress.phase("latency table")
+        for note in eight_bits.notes(run.setup):
+            run.progress.line(note)
         if path.is_file():
             return tables.load(path)
         table = measure(run.setup.whole, run.experiment.latency, run.progress)
@@ -153,7 +156,7 @@ def measure(
     """The stored table that `config` names, or a new one measured here."""
     if config.table is not None:
         return tables.load(shipped.table_file(config.table))
-    device = onnx_runtime.device(config)
+    device = open_device(config.runtime, config, None)
     parts = tables.required_parts(space)
     table = operations.measure_table(
         device, space.middle, parts=parts, progress=progress.steps

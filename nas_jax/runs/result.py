@@ -14,6 +14,7 @@ from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
 from nas_jax.runs import pipeline, retrain, run_folder, setup
 from nas_jax.runs.finalists import SEARCHED
+from nas_jax.training import scores
 from nas_jax.training.progress import Progress
 
 
@@ -37,7 +38,7 @@ class Result:
         figure, axes = plt.subplots(figsize=(5, 3.5))
         for name, network in self.networks.items():
             ms = network["measured_ms"]["median"]
-            axes.plot(ms, network["test_accuracy"], "o", label=name)
+            axes.plot(ms, scores.shipped(network), "o", label=name)
         axes.set(xlabel="measured latency, ms", ylabel="test accuracy")
         axes.legend()
         return figure

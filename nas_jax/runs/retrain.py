@@ -15,7 +15,7 @@ from nas_jax.data.batches import Split
 from nas_jax.networks import checkpoint
 from nas_jax.networks import network as networks
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import finalists, pretrained, run_folder
+from nas_jax.runs import eight_bits, finalists, pretrained, run_folder
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.runs.session import Run, stage
 from nas_jax.runs.snapshots import Notes
@@ -212,20 +212,27 @@ def in_rungs(
     """Networks compared by trainings in rungs (`search.halving`), the best one first.
 
     Cross-entropy on `valid` counts, as it also ranks networks that classify every image
-    right. `record` gets each network with its rung, from 1, and its loss.
+    right; in the last rung of a run in 8 bits that of the networks as quantised, in
+    float32 otherwise. `record` gets each network with its rung, from 1, and its loss.
     """
     left = list(networks)
-    epochs = run.experiment.train.epochs
-    for place, rung in enumerate(halving.rungs(len(left), epochs), start=1):
+    rungs = halving.rungs(len(left), run.experiment.train.epochs)
+    for place, rung in enumerate(rungs, start=1):
         entered, losses = left[: rung.networks], dict[str, float]()
+        is_int8 = run.experiment.latency.is_int8 and place == len(rungs)
         for network in entered:
             saved = in_rung(run.folder, network.name, place)
             named = replace(network, name=saved.name)
             part = Part(TRIALS, rung.epochs, is_searched)
             model = retrained(run, named, part)
-            valid = run.setup.of(network).splits["valid"].evaluated()
-            loss = losses[network.name] = loop.loss(model, valid)
-            run.progress.line(f"{network.name}: loss on validation images {loss:.4g}")
+            if is_int8:
+                loss = eight_bits.loss(model, run.setup)
+            else:
+                valid = run.setup.of(network).splits["valid"].evaluated()
+                loss = loop.loss(model, valid)
+            losses[network.name] = loss
+            how = f"{loss:.4g}{' in 8 bits' if is_int8 else ''}"
+            run.progress.line(f"{network.name}: loss on validation images {how}")
             record(network, place, loss)
         left = sorted(entered, key=lambda network: losses[network.name])
     return left

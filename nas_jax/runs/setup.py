@@ -259,6 +259,7 @@ def elastic_goal(setup: Setup, table: tables.LatencyTable) -> ElasticGoal:
     """The target of an elastic space by this table; `ValueError` if out of reach."""
     assert isinstance(setup.whole, ElasticSpace)
     config = setup.experiment.latency
+    tables.require_bits(table, config, config.table or "the measured table")
     return targets.of_elastic(
         setup.experiment.search,
         setup.whole,
@@ -279,6 +280,7 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
         setup.space,
     )
     origin = config.table or "the measured table"
+    tables.require_bits(table, config, origin)
     goal = targets.resolve(search, space, table, origin=origin, z=config.z)
     mask, spent = goal.within(space).mask, goal.are_spent(space)
     short = movement.before(search, setup.steps_per_epoch, mask, goal.limits, spent)

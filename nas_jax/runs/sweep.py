@@ -295,12 +295,14 @@ def _row(run: Run) -> Row:
         return row | {
             "state": "finished",
             "test_accuracy": float(found["test_accuracy"]),
+            **_in_8_bits("test_accuracy_int8", found),
             "measured_ms": float(found["measured_ms"]["median"]),
             "params": found["params"],
             "macs": found["macs"],
             **{name: result[name] for name in TARGETS.values() if name in result},
             "slack": next(map(float, derived.get("slack", {}).values()), None),
             "baseline_test_accuracy": other and float(other["test_accuracy"]),
+            **_in_8_bits("baseline_test_accuracy_int8", other or {}),
             "baseline_measured_ms": other and float(other["measured_ms"]["median"]),
             "seconds": sum(result["seconds_per_phase"].values()),
             "commit": result["commit"],
@@ -309,6 +311,18 @@ def _row(run: Run) -> Row:
         raise ValueError(
             f"{file}: expected the result of a run, got {type(error).__name__}: {error}"
         ) from error
+
+
+def _in_8_bits(name: str, network: dict[str, Any]) -> dict[str, float]:
+    """The accuracy of a network in 8 bits as a column, if it has one."""
+    accuracy = network.get("test_accuracy_int8")
+    return {} if accuracy is None else {name: float(accuracy)}
+
+
+def _accuracy(row: Row, whose: str = "") -> float:
+    """The accuracy that counts, of the searched network or the `baseline_`."""
+    name = f"{whose}test_accuracy"
+    return float(row[f"{name}_int8" if f"{name}_int8" in row else name])
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -336,14 +350,13 @@ def summary(rows: Sequence[Row]) -> list[tuple[str, ...]]:
         against = [row for row in done if row["baseline_measured_ms"] is not None]
         slack = [row["slack"] for row in done if row["slack"] is not None]
         points = [
-            100 * (row["test_accuracy"] - row["baseline_test_accuracy"])
-            for row in against
+            100 * (_accuracy(row) - _accuracy(row, "baseline_")) for row in against
         ]
         shares = [row["measured_ms"] / row["baseline_measured_ms"] for row in against]
         table.append(
             (
                 *(experiment, target or "-", f"{len(done)} of {len(every)}"),
-                _mean([100 * row["test_accuracy"] for row in done], "{:.2f} %"),
+                _mean([100 * _accuracy(row) for row in done], "{:.2f} %"),
                 _mean([row["measured_ms"] for row in done], "{:.4g}"),
                 f"{min(slack):.2%}" if slack else "-",
                 f"{max(slack):.2%}" if slack else "-",

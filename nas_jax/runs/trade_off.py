@@ -27,6 +27,7 @@ from nas_jax.runs.stopping import Stop
 from nas_jax.search import baselines
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import Architecture
+from nas_jax.training import scores
 from nas_jax.training.progress import Progress
 
 TARGETS_FILE = "targets.json"
@@ -160,7 +161,7 @@ def speed_up(results: Mapping[str, Any], name: str) -> float | None:
     reach the accuracy, or begins above it.
     """
     points = sorted(
-        (network["measured_ms"]["median"], network["test_accuracy"])
+        (network["measured_ms"]["median"], scores.shipped(network))
         for other, network in results.items()
         if other.startswith("baseline")
     )
@@ -172,7 +173,7 @@ def speed_up(results: Mapping[str, Any], name: str) -> float | None:
         ),
         strict=True,
     )
-    accuracy = results[name]["test_accuracy"]
+    accuracy = scores.shipped(results[name])
     if not accuracies[0] <= accuracy <= accuracies[-1]:
         return None
     equal = float(np.interp(accuracy, accuracies, times))

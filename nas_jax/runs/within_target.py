@@ -16,7 +16,7 @@ from nas_jax.config import provenance
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import reference, whole_networks
 from nas_jax.latency.measurement.journal import Journal
-from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.latency.runtimes import open_device
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.runs import pretrained
 from nas_jax.runs.session import Run
@@ -51,7 +51,8 @@ class Clock:
             replace(network, name=f"timed_{place}")
             for place, network in enumerate(networks)
         ]
-        device = onnx_runtime.device(work.experiment.latency)
+        config = work.experiment.latency
+        device = open_device(config.runtime, config, None)
         times, base_ms = whole_networks.measure_beside(
             device, every, base, Journal(None, {}), work.progress.steps, SPREAD_S
         )
@@ -174,7 +175,7 @@ def _draw(
     return list(found.values())
 
 
-def is_here(table: LatencyTable) -> bool:
+def is_here(table: LatencyTable, runtime: str) -> bool:
     """Whether a table was measured on this machine, in the runtime that times."""
     made = table.provenance.get("device"), table.provenance.get("runtime")
-    return made == (provenance.device(), "onnxruntime")
+    return made == (provenance.device(), runtime)

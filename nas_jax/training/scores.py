@@ -8,7 +8,7 @@ classes' own accuracies, which of a constant answer is 1 / classes.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -112,6 +112,36 @@ class Scores:
         return 1 - accuracy >= HARDLY * (1 - constant) and 1 - balanced >= HARDLY * (
             1 - 1 / filled
         )
+
+
+@dataclass(frozen=True)
+class Reported(Scores):
+    """The scores of a network in `result.json`, in float32 and, if it ships so, 8 bits.
+
+    In 8 bits the accuracy alone is known.
+    """
+
+    test_accuracy_int8: _Share | None = None
+
+    @property
+    def shipped_accuracy(self) -> float | None:
+        """The test accuracy by which networks are compared."""
+        accuracy: float | None = shipped(vars(self))
+        return accuracy
+
+
+def shipped(network: Mapping[str, Any]) -> Any:
+    """The accuracy that counts of a network of `result.json`: in 8 bits, if it has one.
+
+    None of a network that was not tested.
+
+    >>> shipped({"test_accuracy": 0.9}), shipped(
+    ...     {"test_accuracy": 0.9, "test_accuracy_int8": 0.8}
+    ... )
+    (0.9, 0.8)
+    """
+    in_8_bits = network.get("test_accuracy_int8")
+    return network.get("test_accuracy") if in_8_bits is None else in_8_bits
 
 
 def of_guesses(guesses: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Scores:

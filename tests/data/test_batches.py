@@ -165,3 +165,9 @@ def test_a_shift_without_the_edge_brings_zeros_in():
     for image in moved:
         rows, columns = np.nonzero(image[..., 0])
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1) >= 9
+
+
+def test_images_of_a_sorted_split_are_of_all_classes():
+    split = batches.Batch(np.zeros((300, 8, 8, 1)), np.repeat(np.arange(10), 30))
+    assert np.bincount(batches.spread(split, 50).labels).tolist() == [5] * 10
+    assert len(batches.spread(split, 1000).labels) == 300

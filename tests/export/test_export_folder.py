@@ -109,8 +109,8 @@ def test_export_prints_files_and_prediction(run, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--format tflite", "--format: expected some of onnx, stablehlo, litert, li"),
-        ("--format onnx,onnx", "--format: expected some of onnx, stablehlo, li"),
+        ("--format tflite", "--format: expected some of onnx, onnx-int8, stab"),
+        ("--format onnx,onnx", "--format: expected some of onnx, onnx-int8, stab"),
         ("--format onnx --converter python", "--converter: expected with --format lit"),
         ("--format onnx --preprocessing imagenet", "a run folder and knows its data"),
         ("", "expected --format, got none; see nas_jax export --help"),

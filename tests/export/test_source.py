@@ -2,12 +2,10 @@
 
 import shutil
 
-import numpy as np
 import pytest
 
 from nas_jax import cli
 from nas_jax.data import companions, preprocessing
-from nas_jax.data.batches import Batch
 from nas_jax.data.preprocessing import Preprocessing
 from nas_jax.export import formats, source
 from tests.data import photographs
@@ -95,11 +93,4 @@ def test_pictures_to_calibrate_on_are_asked_for_and_read(alone, tmp_path, capsys
     assert source.read(alone, None, given).calibration().shape == (2, 8, 8, 3)
     found = source.read(alone, None, source.Given("imagenet"))
     with pytest.raises(ValueError, match="got none; give --calibration"):
-        formats.litert.encode_int8(found.model, None, found.calibration())
-
-
-def test_images_of_a_sorted_split_are_of_all_classes():
-    labels = np.repeat(np.arange(10), 30)
-    split = Batch(np.zeros((300, 8, 8, 1), np.float32), labels)
-    assert np.bincount(source.spread(split, 50).labels).tolist() == [5] * 10
-    assert len(source.spread(split, 1000).labels) == 300
+        formats.calibration("litert-int8", found)

@@ -108,7 +108,7 @@ def origin_of(device: Device, input_size: int) -> dict[str, Any]:
         "runtime_version": device.version,
         "threads": config.threads,
         "batch": config.batch,
-        "dtype": "float32",
+        "dtype": device.dtype,
         "input_size": input_size,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": provenance.commit(),

@@ -44,6 +44,7 @@ class Device:
     `[C H W]` per image: what entering and leaving the runtime costs. Where arrays are
     not copied (`copies` False) every shape costs the same, the call. A call makes
     `per_call` inferences in a row. A reference network is built `buildings` times.
+    `dtype` is of the numbers that networks are computed in.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Device:
     per_call: int = 1
     buildings: int = 4
     clock: str = "time.perf_counter"
+    dtype: str = "float32"
 
     def copy_name(self, shape: tuple[int, ...]) -> str:
         """The name of a copy among timed calls."""

@@ -1,15 +1,26 @@
 """Runtimes on which latency is measured, imported when they are asked for."""
 
+import difflib
+
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.latency.measurement.timing import Device
+
+NAMES = ("onnxruntime", "onnxruntime-int8", "xla", "litert")
 
 
 def open_device(runtime: str, config: LatencyConfig, converter: str | None) -> Device:
     """A runtime set up on this machine.
 
     `converter` is the Python of an environment with litert-converter. Raises
-    `ValueError` for a runtime that is not installed, with what installs it.
+    `ValueError` for a runtime that is not known, or not installed, with what installs
+    it.
     """
+    if runtime not in NAMES:
+        near = difflib.get_close_matches(runtime, NAMES, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"runtime: expected one of {', '.join(NAMES)}, got {runtime!r:.60}{meant}"
+        )
     if runtime == "litert":
         from nas_jax.latency.runtimes import litert
 
@@ -20,10 +31,10 @@ def open_device(runtime: str, config: LatencyConfig, converter: str | None) -> D
         from nas_jax.latency.runtimes import xla
 
         return xla.device(config)
-    if runtime != "onnxruntime":
-        raise ValueError(
-            f"runtime: expected onnxruntime, xla or litert, got {runtime!r:.60}"
-        )
+    if runtime == "onnxruntime-int8":
+        from nas_jax.latency.runtimes import onnx_int8
+
+        return onnx_int8.device(config)
     from nas_jax.latency.runtimes import onnx_runtime
 
     return onnx_runtime.device(config)
