@@ -17,6 +17,7 @@ from benchmarks.devices_settings import DevicesBenchConfig
 from benchmarks.quality_settings import (
     EnumeratedConfig,
     EnumerationConfig,
+    FamiliesConfig,
     LeverageConfig,
     PromiseConfig,
     SpecialisationConfig,
@@ -47,6 +48,7 @@ Config = (
     | EnumerationConfig
     | EnumeratedConfig
     | SpecialisationConfig
+    | FamiliesConfig
     | LeverageConfig
     | PromiseConfig
     | InputConfig
@@ -88,6 +90,7 @@ BENCHES = {
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "leverage": Bench("leverage.bench", LeverageConfig()),
     "promise": Bench("promise", PromiseConfig()),
+    "families": Bench("families", FamiliesConfig()),
     "recipe": Bench("recipe", RecipeConfig()),
     "guidelines": Bench("guidelines.bench"),
     "resume": Bench("resume", ResumeConfig()),

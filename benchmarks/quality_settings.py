@@ -146,6 +146,26 @@ def _require_seeds(seeds: tuple[int, ...], at_least: int) -> None:
 
 
 @dataclass(frozen=True)
+class FamiliesConfig:
+    """`benchmarks families`: one task, searched with blocks of several families."""
+
+    families: tuple[str, ...] = ("mobilenet_v2", "mobilenet_v3", "mobilenet_v4")
+    """Names in `families.BLOCKS`; the first gives the target."""
+    runtimes: tuple[str, ...] = ("onnxruntime", "onnxruntime-int8")
+    """Searched for, each with a target of its own."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of splits, draws and trainings."""
+    file: Path = Path("families.jsonl")
+    """JSON lines to write; seeds that they hold are not repeated."""
+    folder: Path = Path("families")
+    """Where the runs go."""
+    trials: int = 8
+    """Networks that are compared in rungs."""
+    epochs: int = 4
+    """Of a training in full."""
+
+
+@dataclass(frozen=True)
 class PromiseConfig:
     """`benchmarks promise`: whole runs against what a user would do instead."""
 

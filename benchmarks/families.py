@@ -1,0 +1,183 @@
+"""`benchmarks families`: one task searched with the blocks of several families.
+
+The task is `fashion_cpu`'s: its pictures, widths and sides, with other blocks. The
+first family is searched at its own target, a share of its hand-designed network's
+latency; the others at the same milliseconds. So for a float runtime, and for one in 8
+bits, where the networks compared are quantised ones. Every network found is then
+quantised, and all of a seed are timed side by side in both.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import ledger
+from benchmarks.intervals import interval
+from benchmarks.quality_settings import FamiliesConfig
+from nas_jax.config import families, provenance, shipped
+from nas_jax.config.experiment import Experiment
+from nas_jax.config.space import ElasticConfig
+from nas_jax.networks import checkpoint
+from nas_jax.runs import assess, eight_bits, pipeline, retrain, run_folder, setup
+from nas_jax.training.progress import Progress
+
+FLOAT, INT8 = "onnxruntime", "onnxruntime-int8"
+HOW_TO_READ = (
+    "searched for: the runtime of the search and of its target. Accuracy on the test "
+    "images in float32 and in 8 bits, mean over the seeds with its 95 % interval (t); "
+    "ms: median in each runtime, those of a seed timed side by side."
+)
+
+
+def run(config: FamiliesConfig, watch: Progress) -> dict[str, Any]:
+    """Runs what the file lacks; a row per network found, ready for JSON."""
+    settings = dataclasses.asdict(config) | {"file": None, "folder": None}
+    settings |= {"seeds": None}
+    found = ledger.begin(config.file, settings, dict(provenance.record()))
+    done = {row["seed"] for row in found.rows}
+    rows = list(found.rows)
+    for seed in config.seeds:
+        if seed not in done:
+            watch.phase(f"seed {seed}")
+            rows += ledger.extended(config.file, _of_seed(config, seed, watch))
+    return {
+        "settings": found.settings,
+        "provenance": found.provenance,
+        "rows": rows,
+    }
+
+
+def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row per family and runtime: means over the seeds."""
+    head = (
+        "family",
+        "searched for",
+        "float, %",
+        "8 bits, %",
+        "float, ms",
+        "8 bits, ms",
+    )
+    rows: list[tuple[str, ...]] = [(*head, "params", "MACs")]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        groups.setdefault((row["family"], row["runtime"]), []).append(row)
+    for (family, runtime), own in groups.items():
+        ms = (f"{np.mean([one[name] for one in own]):.3f}" for name in _TIMES.values())
+        sizes = (f"{np.mean([one[name] for one in own]):,.0f}" for name in _SIZES)
+        shares = (_percent([one[name] for one in own]) for name in _ACCURACIES)
+        rows.append((family, runtime, *shares, *ms, *sizes))
+    return rows
+
+
+_TIMES = {FLOAT: "float_ms", INT8: "int8_ms"}
+_SIZES = ("params", "macs")
+_ACCURACIES = ("test_accuracy", "test_accuracy_int8")
+
+
+def _percent(values: Sequence[float]) -> str:
+    mean = f"{100 * np.mean(values):.2f}"
+    if len(values) < 2:
+        return mean
+    found = interval(list(values), [0.0] * len(values))
+    return f"{mean} ± {100 * found['half_width']:.2f}"
+
+
+def _of_seed(
+    config: FamiliesConfig, seed: int, watch: Progress
+) -> Iterator[dict[str, Any]]:
+    found: dict[tuple[str, str], tuple[Experiment, Path, dict[str, Any]]] = {}
+    for runtime in config.runtimes:
+        target_ms = None
+        for family in config.families:
+            watch.phase(f"{family} for {runtime}, seed {seed}")
+            experiment = _experiment(config, family, runtime, seed, target_ms)
+            folder = config.folder / f"{family}-{runtime}-{seed}"
+            if not (folder / "config.json").is_file():
+                run_folder.create(experiment, folder, config.folder)
+            result = pipeline.run(
+                experiment, folder, command="benchmarks families", progress=watch
+            )
+            target_ms = result["target_ms"]
+            found[family, runtime] = experiment, folder, result
+    times = _times(config, found, watch)
+    for (family, runtime), (experiment, folder, result) in found.items():
+        searched = result["networks"]["searched"]
+        in_8_bits = _accuracy_in_8_bits(experiment, folder)
+        yield {
+            "family": family,
+            "runtime": runtime,
+            "seed": seed,
+            "test_accuracy": searched["test_accuracy"],
+            "test_accuracy_int8": in_8_bits,
+            "test_images": searched["test_images"],
+            "baseline": result["networks"]["baseline"]["test_accuracy"],
+            "target_ms": result["target_ms"],
+            "predicted_ms": searched["predicted_ms"],
+            **times[family, runtime],
+            **{name: searched[name] for name in _SIZES},
+            "ops": [block["op"] for block in searched["architecture"]["blocks"]],
+            "seconds": sum(result["seconds_per_phase"].values()),
+        }
+
+
+def _experiment(
+    config: FamiliesConfig,
+    family: str,
+    runtime: str,
+    seed: int,
+    target_ms: float | None,
+) -> Experiment:
+    made, blocks = shipped.load_experiment("fashion_cpu"), families.BLOCKS[family]
+    assert isinstance(made.space, ElasticConfig)
+    search = dataclasses.replace(
+        made.search, trials=config.trials, finalists=2 * config.trials
+    )
+    if target_ms is not None:
+        search = dataclasses.replace(search, target_ms=target_ms, target_ratio=None)
+    return dataclasses.replace(
+        made,
+        name=f"fashion_{family}",
+        seed=seed,
+        space=dataclasses.replace(
+            made.space, name=family, candidates=blocks.candidates, ends=blocks.ends
+        ),
+        search=search,
+        latency=dataclasses.replace(made.latency, runtime=runtime),
+        train=dataclasses.replace(made.train, epochs=config.epochs),
+        random_networks=0,
+        scaled_networks=0,
+    )
+
+
+def _accuracy_in_8_bits(experiment: Experiment, folder: Path) -> float:
+    model = checkpoint.load_model(folder / retrain.TRAINED / "searched")
+    loaded = setup.of_run(experiment, folder, needed=("train_weights", "test"))
+    graph = eight_bits.quantised(model, loaded)
+    of_side = loaded.of(model.architecture)
+    return eight_bits.accuracy(graph, of_side.splits["test"])
+
+
+def _times(config: FamiliesConfig, found: Any, watch: Progress) -> dict[Any, Any]:
+    """Median milliseconds of all networks of a seed, in each runtime side by side."""
+    times: dict[Any, dict[str, float]] = {key: {} for key in found}
+    for runtime in config.runtimes:
+        graphs, shapes = {}, {}
+        for (family, of), (experiment, folder, _) in found.items():
+            name = f"{family} {of}"
+            model = checkpoint.load_model(folder / retrain.TRAINED / "searched")
+            loaded = setup.of_run(experiment, folder, needed=("train_weights",))
+            as_int8 = runtime == INT8
+            graphs[name] = (
+                eight_bits.quantised(model, loaded)
+                if as_int8
+                else eight_bits.float_graph(model)
+            )
+            shapes[name] = model.architecture.input_shape
+        latency = dataclasses.replace(experiment.latency, runtime=runtime)
+        measured = assess.timed(graphs, shapes, None, latency, watch).measured_ms
+        for family, of in found:
+            times[family, of][_TIMES[runtime]] = measured[f"{family} {of}"]["median"]
+    return times
