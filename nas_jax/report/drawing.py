@@ -31,6 +31,8 @@ class Look:
     name: str
     colour: str = "var(--fixed)"
     height: float = 7.0
+    kernel: str = ""
+    """What stands in the box if there is room: `k5`."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def look(part: Part) -> Look:
             return Look(part.op.name, colour="")
         case Block():
             op = part.op
-            return Look(op.name, kernel_colour(op.kernel), block_height(op.expansion))
+            height, kernel = block_height(op.expansion), f"k{op.kernel}" * bool(op.kernel)
+            return Look(op.name, kernel_colour(op.kernel), height, kernel)
         case Stem():
             return Look(f"stem k{part.kernel}")
         case Head():
