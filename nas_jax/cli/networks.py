@@ -38,9 +38,9 @@ def describe(name: str) -> Answer:
     Args:
       name: one of `nas_jax list`, an experiment's .py or an architecture's .json file
     """
-    from nas_jax.runs import setup
+    from nas_jax.runs import description as sizes
 
-    size = setup.describe(name)
+    size = sizes.describe(name)
     return Answer(size, description(size))
 
 
