@@ -26,7 +26,9 @@ experiment = replace(
 )
 setup = nas.load(experiment)
 print({name: len(split.labels) for name, split in setup.splits.items()}, "images")
-print([op.name for op in setup.space.candidates], "in", len(setup.space.layers), "layers")
+print(
+    [op.name for op in setup.space.candidates], "in", len(setup.space.layers), "layers"
+)
 
 # %% [markdown]
 # ## The target

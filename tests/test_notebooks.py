@@ -117,6 +117,12 @@ def test_notebook_runs(path, tmp_path):
     document = tool.read(path)
     tool.execute(document, tmp_path)
     stored = notebook(path)
-    kinds = [[one["output_type"] for one in cell.get("outputs", ())] for cell in stored["cells"]]
-    found = [[one["output_type"] for one in cell.get("outputs", ())] for cell in document.cells]
+    kinds = [
+        [one["output_type"] for one in cell.get("outputs", ())]
+        for cell in stored["cells"]
+    ]
+    found = [
+        [one["output_type"] for one in cell.get("outputs", ())]
+        for cell in document.cells
+    ]
     assert found == kinds

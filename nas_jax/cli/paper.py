@@ -67,7 +67,9 @@ def paper(
         flag = given[0].replace("_", "-")
         raise ValueError(f"--{flag}: expected only with {where}; leave it out")
     if run and table in (None, MEASURED):
-        raise ValueError("--run: expected with a table whose rows are networks; name it")
+        raise ValueError(
+            "--run: expected with a table whose rows are networks; name it"
+        )
     from nas_jax.paper import cross_hardware, formats, own_runs, records, tables
 
     if table is None:

@@ -121,7 +121,10 @@ def look(part: Part) -> Look:
             return Look(part.op.name, colour="")
         case Block():
             op = part.op
-            height, kernel = block_height(op.expansion), f"k{op.kernel}" * bool(op.kernel)
+            height, kernel = (
+                block_height(op.expansion),
+                f"k{op.kernel}" * bool(op.kernel),
+            )
             return Look(op.name, kernel_colour(op.kernel), height, kernel)
         case Stem():
             return Look(f"stem k{part.kernel}")

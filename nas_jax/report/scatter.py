@@ -123,9 +123,7 @@ def _scatter(
         return to_svg(figure, "tradeoff", "; ".join(str(one) for one, _ in points))
 
 
-def _name(
-    axes: Axes, points: Sequence[tuple[str, tuple[float, float], str]]
-) -> None:
+def _name(axes: Axes, points: Sequence[tuple[str, tuple[float, float], str]]) -> None:
     """Writes names beside points, where they cover neither points nor other names.
 
     One for which there is no such place is left out: the table below has them all.

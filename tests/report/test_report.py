@@ -48,7 +48,10 @@ def test_report_says_the_numbers(run):
     off = ms / 0.42 - 1
     side, became = ("over", "missed") if off > 0 else ("under", "kept")
     assert f"Target 0.420 ms: {became} as measured, {ms:.3f} ms [" in page.text
-    assert f"], {abs(off):.1%} {side} it; the table predicts".replace("%", " %") in page.text
+    assert (
+        f"], {abs(off):.1%} {side} it; the table predicts".replace("%", " %")
+        in page.text
+    )
     # 973 of 1000: the Wilson interval
     assert "96.1–98.1" in page.text
     assert f"{searched['predicted_ms']:.3f} ms" in page.text

@@ -35,7 +35,10 @@ def test_the_clock_decides_what_was_kept():
         "predicts 1.05 ms, above it."
     )
     assert said(1.0, 1.05).startswith("Target 1.00 ms: missed by the table, which")
-    assert said(1.0, None, 1.1) == "Target 1.00 ms: missed as measured, 1.10 ms, 10.0 % over it."
+    assert (
+        said(1.0, None, 1.1)
+        == "Target 1.00 ms: missed as measured, 1.10 ms, 10.0 % over it."
+    )
 
 
 def test_a_slower_machine_is_told_and_divided_out():
