@@ -97,15 +97,12 @@ def show_notebook(app, page, source):
 def shown(output):
     """An output of a cell: its picture, or its text."""
     data = output.get("data", {})
-    for kind in ("png", "svg+xml"):
-        if picture := data.get(f"image/{kind}"):
-            picture = "".join(picture).replace("\n", "")
-            if kind != "png":
-                return f"```{{raw}} html\n{picture}\n```"
-            address = f"data:image/png;base64,{picture}"
-            alternative = "what the cell above draws"
-            image = f'<img src="{address}" alt="{alternative}">'
-            return f"```{{raw}} html\n{image}\n```"
+    if picture := "".join(data.get("image/png", "")).replace("\n", ""):
+        address = f"data:image/png;base64,{picture}"
+        image = f'<img src="{address}" alt="what the cell above draws">'
+        return f"```{{raw}} html\n{image}\n```"
+    if page := "".join(data.get("text/html", "")):
+        return f"```{{raw}} html\n{page}\n```"
     text = "".join(output.get("text", data.get("text/plain", ""))).rstrip()
     return f"```text\n{text}\n```"
 

@@ -38,7 +38,10 @@ class Measured(NamedTuple):
 
 _CURVES = {"searched": "searched", "baseline": "baseline", "scaled": "baseline"}
 """Kinds that are joined by a line, and the kind whose line that is."""
-_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+_SIDES = (
+    *((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)),
+    *((1, 3), (-1, 3), (1, -3), (-1, -3)),
+)
 """Where the name of a point may stand: to the right, to the left, above, below, ..."""
 _AWAY = 7.0
 """Points between a mark and its name."""
@@ -90,19 +93,21 @@ def _scatter(
         for (*_, hue), curve in curves.items():
             if len(curve) > 1:
                 axes.plot(*zip(*sorted(curve), strict=True), c=hue, lw=1)
+        spans: list[tuple[tuple[float, float], ...]] = []
         # the searched ones on top of what lies where they do
         for one, at in sorted(
             points, key=lambda point: kind(point[0].name) == "searched"
         ):
             hue, is_hollow = look(one)
             ms, accuracy = at
-            low, high = q.wilson(accuracy / 100, one.network.test_images or 1)
+            images = one.network.test_images or 1
+            low, high = (100 * end for end in q.wilson(accuracy / 100, images))
             early, late = one.network.quartiles_ms or (ms, ms)
             axes.errorbar(
                 ms,
                 accuracy,
                 xerr=[[max(ms - early, 0)], [max(late - ms, 0)]],
-                yerr=[[accuracy - 100 * low], [100 * high - accuracy]],
+                yerr=[[accuracy - low], [high - accuracy]],
                 color=colour(hue),
                 marker=MARKERS.get(kind(one.name), "v"),
                 markersize=7,
@@ -110,23 +115,33 @@ def _scatter(
                 elinewidth=1.3,
                 linestyle="none",
             )
+            spans.append(((early, accuracy), (late, accuracy)))
+            spans.append(((ms, low), (ms, high)))
         if target_ms is not None:
             axes.axvline(target_ms, color=colour("muted"), lw=1, ls=(0, (2, 3)))
         if tried_ms:
             foot = axes.get_xaxis_transform()
             axes.vlines(tried_ms, 0, 0.03, color=colour("muted"), lw=1, transform=foot)
-        axes.set_xlim(left=0)
+        # room for a name to the right of the slowest
+        slowest = max(ms for _, (ms, _) in points)
+        axes.set_xlim(0, (is_named and 1.2 * slowest) or None)
         axes.set_xlabel("measured latency (ms)")
         axes.set_ylabel("test accuracy (%)")
         if is_named:
-            _name(axes, [(one.name, at, colour(look(one)[0])) for one, at in points])
+            named = [(one.name, at, colour(look(one)[0])) for one, at in points]
+            _name(axes, named, spans)
         return to_svg(figure, "tradeoff", "; ".join(str(one) for one, _ in points))
 
 
-def _name(axes: Axes, points: Sequence[tuple[str, tuple[float, float], str]]) -> None:
-    """Writes names beside points, where they cover neither points nor other names.
+def _name(
+    axes: Axes,
+    points: Sequence[tuple[str, tuple[float, float], str]],
+    spans: Sequence[tuple[tuple[float, float], ...]],
+) -> None:
+    """Writes names beside points, where they cover neither marks nor other names.
 
-    One for which there is no such place is left out: the table below has them all.
+    The `spans` are the error bars, from end to end. A name for which there is no such
+    place is left out: the table below has them all.
     """
     figure = axes.figure
     figure.draw_without_rendering()  # settles the axes, which the names then fit into
@@ -136,6 +151,8 @@ def _name(axes: Axes, points: Sequence[tuple[str, tuple[float, float], str]]) ->
         Bbox.from_bounds(x - away / 2, y - away / 2, away, away)
         for x, y in axes.transData.transform([at for _, at, _ in points])
     ]
+    ends = (axes.transData.transform(span) for span in spans)
+    taken += [Bbox(end).padded(away / 6) for end in ends]
     # the searched ones choose first
     for text, at, hue in sorted(points, key=lambda one: kind(one[0]) != "searched"):
         for label, box in _places(axes, text, at, hue):
@@ -158,7 +175,7 @@ def _places(
             xytext=(_AWAY * right, _AWAY * up),
             textcoords="offset points",
             ha={1: "left", 0: "center", -1: "right"}[right],
-            va={1: "bottom", 0: "center", -1: "top"}[up],
+            va="center" if up == 0 else "bottom" if up > 0 else "top",
             color=hue,
             fontsize=9,
         )
