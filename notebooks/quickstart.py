@@ -20,9 +20,9 @@ experiment = replace(
     experiment,
     space=replace(experiment.space, cells=(2, 1, 1)),
     search=replace(
-        experiment.search, warmup_epochs=60, joint_epochs=60, watch_every_epochs=5
+        experiment.search, warmup_epochs=50, joint_epochs=40, watch_every_epochs=5
     ),
-    train=replace(experiment.train, epochs=40),
+    train=replace(experiment.train, epochs=30),
 )
 setup = nas.load(experiment)
 print({name: len(split.labels) for name, split in setup.splits.items()}, "images")
