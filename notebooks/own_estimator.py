@@ -1,9 +1,9 @@
 # %% [markdown]
 # # An estimator of your own
 #
-# An estimator makes the gradient that moves the alphas, the architecture's parameters. Two
-# functions are one: what a step draws, and the gradient made of it. This one relaxes the
-# gates of all candidates by Gumbel noise (Jang et al., 2017).
+# An estimator makes the gradient that moves the alphas, the architecture's parameters.
+# Two functions are one: what a step draws, and the gradient made of it. This one
+# relaxes the gates of all candidates by Gumbel noise (Jang et al., 2017).
 #
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
@@ -39,13 +39,13 @@ relaxed = estimators.register(
 )
 
 # %% [markdown]
-# `gate_gradients` computes the gradient of every gate, one candidate after the other, in
-# the memory of one path. `by_cost` is the exact gradient of the expected cost.
+# `gate_gradients` computes the gradient of every gate, one candidate after the other,
+# in the memory of one path. `by_cost` is the exact gradient of the expected cost.
 #
 # ## Two searches
 #
-# In a small space, counted in multiply-adds: with it, at a temperature of one half, and
-# with the paper's two paths.
+# In a small space, counted in multiply-adds: with it, at a temperature of one half,
+# and with the paper's two paths.
 
 # %%
 experiment = nas.load_experiment("digits_cpu")
@@ -76,13 +76,16 @@ small = replace(
         target_ratio=0.6,
     ),
 )
+search = small.search
 settings = {
-    "relaxed": {"estimator": "relaxed", "estimator_options": ("temperature=0.5",)},
-    "two_path": {"estimator": "two_path"},
+    "relaxed": replace(
+        search, estimator="relaxed", estimator_options=("temperature=0.5",)
+    ),
+    "two_path": replace(search, estimator="two_path"),
 }
 histories = {}
-for name, changed in settings.items():
-    setup = nas.load(replace(small, search=replace(small.search, **changed)))
+for name, search in settings.items():
+    setup = nas.load(replace(small, search=search))
     aim = targets.resolve(setup.experiment.search, setup.space)
     epochs = list(nas.search.run(setup, aim, key=jax.random.key(0)))
     histories[name] = [one.metrics for one in epochs]
@@ -102,5 +105,5 @@ plt.show()
 
 # %% [markdown]
 # The constraint is the search's, not the estimator's. One seed in a space of seconds
-# tells nothing of which is better; `python -m benchmarks estimators
-# --with-file FILE` measures bias and noise, and `nas_jax sweep` runs seeds.
+# tells nothing of which is better; `python -m benchmarks estimators --with-file FILE`
+# measures bias and noise, and `nas_jax sweep` runs seeds.

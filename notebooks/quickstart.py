@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Quickstart: a search on scanned digits
 #
-# A search in a space of 1,764 networks, for half of the hand-designed network's latency:
-# a minute on two cores. Space and schedule are a part of those of `nas_jax search
-# digits_cpu`: enough to watch, too short for a good network.
+# A search in a space of 1,764 networks, for half of the hand-designed network's
+# latency: a minute on two cores. Space and schedule are a part of those of `nas_jax
+# search digits_cpu`: enough to watch, too short for a good network.
 #
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
@@ -33,8 +33,8 @@ print(
 # %% [markdown]
 # ## The target
 #
-# What every part costs stands in a table that was measured beforehand, in ONNX Runtime on
-# an AMD EPYC. `nas.latency.measure(setup.space)` measures one here.
+# What every part costs stands in a table that was measured beforehand, in ONNX Runtime
+# on an AMD EPYC. `nas.latency.measure(setup.space)` measures one here.
 
 # %%
 table = nas.latency.load("digits_cpu_onnxruntime")
@@ -44,9 +44,9 @@ print(f"target {targets.target:.4f} ms on {table.provenance['device']}")
 # %% [markdown]
 # ## The search
 #
-# `search.run` is a generator over epochs: its consumer plots, logs, saves. In the warm-up
-# only weights are trained; then weights and path probabilities take turns, and the expected
-# latency is held at the target.
+# `search.run` is a generator over epochs: its consumer plots, logs, saves. In the
+# warm-up only weights are trained; then weights and path probabilities take turns, and
+# the expected latency is held at the target.
 
 # %%
 history = []
@@ -70,8 +70,8 @@ plt.show()
 # %% [markdown]
 # ## The network
 #
-# The most probable network of those that keep the target and spend it. A box is as wide as
-# its output channels, as high as its expansion, and coloured by its kernel.
+# The most probable network of those that keep the target and spend it. A box is as
+# wide as its output channels, as high as its expansion, and coloured by its kernel.
 
 # %%
 best = nas.search.derive(setup.space, epoch.probs, targets)[0]
@@ -88,5 +88,5 @@ accuracy = nas.training.accuracy(model, setup.splits["test"])
 print(f"{accuracy:.1%} of {len(setup.splits['test'].labels)} test images are right")
 
 # %% [markdown]
-# `nas.run(experiment, out="runs/mine")` does all of this and more in one call: it trains
-# other networks beside this one, exports and times them, and writes a report.
+# `nas.run(experiment, out="runs/mine")` does all of this and more in one call: it
+# trains other networks beside this one, exports and times them, and writes a report.

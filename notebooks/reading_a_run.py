@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Reading a run
 #
-# A run is a folder, and everything printed or drawn can be made again from it. This reads
-# the first run found in `runs/`. Where there is none, it makes one in a space as small as
-# can be, in half a minute.
+# A run is a folder, and everything printed or drawn can be made again from it. This
+# reads the first run found in `runs/`. Where there is none, it makes one in a small
+# space, in a minute.
 #
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
@@ -20,8 +20,9 @@ from nas_jax.spaces import builders
 
 if not list(Path("runs").glob("*/result.json")):
     command = (
-        "search digits_cpu --space.cells 1 1 1 --random-networks 1 "
-        "--search.warmup-epochs 60 --search.joint-epochs 60 --train.epochs 40"
+        "search digits_cpu --space.cells 1 1 1 --space.candidates mb3_k3 mb6_k3 mb3_k5 "
+        "--search.warmup-epochs 40 --search.joint-epochs 40 --search.trials 1 "
+        "--latency.repeats 5 --random-networks 1 --train.epochs 30"
     )
     assert cli.main(command.split()) == 0
 

@@ -1,39 +1,41 @@
 # %% [markdown]
 # # Your pictures
 #
-# From a folder of pictures to a network that sees what is on them. The pictures here are
-# some of the garments that come with the package, written as PNG files, a folder per
-# class; put your own folder in their place.
+# From a folder of pictures to a network that sees what is on them. The pictures here
+# are some of the garments that come with the package, written as PNG files, a folder
+# per class; put your own folder in their place.
 #
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 from PIL import Image
 
+import nas_jax as nas
+from nas_jax import cli
 from nas_jax.config import DataConfig
 from nas_jax.data import fashion_mnist
+from nas_jax.runs import result
 
 garments = fashion_mnist.load(DataConfig(name="fashion_mnist")).train
 for number in range(1000):
     item = garments[number]
     folder = Path("pictures") / garments.label_names[item.label].replace("/", " or ")
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(item.image[..., 0]).save(folder / f"{number}.png")
+    Image.fromarray(np.asarray(item.image)[..., 0]).save(folder / f"{number}.png")
 print(*sorted(folder.name for folder in Path("pictures").iterdir()), sep=", ")
 
 # %% [markdown]
 # ## An experiment for them
 #
-# The commands are those of a terminal. `start` counts the pictures, looks for copies, and
-# writes an experiment that can be read and changed.
+# The commands are those of a terminal. `start` counts the pictures, looks for copies,
+# and writes an experiment that can be read and changed.
+
 
 # %%
-import nas_jax as nas
-from nas_jax import cli
-
-
 def command(words):
     assert cli.main(words.split()) == 0
 
@@ -43,9 +45,10 @@ command("start pictures --out mine.py")
 # %% [markdown]
 # ## A search
 #
-# For half of the hand-designed network's latency on this machine. The parts of the space
-# are timed, networks within the target are drawn, and trainings decide. The flags make it
-# short, so that it takes a minute and not ten; leave them out for a good network.
+# For half of the hand-designed network's latency on this machine. The parts of the
+# space are timed, networks within the target are drawn, and trainings decide. The
+# flags make it short, so that it takes a minute and not ten; leave them out for a good
+# network.
 
 # %%
 command(
@@ -60,10 +63,6 @@ command(
 # Read the differences with their intervals: after so short a training they say little.
 
 # %%
-import matplotlib.pyplot as plt
-
-from nas_jax.runs import result
-
 run = result.load("run")
 run.plot()
 plt.show()

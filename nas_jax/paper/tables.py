@@ -209,7 +209,8 @@ def contents() -> list[tuple[str, str, str]]:
     for name, make in TABLES.items():
         table = make()
         missing = sum(cell == NOT_RUN for row in table.rows for cell in row)
-        ours = f"{missing} figures {NOT_RUN}" if missing else "all there"
+        noun = "figure" if missing == 1 else "figures"
+        ours = f"{missing} {noun} {NOT_RUN}" if missing else "all there"
         listed.append((name, table.title, ours))
     return listed
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
@@ -129,11 +130,12 @@ def _scatter(
         axes.set_ylabel("test accuracy (%)")
         if is_named:
             named = [(one.name, at, colour(look(one)[0])) for one, at in points]
-            _name(axes, named, spans)
+            _name(figure, axes, named, spans)
         return to_svg(figure, "tradeoff", "; ".join(str(one) for one, _ in points))
 
 
 def _name(
+    figure: Figure,
     axes: Axes,
     points: Sequence[tuple[str, tuple[float, float], str]],
     spans: Sequence[tuple[tuple[float, float], ...]],
@@ -143,7 +145,6 @@ def _name(
     The `spans` are the error bars, from end to end. A name for which there is no such
     place is left out: the table below has them all.
     """
-    figure = axes.figure
     figure.draw_without_rendering()  # settles the axes, which the names then fit into
     figure.set_layout_engine("none")
     away = _AWAY * figure.dpi / 72

@@ -113,8 +113,8 @@ def derivation(run: RunFiles) -> str:
         told = [f"{drawn.drawn} networks were drawn within the target"]
         if drawn.answers_lost is not None:
             told = [
-                f"{drawn.drawn} networks within the target were taken that keep most of what "
-                "the given one answers"
+                f"{drawn.drawn} networks within the target were taken that keep most "
+                "of what the given one answers"
             ]
         told += ["compared by the shared supernet"] * drawn.is_scored
         told += [f"{drawn.trials} trained in rungs"] * (drawn.trials > 0)

@@ -15,7 +15,7 @@ from nas_jax.data.batches import Augment, Split
 from nas_jax.data.splits import Loaded
 from nas_jax.latency import tables
 from nas_jax.networks import parts
-from nas_jax.runs import pretrained, run_folder, targets
+from nas_jax.runs import pretrained, targets
 from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines, estimators, movement, prune, schedule
 from nas_jax.search.loop import SearchData
