@@ -74,7 +74,8 @@ nas.draw(run.model().architecture)
 # ## What it sees
 #
 # `run/report.html` shows all of this and more, class by class; `nas_jax export` writes
-# the network for other runtimes.
+# the network for other runtimes. Most of these pictures were trained on: what counts is
+# the test above.
 
 # %%
 command("predict run pictures/Bag/97.png pictures/Sandal/9*.png --top 2")
