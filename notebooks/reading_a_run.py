@@ -20,9 +20,10 @@ from nas_jax.spaces import builders
 
 if not list(Path("runs").glob("*/result.json")):
     command = (
-        "search digits_cpu --space.cells 1 1 1 --space.candidates mb3_k3 mb6_k3 mb3_k5 "
+        "search digits_cpu --target 0.8x --space.cells 1 1 1 "
+        "--space.candidates mb3_k3 mb6_k3 mb3_k5 "
         "--search.warmup-epochs 40 --search.joint-epochs 40 --search.trials 1 "
-        "--latency.repeats 5 --random-networks 1 --train.epochs 30"
+        "--latency.repeats 5 --random-networks 0 --train.epochs 30"
     )
     assert cli.main(command.split()) == 0
 
