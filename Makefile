@@ -30,11 +30,8 @@ test-versions:  ## the tests on the oldest and the newest versions (needs uv); a
 docs: $(VENV)/installed-docs  ## the site, into build/docs
 	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs build/docs
 
-KERNEL := {"jupytext": null, "kernelspec": {"name": "python3", \
-	"display_name": "Python 3", "language": "python"}}
-
-notebooks: $(VENV)/installed-docs  ## every .ipynb from the Python file beside it
-	$(BIN)/jupytext --to ipynb --update --update-metadata '$(KERNEL)' notebooks/*.py
+notebooks: $(VENV)/installed-docs  ## every .ipynb from the Python file beside it, executed
+	$(BIN)/python tools/notebooks.py $(ARGS)
 
 check: install  ## format, lint, types, tests
 	$(BIN)/ruff format --check .

@@ -18,9 +18,10 @@ from benchmarks import ledger
 from benchmarks.intervals import interval
 from benchmarks.quality_settings import FamiliesConfig
 from nas_jax.config import families, provenance, shipped
-from nas_jax.config.experiment import Experiment
+from nas_jax.config.experiment import Experiment, SearchedRuntime
 from nas_jax.config.space import ElasticConfig
 from nas_jax.networks import checkpoint
+from nas_jax.networks.onnx import graphs
 from nas_jax.runs import assess, eight_bits, pipeline, retrain, run_folder, setup
 from nas_jax.training.progress import Progress
 
@@ -126,7 +127,7 @@ def _of_seed(
 def _experiment(
     config: FamiliesConfig,
     family: str,
-    runtime: str,
+    runtime: SearchedRuntime,
     seed: int,
     target_ms: float | None,
 ) -> Experiment:
@@ -164,20 +165,20 @@ def _times(config: FamiliesConfig, found: Any, watch: Progress) -> dict[Any, Any
     """Median milliseconds of all networks of a seed, in each runtime side by side."""
     times: dict[Any, dict[str, float]] = {key: {} for key in found}
     for runtime in config.runtimes:
-        graphs, shapes = {}, {}
+        drawn, shapes = {}, {}
         for (family, of), (experiment, folder, _) in found.items():
             name = f"{family} {of}"
             model = checkpoint.load_model(folder / retrain.TRAINED / "searched")
             loaded = setup.of_run(experiment, folder, needed=("train_weights",))
             as_int8 = runtime == INT8
-            graphs[name] = (
+            drawn[name] = (
                 eight_bits.quantised(model, loaded)
                 if as_int8
-                else eight_bits.float_graph(model)
+                else graphs.network(model.architecture, model.params, model.batch_stats)
             )
             shapes[name] = model.architecture.input_shape
         latency = dataclasses.replace(experiment.latency, runtime=runtime)
-        measured = assess.timed(graphs, shapes, None, latency, watch).measured_ms
+        measured = assess.timed(drawn, shapes, None, latency, watch).measured_ms
         for family, of in found:
             times[family, of][_TIMES[runtime]] = measured[f"{family} {of}"]["median"]
     return times

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from nas_jax.config.checks import require
+from nas_jax.config.experiment import SearchedRuntime
 from nas_jax.config.space import SpaceConfig
 
 
@@ -151,7 +152,7 @@ class FamiliesConfig:
 
     families: tuple[str, ...] = ("mobilenet_v2", "mobilenet_v3", "mobilenet_v4")
     """Names in `families.BLOCKS`; the first gives the target."""
-    runtimes: tuple[str, ...] = ("onnxruntime", "onnxruntime-int8")
+    runtimes: tuple[SearchedRuntime, ...] = ("onnxruntime", "onnxruntime-int8")
     """Searched for, each with a target of its own."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of splits, draws and trainings."""

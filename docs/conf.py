@@ -1,9 +1,11 @@
 """The site: `make docs` builds it into build/docs; warnings are errors.
 
 Nothing is fetched, neither while it is built nor by its pages: equations become MathML.
-The reference has a page for each room of the package.
+The reference has a page for each room of the package. Three kinds of page are filled
+from what they are about: rooms, verbs and notebooks.
 """
 
+import json
 import os
 import pkgutil
 import sys
@@ -15,6 +17,7 @@ from docutils.utils.math import latex2mathml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["COLUMNS"] = "88"  # the width of a command's help
 
 project = "nas_jax"
 author = "the authors of nas_jax"
@@ -63,6 +66,47 @@ def list_modules(app, page, source):
         )
 
 
+def list_verbs(app, page, source):
+    """Adds to the page of commands what every verb says of itself."""
+    if page != "commands":
+        return
+    from nas_jax.cli.main import VERBS, command
+
+    for name, verb in VERBS.items():
+        for below in verb if isinstance(verb, dict) else ("",):
+            words = [name, below] if below else [name]
+            text = command([*words, "--help"])
+            source[0] += f"\n### `{' '.join(words)}`\n\n```text\n{text}\n```\n"
+
+
+def show_notebook(app, page, source):
+    """Fills a page of `notebooks/` with the cells of its notebook and their outputs."""
+    if not page.startswith("notebooks/"):
+        return
+    file = ROOT / f"{page}.ipynb"
+    parts = []
+    for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        is_code = cell["cell_type"] == "code"
+        parts.append(f"```python\n{text}\n```" if is_code else text)
+        parts += [shown(output) for output in cell.get("outputs", ())]
+    parts.append(f"Download: {{download}}`{file.name} <../../notebooks/{file.name}>`.")
+    source[0] = "\n\n".join(parts)
+
+
+def shown(output):
+    """An output of a cell: its picture, or its text."""
+    data = output.get("data", {})
+    if picture := "".join(data.get("image/png", "")).replace("\n", ""):
+        address = f"data:image/png;base64,{picture}"
+        image = f'<img src="{address}" alt="what the cell above draws">'
+        return f"```{{raw}} html\n{image}\n```"
+    if page := "".join(data.get("text/html", "")):
+        return f"```{{raw}} html\n{page}\n```"
+    text = "".join(output.get("text", data.get("text/plain", ""))).rstrip()
+    return f"```text\n{text}\n```"
+
+
 def keep_indented(app, what, name, thing, options, lines):
     """Shows what a docstring indents below a paragraph as it is written."""
     kept, previous, is_kept = [], "", False
@@ -102,7 +146,8 @@ def display_math(translator, node):
 
 
 def setup(app):
-    app.connect("source-read", list_modules)
+    for fill in (list_modules, list_verbs, show_notebook):
+        app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", leave_out_fields)
     app.connect("autodoc-process-signature", shorten_arrays)
     # before napoleon, which reads the sections

@@ -9,6 +9,8 @@ from fuzz.case import READERS, reader
 from nas_jax.export import export_folder
 from nas_jax.latency import tables
 from nas_jax.networks import counts
+from nas_jax.paper import own_runs
+from nas_jax.paper.tables import Table
 from nas_jax.report import page, run_files
 from nas_jax.runs import finalists, run_folder, sweep, trade_off
 from nas_jax.runs.session import Session
@@ -82,6 +84,11 @@ def _(where):
 def _(where):
     run_folder.read_architecture(where / "run" / "architecture.json")
     run_files.read(where / "run")
+
+
+@of_run("result.json", name="paper, result.json")
+def _(where):
+    own_runs.with_run("trade-off", Table("", ("", "here ms"), [], ()), where / "run")
 
 
 @of_run("latency_table.json")

@@ -4,6 +4,8 @@
 # Nothing names the machine: JAX computes where it can. This compiles and times the two
 # steps of a search in a tiny space, wherever it is executed, a CPU included. Choose
 # another runtime type in the notebook's settings, or start with `JAX_PLATFORMS=cpu`.
+#
+# To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
 import dataclasses

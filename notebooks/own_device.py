@@ -4,11 +4,11 @@
 # The parts of a small space, timed one by one in ONNX Runtime on this CPU, and whole
 # networks to see what the sum over parts is worth. Few repeats, so that it is done in
 # seconds; `nas_jax measure EXPERIMENT --out TABLE.json --held-out 60` does it properly.
+#
+# To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
 import dataclasses
-import sys
-import tempfile
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -55,9 +55,7 @@ axes.plot(measured_ms, predicted_ms, "o")
 longest = max(measured_ms.max(), predicted_ms.max())
 axes.plot([0, longest], [0, longest], ":", color="black")
 axes.set(xlabel="measured, ms", ylabel="sum over parts, ms")
-if "ipykernel" in sys.modules:
-    plt.show()
-plt.close(figure)
+plt.show()
 
 # %% [markdown]
 # ## Kept
@@ -65,7 +63,7 @@ plt.close(figure)
 # A table says where it comes from. A search takes it with `--latency.table`.
 
 # %%
-file = Path(tempfile.mkdtemp()) / "mine.json"
+file = Path("mine.json")
 tables.save(table, file)
 again = tables.load(file)
 assert again.entries == table.entries

@@ -4,6 +4,8 @@
 # `experiments/own_operation.py` registers a fused inverted bottleneck in a file of 60
 # lines. Here it competes in a small space, counted in multiply-adds, so that no latency
 # table is needed.
+#
+# To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
 import dataclasses

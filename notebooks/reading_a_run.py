@@ -2,27 +2,33 @@
 # # Reading a run
 #
 # A run is a folder, and everything printed or drawn can be made again from it. This
-# reads the first run found in `runs/`; `nas_jax search digits_cpu` makes one.
+# reads the first run found in `runs/`. Where there is none, it makes one in a small
+# space, in a minute.
+#
+# To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
 import json
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nas_jax.networks import counts
+from nas_jax import cli
 from nas_jax.runs import run_folder
 from nas_jax.spaces import builders
 
-finished = sorted(Path("runs").glob("*/result.json"))
-if not finished:
-    raise ValueError(
-        f"{Path('runs').absolute()}: expected a finished run, found none; start "
-        "Jupyter where runs/ lies, or run: nas_jax search digits_cpu"
+if not list(Path("runs").glob("*/result.json")):
+    command = (
+        "search digits_cpu --target 0.8x --space.cells 1 1 1 "
+        "--space.candidates mb3_k3 mb6_k3 mb3_k5 "
+        "--search.warmup-epochs 40 --search.joint-epochs 40 --search.trials 1 "
+        "--latency.repeats 5 --random-networks 0 --train.epochs 30"
     )
-run = finished[0].parent
+    assert cli.main(command.split()) == 0
+
+# %%
+run = sorted(Path("runs").glob("*/result.json"))[0].parent
 experiment = run_folder.read_experiment(run)
 searched = builders.build(experiment.space)
 result = json.loads((run / "result.json").read_text())
@@ -54,16 +60,14 @@ lines = [json.loads(line) for line in text.splitlines()]
 epochs = [line for line in lines if "search/probs" in line]
 warmup = sum(line["phase"] == "warmup" for line in epochs)
 names = ("search/valid_accuracy", "search/expected_latency_ms", "search/entropy")
-figure, axes = plt.subplots(1, 3, figsize=(13, 3))
+figure, axes = plt.subplots(1, 3, figsize=(12, 3))
 for axis, name in zip(axes, names, strict=True):
     watched = [(place, line[name]) for place, line in enumerate(epochs) if name in line]
     axis.plot(*zip(*watched, strict=True))
     axis.axvline(warmup, color="grey", linewidth=1)
     axis.set(title=name, xlabel="epoch")
 axes[1].axhline(epochs[-1]["search/target_ms"], linestyle=":", color="black")
-if "ipykernel" in sys.modules:
-    plt.show()
-plt.close(figure)
+plt.show()
 
 # %% [markdown]
 # ## What was chosen, and how surely
@@ -79,4 +83,3 @@ for layer, block in enumerate(network.blocks):
     likely = searched.candidates[int(probs[layer].argmax())].name
     chance = probs[layer, columns[block.op]]
     print(f"layer {layer}: {block.op.name:8} p = {chance:.2f}, most probable {likely}")
-assert counts.describe(network)["params"] == result["networks"]["searched"]["params"]

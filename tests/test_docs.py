@@ -1,6 +1,7 @@
 """What the documents say is so: their Python runs, their commands are understood."""
 
 import configparser
+import importlib.util
 import re
 
 import jax
@@ -9,14 +10,14 @@ import pytest
 
 from benchmarks import command as bench_command
 from nas_jax.cli import overrides
-from nas_jax.cli.main import command
+from nas_jax.cli.main import VERBS, command
 from nas_jax.networks import checkpoint, network
 from nas_jax.runs import run_folder, trade_off
 from tests.documents import PAGES, ROOT, blocks, commands
 from tests.report.made_up_run import make_run
 from tests.test_imports import ROOMS
 
-EXPERIMENTS = {"mine.py": "digits_cpu", "EXPERIMENT": "digits_cpu"}
+EXPERIMENTS = dict.fromkeys(("mine.py", "relaxed.py", "EXPERIMENT"), "digits_cpu")
 """What a page calls the reader's own experiment."""
 RUN = "runs/digits_cpu-seed0-000"
 
@@ -131,6 +132,45 @@ def test_commands_of_a_block():
     text = "nas_jax a b \\\n  --c 'd e'  # why\nother\nnas_jax x|y Z > file\n"
     found = [["a", "b", "--c", "d e"], ["x", "Z"], ["y", "Z"]]
     assert commands(text, "nas_jax") == found
+
+
+# --- pages that are filled from what they are about -----------------------------------
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The configuration of the site, which fills pages while it is built."""
+    pytest.importorskip("docutils")
+    spec = importlib.util.spec_from_file_location("site", ROOT / "docs" / "conf.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def test_commands_have_every_verb_and_its_flags(site):
+    table = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    source = [table]
+    site.list_verbs(None, "commands", source)
+    for name, verb in VERBS.items():
+        assert f"`{name}" in table
+        for below in verb if isinstance(verb, dict) else ("",):
+            words = [name, below] if below else [name]
+            assert f"### `{' '.join(words)}`" in source[0]
+            assert command([*words, "--help"]) in source[0]
+    other = ["as it is"]
+    site.list_verbs(None, "data", other)
+    assert other == ["as it is"]
+
+
+def test_notebooks_are_pages_with_their_outputs(site):
+    for page in (ROOT / "docs/notebooks").glob("*.md"):
+        source = [page.read_text(encoding="utf-8")]
+        site.show_notebook(None, f"notebooks/{page.stem}", source)
+        assert source[0].startswith("# ") and "```python\n" in source[0]
+        assert "```text\n" in source[0]
+    picture = {"data": {"image/png": "ab\ncd\n", "text/plain": "<Figure>"}}
+    assert 'src="data:image/png;base64,abcd"' in site.shown(picture)
+    assert site.shown({"text": "1\n"}) == "```text\n1\n```"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
@@ -10,8 +11,10 @@ from nas_jax.config import shipped
 from nas_jax.config.data import NAMES, TFDS
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.space import Padding
-from nas_jax.spaces.architecture import Architecture
-from nas_jax.training import host, scores
+from nas_jax.training import host
+
+if TYPE_CHECKING:
+    from nas_jax.spaces.architecture import Architecture
 
 RUNS = Path("runs")
 """Where runs are made without `--out`."""
@@ -38,9 +41,9 @@ def describe(name: str) -> Answer:
     Args:
       name: one of `nas_jax list`, an experiment's .py or an architecture's .json file
     """
-    from nas_jax.runs import setup
+    from nas_jax.runs import description as sizes
 
-    size = setup.describe(name)
+    size = sizes.describe(name)
     return Answer(size, description(size))
 
 
@@ -129,9 +132,10 @@ def train(
     return trained(config, network, folder)
 
 
-def trained(config: Experiment, network: Architecture, folder: Path) -> Answer:
+def trained(config: Experiment, network: "Architecture", folder: Path) -> Answer:
     """The answer of a network's training, its architecture in its run folder."""
     from nas_jax.runs import pipeline, run_folder, stopping
+    from nas_jax.training import scores
 
     with run_folder.held(folder), stopping.Stop().listening() as stop:
         saved, found = pipeline.train_network(

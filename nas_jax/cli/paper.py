@@ -1,6 +1,7 @@
 """The verb `paper`: a table of the paper beside what was computed or measured here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from nas_jax.cli import terminal
@@ -45,6 +46,7 @@ def paper(
     *,
     format: Literal["text", "markdown", "csv", "latex"] = "text",
     recorded: bool = False,
+    run: tuple[Path, ...] = (),
 ) -> Answer:
     """A table of the paper beside ours, measured; without a name, which there are.
 
@@ -53,6 +55,8 @@ def paper(
         trade-off, cost or latency-model
       format: how it is printed
       recorded: of cross-hardware the stored runs; measure nothing
+      run: your own runs, whose networks become rows; of the same data as the table,
+        but for trade-off, which takes any
     """
     given = [name for name, value in vars(measurement).items() if value is not None]
     where = "a measurement; --recorded prints stored ones"
@@ -62,7 +66,11 @@ def paper(
     if given and (recorded or table != MEASURED):
         flag = given[0].replace("_", "-")
         raise ValueError(f"--{flag}: expected only with {where}; leave it out")
-    from nas_jax.paper import cross_hardware, formats, records, tables
+    if run and table in (None, MEASURED):
+        raise ValueError(
+            "--run: expected with a table whose rows are networks; name it"
+        )
+    from nas_jax.paper import cross_hardware, formats, own_runs, records, tables
 
     if table is None:
         listed = tables.contents()
@@ -76,8 +84,10 @@ def paper(
         return Answer(said, terminal.aligned(contents))
     host.prepare()
     if table != MEASURED:
-        shown = [tables.TABLES[table]()]
-        record = shown[0]._asdict()
+        one = tables.TABLES[table]()
+        for folder in run:
+            one = own_runs.with_run(table, one, folder)
+        shown, record = [one], one._asdict()
     elif recorded:
         runs = records.every("cross-hardware-*.json")
         shown = [cross_hardware.table_of(run["here"], run["commit"]) for run in runs]

@@ -8,7 +8,6 @@ from nas_jax.cli import terminal
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import files, shipped
 from nas_jax.config.naming import few
-from nas_jax.latency.tables import PROVENANCE
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,10 @@ def import_(
     from nas_jax.latency import dialects, tables
 
     files.require_new("--out", out)
-    provenance = dict.fromkeys(PROVENANCE) | {
+    provenance = dict.fromkeys(tables.PROVENANCE) | {
         name: value
         for name, value in vars(origin).items()
-        if name in PROVENANCE or value is not None
+        if name in tables.PROVENANCE or value is not None
     }
     text = files.read_text(file)
     table, notes = dialects.read(text, from_, unit, provenance, file)

@@ -1,16 +1,18 @@
-"""Progress and tables on a terminal, and in plain text without one."""
+"""Progress and tables on a terminal, and in plain text without one.
+
+Every command begins with this module, so what only some need is imported by these.
+"""
 
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas_jax.config.from_json import from_json
-from nas_jax.training import scores
 from nas_jax.training.progress import Progress
-from nas_jax.training.scores import Reported
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 EVERY_S = 30.0
 """Between two lines about a loop, where there is no terminal."""
@@ -31,25 +33,28 @@ class Terminal(Progress):
     """
 
     def __init__(self) -> None:
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._noted = ""
 
     def phase(self, title: str) -> None:
-        tqdm.write(f"· {title}", file=sys.stderr)
+        _write(f"· {title}")
 
     def line(self, text: str) -> None:
-        # above the bar, if there is one
-        tqdm.write(f"  {text}", file=sys.stderr)
+        _write(f"  {text}")
 
     def steps(self, iterable: Any, *, total: int, desc: str) -> Iterator[Any]:
         if not sys.stderr.isatty():
             yield from self._lines(iterable, total, desc)
             return
+        from tqdm import tqdm
+
         self._bar = tqdm(iterable, total=total, desc=f"  {desc}", leave=False)
         with self._bar:
             yield from self._bar
 
     def _lines(self, iterable: Any, total: int, desc: str) -> Iterator[Any]:
+        from tqdm import tqdm
+
         begun = said = time.monotonic()
         self._noted = ""
         for done, step in enumerate(iterable, start=1):
@@ -66,13 +71,22 @@ class Terminal(Progress):
             self._bar.set_postfix(values)
 
 
+def _write(text: str) -> None:
+    """A line on standard error, above the bar, if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
+
+
 def comparison_table(networks: dict[str, Any]) -> str:
     """Networks side by side, one a line; then what their accuracies hide.
 
     Those of an older run have no balanced accuracy.
     """
+    from nas_jax.training import scores
+
     found = {
-        name: from_json(Reported, network, f"networks.{name}: ", extra="ignore")
+        name: from_json(scores.Reported, network, f"networks.{name}: ", extra="ignore")
         for name, network in networks.items()
     }
     has_int8 = any(one.test_accuracy_int8 is not None for one in found.values())

@@ -35,13 +35,16 @@ def _located(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
+SearchedRuntime = Literal["onnxruntime", "onnxruntime-int8"]
+
+
 @dataclass(frozen=True)
 class LatencyConfig:
     """Where latencies come from: a stored table, or a measurement on this machine."""
 
     table: str | None = None
     """Path of a stored table; None measures one before the search."""
-    runtime: Literal["onnxruntime", "onnxruntime-int8"] = "onnxruntime"
+    runtime: SearchedRuntime = "onnxruntime"
     """What runs the networks that the search itself measures; with -int8 they are
     quantised to 8-bit integers, timed, compared and tested so."""
     threads: Count = 1

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.latency.measurement import timing, whole_networks
 from nas_jax.latency.measurement.journal import Journal
-from nas_jax.latency.measurement.timing import Device
+from nas_jax.latency.measurement.timing import Device, Progress
 from nas_jax.paper.tables import Table
 from nas_jax.spaces import published
 
@@ -45,9 +44,11 @@ _COMMAND = {
 def measure(
     device: Device,
     input_size: int = 224,
-    progress: timing.Progress | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Milliseconds of the networks on a device, all timed interleaved."""
+    from nas_jax.latency.measurement import whole_networks  # SciPy: not to list tables
+
     networks = [published.get(name, input_size) for name in PAPER_MS]
     times = whole_networks.measure(device, networks, Journal(None, {}), progress)
     return dict(zip(PAPER_MS, np.asarray(times).tolist(), strict=True))

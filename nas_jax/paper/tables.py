@@ -209,7 +209,8 @@ def contents() -> list[tuple[str, str, str]]:
     for name, make in TABLES.items():
         table = make()
         missing = sum(cell == NOT_RUN for row in table.rows for cell in row)
-        ours = f"{missing} figures {NOT_RUN}" if missing else "all there"
+        noun = "figure" if missing == 1 else "figures"
+        ours = f"{missing} {noun} {NOT_RUN}" if missing else "all there"
         listed.append((name, table.title, ours))
     return listed
 
@@ -222,7 +223,7 @@ def _paper(row: Figure, *columns: str, ms: str = ",.0f") -> tuple[str, ...]:
         for key, number in row.numbers.items()
     }
     if "params" in cells:
-        cells["params"] = _millions(row.numbers["params"])
+        cells["params"] = millions(row.numbers["params"])
     name = row.name if row.is_checked else f"{row.name} {UNCHECKED}"
     return (name, *(cells.get(column, ABSENT) for column in columns))
 
@@ -232,10 +233,14 @@ def _counts(name: str | None) -> tuple[str, str]:
     if name is None:
         return ABSENT, ABSENT
     size = counts.describe(published.get(name))
-    return _millions(size["params"]), _millions(size["macs"])
+    return millions(size["params"]), millions(size["macs"])
 
 
-def _millions(number: float) -> str:
+def millions(number: float) -> str:
+    """
+    >>> millions(4_080_512)
+    '4.08 M'
+    """
     return f"{number / 1e6:.2f} M"
 
 

@@ -31,6 +31,8 @@ class Look:
     name: str
     colour: str = "var(--fixed)"
     height: float = 7.0
+    kernel: str = ""
+    """What stands in the box if there is room: `k5`."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,10 @@ def look(part: Part) -> Look:
             return Look(part.op.name, colour="")
         case Block():
             op = part.op
+            sides = [side for side in (op.start, op.kernel) if side]
+            kernel = f"k{' '.join(map(str, sides))}" if sides else ""
             colour = kernel_colour(max(op.kernel, op.start))
-            return Look(op.name, colour, block_height(op.expansion))
+            return Look(op.name, colour, block_height(op.expansion), kernel)
         case Stem():
             return Look(f"stem k{part.kernel}")
         case Head():

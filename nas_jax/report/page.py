@@ -33,6 +33,8 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
     if shown and baseline.architecture is not None:
         shown[f"{run.reference.capitalize()} baseline"] = baseline.architecture
     captioned = {_caption(run, name): one for name, one in run.targets.items()}
+    timed = (one.measured_ms for one in run.finalists)
+    tried_ms = [ms for ms in timed if ms is not None]
     is_finished = searched.test_accuracy is not None and not run.result.targets
     return rendering.render(
         "run.html",
@@ -51,7 +53,12 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         has_intervals=any(one.prediction for one in run.networks.values()),
         has_int8=comparison.has_int8(run.networks.values()),
         targets=comparison.targets(run),
-        trade_off=scatter.accuracy_against_latency(run.networks, run.target_ms),
+        derivation=summary.derivation(run),
+        trade_off=scatter.accuracy_against_latency(
+            run.networks, run.target_ms, tried_ms
+        ),
+        has_tried=bool(tried_ms),
+        use=summary.use(run),
         by_class=_by_network(run, lambda name, _: classes.section(run.result_of(name))),
         search=_search(run, ""),
         searches={

@@ -5,7 +5,7 @@ notebook ends a cell with `report.draw(architecture)`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,7 +18,7 @@ from nas_jax.spaces.architecture import Architecture
 class Picture:
     """The drawing of a network, which a notebook shows as it is."""
 
-    svg: str
+    svg: str = field(repr=False)
     """One element with its own colours, light and dark."""
 
     def _repr_html_(self) -> str:

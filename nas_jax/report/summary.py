@@ -1,6 +1,7 @@
 """The summary of a run: its question, its result, or how far it has come."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -97,7 +98,6 @@ def lead(run: RunFiles) -> str:
                 searched.fastest_ms,
             )
         )
-    sentences += _derivation(run)
     first, second = interval(searched), interval(run.result_of("baseline"))
     if first is not None and second is not None:
         overlap = first[0] <= second[1] and second[0] <= first[1]
@@ -107,28 +107,46 @@ def lead(run: RunFiles) -> str:
     return " ".join(sentences)
 
 
-def _derivation(run: RunFiles) -> list[str]:
+def derivation(run: RunFiles) -> str:
     """What the derivation left unspent and gave up, if the result says so."""
     if "drawn" in run.result.derivation:
         drawn = from_json(_Drawn, run.result.derivation, _WHERE, extra="ignore")
-        told = [f"{drawn.drawn} networks were drawn within it"]
+        told = [f"{drawn.drawn} networks were drawn within the target"]
         if drawn.answers_lost is not None:
             told = [
-                f"{drawn.drawn} networks within it were taken that keep most of what "
-                "the given one answers"
+                f"{drawn.drawn} networks within the target were taken that keep most "
+                "of what the given one answers"
             ]
         told += ["compared by the shared supernet"] * drawn.is_scored
         told += [f"{drawn.trials} trained in rungs"] * (drawn.trials > 0)
-        return [f"{', '.join(told)}."]
+        return f"{', '.join(told)}."
     if "slack" not in run.result.derivation:
-        return []
+        return ""
     found = from_json(_Derivation, run.result.derivation, _WHERE, extra="ignore")
     left = [f"{q.percent(share)} of {name}" for name, share in found.slack.items()]
     proven = proof.words(asdict(found))
     kept = f"e^-{found.log_prob_given_up:.3g}"
-    return [
+    return (
         f"Derivation left {', '.join(left)} unspent and kept {kept} of the "
         f"probability of the most probable network without limits ({proven})."
+    )
+
+
+def use(run: RunFiles) -> list[tuple[str, str]]:
+    """Commands that put the networks of a finished run to use, and what each does."""
+    named = shlex.quote(run.name)
+    names = [
+        name
+        for name, one in run.networks.items()
+        if kind(name) == "searched" and one.test_accuracy is not None
+    ]
+    if not names:
+        return []
+    model = f"{run.name}/checkpoints/{names[0]}"
+    return [
+        (f"nas_jax predict {named} PICTURES", "what it sees"),
+        (f"nas_jax export {named} --format onnx,stablehlo", "files for a runtime"),
+        (f"nas_jax.load_model({model!r})", "in Python, after import nas_jax"),
     ]
 
 

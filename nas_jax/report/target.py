@@ -1,7 +1,8 @@
 """A target in ms and what became of it: by the table, and by the clock.
 
 The table is what a search keeps the target by; what a network takes is measured, by a
-machine that has its pace that day. Both are said, and why they differ.
+machine that has its pace that day. The clock decides whether the target was kept; both
+are said, and why they differ.
 """
 
 from collections.abc import Mapping
@@ -78,25 +79,35 @@ def sentence(
     without it, as in older versions, the median.
 
     >>> sentence(1.0, 0.99, 1.1).replace(q.NBSP, " ")
-    'Target 1.00 ms: kept by the table, which predicts 0.990 ms; measured 10.0 % over \
-the target, 1.10 ms.'
+    'Target 1.00 ms: missed as measured, 1.10 ms, 10.0 % over it; the table predicts \
+0.990 ms, within it.'
+    >>> sentence(1.0, 0.99).replace(q.NBSP, " ")
+    'Target 1.00 ms: kept by the table, which predicts 0.990 ms.'
     """
     text = f"Target {q.milliseconds(target_ms)}"
-    if predicted_ms is not None:
-        is_kept = predicted_ms <= target_ms * (1 + NEAR)
-        text += f": {'kept' if is_kept else 'missed'} by the table, which predicts "
-        text += q.milliseconds(predicted_ms)
+    is_foreseen = predicted_ms is not None and predicted_ms <= target_ms * (1 + NEAR)
+    predicted = q.milliseconds(predicted_ms)
     if measured_ms is not None:
-        text += f"; measured {_off(measured_ms / target_ms)} the target, "
+        text += f": {_became(measured_ms <= target_ms)} as measured, "
         text += q.milliseconds(measured_ms)
         if quartiles_ms is not None:
             text += f" [{', '.join(map(q.decimals, quartiles_ms))}]"
+        text += f", {_off(measured_ms / target_ms)} it"
+        if predicted_ms is not None:
+            side = "within" if is_foreseen else "above"
+            text += f"; the table predicts {predicted}, {side} it"
+    elif predicted_ms is not None:
+        text += f": {_became(is_foreseen)} by the table, which predicts {predicted}"
     sentences, fastest_ms = [f"{text}."], fastest_ms or measured_ms
     if fastest_ms is not None and pace is not None:
         sentences += _at_its_pace(target_ms, fastest_ms, pace)
     if risk is not None:
         sentences += _chance(target_ms, fastest_ms, risk)
     return " ".join(sentences)
+
+
+def _became(is_kept: bool) -> str:
+    return "kept" if is_kept else "missed"
 
 
 def _off(ratio: float) -> str:

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -15,14 +14,14 @@ from nas_jax.data import augment, partition, record, splits
 from nas_jax.data.batches import Augment, Split
 from nas_jax.data.splits import Loaded
 from nas_jax.latency import tables
-from nas_jax.networks import counts, device_memory, parts
-from nas_jax.runs import pretrained, run_folder, targets
+from nas_jax.networks import parts
+from nas_jax.runs import pretrained, targets
 from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines, estimators, movement, prune, schedule
 from nas_jax.search.loop import SearchData
 from nas_jax.search.shared_search import SideData
 from nas_jax.search.targets import Targets
-from nas_jax.spaces import builders, elastic, published
+from nas_jax.spaces import builders, elastic
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
@@ -298,36 +297,3 @@ def check_network(experiment: Experiment, network: Architecture) -> None:
             f"architecture {network.name!r}: expected height, width, channels, classes "
             f"{inputs} of experiment {experiment.name!r}, got {got}"
         )
-
-
-def describe(name: str) -> dict[str, Any]:
-    """Size of a preset space, a published network, a file, or an experiment's space.
-
-    Raises `ValueError` naming the first two kinds if `name` is none of these.
-    """
-    if name in builders.PRESETS:
-        return _described_space(builders.PRESETS[name]())
-    if name in published.NAMES:
-        return _described(published.get(name))
-    if name.endswith(".json"):
-        return _described(run_folder.read_architecture(Path(name)))
-    try:
-        experiment = shipped.load_experiment(name)
-    except ValueError as error:
-        if Path(name).is_file():
-            raise
-        raise ValueError(
-            f"describe {name!r}: expected a space ({', '.join(builders.PRESETS)}), a "
-            f"published network ({', '.join(published.NAMES)}), an architecture file "
-            "(.json) or an experiment"
-        ) from error
-    return _described_space(builders.build(experiment.space))
-
-
-def _described(network: Architecture) -> dict[str, Any]:
-    return counts.describe(network) | device_memory.describe(network)
-
-
-def _described_space(space: SearchSpace) -> dict[str, Any]:
-    _, largest = counts.extreme(space)
-    return counts.describe_space(space) | device_memory.describe(largest)

@@ -106,6 +106,16 @@ def test_help_and_wrong_flags_are_answered_without_jax():
     assert run.stdout.splitlines()[-1] == "False"
 
 
+def test_the_list_of_verbs_imports_no_arrays():
+    code = (
+        "import sys; from nas_jax import cli; assert cli.main(['--help']) == 0\n"
+        "print({'numpy', 'tqdm', 'jinja2', 'pydantic'} & sys.modules.keys() or 'none')"
+    )
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "none"
+
+
 def test_module_runs_as_the_command_does():
     command = [sys.executable, "-m", "nas_jax", "--help"]
     run = subprocess.run(command, capture_output=True, text=True)

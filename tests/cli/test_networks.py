@@ -7,7 +7,7 @@ import pytest
 from nas_jax import cli
 from nas_jax.cli import networks
 from nas_jax.config import DataConfig, SpaceConfig, shipped
-from nas_jax.runs import setup
+from nas_jax.runs import description
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.architecture_json import to_json
@@ -125,7 +125,7 @@ def test_list_names_what_comes_with_the_package(capsys):
     for name in found["data"]:
         assert DataConfig(name=name).name == name
     for name in (*found["experiments"], *found["spaces"], *found["networks"]):
-        assert setup.describe(name)["layers"]
+        assert description.describe(name)["layers"]
     for name in found["tables"]:
         assert shipped.table_file(f"latency_tables/{name}.json").is_file()
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from typing import get_args
 
 import pytest
@@ -11,9 +12,10 @@ from nas_jax.cli.paper import MEASURED, Name
 from nas_jax.config import LatencyConfig, shipped
 from nas_jax.latency.measurement.timing import Device
 from nas_jax.networks import counts
-from nas_jax.paper import cross_hardware, figures, formats, records
+from nas_jax.paper import cross_hardware, figures, formats, own_runs, records
 from nas_jax.paper.tables import NOT_RUN, TABLES, Table
 from nas_jax.spaces import published
+from tests.report.made_up_run import make_run
 
 
 def rows_of(table):
@@ -190,3 +192,68 @@ def test_networks_are_measured_at_the_size_asked_for():
     found = cross_hardware.measure(device, 64)
     assert list(found) == list(cross_hardware.PAPER_MS)
     assert sizes == [64] * 4 and min(found.values()) > 0
+
+
+# --- runs of one's own ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "digits-seed0-001")
+
+
+def _on(run, name):
+    """The same run, said to be on other data."""
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["name"] = name
+    (run / "config.json").write_text(json.dumps(config))
+
+
+def test_networks_of_a_run_are_rows_of_their_own(run, capsys):
+    assert cli.main(["paper", "trade-off", "--run", str(run)]) == 0
+    out = capsys.readouterr().out
+    networks = json.loads((run / "result.json").read_text())["networks"]
+    for name, one in networks.items():
+        (line,) = [line for line in out.splitlines() if f"001: {name} " in line]
+        assert line.startswith("yours, digits-seed0-001: ")
+        ms = f"{one['measured_ms']['median']:.3f}"
+        assert line.split()[-2:] == [ms, f"{one['test_accuracy']:.2%}"]
+    assert "digits, 1000 test images, objective constrained, seed 0" in out
+    assert "Imaginary CPU, batch " in out and "commit 0123abcd" in out
+
+
+def test_counts_and_errors_of_a_run_stand_under_their_columns(run, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    _on(own, "tfds:cifar10")
+    table = own_runs.with_run("cifar10", TABLES["cifar10"](), own)
+    one = json.loads((run / "result.json").read_text())["networks"]["searched"]
+    row = rows_of(table)["yours, own: searched"]
+    assert row["here error %"] == f"{100 * (1 - one['test_accuracy']):.2f}"
+    assert row["here params"] == f"{one['params'] / 1e6:.2f} M"
+    assert row["paper params"] == row["paper error %"] == "-"
+    assert [*table.rows][: len(figures.CIFAR10)] == TABLES["cifar10"]().rows
+
+
+def test_a_run_is_held_against_its_own_data_only(run, tmp_path, capsys):
+    for name in ("cifar10", "imagenet-mobile", "imagenet-gpu", "ablation"):
+        assert cli.main(["paper", name, "--run", str(run)]) == 2
+        said = capsys.readouterr().err
+        assert "got one on digits; nas_jax paper trade-off takes any" in said
+    for name in ("cost", "latency-model"):
+        assert cli.main(["paper", name, "--run", str(run)]) == 2
+        assert f"got {name}, which has no row for a run" in capsys.readouterr().err
+    for words in ([], ["cross-hardware"]):
+        assert cli.main(["paper", *words, "--run", str(run)]) == 2
+        assert "--run: expected with a table whose rows" in capsys.readouterr().err
+    assert cli.main(["paper", "trade-off", "--run", str(tmp_path)]) == 2
+    assert "expected a finished run with result.json" in capsys.readouterr().err
+
+
+def test_a_wrong_number_of_a_run_is_named(run, tmp_path, capsys):
+    own = shutil.copytree(run, tmp_path / "own")
+    result = json.loads((own / "result.json").read_text())
+    result["networks"]["searched"]["test_accuracy"] = 97
+    (own / "result.json").write_text(json.dumps(result))
+    assert cli.main(["paper", "trade-off", "--run", str(own)]) == 2
+    said = capsys.readouterr().err
+    assert "networks.searched.test_accuracy: expected at most 1, got 97" in said

@@ -181,8 +181,66 @@ def test_searched_network_is_drawn_on_top():
     one = NetworkResult(test_accuracy=0.9, test_images=100, measured_ms=0.5)
     names = ("searched", "baseline", "random_1")
     picture = scatter.accuracy_against_latency(dict.fromkeys(names, one), None)
+    picture = re.sub(r"<text.*?</text>", "", picture, flags=re.S)  # names are apart
     places = [picture.rindex(f"var(--{name})") for name in ("random", "searched")]
     assert places == sorted(places)
+
+
+def test_networks_are_named_in_the_picture_beside_the_headline(document, run):
+    (header,) = re.findall(r"<header.*?</header>", document, re.S)
+    (picture,) = re.findall(r"<figure>.*?</figure>", header, re.S)
+    assert "and the target (dotted)" in picture
+    for name in json.loads((run / "result.json").read_text())["networks"]:
+        assert re.search(rf">{name}</text>", picture)
+    # gates draw no networks that are timed before the choice
+    assert "ticks" not in picture
+
+
+def test_names_that_find_no_place_are_left_out():
+    one = NetworkResult(test_accuracy=0.9, test_images=100, measured_ms=0.5)
+    names = ["searched", *(f"random_{place}" for place in range(30))]
+    picture = scatter.accuracy_against_latency(dict.fromkeys(names, one), 0.5)
+    shown = re.findall(r">(searched|random_\d+)</text>", picture)
+    assert shown[0] == "searched" and len(shown) < len(names)
+
+
+def test_scaled_networks_are_joined_with_the_hand_designed_one_and_tries_are_ticks():
+    found = {
+        name: NetworkResult(test_accuracy=0.9, test_images=100, measured_ms=ms)
+        for name, ms in (("baseline", 1.0), ("scaled", 0.5))
+    }
+    joined = scatter.accuracy_against_latency(found, None)
+    ticks = scatter.accuracy_against_latency(found, None, [0.4, 0.45])
+    assert ticks.count("LineCollection") > joined.count("LineCollection")
+
+
+def test_kernels_stand_in_the_boxes_where_they_fit(document, run):
+    network = architecture_json.from_json((run / "architecture.json").read_text())
+    shown = re.findall(r'font-weight="600" fill="var\(--card\)">k(\d)</text>', document)
+    kept = [block.op.kernel for block in network.blocks if not block.op.is_zero]
+    assert shown and {int(kernel) for kernel in shown} >= {max(kept)}
+
+
+def test_derivation_is_folded_away(document):
+    (header,) = re.findall(r"<header.*?</header>", document, re.S)
+    assert "Derivation left" not in header
+    text = section(document, "How the network was chosen")
+    assert "The derivation in numbers Derivation left 1.2 % of latency unspent" in text
+
+
+def test_foot_says_how_to_use_the_network(document):
+    (foot,) = re.findall(r"<footer>.*?</footer>", document, re.S)
+    said = Page(foot).text
+    for command in (
+        "nas_jax predict digits-seed0-001 PICTURES",
+        "nas_jax export digits-seed0-001 --format onnx,stablehlo",
+        "nas_jax.load_model('digits-seed0-001/checkpoints/searched')",
+    ):
+        assert command in said
+
+
+def test_foot_of_a_run_without_a_network_names_no_command(tmp_path):
+    assert summary.use(run_files.read(tmp_path)) == []
 
 
 def test_ratio_is_what_the_result_says(run):

@@ -16,14 +16,28 @@ def said(*given, **more):
 def test_kept_by_the_table_and_over_as_measured():
     text = said(0.4664, 0.4646, 0.555, (0.541, 0.56), Risk(0.5, 0.58, 0.52, 20))
     assert text.startswith(
-        "Target 0.466 ms: kept by the table, which predicts 0.465 ms; measured 19.0 % "
-        "over the target, 0.555 ms [0.541, 0.560]."
+        "Target 0.466 ms: missed as measured, 0.555 ms [0.541, 0.560], 19.0 % over it; "
+        "the table predicts 0.465 ms, within it."
     )
+    assert "kept" not in text
     assert "met" not in text.split()
     assert text.endswith(
         "By 20 networks held against the table, 80 % of such networks take 0.500 to "
         "0.580 ms here in their fastest rounds; P(latency ≤ target) at the table's "
         "pace = 52 %."
+    )
+
+
+def test_the_clock_decides_what_was_kept():
+    text = said(1.0, 1.05, 0.9)
+    assert text == (
+        "Target 1.00 ms: kept as measured, 0.900 ms, 10.0 % under it; the table "
+        "predicts 1.05 ms, above it."
+    )
+    assert said(1.0, 1.05).startswith("Target 1.00 ms: missed by the table, which")
+    assert (
+        said(1.0, None, 1.1)
+        == "Target 1.00 ms: missed as measured, 1.10 ms, 10.0 % over it."
     )
 
 
@@ -95,9 +109,8 @@ def test_result_of_an_older_version_says_no_probability():
     one = {"predicted_ms": 0.46, "measured_ms": times, "risk": old}
     result = {"networks": {"searched": one}, "target_ms": 0.4664}
     assert "67" not in target.of_result(result)
-    assert "measured 17.9 % over the target" in target.of_result(result).replace(
-        NBSP, " "
-    )
+    said = target.of_result(result).replace(NBSP, " ")
+    assert "missed as measured, 0.550 ms [0.540, 0.560], 17.9 % over it" in said
     assert target.of_result({"networks": {}, "target_ms": 1.0}) is None
     assert target.of_result({"networks": {"searched": one}}) is None
 

@@ -1,0 +1,44 @@
+"""How large a space or a network is, by its name; imports no more than that takes."""
+
+from pathlib import Path
+from typing import Any
+
+from nas_jax.config import shipped
+from nas_jax.networks import counts, device_memory
+from nas_jax.runs import run_folder
+from nas_jax.spaces import builders, published
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.space import SearchSpace
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Size of a preset space, a published network, a file, or an experiment's space.
+
+    Raises `ValueError` naming the first two kinds if `name` is none of these.
+    """
+    if name in builders.PRESETS:
+        return _of_space(builders.PRESETS[name]())
+    if name in published.NAMES:
+        return _of_network(published.get(name))
+    if name.endswith(".json"):
+        return _of_network(run_folder.read_architecture(Path(name)))
+    try:
+        experiment = shipped.load_experiment(name)
+    except ValueError as error:
+        if Path(name).is_file():
+            raise
+        raise ValueError(
+            f"describe {name!r}: expected a space ({', '.join(builders.PRESETS)}), a "
+            f"published network ({', '.join(published.NAMES)}), an architecture file "
+            "(.json) or an experiment"
+        ) from error
+    return _of_space(builders.build(experiment.space))
+
+
+def _of_network(network: Architecture) -> dict[str, Any]:
+    return counts.describe(network) | device_memory.describe(network)
+
+
+def _of_space(space: SearchSpace) -> dict[str, Any]:
+    _, largest = counts.extreme(space)
+    return counts.describe_space(space) | device_memory.describe(largest)
