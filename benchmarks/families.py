@@ -86,10 +86,13 @@ def _percent(values: Sequence[float]) -> str:
     return f"{mean} ± {100 * found['half_width']:.2f}"
 
 
+_Found = tuple[Experiment, Path, dict[str, Any]]
+
+
 def _of_seed(
     config: FamiliesConfig, seed: int, watch: Progress
 ) -> Iterator[dict[str, Any]]:
-    found: dict[tuple[str, str], tuple[Experiment, Path, dict[str, Any]]] = {}
+    found: dict[tuple[str, SearchedRuntime], _Found] = {}
     for runtime in config.runtimes:
         target_ms = None
         for family in config.families:

@@ -1,6 +1,6 @@
 """Search spaces, as frozen dataclasses. No JAX."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -143,7 +143,7 @@ class SpaceConfig:
     """Those of `candidates` that each stage offers; of none, all in every stage."""
     required_cells: RequiredCells = 0
     """How many of a stage's first cells `zero` does not leave out."""
-    ends: EndsConfig = EndsConfig()
+    ends: EndsConfig = field(default_factory=EndsConfig)
     """What stands before and after the layers."""
 
     def __post_init__(self) -> None:
@@ -199,7 +199,7 @@ class ElasticConfig:
     """Those of `candidates` that each stage offers; of none, all in every stage."""
     required_cells: RequiredCells = 0
     """How many of a stage's first cells `zero` does not leave out."""
-    ends: EndsConfig = EndsConfig()
+    ends: EndsConfig = field(default_factory=EndsConfig)
     """What stands before and after the layers."""
 
     def __post_init__(self) -> None:

@@ -224,8 +224,9 @@ def hand_designed(space: SearchSpace) -> Architecture:
     if space.hand_designed:
         return from_ops(space, space.hand_designed, "baseline")
     if any(op.kind == MBCONV.kind for op in space.candidates):
-        known = [OpSpec.parse("mb6_k3")]
+        known, missing = [OpSpec.parse("mb6_k3")], "'mb6_k3'"
     else:
+        missing = "an inverted bottleneck of 3x3"
         known = [op for op in space.candidates if op.is_inverted_bottleneck]
     everywhere = [
         op
@@ -234,9 +235,8 @@ def hand_designed(space: SearchSpace) -> Architecture:
     ]
     if not everywhere:
         raise ValueError(
-            f"space {space.name!r} does not offer 'mb6_k3' (or, without such blocks, "
-            "another inverted bottleneck of 3x3) in every layer, so it has no "
-            "hand-designed baseline: add it to space.candidates, or name one in "
+            f"space {space.name!r} does not offer {missing} in every layer, so it has "
+            "no hand-designed baseline: add it to space.candidates, or name one in "
             "space.hand_designed"
         )
     op = max(everywhere, key=lambda one: one.expansion)

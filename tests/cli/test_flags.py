@@ -37,7 +37,8 @@ FIELDS = "see nas_jax search --help"
         ),
         (
             "--latency.runtime litert",
-            "--latency.runtime: expected one of onnxruntime, got 'litert'; ",
+            "--latency.runtime: expected one of onnxruntime, onnxruntime-int8, "
+            "got 'litert'; ",
         ),
         ("--search.lr", "--search.lr: expected one argument; "),
         (

@@ -52,7 +52,7 @@ def test_table_interval_and_pace_are_held_against_the_fastest_rounds():
     """Other work doubled the median of the calls, not the fastest of them."""
     risk, pace = Risk(0.97, 1.02, 0.97, 20), Pace(1.25)
     text = said(1.0, 0.99, 2.0, (1.5, 2.5), risk, pace, 1.0)
-    assert "measured 100.0 % over the target, 2.00 ms" in text
+    assert "missed as measured, 2.00 ms [1.50, 2.50], 100.0 % over it" in text
     assert "its fastest rounds are 20.0 % under." in text
     assert "That the two differ" not in text  # 1.0 is no more than the target
     assert "believe" in said(1.0, 0.99, 2.0, (1.5, 2.5), risk, pace, 1.5)
