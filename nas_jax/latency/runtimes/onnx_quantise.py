@@ -6,8 +6,9 @@ biases int32. ReLU and ReLU6 become the ends of a range. The graph says so by
 QuantizeLinear and DequantizeLinear about its float nodes, which ONNX Runtime fuses with
 them into integer kernels; input and logits stay float32.
 
-What has no integer kernel there stays in float between two such nodes: `in_float` names
-it.
+Hard swish and hard sigmoid have no integer kernel there, so they are written as
+additions, bounds and products, which have. What has none stays in float between two
+such nodes: `in_float` names it.
 """
 
 import tempfile
@@ -40,8 +41,7 @@ def quantise(
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     images = np.ascontiguousarray(images, np.float32)
-    source = onnx.ModelProto()
-    source.CopyFrom(model)
+    source = _with_integer_kernels(model)
     # batch normalisation is folded already; the quantiser would advise to do it
     entry = source.metadata_props.add()
     entry.key, entry.value = "onnx.quant.pre_process", "onnxruntime.quant"
@@ -65,6 +65,50 @@ def quantise(
     del quantised.metadata_props[:]
     onnx.checker.check_model(quantised)
     return quantised
+
+
+def _with_integer_kernels(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with h(x) = min(max(x + 3, 0), 6) / 6 and x h(x) written out.
+
+    Of HardSigmoid, that of PyTorch and of this package: slope 1/6, value 1/2 at 0.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    numbers = {"three": [3.0], "sixth": [1 / 6], "none": 0.0, "six": 6.0}
+    names = {name: f"hard_{name}" for name in numbers}
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        is_swish, is_gate = node.op_type == "HardSwish", _is_gate(node)
+        if not (is_swish or is_gate):
+            nodes.append(node)
+            continue
+        (x,), (y,) = node.input, node.output
+        steps = [("Add", [x, names["three"]], f"{y}/shifted")]
+        bounds = [names["none"], names["six"]]
+        steps.append(("Clip", [f"{y}/shifted", *bounds], f"{y}/bounded"))
+        if is_swish:
+            steps.append(("Mul", [x, f"{y}/bounded"], f"{y}/product"))
+        steps.append(("Mul", [steps[-1][2], names["sixth"]], y))
+        nodes += [
+            onnx.helper.make_node(operator, inputs, [output], output)
+            for operator, inputs, output in steps
+        ]
+    if len(nodes) > len(model.graph.node):
+        made.graph.initializer.extend(
+            onnx.numpy_helper.from_array(np.array(value, np.float32), names[name])
+            for name, value in numbers.items()
+        )
+    del made.graph.node[:]
+    made.graph.node.extend(nodes)
+    return made
+
+
+def _is_gate(node: onnx.NodeProto) -> bool:
+    """Whether a node is h(x)."""
+    given = {one.name: one.f for one in node.attribute}
+    slope, start = given.get("alpha", 0.2), given.get("beta", 0.5)
+    is_ours = np.allclose((slope, start), (1 / 6, 0.5), atol=1e-6)
+    return node.op_type == "HardSigmoid" and bool(is_ours)
 
 
 class _Reader:

@@ -5,16 +5,15 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from nas_jax.config import SpaceConfig, shipped
+from nas_jax.config import SpaceConfig
 from nas_jax.latency.runtimes import onnx_quantise, onnx_runtime
 from nas_jax.networks.onnx import graphs
 from nas_jax.networks.onnx.writer import Graph
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path
-from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import Stem
 from tests import oracles
-from tests.networks.test_own_operation import SE
+from tests.networks import test_families as families
 
 STEM = Stem(in_channels=3, out_channels=8, stride=2, input_size=9)
 
@@ -138,14 +137,53 @@ def test_given_graph_is_left_as_it_was():
     assert model.SerializeToString() == before
 
 
-def test_what_has_no_integer_kernel_is_named(own_operations):
-    shipped.load_experiment(str(SE))
-    block = Block(OpSpec.parse("se3_k3"), 4, 6, 2, 8, shortcut=False)
-    model = graphs.part(block, *graphs.random_weights(block, np.random.default_rng(0)))
+@pytest.mark.parametrize("part", [*families.CASES, *families.FIXED])
+def test_blocks_of_all_families_are_integers_throughout(part):
+    params, batch_stats, images = families.drawn(part)
+    model = graphs.part(part, params, batch_stats)
+    x = images.transpose(0, 3, 1, 2)
+    quantised = onnx_quantise.quantise(model, x)
+    assert onnx_quantise.in_float(quantised) == ()
+    exact, found = (
+        onnx_runtime.session(one, threads=1).run(None, {"x": x})[0]
+        for one in (model, quantised)
+    )
+    # a step of 256 is 2 % of a deviation where values are spread over four of these
+    assert np.abs(found - exact).mean() < 0.03 * exact.std()
+
+
+@pytest.mark.parametrize("operator", ["HardSwish", "HardSigmoid"])
+def test_hard_activations_are_written_out_exactly(operator):
+    def graph_of(**settings):
+        graph = Graph()
+        kernel = graph.weight("kernel", np.eye(4)[..., None, None])
+        value = graph.node("Conv", "before", ["x", kernel])
+        value = graph.node(operator, "hard", [value], **settings)
+        graph.node("Conv", "after", [value, kernel])
+        return graph.model("hard", ("x", (4, 8, 8)), ("y", (4, 8, 8)))
+
+    x = np.linspace(-5, 5, 512, dtype=np.float32).reshape(2, 4, 8, 8)
+    ours = {} if operator == "HardSwish" else {"alpha": 1 / 6, "beta": 0.5}
+    quantised = onnx_quantise.quantise(graph_of(**ours), x)
+    gate = np.clip(x + 3, 0, 6) / 6
+    expected = x * gate if operator == "HardSwish" else gate
+    (y,) = onnx_runtime.session(quantised, threads=1).run(None, {"x": x})
+    np.testing.assert_allclose(y, expected, atol=0.06)
+    assert onnx_quantise.in_float(quantised) == ()
+    if operator == "HardSigmoid":  # that of Keras is another function
+        other = onnx_quantise.quantise(graph_of(alpha=0.2, beta=0.5), x)
+        assert onnx_quantise.in_float(other) == ("HardSigmoid",)
+
+
+def test_what_has_no_integer_kernel_is_named():
+    graph = Graph()
+    kernel = graph.weight("kernel", np.ones((4, 4, 1, 1)))
+    value = graph.node("Conv", "before", ["x", kernel])
+    value = graph.node("Tanh", "middle", [value])
+    graph.node("Conv", "after", [value, kernel])
+    model = graph.model("three", ("x", (4, 8, 8)), ("y", (4, 8, 8)))
     x = np.random.default_rng(1).standard_normal((2, 4, 8, 8))
-    named = onnx_quantise.in_float(onnx_quantise.quantise(model, x))
-    assert "HardSigmoid" in named
-    assert "Conv" not in named
+    assert onnx_quantise.in_float(onnx_quantise.quantise(model, x)) == ("Tanh",)
 
 
 @pytest.mark.parametrize("operator", ["Sigmoid", "Relu", "GlobalAveragePool"])
