@@ -245,16 +245,12 @@ class Experiment:
             joint = self.search.joint_epochs
             require(joint > 0, "search.joint_epochs", "1 or more", joint)
             return
-        for name, value, expected in (
-            ("search.joint_epochs", self.search.joint_epochs, 0),
-            ("search.limits", self.search.limits, ()),
-        ):
-            require(
-                value == expected,
-                name,
-                f"{expected!r} with an elastic space, whose networks share weights",
-                value,
-            )
+        require(
+            self.search.joint_epochs == 0,
+            "search.joint_epochs",
+            "0 with an elastic space, whose networks share weights",
+            self.search.joint_epochs,
+        )
         is_trained = self.search.warmup_epochs > 0
         for name, start, is_fitting, wanted in (
             ("search", self.search.start, self.search.start == SCRATCH, "scratch"),

@@ -250,6 +250,8 @@ def _check_elastic(setup: Setup) -> None:
         )
     stored, search = setup.experiment.latency.table, setup.experiment.search
     targets.require_target(search)
+    assert isinstance(setup.whole, ElasticSpace)
+    targets.elastic_bounds(search, setup.whole, None)
     if stored is not None:
         elastic_goal(setup, tables.load(shipped.table_file(stored)))
 

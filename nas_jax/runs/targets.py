@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nas_jax.config import shipped
-from nas_jax.config.search import SIZES, TARGETS, SearchConfig, parse_limit
+from nas_jax.config.search import PEAKS, SIZES, TARGETS, SearchConfig, parse_limit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import activation_memory, counts, device_memory
@@ -98,6 +98,20 @@ def within_peaks(config: SearchConfig, space: SearchSpace) -> SearchSpace:
     return prices.within_peaks(config.peaks)[0].left
 
 
+class Bound(NamedTuple):
+    """A further limit on the networks of an elastic space."""
+
+    name: str
+    """As `search.limits` has it."""
+    amount: float
+    costs: tuple[Costs | Peaks, ...]
+    """Of every shape."""
+
+    def keeps(self, shape: int, path: np.ndarray) -> bool:
+        """Whether a network does, to rounding."""
+        return self.costs[shape].of_path(path) <= self.amount * (1 + derivation.TIE)
+
+
 class ElasticGoal(NamedTuple):
     """The target of a search among several shapes, and what these cost."""
 
@@ -107,6 +121,21 @@ class ElasticGoal(NamedTuple):
     latencies: tuple[Costs, ...]
     """Likewise in ms, by the table."""
     warnings: tuple[str, ...]
+    bounds: tuple[Bound, ...] = ()
+
+    def keeps(self, shape: int, path: np.ndarray) -> bool:
+        """Whether a network keeps all further limits."""
+        return all(bound.keeps(shape, path) for bound in self.bounds)
+
+    def masks(self, space: ElasticSpace) -> list[np.ndarray]:
+        """The candidates of every shape that the limits on a peak leave, `[L K]`."""
+        masks = [shape.mask for shape in space.shapes]
+        for bound in self.bounds:
+            for place, costs in enumerate(bound.costs):
+                if isinstance(costs, Peaks):
+                    is_within = costs.fixed <= bound.amount * (1 + derivation.TIE)
+                    masks[place] = masks[place] & costs.within(bound.amount) & is_within
+        return masks
 
 
 def of_elastic(
@@ -137,9 +166,45 @@ def of_elastic(
     base = _Prices(space.middle, table, origin, z)
     of_baseline = base.range_of(base.costs(config.cost))[2]
     goal, warning = _stated(config, min(least), max(most), of_baseline)
-    few = _few(elastic_census.of(space, costs, goal), space.architectures, goal)
-    warnings = tuple(filter(None, [warning or few]))
-    return ElasticGoal(goal, tuple(costs), tuple(by_table), warnings)
+    bounds = elastic_bounds(config, space, table, origin=origin, z=z)
+    found = ElasticGoal(goal, tuple(costs), tuple(by_table), (), bounds)
+    counted = elastic_census.of(space, costs, goal, found.masks(space))
+    few = _few(counted, space.architectures, goal)
+    return found._replace(warnings=tuple(filter(None, [warning or few])))
+
+
+def elastic_bounds(
+    config: SearchConfig,
+    space: ElasticSpace,
+    table: LatencyTable | None,
+    *,
+    origin: str = "the latency table",
+    z: float = 0.0,
+) -> tuple[Bound, ...]:
+    """The further limits on the networks of an elastic space.
+
+    A ratio is of the middle shape's hand-designed network. Without a table those on the
+    latency by it are left out.
+
+    Raises `ValueError` for one that no network keeps, with the least that one takes.
+    """
+    bounds = []
+    for text in config.limits:
+        spec, own, source = parse_limit(text), table, origin
+        if spec.table is not None:
+            own, source = tables.load(shipped.table_file(spec.table)), spec.table
+        if spec.cost == "latency" and own is None:
+            continue
+        prices = [_Prices(one, own, source, z) for one in (*space.shapes, space.middle)]
+        count = _Prices.peak if spec.cost in PEAKS else _Prices.costs
+        *costs, of_middle = (count(one, spec.cost) for one in prices)
+        ranges = zip(prices, costs, strict=False)
+        least = min(one.range_of(each)[0] for one, each in ranges)
+        of_baseline = prices[-1].range_of(of_middle)[2]
+        named = "networks of this space"
+        most = _bound(text, least, of_baseline, named)
+        bounds.append(Bound(text, most, tuple(costs)))
+    return tuple(bounds)
 
 
 def require_target(config: SearchConfig) -> None:
@@ -232,19 +297,8 @@ class _Prices:
 
     def bound(self, text: str, costs: Costs | Peaks) -> float:
         """The amount of one of `search.limits`; `ValueError` if it is out of reach."""
-        spec, (least, _, of_baseline) = parse_limit(text), self.range_of(costs)
-        limit = spec.amount * of_baseline if spec.is_ratio else spec.amount
-        if limit < least:
-            told, reach = (
-                amount(spec.cost, one) if spec.cost in SIZES else f"{one:.6g}"
-                for one in (limit, least)
-            )
-            raise ValueError(
-                f"search.limits {text} ({told}) is out of reach: {self.networks} take "
-                f"{reach} or more, a ratio of {least / of_baseline:.2g}; raise the "
-                "limit"
-            )
-        return limit
+        least, _, of_baseline = self.range_of(costs)
+        return _bound(text, least, of_baseline, self.networks)
 
     def within_peaks(self, limits: Sequence[str]) -> "tuple[_Prices, list[str]]":
         """The same within limits on a peak, and a line for each of what it leaves."""
@@ -310,6 +364,22 @@ def _stated(
             "network keeps it and none spends it"
         )
     return goal, None
+
+
+def _bound(text: str, least: float, of_baseline: float, networks: str) -> float:
+    """The amount of a limit; `ValueError` if the cheapest of `networks` is above it."""
+    spec = parse_limit(text)
+    limit = spec.amount * of_baseline if spec.is_ratio else spec.amount
+    if limit < least:
+        told, reach = (
+            amount(spec.cost, one) if spec.cost in SIZES else f"{one:.6g}"
+            for one in (limit, least)
+        )
+        raise ValueError(
+            f"search.limits {text} ({told}) is out of reach: {networks} take {reach} "
+            f"or more, a ratio of {least / of_baseline:.2g}; raise the limit"
+        )
+    return limit
 
 
 def _few(counted: ElasticCensus, networks: int, goal: float) -> str | None:

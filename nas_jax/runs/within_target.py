@@ -31,6 +31,8 @@ SPREAD_S = 2.0
 """Seconds that the rounds of a group of networks take, at least."""
 PROBED = 8
 """Networks by which a table is corrected."""
+TRIED = 50
+"""Networks that are drawn for one that keeps `search.limits`, at most."""
 
 
 class Clock:
@@ -136,8 +138,13 @@ def _keeping_most(
     losses = {choice: judge.lost(one) for choice, one in watched}
     found = saliency.of(space, given.architecture, losses)
 
+    masks = goal.masks(space)
+
     def pick(aim: float, wanted: int) -> list[Drawn]:
-        best = saliency.ranked(space, found, goal.costs, aim, wanted)
+        asked = wanted * (TRIED if goal.bounds else 1)
+        ranked = saliency.ranked(space, found, goal.costs, aim, asked, masks)
+        best = [one for one in ranked if goal.keeps(*one)][:wanted]
+        _require_some(goal, len(best), len(ranked))
         every = [Drawn(*one, judge.lost(space.network(*one, "kept"))) for one in best]
         return sorted(every, key=lambda one: one.lost or 0.0)
 
@@ -149,9 +156,26 @@ def _at_random(work: Run, space: ElasticSpace, goal: ElasticGoal) -> Pick:
     slack = work.experiment.search.max_slack
 
     def pick(aim: float, wanted: int) -> list[Drawn]:
-        return _draw(rng, space, goal, aim, slack, wanted)
+        found, tried = _draw(rng, space, goal, aim, slack, wanted)
+        _require_some(goal, len(found), tried)
+        if goal.bounds:
+            names = " ".join(bound.name for bound in goal.bounds)
+            work.progress.line(
+                f"{len(found)} networks at the target keep {names}, of {tried} drawn"
+            )
+        return found
 
     return pick
+
+
+def _require_some(goal: ElasticGoal, kept: int, tried: int) -> None:
+    """Raises `ValueError` if none of the networks tried keeps all limits."""
+    if not kept:
+        names = " ".join(bound.name for bound in goal.bounds)
+        raise ValueError(
+            f"search.limits {names}: expected networks at the target that keep it, "
+            f"found none among {tried}; raise a limit or lower the target"
+        )
 
 
 def _draw(
@@ -161,18 +185,26 @@ def _draw(
     aim: float,
     slack: float,
     wanted: int,
-) -> list[Drawn]:
-    counted = elastic_census.of(space, goal.costs, aim)
+) -> tuple[list[Drawn], int]:
+    """Different networks that keep all limits, and how many different ones were tried.
+
+    Those on a peak are kept by every network of the census.
+    """
+    counted = elastic_census.of(space, goal.costs, aim, goal.masks(space))
     low = aim * (1 - slack)
     if not counted.between(low, aim):
         low = counted.nearest(aim)
-    found: dict[tuple[int, ...], Drawn] = {}
-    for _ in range(20 * wanted):
+    tried: dict[tuple[int, ...], Drawn] = {}
+    found: list[Drawn] = []
+    for _ in range(20 * wanted * (TRIED if goal.bounds else 1)):
         shape, path = counted.draw(rng, low, aim)
-        found.setdefault((shape, *path.tolist()), Drawn(shape, path))
+        key = (shape, *path.tolist())
+        if key not in tried:
+            tried[key] = Drawn(shape, path)
+            found += [tried[key]] * goal.keeps(shape, path)
         if len(found) == wanted:
             break
-    return list(found.values())
+    return found, len(tried)
 
 
 def is_here(table: LatencyTable, runtime: str) -> bool:

@@ -58,15 +58,19 @@ def of(
     space: SearchSpace | ElasticSpace,
     costs: Sequence[tuple[np.ndarray, float]],
     most: float,
+    masks: Sequence[np.ndarray] | None = None,
 ) -> ElasticCensus:
     """The census of a space, of networks that cost at most `most`.
 
-    `costs` are those of the candidates `[L K]` and of what is fixed, of every shape.
+    `costs` are those of the candidates `[L K]` and of what is fixed, of every shape;
+    `masks` `[L K]` the candidates that count, by default all.
     """
-    pairs = zip(space.shapes, costs, strict=True)
+    if masks is None:
+        masks = [shape.mask for shape in space.shapes]
     return ElasticCensus(
         tuple(
-            census.of(each, shape.mask, fixed, most) for shape, (each, fixed) in pairs
+            census.of(each, mask, fixed, most)
+            for mask, (each, fixed) in zip(masks, costs, strict=True)
         ),
         tuple(shape.stem.input_size for shape in space.shapes),
     )

@@ -128,16 +128,22 @@ def ranked(
     costs: Sequence[Costs],
     target: float,
     count: int,
+    masks: Sequence[np.ndarray] | None = None,
 ) -> list[tuple[int, np.ndarray]]:
     """Networks that cost at most the target, those that should lose least first.
 
-    Shape and path of each. The best of every shape, then, if these are fewer than
-    `count`, the second best, and so on: the next ones of one shape hardly differ.
+    `masks` are the candidates that they may have, by default all. Shape and path of
+    each. The best of every shape, then, if these are fewer than `count`, the second
+    best, and so on: the next ones of one shape hardly differ.
     """
     each = -(-count // len(space.shapes))
     rows: list[tuple[int, float, int, np.ndarray]] = []
-    for place, (shape, own) in enumerate(zip(space.shapes, costs, strict=True)):
-        values = np.where(shape.mask, -found.layers, -np.inf)
+    if masks is None:
+        masks = [shape.mask for shape in space.shapes]
+    for place, (mask, own) in enumerate(zip(masks, costs, strict=True)):
+        if not mask.any(axis=1).all():
+            continue
+        values = np.where(mask, -found.layers, -np.inf)
         chosen = knapsack.ranked(
             values,
             own.candidates[None],

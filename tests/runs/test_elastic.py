@@ -1,6 +1,7 @@
 """A run among several shapes: drawn within the target, compared, tried, trained."""
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -25,7 +26,16 @@ from nas_jax.config.from_json import from_json
 from nas_jax.data import companions
 from nas_jax.latency import tables
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.runs import finalists, pipeline, run_folder, search, setup, within_target
+from nas_jax.networks import counts, device_memory
+from nas_jax.runs import (
+    finalists,
+    pipeline,
+    run_folder,
+    search,
+    setup,
+    targets,
+    within_target,
+)
 from nas_jax.runs.session import Run, Session
 from nas_jax.spaces import architecture, architecture_json
 from nas_jax.training.progress import Progress
@@ -189,7 +199,8 @@ def test_a_stopped_run_ends_as_one_left_alone(words, finished, tmp_path, monkeyp
     ("words_", "line"),
     [
         (["--search.joint-epochs", "3"], "search.joint_epochs: expected 0 with an"),
-        (["--search.limits", "macs:0.5x"], "search.limits: expected () with an elast"),
+        (["--search.limits", "macs:0.01x"], "search.limits macs:0.01x (6054.4) is out"),
+        (["--search.limits", "flash:9B"], "search.limits flash:9B (9 bytes) is out of"),
         (["--search.target-ratio", "0.0001"], "is out of reach: networks of this spa"),
         (["--targets", "0.5,0.7"], "--targets: expected a space of one shape"),
         (["--devices.data", "2"], "devices.data"),
@@ -200,6 +211,69 @@ def test_what_does_not_fit_is_refused(words, words_, line, capsys, tmp_path):
     last = capsys.readouterr().err.splitlines()[-1]
     assert line in last
     assert not (tmp_path / "run").exists()
+
+
+LIMITS = ("flash:0.9x", "peak_memory_int8:0.8x", "params:0.95x")
+
+
+def limited(made, loaded, table, limits=LIMITS):
+    config = dataclasses.replace(made.search, limits=limits)
+    return targets.of_elastic(config, loaded.whole, table)
+
+
+def test_limits_hold_for_what_every_network_takes(made, loaded, table):
+    """All networks of all shapes, each built and counted as a whole."""
+    goal, space = limited(made, loaded, table), loaded.whole
+    base = architecture.hand_designed(space.middle)
+    names = {"flash_bytes": 0.9, "peak_memory_int8_bytes": 0.8, "params": 0.95}
+
+    def sizes(network):
+        return counts.describe(network) | device_memory.describe(network)
+
+    most = {name: share * sizes(base)[name] for name, share in names.items()}
+    kept = 0
+    for place, (shape, mask) in enumerate(
+        zip(space.shapes, goal.masks(space), strict=True)
+    ):
+        for path in itertools.product(*(np.flatnonzero(row) for row in shape.mask)):
+            found = sizes(space.network(place, np.array(path), "one"))
+            is_kept = all(found[name] <= most[name] for name in names)
+            assert goal.keeps(place, np.array(path)) == is_kept
+            # the mask is the limit on the peak, no more and no less
+            of_peak = "peak_memory_int8_bytes"
+            is_left = bool(mask[np.arange(len(path)), path].all())
+            assert is_left == (found[of_peak] <= most[of_peak])
+            kept += is_kept
+    assert 0 < kept < space.architectures
+
+
+def test_networks_drawn_keep_the_limits(made, loaded, table):
+    goal, rng = limited(made, loaded, table), np.random.default_rng(0)
+    found, tried = within_target._draw(rng, loaded.whole, goal, goal.target, 0.5, 5)
+    assert len(found) == 5 <= tried
+    assert all(goal.keeps(one.shape, one.path) for one in found)
+    # what keeps it alone need not spend the target
+    none = limited(made, loaded, table, ("params:0.3x",))
+    found, tried = within_target._draw(rng, loaded.whole, none, 1.2 * goal.target, 0, 3)
+    assert found == [] and tried > 0
+    with pytest.raises(
+        ValueError, match=r"limits params:0\.3x: expected .* found none"
+    ):
+        within_target._require_some(none, 0, tried)
+
+
+@pytest.mark.slow
+def test_a_run_keeps_its_limits(words, tmp_path):
+    folder = tmp_path / "run"
+    more = ["--search.limits", *LIMITS, "--search.warmup-epochs", "0"]
+    with without_spread():
+        assert cli.main([*words, *more, "--out", str(folder)]) == 0
+    networks = json.loads((folder / "result.json").read_text())["networks"]
+    searched, base = networks["searched"], networks["baseline"]
+    assert searched["flash_bytes"] <= 0.9 * base["flash_bytes"]
+    assert searched["params"] <= 0.95 * base["params"]
+    peaks = (one["peak_memory_int8_bytes"] for one in (searched, base))
+    assert next(peaks) <= 0.8 * next(peaks)
 
 
 def test_digits_have_one_side_and_are_refused(made):
