@@ -228,7 +228,7 @@ def in_hours(
 
 
 def _space(
-    name: str, side: int, channels: int, classes: int, blocks: str
+    name: str, side: int, channels: int, classes: int, blocks: str = "mobilenet_v2"
 ) -> ElasticConfig:
     """Sides and widths to choose among, with stages down to some 4 to 7 pixels."""
     stages, left = 1, side // 2  # the stem halves once

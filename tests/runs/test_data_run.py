@@ -63,7 +63,7 @@ def home(tmp_path_factory):
             path.write_bytes(encoded(shade))
     (home / "pictures" / "dark" / "broken.jpg").write_bytes(b"")
     code = f"def get_config():\n    return {EXPERIMENT!r}\n"
-    (home / "own.py").write_text(f"from nas_jax.config.experiment import *\n\n{code}")
+    (home / "own.py").write_text(f"from nas_jax.config import *\n\n{code}")
     times = ("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms")
     parts = tables.required_parts(builders.mobile(EXPERIMENT.space))
     entries = {
