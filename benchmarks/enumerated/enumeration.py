@@ -1,4 +1,4 @@
-"""`benchmarks enumeration`: every network of a space trained from scratch.
+"""`benchmarks enumeration`: every network of a task's space trained from scratch.
 
 One compiled program trains them all, because the path is data: `supernet.apply` along a
 fixed path is the network of that path. The seeds of a network are trained side by side
@@ -161,13 +161,13 @@ def train_all(
 
 def run(config: EnumerationConfig, watch: Progress) -> dict[str, Any]:
     """Trains what the file lacks, then sums up all that is in it."""
-    given = task.load()
-    settings = networks.settings(config.seeds)
+    given = task.load(config.task)
+    settings = networks.settings(given.task, config.seeds)
     known = ledger.begin(config.file, settings, provenance.record()).rows
     wanted = networks.todo(networks.rows(given), known)
     # in random order, so that the first ones tell the spread of all
     random.Random(0).shuffle(wanted)
-    train_path = make_train_path(given.space, task.TRAIN, task.EVALUATION_BATCH)
+    train_path = make_train_path(given.space, given.task.train, task.EVALUATION_BATCH)
     watch.phase(f"training {len(wanted)} networks, {len(known)} are there")
     splits = {
         name: Batch(*map(jnp.asarray, split)) for name, split in given.splits.items()
