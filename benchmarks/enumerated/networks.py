@@ -48,7 +48,7 @@ def settings(asked: task.Task, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {
         "space": dataclasses.asdict(asked.space),
         **asked.origin,
-        "images": task.IMAGES,
+        "images": asked.images,
         "train": dataclasses.asdict(asked.train),
         "evaluation_batch": task.EVALUATION_BATCH,
         "seeds": list(seeds),

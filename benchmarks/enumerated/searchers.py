@@ -55,7 +55,7 @@ Searcher = Callable[[task.Given, Networks, int, int], Found]
 
 
 def base(train: TrainConfig) -> SearchConfig:
-    """What all searches of a task share: for the weights, the recipe of its trainings."""
+    """What all searches of a task share: for weights, the recipe of its trainings."""
     return SearchConfig(
         batch=train.batch,
         arch_batch=train.batch,

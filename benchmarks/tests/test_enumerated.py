@@ -99,8 +99,9 @@ def test_accuracy_is_that_of_the_plain_network_on_each_full_batch():
 def test_seeds_side_by_side_do_not_touch_each_other(train_path):
     path = jnp.array([0, 2], jnp.int32)
     one, swapped, other = (
-        train_path(path, enumeration.keys_of([0, 2], seeds), SPLITS)
+        train_path(path, keys, enumeration.starts(TINY, keys), SPLITS)
         for seeds in ((0, 1), (1, 0), (0, 2))
+        for keys in [enumeration.keys_of([0, 2], seeds)]
     )
     for part in range(2):
         np.testing.assert_array_equal(one[part], swapped[part][::-1])
@@ -115,7 +116,7 @@ def test_every_network_and_seed_has_a_key_of_its_own():
 
 def test_one_program_trains_every_network(train_path):
     wanted = [{"path": path.tolist(), "macs": 7} for path in all_paths(TINY)[::4]]
-    rows = list(enumeration.train_all(train_path, wanted, (0, 1), SPLITS))
+    rows = list(enumeration.train_all(TINY, train_path, wanted, (0, 1), SPLITS))
     assert train_path._cache_size() == 1  # all tests of this file together
     for row, asked in zip(rows, wanted, strict=True):
         assert {name: row[name] for name in asked} == asked

@@ -47,9 +47,7 @@ def test_costs_of_paths_are_those_of_their_networks(stored):
         assert known.latency_ms[n] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_table_with_a_network_missing_or_of_another_task_is_refused(
-    stored, tmp_path
-):
+def test_a_table_with_a_network_missing_or_of_another_task_is_refused(stored, tmp_path):
     given, _ = stored
     lines = networks.stored(given.task).read_text().splitlines(keepends=True)
     short = tmp_path / "short.jsonl"
