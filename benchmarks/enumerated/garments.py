@@ -1,7 +1,7 @@
-"""Garments, turned: the part of Fashion-MNIST that the package brings, at half its side.
+"""Garments, turned: the Fashion-MNIST that the package brings, at half its side.
 
-Each picture is turned by no, one, two or three quarters, and the class is the garment
-with its turn: 40 of them. Of the ten garments alone, small networks know so much that
+Each picture is turned by no, one, two or three quarters, and its class is the garment
+with its turn, one of 40: of the ten garments alone, small networks know so much that
 large ones hardly differ from them. Pictures to train on and to test are put together
 and dealt anew, always alike.
 """
