@@ -27,7 +27,10 @@ def test_stored_table_has_every_network_and_signal(stored):
     given, known = stored
     assert 300 <= len(known.paths) == given.space.architectures <= 700
     assert known.test.shape[1] >= 2
-    assert ranking.spread(known.test).ratio >= 5
+    ratio = ranking.spread(known.test).ratio
+    # the garments' seeds differ by more: more of them make the truth
+    assert ratio >= (5 if given.task is task.LETTERS else 3.5)
+    assert ratio * known.test.shape[1] ** 0.5 >= 7
     chance = 1 / given.space.classifier.classes
     assert known.truth.min() > 5 * chance
     assert known.latency_ms.min() < known.target_ms < known.latency_ms.max()
@@ -98,6 +101,7 @@ def test_recorded_prints_the_stored_runs_and_their_commit(name, tmp_path, capsys
     for cell in result["rows"]:
         assert len(cell["seeds"]) == 5
         assert cell["steps"] <= cell["budget"] * asked.steps
-    assert len({cell["budget"] for cell in result["rows"]}) == 3
+    budgets = {cell["budget"] for cell in result["rows"]}
+    assert budgets == ({2, 4, 8} if name == "letters" else {4})
     assert result["commit"] == ledger.read(run.recorded(asked)).provenance["commit"]
     assert result["commit"] in capsys.readouterr().out
