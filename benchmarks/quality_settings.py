@@ -11,8 +11,10 @@ from nas_jax.config.space import SpaceConfig
 
 @dataclass(frozen=True)
 class EnumerationConfig:
-    """`benchmarks enumeration`: every network of the enumerated space, trained."""
+    """`benchmarks enumeration`: every network of an enumerated space, trained."""
 
+    task: Literal["letters", "fashion"] = "letters"
+    """Whose space and images."""
     file: Path = Path("networks.jsonl")
     """JSON lines to write; if they are there, what they lack is trained."""
     seeds: tuple[int, ...] = (0, 1)
@@ -27,6 +29,8 @@ class EnumeratedConfig:
     """`benchmarks enumerated`: searches held against the truth; a budget of n buys n
     trainings of one network."""
 
+    task: Literal["letters", "fashion"] = "letters"
+    """Whose networks are known."""
     budgets: tuple[int, ...] = (2,)
     seeds: tuple[int, ...] = (0, 1)
     searchers: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""`benchmarks enumeration`: every network of a space trained from scratch.
+"""`benchmarks enumeration`: every network of a task's space trained from scratch.
 
 One compiled program trains them all, because the path is data: `supernet.apply` along a
 fixed path is the network of that path. The seeds of a network are trained side by side
@@ -42,7 +42,9 @@ class Accuracies(NamedTuple):
     test: Float[Array, "S"]
 
 
-TrainPath = Callable[[Path, PRNGKey, dict[str, Batch]], Accuracies]
+Start = tuple[PyTree, PyTree]
+"""Parameters and batch statistics of a supernet."""
+TrainPath = Callable[[Path, PRNGKey, Start, dict[str, Batch]], Accuracies]
 
 
 def make_train_path(
@@ -50,16 +52,17 @@ def make_train_path(
 ) -> TrainPath:
     """The jitted training of one network per key.
 
-    Takes a path Int `[L]`, keys `[S]` and the splits `train`, `valid`, `test`. Initial
-    weights and the order of the images are functions of the key. The recipe is that of
-    `loop.run`, without augmentation.
+    Takes a path Int `[L]`, keys `[S]`, their `starts` and the splits `train`, `valid`,
+    `test`. The order of the images is a function of the key, as the initial weights
+    are. The recipe is that of `loop.run`, without augmentation.
     """
 
-    def train_path(path: Path, keys: PRNGKey, splits: dict[str, Batch]) -> Accuracies:
+    def train_path(
+        path: Path, keys: PRNGKey, begun: Start, splits: dict[str, Batch]
+    ) -> Accuracies:
         rows = supernet.rows_of(searched, path)
 
-        def of_seed(key: PRNGKey) -> Accuracies:
-            start = supernet.init(stream(key, "weights"), searched)
+        def of_seed(key: PRNGKey, start: Start) -> Accuracies:
             params, stats = trained(
                 searched,
                 config,
@@ -76,7 +79,7 @@ def make_train_path(
             }
             return Accuracies(**accuracies)
 
-        return jax.vmap(of_seed)(keys)
+        return jax.vmap(of_seed)(keys, begun)
 
     return jax.jit(train_path)
 
@@ -145,7 +148,14 @@ def keys_of(path: list[int], seeds: tuple[int, ...]) -> PRNGKey:
     return jnp.stack([stream(jax.random.key(seed), name) for seed in seeds])
 
 
+def starts(searched: SearchSpace, keys: PRNGKey) -> Start:
+    """Initial weights of all candidates, `[S ...]`, for each key."""
+    drawn = [supernet.init(stream(key, "weights"), searched) for key in keys]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
+
+
 def train_all(
+    searched: SearchSpace,
     train_path: TrainPath,
     wanted: list[dict[str, Any]],
     seeds: tuple[int, ...],
@@ -154,25 +164,26 @@ def train_all(
     """Trains the networks one after the other, yielding their rows with accuracies."""
     for row in wanted:
         path = jnp.array(row["path"], jnp.int32)
-        found = train_path(path, keys_of(row["path"], seeds), splits)
+        keys = keys_of(row["path"], seeds)
+        found = train_path(path, keys, starts(searched, keys), splits)
         valid, test = ([round(float(x), 6) for x in part] for part in found)
         yield {**row, "valid": valid, "test": test}
 
 
 def run(config: EnumerationConfig, watch: Progress) -> dict[str, Any]:
     """Trains what the file lacks, then sums up all that is in it."""
-    given = task.load()
-    settings = networks.settings(config.seeds)
+    given = task.load(config.task)
+    settings = networks.settings(given.task, config.seeds)
     known = ledger.begin(config.file, settings, provenance.record()).rows
     wanted = networks.todo(networks.rows(given), known)
     # in random order, so that the first ones tell the spread of all
     random.Random(0).shuffle(wanted)
-    train_path = make_train_path(given.space, task.TRAIN, task.EVALUATION_BATCH)
+    train_path = make_train_path(given.space, given.task.train, task.EVALUATION_BATCH)
     watch.phase(f"training {len(wanted)} networks, {len(known)} are there")
     splits = {
         name: Batch(*map(jnp.asarray, split)) for name, split in given.splits.items()
     }
-    trained_rows = train_all(train_path, wanted, config.seeds, splits)
+    trained_rows = train_all(given.space, train_path, wanted, config.seeds, splits)
     written = ledger.extended(config.file, trained_rows)
     for row in watch.steps(written, total=len(wanted), desc="networks"):
         known.append(row)

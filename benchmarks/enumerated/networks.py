@@ -1,6 +1,6 @@
-"""The truth: accuracy, latency and multiply-adds of every network of the space.
+"""The truth: accuracy, latency and multiply-adds of every network of a task's space.
 
-`networks.jsonl` holds what `python -m benchmarks enumeration` wrote.
+`networks-TASK.jsonl` holds what `python -m benchmarks enumeration --task TASK` wrote.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 from benchmarks import ledger
 from benchmarks.enumerated import task
 from benchmarks.estimator_gradients import all_paths
+from nas_jax.config.experiment import TrainConfig
+from nas_jax.config.space import SpaceConfig
 from nas_jax.search import cost
-
-STORED = Path(__file__).with_name("networks.jsonl")
 
 
 class Networks(NamedTuple):
@@ -38,19 +38,24 @@ class Networks(NamedTuple):
         return self.latency_ms <= self.target_ms
 
 
-def settings(seeds: tuple[int, ...]) -> dict[str, Any]:
+def stored(asked: task.Task) -> Path:
+    """The file that ships."""
+    return Path(__file__).with_name(f"networks-{asked.name}.jsonl")
+
+
+def settings(asked: task.Task, seeds: tuple[int, ...]) -> dict[str, Any]:
     """What the accuracies depend on, ready for JSON."""
     return {
-        "space": dataclasses.asdict(task.SPACE),
-        "distortion": task.DISTORTION._asdict(),
-        "images": task.IMAGES,
-        "train": dataclasses.asdict(task.TRAIN),
+        "space": dataclasses.asdict(asked.space),
+        **asked.origin,
+        "images": asked.images,
+        "train": dataclasses.asdict(asked.train),
         "evaluation_batch": task.EVALUATION_BATCH,
         "seeds": list(seeds),
     }
 
 
-def completed(stored: dict[str, Any]) -> dict[str, Any]:
+def completed(found: dict[str, Any]) -> dict[str, Any]:
     """Settings with the fields that spaces and recipes have only since, at defaults."""
     defaults = {
         name: {
@@ -58,15 +63,15 @@ def completed(stored: dict[str, Any]) -> dict[str, Any]:
             for field in dataclasses.fields(now)
             if field.default is not dataclasses.MISSING
         }
-        for name, now in (("space", type(task.SPACE)), ("train", type(task.TRAIN)))
+        for name, now in (("space", SpaceConfig), ("train", TrainConfig))
     }
-    return stored | {
-        name: ledger.as_json(known) | stored.get(name, {})
+    return found | {
+        name: ledger.as_json(known) | found.get(name, {})
         for name, known in defaults.items()
     }
 
 
-def rows(given: task.Task) -> list[dict[str, Any]]:
+def rows(given: task.Given) -> list[dict[str, Any]]:
     """Path, multiply-adds and latency by table of every network, in order."""
     paths = all_paths(given.space)
     macs = task.path_macs(given.space, paths)
@@ -77,18 +82,22 @@ def rows(given: task.Task) -> list[dict[str, Any]]:
     ]
 
 
-def load(given: task.Task, file: Path = STORED) -> Networks:
-    """The table; its latencies have to be those of the task's cost model.
+def load(given: task.Given, file: Path | None = None) -> Networks:
+    """The table that ships, or another; its latencies have to be those of the task's
+    cost model.
 
     Raises:
       ValueError: if the table is of other settings, lacks a network or has other costs.
     """
+    asked = given.task
+    file = file or stored(asked)
+    anew = f"`python -m benchmarks enumeration --task {asked.name}`"
     found = ledger.read(file)
-    expected = ledger.as_json(settings(found.settings.get("seeds", ())))
+    expected = ledger.as_json(settings(asked, found.settings.get("seeds", ())))
     if completed(found.settings) != expected:
         raise ValueError(
             f"{file}: expected networks of settings {expected}, got {found.settings}; "
-            "train them anew with `python -m benchmarks enumeration`"
+            f"train them anew with {anew}"
         )
     by_path = {tuple(row["path"]): row for row in found.rows}
     wanted = rows(given)
@@ -96,20 +105,20 @@ def load(given: task.Task, file: Path = STORED) -> Networks:
     if missing:
         raise ValueError(
             f"{file}: expected all {len(wanted)} networks, {len(missing)} are missing, "
-            f"among them {missing[0]}; continue with `python -m benchmarks enumeration`"
+            f"among them {missing[0]}; continue with {anew}"
         )
-    stored = [by_path[tuple(row["path"])] for row in wanted]
-    for now, then in zip(wanted, stored, strict=True):
+    known = [by_path[tuple(row["path"])] for row in wanted]
+    for now, then in zip(wanted, known, strict=True):
         if {name: then[name] for name in now} != now:
             raise ValueError(
-                f"{file}: expected costs as the latency table {task.TABLE} has them, "
+                f"{file}: expected costs as the latency table {asked.table} has them, "
                 f"{now}, got {then}; write them anew"
             )
-    latency_ms = np.array([row["latency_ms"] for row in stored])
+    latency_ms = np.array([row["latency_ms"] for row in known])
     return Networks(
-        paths=np.array([row["path"] for row in stored], np.int32),
-        valid=np.array([row["valid"] for row in stored]),
-        test=np.array([row["test"] for row in stored]),
+        paths=np.array([row["path"] for row in known], np.int32),
+        valid=np.array([row["valid"] for row in known]),
+        test=np.array([row["test"] for row in known]),
         latency_ms=latency_ms,
         target_ms=task.target_ms(latency_ms),
     )

@@ -46,16 +46,28 @@ def spread(accuracies: Float[np.ndarray, "N S"]) -> Spread:
     return Spread(float(p10), float(median), float(p90), sd, float((p90 - p10) / sd))
 
 
+def of_others(accuracies: Float[np.ndarray, "N S"]) -> Float[np.ndarray, "S N"]:
+    """Percentiles by the mean of all seeds but one, for each that is left out.
+
+    By these, and not by the mean of all, a choice that rests on the training of one
+    seed is ranked by truth it has not seen; what it is held against has to be ranked
+    by them as well, since fewer seeds are noisier truth.
+    """
+    return np.stack(
+        [
+            percentiles(np.delete(accuracies, seed, axis=1).mean(axis=1))
+            for seed in range(accuracies.shape[1])
+        ]
+    )
+
+
 def noise_ceiling(accuracies: Float[np.ndarray, "N S"]) -> float:
     """Percentile of the network that one seed finds best, by the other seeds' mean.
 
     What a search that trained every network once would reach; mean over the seeds.
     """
-    found = []
-    for seed in range(accuracies.shape[1]):
-        others = np.delete(accuracies, seed, axis=1).mean(axis=1)
-        found.append(percentiles(others)[accuracies[:, seed].argmax()])
-    return float(np.mean(found))
+    ranks = of_others(accuracies)
+    return float(ranks[np.arange(len(ranks)), accuracies.argmax(axis=0)].mean())
 
 
 def best_of(

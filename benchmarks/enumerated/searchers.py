@@ -1,10 +1,10 @@
 """The searches that the benchmark compares, under one budget of training steps.
 
 A training step costs three passes through the network: forward, gradient of the input,
-gradient of the weights. Everything is counted in such steps of `task.TRAIN.batch`
-images: an architecture step of `two_path` is three passes, of `full` as many as a layer
-has candidates and one more, of `reinforce` one per sampled network; an image that
-evolution or a comparison of finalists looks at is one pass. `SEARCHERS` is the
+gradient of the weights. Everything is counted in such steps of as many images as the
+task trains with: an architecture step of `two_path` is three passes, of `full` as many
+as a layer has candidates and one more, of `reinforce` one per sampled network; an image
+that evolution or a comparison of finalists looks at is one pass. `SEARCHERS` is the
 registry.
 """
 
@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from benchmarks.enumerated import evolution, ranking, task
 from benchmarks.enumerated.networks import Networks
 from nas_jax.base import Path
+from nas_jax.config.experiment import TrainConfig
 from nas_jax.config.search import SearchConfig
 from nas_jax.data.batches import Batch
 from nas_jax.search import estimators, loop
@@ -28,8 +29,6 @@ from nas_jax.search.search_state import SearchProblem, SearchState
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import compiler, losses, optim
 
-TRAINING_STEPS = task.TRAIN.epochs * (task.IMAGES["train"] // task.TRAIN.batch)
-"""Steps of one network's training: the unit of budgets."""
 PASSES = 3
 WARMUP_SHARE = 1 / 2
 """Share of the budget spent on weights alone. With 1/3 the finalists of `two_path` were
@@ -51,19 +50,22 @@ class Found(NamedTuple):
     supernet: Float[np.ndarray, "N"]
 
 
-Searcher = Callable[[task.Task, Networks, int, int], Found]
+Searcher = Callable[[task.Given, Networks, int, int], Found]
 """(task, networks, budget in trainings, seed) -> found."""
 
-_BASE = SearchConfig(
-    batch=task.TRAIN.batch,
-    arch_batch=task.TRAIN.batch,
-    warmup_lr=task.TRAIN.lr,
-    lr=task.TRAIN.lr,
-    label_smoothing=task.TRAIN.label_smoothing,
-    arch_every=1,
-    arch_start_epoch=0,
-    arch_lr=0.03,
-)
+
+def base(train: TrainConfig) -> SearchConfig:
+    """What all searches of a task share: for weights, the recipe of its trainings."""
+    return SearchConfig(
+        batch=train.batch,
+        arch_batch=train.batch,
+        warmup_lr=train.lr,
+        lr=train.lr,
+        label_smoothing=train.label_smoothing,
+        arch_every=1,
+        arch_start_epoch=0,
+        arch_lr=0.03,
+    )
 
 
 def arch_step_cost(config: SearchConfig, candidates: int) -> float:
@@ -103,25 +105,27 @@ def halves(data: Batch) -> tuple[Batch, Batch]:
     return Batch(*(x[:middle] for x in data)), Batch(*(x[middle:] for x in data))
 
 
-def by_gradient(config: SearchConfig) -> Searcher:
-    """A search of the package; the best of its finalists within the target.
+def by_gradient(own: dict[str, Any]) -> Searcher:
+    """A search of the package with settings of its `own`; the best of its finalists
+    within the target.
 
     Finalists may leave any share of the target unspent: too few networks of so small a
     space spend it.
     """
 
-    def run(given: task.Task, networks: Networks, budget: int, seed: int) -> Found:
+    def run(given: task.Given, networks: Networks, budget: int, seed: int) -> Found:
+        config = dataclasses.replace(base(given.task.train), **own)
         per_epoch = optim.steps_per_epoch(
             len(given.splits["train"].labels) // 2, config.batch
         )
         looking = config.finalists * EVALUATED_IMAGES / config.batch / PASSES
-        own, steps = scheduled(
+        fitting, steps = scheduled(
             config,
             len(given.space.candidates),
             per_epoch,
-            budget * TRAINING_STEPS - looking,
+            budget * given.task.steps - looking,
         )
-        last = searched(given, own, networks.target_ms, seed)
+        last = searched(given, fitting, networks.target_ms, seed)
         finalists = ranking.most_probable(
             np.asarray(last.probs),
             networks.paths,
@@ -136,18 +140,21 @@ def by_gradient(config: SearchConfig) -> Searcher:
     return run
 
 
-def one_shot(given: task.Task, networks: Networks, budget: int, seed: int) -> Found:
+def one_shot(given: task.Given, networks: Networks, budget: int, seed: int) -> Found:
     """Uniform sampling of paths, then evolution (Guo et al. 2020)."""
-    sizes, batch = EVOLUTION, task.TRAIN.batch
+    sizes, batch = EVOLUTION, given.task.train.batch
     most = sizes.population * (sizes.generations + 1)
     looking = EVALUATED_IMAGES / batch / PASSES
     per_epoch = optim.steps_per_epoch(len(given.splits["train"].labels) // 2, batch)
-    epochs = int((budget * TRAINING_STEPS - most * looking) // per_epoch)
+    epochs = int((budget * given.task.steps - most * looking) // per_epoch)
     # the alphas stay as drawn: close to uniform
-    own = dataclasses.replace(
-        _BASE, warmup_epochs=0, joint_epochs=epochs, arch_start_epoch=epochs
+    config = dataclasses.replace(
+        base(given.task.train),
+        warmup_epochs=0,
+        joint_epochs=epochs,
+        arch_start_epoch=epochs,
     )
-    last = searched(given, own, networks.target_ms, seed)
+    last = searched(given, config, networks.target_ms, seed)
     accuracies = supernet_accuracies(given, networks, last.state)
     index = {tuple(path.tolist()): n for n, path in enumerate(networks.paths)}
 
@@ -167,7 +174,7 @@ def one_shot(given: task.Task, networks: Networks, budget: int, seed: int) -> Fo
 
 
 def searched(
-    given: task.Task, config: SearchConfig, target_ms: float, seed: int
+    given: task.Given, config: SearchConfig, target_ms: float, seed: int
 ) -> loop.Epoch:
     """The last epoch of a search."""
     train_weights, train_alphas = halves(given.splits["train"])
@@ -176,14 +183,14 @@ def searched(
         jax.random.key(seed),
         SearchProblem(given.space, config, given.model, target_ms),
         loop.SearchData(train_weights, train_alphas, valid, lambda key, images: images),
-        compile=_once(config),
+        compile=_once(given.space, config),
     )
     *_, last = epochs
     return last
 
 
 @functools.cache
-def _once(config: SearchConfig) -> compiler.Compile:
+def _once(searched: SearchSpace, config: SearchConfig) -> compiler.Compile:
     """Keeps the steps of the first search for those of other seeds."""
     ready: dict[str, Callable[..., Any]] = {}
 
@@ -196,7 +203,7 @@ def _once(config: SearchConfig) -> compiler.Compile:
 
 
 def supernet_accuracies(
-    given: task.Task, networks: Networks, state: SearchState
+    given: task.Given, networks: Networks, state: SearchState
 ) -> Float[np.ndarray, "N"]:
     """Validation accuracy along every path, with the statistics of the batch."""
     batch = Batch(*(jnp.asarray(x[:EVALUATED_IMAGES]) for x in given.splits["valid"]))
@@ -214,36 +221,35 @@ def _all_accuracies(
     return jax.lax.map(of_path, paths)
 
 
-CONFIGS: dict[str, SearchConfig] = {
-    "two_path": _BASE,
-    "full": dataclasses.replace(_BASE, estimator="full", arch_every=2),
-    "reinforce": dataclasses.replace(
-        _BASE,
-        estimator="reinforce",
-        objective="tunas",
-        reinforce_samples=6,
-        arch_every=2,
-    ),
+OWN: dict[str, dict[str, Any]] = {
+    "two_path": {},
+    "full": {"estimator": "full", "arch_every": 2},
+    "reinforce": {
+        "estimator": "reinforce",
+        "objective": "tunas",
+        "reinforce_samples": 6,
+        "arch_every": 2,
+    },
     # what comparing the finalists adds
-    "two_path_most_probable": dataclasses.replace(_BASE, finalists=1),
+    "two_path_most_probable": {"finalists": 1},
     # the paper's: a weight that is given, not a multiplier that follows the target
-    "two_path_fixed_lambda": dataclasses.replace(
-        _BASE, objective="add_linear", penalty=0.1
-    ),
+    "two_path_fixed_lambda": {"objective": "add_linear", "penalty": 0.1},
 }
-"""Searches of the package; warm-up and joint epochs come from the budget."""
+"""Searches of the package, by what each adds to `base`; warm-up and joint epochs come
+from the budget."""
 
 SEARCHERS: dict[str, Searcher] = {
-    **{name: by_gradient(config) for name, config in CONFIGS.items()},
+    **{name: by_gradient(own) for name, own in OWN.items()},
     "one_shot_evolution": one_shot,
 }
 
 
-def settings() -> dict[str, Any]:
+def settings(asked: task.Task) -> dict[str, Any]:
     """What the searches depend on, ready for JSON."""
+    shared = dataclasses.asdict(base(asked.train))
     return {
-        "configs": {name: dataclasses.asdict(own) for name, own in CONFIGS.items()},
-        "one_shot": dataclasses.asdict(_BASE),
+        "configs": {name: shared | own for name, own in OWN.items()},
+        "one_shot": shared,
         "evolution": EVOLUTION._asdict(),
         "warmup_share": WARMUP_SHARE,
         "evaluated_images": EVALUATED_IMAGES,

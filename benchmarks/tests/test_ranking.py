@@ -41,6 +41,13 @@ def test_spread_by_hand():
     assert found.ratio == pytest.approx(0.8 / (0.02 / 2**0.5))
 
 
+def test_ranks_by_the_others_leave_each_seed_out_in_turn():
+    # left out are seeds 0, 1, 2: means .3 .1 .2, then .4 .2 .2, then .5 .1 .3
+    accuracies = np.array([[0.6, 0.4, 0.2], [0.2, 0.0, 0.2], [0.3, 0.3, 0.1]])
+    expected = [[0, 100, 50], [0, 75, 75], [0, 100, 50]]
+    np.testing.assert_allclose(ranking.of_others(accuracies), expected)
+
+
 def test_noise_ceiling_by_hand():
     # seed 0 finds network 0 best, which seed 1 ranks second of three (50 %);
     # seed 1 finds network 1 best, which seed 0 ranks last (100 %)
