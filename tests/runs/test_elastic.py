@@ -151,7 +151,7 @@ def test_a_run_ends_with_a_network_within_the_target(finished, goal):
     shape = small_elastic.elastic.build(small_elastic.SPACE).shapes[taken["shape"]]
     assert architecture.path_of(shape, network).tolist() == taken["path"]
     page = (finished / "report.html").read_text()
-    assert "networks were drawn within it" in page
+    assert "networks were drawn within the target" in page
 
 
 @pytest.mark.slow

@@ -112,7 +112,10 @@ def test_a_search_begins_all_its_networks_with_the_weights(
     assert lost == sorted(lost) and lost[0] < 1
     assert "of its answers untrained" in capsys.readouterr().err
     page = (out / "report.html").read_text()
-    assert "within it were taken that keep most of what the given one answers" in page
+    assert (
+        "within the target were taken that keep most of what the given one answers"
+        in page
+    )
     assert "answers lost" in page and "accuracy, supernet" not in page
 
 

@@ -275,7 +275,7 @@ def odd(tmp_path_factory):
     one = experiment_at(home / "p", **sizes)
     one = dataclasses.replace(one, train=train)
     code = f"def get_config():\n    return {one!r}\n"
-    (home / "own.py").write_text(f"from nas_jax.config.experiment import *\n\n{code}")
+    (home / "own.py").write_text(f"from nas_jax.config import *\n\n{code}")
     assert cli.main(["search", str(home / "own.py"), "--out", str(home / "run")]) == 0
     return home
 
