@@ -59,9 +59,9 @@ def completed(found: dict[str, Any]) -> dict[str, Any]:
     """Settings with the fields that spaces and recipes have only since, at defaults."""
     defaults = {
         name: {
-            field.name: field.default
+            field.name: default
             for field in dataclasses.fields(now)
-            if field.default is not dataclasses.MISSING
+            if (default := _default(field)) is not dataclasses.MISSING
         }
         for name, now in (("space", SpaceConfig), ("train", TrainConfig))
     }
@@ -69,6 +69,13 @@ def completed(found: dict[str, Any]) -> dict[str, Any]:
         name: ledger.as_json(known) | found.get(name, {})
         for name, known in defaults.items()
     }
+
+
+def _default(field: Any) -> Any:
+    """That of a field; `MISSING` for none. One that is a record itself, as a dict."""
+    if field.default_factory is dataclasses.MISSING:
+        return field.default
+    return dataclasses.asdict(field.default_factory())
 
 
 def rows(given: task.Given) -> list[dict[str, Any]]:
