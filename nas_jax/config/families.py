@@ -22,6 +22,7 @@ from nas_jax.config.space import (
     EndsConfig,
     SpaceConfig,
 )
+from nas_jax.config.widths import round_channels
 
 
 def _chain(name: str, stages: str, **fields: Any) -> SpaceConfig:
@@ -233,10 +234,6 @@ _LITE = (
 """Factors of width and depth and the side of the images, Lite0 to Lite4."""
 
 
-def _rounded(width: float) -> int:
-    return int(width + 4) // 8 * 8
-
-
 def _efficientnet(
     name: str,
     style: str,
@@ -251,7 +248,7 @@ def _efficientnet(
         is_inner = 0 < place < len(_EFFICIENTNET) - 1
         many = math.ceil(layers * depth) if is_inner else layers
         op = f"mb{expansion}_k{kernel}{style}"
-        lines.append(f"{_rounded(width * scale)}/{stride}: {op}*{many}")
+        lines.append(f"{round_channels(width * scale)}/{stride}: {op}*{many}")
     return _chain(
         name,
         "\n".join(lines),
@@ -291,7 +288,9 @@ def _ofa(kernel: int, expansion: int, depth: int, scale: float = 1.0) -> SpaceCo
         stem_channels=16,
         width_mult=scale,
         head_channels=960,
-        ends=EndsConfig("hard_swish", "hard_swish", _rounded(1280 * scale), "plain"),
+        ends=EndsConfig(
+            "hard_swish", "hard_swish", round_channels(1280 * scale), "plain"
+        ),
     )
 
 

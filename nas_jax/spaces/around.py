@@ -8,10 +8,10 @@ It is also the network that those found are held against.
 from collections.abc import Sequence
 
 from nas_jax.config.space import ElasticConfig
+from nas_jax.config.widths import round_channels
 from nas_jax.spaces import architecture, builders
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import MBCONV, Block
-from nas_jax.spaces.widths import round_channels
 
 SHARES = (0.75, 1.0)
 """Of a stage's width; smaller ones would meet that of the stage before."""

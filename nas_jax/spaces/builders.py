@@ -13,6 +13,7 @@ from nas_jax.config.space import (
     SpaceConfig,
     TreeConfig,
 )
+from nas_jax.config.widths import round_channels
 from nas_jax.spaces import topology
 from nas_jax.spaces.operations import CONVOLUTION, Block, OpSpec
 from nas_jax.spaces.parts import (
@@ -24,7 +25,6 @@ from nas_jax.spaces.parts import (
     Stem,
 )
 from nas_jax.spaces.space import LayerSpec, SearchSpace
-from nas_jax.spaces.widths import round_channels
 
 
 def mobile(config: SpaceConfig) -> SearchSpace:

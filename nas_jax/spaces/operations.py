@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from nas_jax.spaces.widths import round_channels
+from nas_jax.config.widths import round_channels
 
 
 @dataclass(frozen=True, repr=False)
