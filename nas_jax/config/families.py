@@ -187,17 +187,18 @@ _V4_S = """
 _V4_M = """
     48/2: fused_mb4_k3
     80/2: uib4_a3_k5 uib2_a3_k3
-    160/2: uib6_a3_k5 uib4_a3_k3*2 uib4_a3_k5 uib4_a3_k3 uib4_a3_k0 uib2_a0_k0 uib4_a3_k0
-    256/2: uib6_a5_k5 uib4_a5_k5 uib4_a3_k5*2 uib4_a0_k0 uib4_a3_k0 uib2_a3_k5 uib4_a5_k5
-"""  # noqa: E501
-_V4_M = _V4_M.rstrip() + " uib4_a0_k0*2 uib2_a5_k0"
+    160/2: uib6_a3_k5 uib4_a3_k3*2 uib4_a3_k5 uib4_a3_k3 uib4_a3_k0 uib2_a0_k0 \
+        uib4_a3_k0
+    256/2: uib6_a5_k5 uib4_a5_k5 uib4_a3_k5*2 uib4_a0_k0 uib4_a3_k0 uib2_a3_k5 \
+        uib4_a5_k5 uib4_a0_k0*2 uib2_a5_k0
+"""
 _V4_L = """
     48/2: fused_mb4_k3
     96/2: uib4_a3_k5 uib4_a3_k3
     192/2: uib4_a3_k5 uib4_a3_k3*3 uib4_a3_k5 uib4_a5_k3*5 uib4_a3_k0
-    512/2: uib4_a5_k5*4 uib4_a5_k0 uib4_a5_k3 uib4_a5_k0*2 uib4_a5_k3 uib4_a5_k5
+    512/2: uib4_a5_k5*4 uib4_a5_k0 uib4_a5_k3 uib4_a5_k0*2 uib4_a5_k3 uib4_a5_k5 \
+        uib4_a5_k0*3
 """
-_V4_L = _V4_L.rstrip() + " uib4_a5_k0*3"
 _MOBILENET_V4 = (
     _v4("s", 224, 32, _V4_S),
     _v4("m", 256, 32, _V4_M),
@@ -297,10 +298,7 @@ def _ofa(kernel: int, expansion: int, depth: int, scale: float = 1.0) -> SpaceCo
 _OFA = tuple(
     _ofa(*numbers, scale)
     for scale in (1.0, 1.2)
-    for numbers in (
-        *((3, 3, 2), (5, 4, 3), (7, 6, 4), (3, 6, 4), (7, 3, 4)),
-        (7, 6, 2),
-    )
+    for numbers in ((3, 3, 2), (5, 4, 3), (7, 6, 4), (3, 6, 4), (7, 3, 4), (7, 6, 2))
 )
 OFA_MOBILENET_V3 = _space(
     _ofa(5, 4, 3),
@@ -354,19 +352,8 @@ FBNET = _space(
     _FBNETS[2],
     "fbnet",
     [
-        " ".join(
-            [
-                f"mb{e}_k{k}{style}"
-                for k in "35"
-                for e, style in (
-                    ("1", "_relu"),
-                    ("1", "_g2"),
-                    ("3", "_relu"),
-                    ("6", "_relu"),
-                )
-            ]
-            + ["conv_k1", "zero"]
-        )
+        "mb1_k3_relu mb1_k3_g2 mb3_k3_relu mb6_k3_relu "
+        "mb1_k5_relu mb1_k5_g2 mb3_k5_relu mb6_k5_relu conv_k1 zero"
     ]
     * 7,
     _FBNETS[2].cells,

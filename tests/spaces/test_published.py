@@ -85,6 +85,15 @@ ROUNDED = {
     "efficientnet_lite4": (2.64e9, 13.0e6),
     "fbnet_a": (244.5e6, 4.3e6),
 }
+# bytes of the float32 weights in MB, as Intelligent-Microsystems-Lab's
+# HeterogeneousQuantization lists them: every parameter to 5,000
+LITE_MB = {
+    "efficientnet_lite0": 18.61,
+    "efficientnet_lite1": 21.67,
+    "efficientnet_lite2": 24.37,
+    "efficientnet_lite3": 32.79,
+    "efficientnet_lite4": 52.03,
+}
 # block by block: inner width, width of the squeeze, parameters, MACs
 BLOCKS = {
     "mobilenet_v3_large": """
@@ -145,6 +154,12 @@ def test_size_is_near_the_authors(name):
     size, (macs, params) = counts.describe(published.get(name)), ROUNDED[name]
     assert size["macs"] == pytest.approx(macs, rel=0.08)
     assert size["params"] == pytest.approx(params, rel=0.01)
+
+
+@pytest.mark.parametrize("name", LITE_MB)
+def test_lite_weighs_what_its_weights_do(name):
+    params = counts.describe(published.get(name))["params"]
+    assert round(4e-6 * params, 2) == LITE_MB[name]
 
 
 @pytest.mark.parametrize("name", BLOCKS)
