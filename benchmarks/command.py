@@ -3,7 +3,6 @@
 What a bench imports is imported when its flags have been read.
 """
 
-import difflib
 import importlib
 import json
 import os
@@ -39,6 +38,7 @@ from nas_jax.cli import flags, overrides, terminal
 from nas_jax.cli.main import run as run_command
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import files
+from nas_jax.config.naming import meant
 from nas_jax.training import host
 
 Config = (
@@ -147,9 +147,9 @@ def command(words: Sequence[str]) -> flags.Command | str:
     if name in ("--help", "-h"):
         return f"usage: {_PROG} NAME [fields] [--json FILE] [--plot FILE]\n\n{known}"
     if name not in BENCHES:
-        near = difflib.get_close_matches(name, BENCHES, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"bench {name!r}: expected one of {known}{meant}")
+        raise ValueError(
+            f"bench {name!r}: expected one of {known}{meant(name, BENCHES)}"
+        )
     config, prog = BENCHES[name].config, f"{_PROG} {name}"
     fields = [] if config is None else list(flags.of_config(type(config), config))
     written = list(flags.of_options(Output, "output"))

@@ -8,17 +8,18 @@ quantised, and all of a seed are timed side by side in both.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 
 from benchmarks import ledger
 from benchmarks.intervals import interval
 from benchmarks.quality_settings import FamiliesConfig
 from nas_jax.config import families, provenance, shipped
-from nas_jax.config.experiment import Experiment, SearchedRuntime
+from nas_jax.config.experiment import Experiment, LatencyConfig, SearchedRuntime
 from nas_jax.config.space import ElasticConfig
 from nas_jax.networks import checkpoint
 from nas_jax.networks.onnx import graphs
@@ -106,16 +107,16 @@ def _of_seed(
             )
             target_ms = result["target_ms"]
             found[family, runtime] = experiment, folder, result
-    times = _times(config, found, watch)
-    for (family, runtime), (experiment, folder, result) in found.items():
+    read = {key: _read(*one[:2]) for key, one in found.items()}
+    times = _times(config, experiment.latency, read, watch)
+    for (family, runtime), (_, _, result) in found.items():
         searched = result["networks"]["searched"]
-        in_8_bits = _accuracy_in_8_bits(experiment, folder)
         yield {
             "family": family,
             "runtime": runtime,
             "seed": seed,
             "test_accuracy": searched["test_accuracy"],
-            "test_accuracy_int8": in_8_bits,
+            "test_accuracy_int8": read[family, runtime].accuracy_int8,
             "test_images": searched["test_images"],
             "baseline": result["networks"]["baseline"]["test_accuracy"],
             "target_ms": result["target_ms"],
@@ -156,32 +157,39 @@ def _experiment(
     )
 
 
-def _accuracy_in_8_bits(experiment: Experiment, folder: Path) -> float:
+class _Read(NamedTuple):
+    """A network found: its graph for each runtime, and its accuracy in 8 bits."""
+
+    graphs: dict[str, onnx.ModelProto]
+    accuracy_int8: float
+    shape: tuple[int, int, int]
+
+
+def _read(experiment: Experiment, folder: Path) -> _Read:
     model = checkpoint.load_model(folder / retrain.TRAINED / "searched")
     loaded = setup.of_run(experiment, folder, needed=("train_weights", "test"))
-    graph = eight_bits.quantised(model, loaded)
-    of_side = loaded.of(model.architecture)
-    return eight_bits.accuracy(graph, of_side.splits["test"])
+    plain = graphs.network(model.architecture, model.params, model.batch_stats)
+    in_8_bits = eight_bits.quantised(model, loaded)
+    test = loaded.of(model.architecture).splits["test"]
+    accuracy = eight_bits.accuracy(in_8_bits, test)
+    shape = model.architecture.input_shape
+    return _Read({FLOAT: plain, INT8: in_8_bits}, accuracy, shape)
 
 
-def _times(config: FamiliesConfig, found: Any, watch: Progress) -> dict[Any, Any]:
+def _times(
+    config: FamiliesConfig,
+    latency: LatencyConfig,
+    read: Mapping[Any, _Read],
+    watch: Progress,
+) -> dict[Any, dict[str, float]]:
     """Median milliseconds of all networks of a seed, in each runtime side by side."""
-    times: dict[Any, dict[str, float]] = {key: {} for key in found}
+    times: dict[Any, dict[str, float]] = {key: {} for key in read}
+    names = {key: " ".join(key) for key in read}
+    shapes = {names[key]: one.shape for key, one in read.items()}
     for runtime in config.runtimes:
-        drawn, shapes = {}, {}
-        for (family, of), (experiment, folder, _) in found.items():
-            name = f"{family} {of}"
-            model = checkpoint.load_model(folder / retrain.TRAINED / "searched")
-            loaded = setup.of_run(experiment, folder, needed=("train_weights",))
-            as_int8 = runtime == INT8
-            drawn[name] = (
-                eight_bits.quantised(model, loaded)
-                if as_int8
-                else graphs.network(model.architecture, model.params, model.batch_stats)
-            )
-            shapes[name] = model.architecture.input_shape
-        latency = dataclasses.replace(experiment.latency, runtime=runtime)
-        measured = assess.timed(drawn, shapes, None, latency, watch).measured_ms
-        for family, of in found:
-            times[family, of][_TIMES[runtime]] = measured[f"{family} {of}"]["median"]
+        drawn = {names[key]: one.graphs[runtime] for key, one in read.items()}
+        of_runtime = dataclasses.replace(latency, runtime=runtime)
+        measured = assess.timed(drawn, shapes, None, of_runtime, watch).measured_ms
+        for key, name in names.items():
+            times[key][_TIMES[runtime]] = measured[name]["median"]
     return times

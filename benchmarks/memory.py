@@ -25,7 +25,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,17 +138,8 @@ def laid_out_bytes(graph: bytes, shape: tuple[int, ...]) -> int:
 
 def optimised(model: onnx.ModelProto, in_blocks: bool = False) -> bytes:
     """The graph that ONNX Runtime runs, activations fused into convolutions."""
-    options, levels = onnxruntime.SessionOptions(), onnxruntime.GraphOptimizationLevel
-    plain, blocks = levels.ORT_ENABLE_EXTENDED, levels.ORT_ENABLE_ALL
-    options.graph_optimization_level = blocks if in_blocks else plain
-    options.log_severity_level = 3  # that blocks are this processor's is known
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "optimised.onnx"
-        options.optimized_model_filepath = str(file)
-        onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        return file.read_bytes()
+    rewritten = onnx_runtime.rewritten(model, is_final=in_blocks)
+    return rewritten.SerializeToString()
 
 
 def _session(graph: bytes) -> onnxruntime.InferenceSession:

@@ -5,6 +5,7 @@ in narrower networks of two kernels, on which none was. Both have six searchable
 324 networks, and are hard enough that networks differ: see `Spread` in `ranking`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -96,19 +97,13 @@ LETTERS = Task(
 )
 FASHION = Task(
     name="fashion",
-    space=SpaceConfig(
+    space=dataclasses.replace(
+        LETTERS.space,
         name="enumerated_fashion",
         input_size=garments.SIDE,
-        input_channels=1,
         classes=garments.CLASSES,
-        stem_channels=8,
-        stem_stride=2,
-        first_block_channels=None,
         stage_widths=(8, 16),
-        cells=(3, 3),
-        strides=(2, 2),
         candidates=("mb1_k3", "mb6_k5", "zero"),
-        head_channels=32,
     ),
     images={"train": 4000, "valid": 1000, "test": 5000},
     origin={"images_of": "fashion_mnist"},

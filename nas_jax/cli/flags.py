@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 from nas_jax.config import shipped
 from nas_jax.config.experiment import Experiment
+from nas_jax.config.naming import meant
 
 USUAL = (
     *("seed", "space.input_size", "data.path", "latency.table", "latency.batch"),
@@ -242,8 +243,8 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
         known = [flag.typed for flag in by_name.values() if not flag.is_word]
         below = [one for one in known if one.endswith(f".{wrong.strip('-')}")]
         near = below or difflib.get_close_matches(wrong, known, n=2)
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
-        parser.error(f"unknown flag {wrong}{meant}")
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        parser.error(f"unknown flag {wrong}{hint}")
     given = {}
     for name, value in vars(found).items():
         flag = by_name[name]
@@ -364,10 +365,8 @@ def _value(flag: Flag, word: str) -> Any:
     if inside:
         if word in inside:
             return word
-        near = difflib.get_close_matches(word, inside, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
         raise argparse.ArgumentTypeError(
-            f"expected one of {', '.join(inside)}, got {word!r}{meant}"
+            f"expected one of {', '.join(inside)}, got {word!r}{meant(word, inside)}"
         )
     try:
         return flag.item(word)

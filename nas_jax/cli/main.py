@@ -5,7 +5,6 @@ the traceback instead. JAX is imported by the verbs that need it, when they run.
 """
 
 import contextlib
-import difflib
 import inspect
 import json
 import os
@@ -29,6 +28,7 @@ from nas_jax.cli import (
 )
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import checks
+from nas_jax.config.naming import meant
 
 VERBS: dict[str, Any] = {
     "start": start.start,
@@ -125,9 +125,7 @@ def command(words: Sequence[str]) -> flags.Command | str:
             return _listed(verbs, about)
         name = names[depth] if len(names) > depth else ""
         if name not in verbs:
-            near = difflib.get_close_matches(name, verbs, n=1)
-            got = repr(name) if name else "none"
-            got += f"; did you mean {near[0]}?" if near else ""
+            got = (repr(name) if name else "none") + meant(name, verbs)
             known = ", ".join(verbs)
             raise ValueError(
                 f"VERB: expected one of {known}; got {got}; see {prog} --help"

@@ -1,13 +1,13 @@
 """New values for fields of an experiment, as `--search.target-ratio 0.6` gives them."""
 
 import dataclasses
-import difflib
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from nas_jax.config import shipped
 from nas_jax.config.experiment import Experiment
+from nas_jax.config.naming import meant
 from nas_jax.config.search import TARGET_FIELDS, without_target
 
 
@@ -59,11 +59,10 @@ def replaced(config: Any, fields: Mapping[str, Any], prefix: str = "") -> Any:
     for name, value in fields.items():
         first, dot, rest = name.partition(".")
         if first not in known:
-            near = difflib.get_close_matches(first, known, n=1)
-            meant = f"; did you mean {prefix}{near[0]}?" if near else ""
             raise ValueError(
                 f"{prefix}{name}: expected a field of the experiment's "
-                f"{type(config).__name__}, which has none of that name{meant}"
+                f"{type(config).__name__}, which has none of that name"
+                f"{meant(first, known, prefix)}"
             )
         if dot:
             below.setdefault(first, {})[rest] = value

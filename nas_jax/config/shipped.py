@@ -3,13 +3,13 @@
 They lie beside the package in a checkout and inside it once installed.
 """
 
-import difflib
 import importlib.util
 import sys
 import traceback
 from pathlib import Path
 
 from nas_jax.config.experiment import Experiment
+from nas_jax.config.naming import meant
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # the package has code of this name
@@ -51,11 +51,9 @@ def experiment_file(name: str) -> Path:
         )
     if not path.is_file():
         known = names("experiments", "*.py")
-        near = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
             f"experiment {name!r}: expected a Python file with get_config(), or one of "
-            f"the shipped experiments: {', '.join(known)}{meant}"
+            f"the shipped experiments: {', '.join(known)}{meant(name, known)}"
         )
     return path
 

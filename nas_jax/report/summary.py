@@ -95,7 +95,7 @@ def lead(run: RunFiles) -> str:
                 searched.quartiles_ms,
                 searched.risk,
                 run.result.pace,
-                searched.fastest_ms,
+                fastest_ms=searched.fastest_ms,
             )
         )
     first, second = interval(searched), interval(run.result_of("baseline"))

@@ -59,7 +59,7 @@ def of_result(result: Mapping[str, Any], name: str = "searched") -> str | None:
         (times["q25"], times["q75"]) if {"q25", "q75"} <= times.keys() else None,
         risk,
         pace,
-        times.get("mean"),
+        fastest_ms=times.get("mean"),
     )
 
 
@@ -70,6 +70,7 @@ def sentence(
     quartiles_ms: tuple[float, float] | None = None,
     risk: Risk | None = None,
     pace: Pace | None = None,
+    *,
     fastest_ms: float | None = None,
 ) -> str:
     """The target, what the table says, what was measured, and how sure the table is.

@@ -250,9 +250,10 @@ def _check_elastic(setup: Setup) -> None:
         )
     stored, search = setup.experiment.latency.table, setup.experiment.search
     targets.require_target(search)
-    assert isinstance(setup.whole, ElasticSpace)
-    targets.elastic_bounds(search, setup.whole, None)
-    if stored is not None:
+    if stored is None:
+        assert isinstance(setup.whole, ElasticSpace)
+        targets.elastic_bounds(search, setup.whole, None)
+    else:
         elastic_goal(setup, tables.load(shipped.table_file(stored)))
 
 

@@ -8,14 +8,14 @@ import flax.linen as nn
 import numpy as np
 import pytest
 
-from nas_jax.config import SpaceConfig, TreeConfig, shipped
+from nas_jax.config import TreeConfig, shipped
 from nas_jax.networks import activation_memory, device_memory, layers
 from nas_jax.networks.activation_memory import IN_PLACE, of_part, peak
 from nas_jax.networks.onnx import outline
 from nas_jax.spaces import architecture, builders, operations, published
 from nas_jax.spaces.operations import OPERATIONS, Block, OpSpec
 from nas_jax.spaces.parts import Classifier, Head
-from tests.tiny_spaces import TWO_STAGES
+from tests.tiny_spaces import ONE_LAYER, TWO_STAGES
 
 SE = Path(__file__).with_name("se_mbconv.py")
 
@@ -171,20 +171,7 @@ def test_peak_of_tree_cells_is_that_of_the_whole():
 
 
 def test_bytes_are_4_in_float32_and_1_in_8_bits():
-    config = SpaceConfig(
-        name="by_hand",
-        input_size=8,
-        input_channels=1,
-        classes=3,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(1,),
-        strides=(1,),
-        candidates=("mb6_k3",),
-        head_channels=16,
-    )
+    config = dataclasses.replace(ONE_LAYER, candidates=("mb6_k3",))
     network = architecture.hand_designed(builders.mobile(config))
     # at the depthwise convolution: 8 channels wait, 48 are read, 48 are made
     found = device_memory.describe(network)

@@ -1,8 +1,7 @@
 """Runtimes on which latency is measured, imported when they are asked for."""
 
-import difflib
-
 from nas_jax.config.experiment import LatencyConfig
+from nas_jax.config.naming import meant
 from nas_jax.latency.measurement.timing import Device
 
 NAMES = ("onnxruntime", "onnxruntime-int8", "xla", "litert")
@@ -16,10 +15,9 @@ def open_device(runtime: str, config: LatencyConfig, converter: str | None) -> D
     it.
     """
     if runtime not in NAMES:
-        near = difflib.get_close_matches(runtime, NAMES, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
-            f"runtime: expected one of {', '.join(NAMES)}, got {runtime!r:.60}{meant}"
+            f"runtime: expected one of {', '.join(NAMES)}, got {runtime!r:.60}"
+            f"{meant(runtime, NAMES)}"
         )
     if runtime == "litert":
         from nas_jax.latency.runtimes import litert
