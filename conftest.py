@@ -30,3 +30,14 @@ def own_operations():
     yield
     OPERATIONS.clear()
     OPERATIONS.update(before)
+
+
+@pytest.fixture
+def float_gates(monkeypatch):
+    """A call that gives hard sigmoids a form in ONNX without integer kernels."""
+    from nas_jax.networks import layers
+
+    tanh = layers.ACTIVATIONS["hard_sigmoid"]._replace(
+        to_onnx=lambda graph, name, value: graph.node("Tanh", name, [value])
+    )
+    return lambda: monkeypatch.setitem(layers.ACTIVATIONS, "hard_sigmoid", tanh)

@@ -126,7 +126,10 @@ def test_table_in_8_bits_is_refused_for_floats(run, home, tmp_path, capsys):
     assert "expected times in float32, as latency.runtime is onnxruntime, got" in line
 
 
-def test_what_stays_in_float_is_told_before_a_search_in_8_bits_alone(own_operations):
+def test_what_stays_in_float_is_told_before_a_search_in_8_bits_alone(
+    own_operations, float_gates
+):
+    float_gates()
     experiment = shipped.load_experiment(str(SE))
     assert eight_bits.notes(setup.load(experiment)) == []
     latency = dataclasses.replace(experiment.latency, runtime="onnxruntime-int8")

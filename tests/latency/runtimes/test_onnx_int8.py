@@ -11,7 +11,6 @@ from nas_jax.config import LatencyConfig, SpaceConfig, TreeConfig, shipped
 from nas_jax.latency import tables
 from nas_jax.latency.measurement import operations
 from nas_jax.latency.runtimes import onnx_int8, onnx_runtime, open_device
-from nas_jax.networks import layers
 from nas_jax.networks.onnx import graphs
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path
@@ -164,14 +163,10 @@ def test_nothing_is_told_of_parts_that_are_all_integers():
     assert list(onnx_int8.notes(PARTS)) == []
 
 
-def test_operation_with_floats_inside_is_told_by_name(own_operations, monkeypatch):
+def test_operation_with_floats_inside_is_told_by_name(own_operations, float_gates):
     searched = builders.build(shipped.load_experiment(str(SE)).space)
     assert list(onnx_int8.notes(tables.required_parts(searched))) == []
-    # its gate as it would be with an activation that has no integer kernel
-    tanh = layers.ACTIVATIONS["hard_sigmoid"]._replace(
-        to_onnx=lambda graph, name, value: graph.node("Tanh", name, [value])
-    )
-    monkeypatch.setitem(layers.ACTIVATIONS, "hard_sigmoid", tanh)
+    float_gates()
     (line,) = onnx_int8.notes(tables.required_parts(searched))
     assert re.match(r"8 bits: se3_k3 computes .*Tanh.* in float32, betw", line)
 
