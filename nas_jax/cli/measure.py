@@ -18,7 +18,9 @@ from nas_jax.config import files
 from nas_jax.config.experiment import Experiment
 from nas_jax.training import host
 
-Runtime = Literal["onnxruntime", "onnxruntime-int8", "litert", "xla", "phone"]
+Runtime = Literal[
+    "onnxruntime", "onnxruntime-int8", "litert", "litert-int8", "xla", "phone"
+]
 
 
 @dataclass(frozen=True)
@@ -178,15 +180,16 @@ def _on_phone(
 ) -> Answer:
     """Writes the phone's folder; with its outputs there, the table."""
     from nas_jax.latency import tables
-    from nas_jax.latency.runtimes import litert_graph, phone
+    from nas_jax.latency.runtimes import phone
     from nas_jax.latency.runtimes.litert import Models
+    from nas_jax.latency.runtimes.litert_environment import Converter
 
     folder = options.out.with_suffix(".phone")
     if folder.exists():
         table = phone.read(folder)
         tables.save(table, options.out)
         return _written(options.out, table, [])
-    converter = litert_graph.Converter(options.converter)
+    converter = Converter(options.converter)
     models = Models(config.latency.batch, converter)
     size = searched.stem.input_size
     phone.prepare(folder, parts, size, config.latency, models)

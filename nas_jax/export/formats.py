@@ -11,7 +11,7 @@ from nas_jax.export import digest, litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Source
 from nas_jax.latency.runtimes.litert import require as require_litert
-from nas_jax.latency.runtimes.litert_graph import Converter
+from nas_jax.latency.runtimes.litert_environment import Converter
 
 
 class Format(NamedTuple):

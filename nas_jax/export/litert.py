@@ -2,26 +2,20 @@
 
 Float32, or 8-bit integers between a float32 input and output. Written through the
 converter's own environment and run with the extra `nas_jax[litert]`; see
-`latency.runtimes.litert_graph`. The input is `[1 H W C]`.
+`latency.runtimes.litert_environment`. The input is `[1 H W C]`.
 """
 
 import importlib.metadata
-import subprocess
-import tempfile
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.export import litert_quantise
 from nas_jax.export.runner import Runner
 from nas_jax.latency.measurement.timing import Call
 from nas_jax.latency.runtimes import litert, litert_graph
-from nas_jax.latency.runtimes.litert_graph import Converter
+from nas_jax.latency.runtimes.litert_environment import Converter
 from nas_jax.networks.checkpoint import Model
 
-QUANTISER = "litert-quantizer==0.11.0"
-"""What the converter's environment needs besides for 8-bit files."""
 _THREADS, _BATCH = 1, 1
 
 
@@ -37,29 +31,13 @@ def encode(model: Model, converter: Converter) -> bytes:
 def encode_int8(
     model: Model, converter: Converter, calibration: Float[np.ndarray, "N H W C"]
 ) -> bytes:
-    """The file's content in 8-bit integers, see `litert_quantise`.
+    """The file's content in 8-bit integers, see `Converter.quantise`.
 
     `calibration` are images that give the ranges of the activations. Raises
     `ValueError` as `encode`, or if the quantiser is not there or fails.
     """
-    content = encode(model, converter)
-    with tempfile.TemporaryDirectory(prefix="nas_jax_int8_") as folder:
-        source, images, target = (Path(folder) / name for name in ("f", "i.npy", "q"))
-        source.write_bytes(content)
-        np.save(images, calibration)
-        done = subprocess.run(
-            [converter.python, litert_quantise.__file__, source, images, target],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
-            raise ValueError(
-                f"--converter {converter.python}: expected {QUANTISER} in its "
-                f"environment to write litert-int8, got: {last[0]}; install it with "
-                f"`{converter.python} -m pip install {QUANTISER}`"
-            )
-        return target.read_bytes()
+    calls = calibration[:, None]
+    return converter.quantise(encode(model, converter), calls)
 
 
 def decode(content: bytes, origin: str) -> Runner:

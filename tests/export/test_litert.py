@@ -4,14 +4,16 @@ import importlib.util
 import os
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 
 from nas_jax import cli
+from nas_jax.config import shipped
 from nas_jax.export import formats
-from nas_jax.latency.runtimes import litert, litert_graph
+from nas_jax.latency.runtimes import litert, litert_environment, litert_graph
+from nas_jax.spaces import builders
+from nas_jax.spaces.architecture import from_path
 from tests.data import photographs
 from tests.export.small_export import (
     PUBLISHED,
@@ -23,6 +25,14 @@ from tests.export.small_export import (
 from tests.networks import test_families as blocks
 
 CONVERTER = os.environ.get("NAS_JAX_LITERT_CONVERTER")
+DIGITS = builders.build(shipped.load_experiment("digits_cpu").space)
+ENDS = {"Stem": ("input",), "Block": (), "Head": (), "Classifier": ("output",)}
+"""Of which parts an end stays float in 8 bits."""
+PARTS = {
+    type(part).__name__: part
+    for part in from_path(DIGITS, [0] * len(DIGITS.layers), "first").parts
+}
+"""One of each kind; the block is the last, which has a shortcut."""
 
 
 has_litert = pytest.mark.skipif(
@@ -102,19 +112,19 @@ def test_8_bit_file_of_a_network_alone_is_calibrated_on_pictures(alone, capsys):
 
 def test_environment_without_the_converter_is_told():
     """This one's Python has none."""
-    converter = litert_graph.Converter(sys.executable)
+    converter = litert_environment.Converter(sys.executable)
     with pytest.raises(ValueError, match=r"litert-converter==.* got: ModuleNotFound"):
         converter.convert(lambda x: x, (1, 2, 2, 1))
     converter.close()
 
 
-def test_environment_without_the_quantiser_is_told(monkeypatch):
+def test_environment_without_the_quantiser_is_told():
     """This one's Python has none."""
-    monkeypatch.setattr(formats.litert, "encode", lambda model, converter: b"")
-    converter = types.SimpleNamespace(python=sys.executable)
-    images = np.zeros((1, 8, 8, 1), np.float32)
+    converter = litert_environment.Converter(sys.executable)
+    images = np.zeros((1, 1, 8, 8, 1), np.float32)
     with pytest.raises(ValueError, match=r"expected litert-quantizer==.* got: Module"):
-        formats.litert.encode_int8(None, converter, images)
+        converter.quantise(b"", images)
+    converter.close()
 
 
 @has_litert
@@ -122,7 +132,7 @@ def test_environment_without_the_quantiser_is_told(monkeypatch):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_have_the_same_logits_in_litert(name, tmp_path):
     model, images = published_on_real_images(name, tmp_path)
-    converter = litert_graph.Converter(CONVERTER)
+    converter = litert_environment.Converter(CONVERTER)
     content = formats.litert.encode(model, converter)
     converter.close()
     found = formats.FORMATS["litert"].decode(content, name).run(images)
@@ -146,9 +156,43 @@ def test_blocks_of_all_families_are_the_same_in_litert(part, converter):
     blocks.close(y, blocks.in_jax(part, params, batch_stats, x))
 
 
+@has_quantiser
+@pytest.mark.parametrize("kind", ENDS)
+def test_part_in_8_bits_has_the_ends_that_it_has_in_a_network(kind, converter):
+    """Integers, but for a network's own input and output; and about the same values."""
+    part, of_part = PARTS[kind], {}
+    for is_int8 in (False, True):
+        models = litert.Models(1, converter, is_int8=is_int8)
+        of_part[is_int8] = litert.interpreter(models.part(part), 1)
+    shape = of_part[False].get_input_details()[0]["shape"]
+    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    expected, both = answered(of_part[False], x)
+    found, floats = answered(of_part[True], x)
+    assert (both, floats) == (("input", "output"), ENDS[kind])
+    kinds = {one["dtype"] for one in of_part[True].get_tensor_details()}
+    assert np.int8 in kinds
+    assert np.abs(found - expected).mean() <= 0.1 * expected.std()
+
+
+def answered(model, x):
+    """What a model makes of floats, and which of its ends are floats."""
+    ends = model.get_input_details()[0], model.get_output_details()[0]
+    floats = [one["dtype"] is np.float32 for one in ends]
+    (scale, zero), (scale_out, zero_out) = (one["quantization"] for one in ends)
+    if not floats[0]:
+        x = np.clip(np.round(x / scale) + zero, -128, 127).astype(np.int8)
+    model.set_tensor(ends[0]["index"], x)
+    model.invoke()
+    y = model.get_tensor(ends[1]["index"])
+    if not floats[1]:
+        y = (y.astype(np.float32) - zero_out) * scale_out
+    names = zip(("input", "output"), floats, strict=True)
+    return y, tuple(name for name, is_float in names if is_float)
+
+
 @pytest.fixture(scope="module")
 def converter():
-    made = litert_graph.Converter(CONVERTER)
+    made = litert_environment.Converter(CONVERTER)
     yield made
     made.close()
 

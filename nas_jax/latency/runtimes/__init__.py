@@ -4,7 +4,7 @@ from nas_jax.config.experiment import LatencyConfig
 from nas_jax.config.naming import meant
 from nas_jax.latency.measurement.timing import Device
 
-NAMES = ("onnxruntime", "onnxruntime-int8", "xla", "litert")
+NAMES = ("onnxruntime", "onnxruntime-int8", "xla", "litert", "litert-int8")
 
 
 def open_device(runtime: str, config: LatencyConfig, converter: str | None) -> Device:
@@ -19,10 +19,10 @@ def open_device(runtime: str, config: LatencyConfig, converter: str | None) -> D
             f"runtime: expected one of {', '.join(NAMES)}, got {runtime!r:.60}"
             f"{meant(runtime, NAMES)}"
         )
-    if runtime == "litert":
+    if runtime in ("litert", "litert-int8"):
         from nas_jax.latency.runtimes import litert
 
-        return litert.device(config, converter)
+        return litert.device(config, converter, is_int8=runtime == "litert-int8")
     if converter is not None:
         raise ValueError(f"--converter: expected with --runtime litert, got {runtime}")
     if runtime == "xla":

@@ -1,18 +1,22 @@
 """Run by the Python of an environment with litert-converter, which this one may lack.
 
-    PYTHON litert_convert.py    reads lines "SOURCE TARGET" from standard input
+    PYTHON litert_convert.py    reads lines from standard input
 
-A tab stands between the two. SOURCE is StableHLO as text, TARGET the `.tflite` to
-write; "done" answers each line. The converter pins old libraries, so it lives in an
-environment of its own, without JAX:
+    SOURCE TARGET               SOURCE is StableHLO as text, TARGET the `.tflite`
+    SOURCE IMAGES TARGET ENDS   the 8-bit form of SOURCE, a `.tflite`: `litert_quantise`
+
+Tabs stand between the words; ENDS are joined by commas, and may be none. "done" answers
+each line. The converter pins old libraries, so it lives in an environment of its own,
+without JAX:
 
     python -m venv litert_env && litert_env/bin/pip install litert-converter==0.5.0
 
-Its interface is undocumented, hence the exact version. For files of 8-bit integers
-(`export.litert_quantise`) the same environment needs litert-quantizer==0.11.0 as well.
-Imports nothing of this package.
+Its interface is undocumented, hence the exact version. For files of 8-bit integers the
+same environment needs litert-quantizer==0.11.0 as well. Imports nothing of this
+package.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -40,10 +44,19 @@ def convert(source: Path, target: Path) -> None:
 
 def main() -> None:
     """Serves until standard input ends."""
+    # what libraries print goes to the log: standard output is for answers
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     for line in sys.stdin:
-        source, target = line.rstrip("\n").split("\t")
-        convert(Path(source), Path(target))
-        print("done", flush=True)
+        words = line.rstrip("\n").split("\t")
+        if len(words) == 2:
+            convert(*map(Path, words))
+        else:
+            # from the folder of this file, which is no package here
+            from litert_quantise import quantise
+
+            quantise(*map(Path, words[:3]), floats=set(words[3].split(",")))
+        print("done", file=answers, flush=True)
 
 
 if __name__ == "__main__":

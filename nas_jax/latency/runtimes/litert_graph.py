@@ -4,12 +4,7 @@ Weights are constants, channels last. A convolution followed by batch normalisat
 lowered as one convolution and a bias, also where it trains as a matrix product.
 """
 
-import shutil
-import subprocess
-import tempfile
-import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,16 +14,11 @@ from flax import linen as nn
 from jax import lax
 
 from nas_jax.base import PyTree
-from nas_jax.latency.runtimes import litert_convert
 from nas_jax.networks import layers, network, operations, parts
 from nas_jax.networks.batch_norm import BatchNorm
 from nas_jax.networks.depthwise import Pads, portable
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.parts import Part
-
-PACKAGE = "litert-converter==0.5.0"
-ENVIRONMENT = f"python -m venv litert_env && litert_env/bin/pip install {PACKAGE}"
-"""The command for the environment whose Python converts."""
 
 Compute = Callable[[jax.Array], jax.Array]
 
@@ -143,70 +133,3 @@ def _convolution(
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1] // kernel.shape[2],
     )
-
-
-class Converter:
-    """The Python of another environment, kept running; see `litert_convert`.
-
-    Raises `ValueError` if it cannot be started, or does not convert.
-    """
-
-    def __init__(self, python: str | None) -> None:
-        if python is None:
-            raise ValueError(
-                "--converter: expected the Python of an environment with "
-                f"{PACKAGE}, got none; make one with `{ENVIRONMENT}` and give "
-                "--converter litert_env/bin/python"
-            )
-        self.python = python
-        self._folder = Path(tempfile.mkdtemp(prefix="nas_jax_litert_"))
-        self._log = self._folder / "log"
-        try:
-            with self._log.open("w") as log:
-                self._process = subprocess.Popen(
-                    [python, litert_convert.__file__],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                )
-        except OSError as error:
-            shutil.rmtree(self._folder)
-            raise ValueError(f"--converter {python}: cannot be run ({error})") from None
-        self._end = weakref.finalize(self, _end, self._process, self._folder)
-
-    def convert(self, compute: Compute, shape: tuple[int, ...]) -> bytes:
-        """The LiteRT model of a function for inputs of this shape."""
-        images = jax.ShapeDtypeStruct(shape, jnp.float32)
-        # lowered for a GPU the weights stay as they are; the text names no device
-        exported = jax.export.export(jax.jit(compute), platforms=("cuda",))(images)
-        source = self._folder / "model.mlir"
-        target = source.with_suffix(".tflite")
-        source.write_text(exported.mlir_module(), encoding="utf-8")
-        process = self._process
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            process.stdin.write(f"{source}\t{target}\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        if answer.strip() != "done":
-            if not answer:
-                process.wait()  # it ends, and has logged why
-            lines = [answer.strip(), *self._log.read_text().strip().splitlines()]
-            raise ValueError(
-                f"--converter {self.python}: expected {PACKAGE} in its environment, "
-                f"got: {lines[-1]}; make one with `{ENVIRONMENT}`"
-            )
-        return target.read_bytes()
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._end()
-
-
-def _end(process: subprocess.Popen, folder: Path) -> None:
-    # waits for the process and closes its pipes
-    process.communicate()
-    shutil.rmtree(folder)

@@ -18,6 +18,7 @@ from nas_jax.latency import tables
 from nas_jax.latency.measurement import operations
 from nas_jax.latency.runtimes import (
     litert,
+    litert_environment,
     litert_graph,
     onnx_runtime,
     open_device,
@@ -186,7 +187,7 @@ def test_litert_without_a_converter_says_how_to_make_one(tmp_path, capsys):
     importlib.util.find_spec("litert_converter") is not None, reason="it is installed"
 )
 def test_environment_without_the_converter_is_told():
-    converter = litert_graph.Converter(sys.executable)
+    converter = litert_environment.Converter(sys.executable)
     with pytest.raises(ValueError, match=r"expected litert-converter==0.5.0 in its"):
         converter.convert(lambda x: x, (1, 1))
     converter.close()
