@@ -1,5 +1,6 @@
 """The verb `paper`: a table of the paper beside what was computed or measured here."""
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,10 @@ class Measurement:
 
 UNSAID = Measurement()
 
+_WIDTH = 100
+_INDENT = 17
+"""Columns of a line, and of the names and labels."""
+
 
 def paper(
     table: Name | None = None,
@@ -48,7 +53,7 @@ def paper(
     recorded: bool = False,
     run: tuple[Path, ...] = (),
 ) -> Answer:
-    """A table of the paper beside ours, measured; without a name, which there are.
+    """A table of the paper beside ours; without a name, what is here and missing.
 
     Args:
       table: cifar10, imagenet-mobile, imagenet-gpu, cross-hardware, ablation,
@@ -73,15 +78,7 @@ def paper(
     from nas_jax.paper import cross_hardware, formats, own_runs, records, tables
 
     if table is None:
-        listed = tables.contents()
-        measured = (
-            MEASURED,
-            cross_hardware.TITLE,
-            f"measured: nas_jax paper {MEASURED}",
-        )
-        contents = [tables.CONTENTS, *listed, measured]
-        said = {"tables": [list(row) for row in contents]}
-        return Answer(said, terminal.aligned(contents))
+        return _contents()
     host.prepare()
     if table != MEASURED:
         one = tables.TABLES[table]()
@@ -102,6 +99,26 @@ def paper(
         else:
             lines.append(formats.FORMATS[format](one))
     return Answer(record, "\n".join(lines))
+
+
+def _contents() -> Answer:
+    """A block for each table and figure; counts of ours stand in brackets."""
+    from nas_jax.paper.contents import NUMBERS, contents
+
+    items = contents()
+    lines = ["nas_jax paper NAME shows a table; in brackets: how many numbers."]
+    for item in items:
+        lines += ["", f"{item.name or '-':{_INDENT}}{item.paper}: {item.title}"]
+        for part in ("here", "missing", "takes"):
+            text = getattr(item, part)
+            wrapped = textwrap.wrap(text, _WIDTH - _INDENT)
+            labels = [f"  {part}", *[""] * len(wrapped)]
+            lines += [
+                f"{label:{_INDENT}}{line}"
+                for label, line in zip(labels, wrapped, strict=False)
+            ]
+    lines += ["", *textwrap.wrap(NUMBERS, _WIDTH)]
+    return Answer({"contents": [item._asdict() for item in items]}, "\n".join(lines))
 
 
 def _measured(given: Measurement) -> tuple[list[Any], dict[str, Any]]:

@@ -1,7 +1,9 @@
 """The numbers of the paper (Cai, Zhu, Han, ICLR 2019) and of those it compares with.
 
-`Figure.is_checked` is false where a number was not found in a source at hand: it is
-quoted from memory and marked so wherever it is printed.
+The paper's own text was not at hand. A row is here if its authors publish it elsewhere
+(abstract, README and pictures of github.com/mit-han-lab/proxylessnas) or if two
+independent public texts have all its numbers; these stand beside it. Rows of the paper
+with less than that are left out.
 """
 
 from typing import NamedTuple
@@ -12,24 +14,42 @@ class Figure(NamedTuple):
 
     name: str
     numbers: dict[str, float]
-    is_checked: bool = True
 
 
 PROXYLESS_CIFAR = "Proxyless-G + cutout"
 CIFAR10 = (
-    Figure("DenseNet-BC", {"params": 25.6e6, "error": 3.46}, False),
-    Figure("PyramidNet", {"params": 26.0e6, "error": 3.31}, False),
-    Figure("Shake-Shake + cutout", {"params": 26.2e6, "error": 2.56}, False),
-    Figure("PyramidNet + SD", {"params": 26.0e6, "error": 2.31}, False),
-    Figure("ENAS + cutout", {"params": 4.6e6, "error": 2.89}, False),
-    Figure("DARTS + cutout", {"params": 3.4e6, "error": 2.83}, False),
-    Figure("NASNet-A + cutout", {"params": 27.6e6, "error": 2.40}, False),
-    Figure("PathLevel EAS + cutout", {"params": 14.3e6, "error": 2.30}, False),
-    Figure("AmoebaNet-B + cutout", {"params": 34.9e6, "error": 2.13}, False),
-    Figure("Proxyless-R + cutout", {"params": 5.8e6, "error": 2.30}, False),
+    # [list], [DSO-NAS]
+    Figure("DenseNet-BC", {"params": 25.6e6, "error": 3.46}),
+    # README of github.com/jhkim89/PyramidNet (depth 272, alpha 200), [slides]
+    Figure("PyramidNet", {"params": 26.0e6, "error": 3.31}),
+    # [NASNet], [slides]
+    Figure("Shake-Shake + cutout", {"params": 26.2e6, "error": 2.56}),
+    # [list], [DSO-NAS]
+    Figure("ENAS + cutout", {"params": 4.6e6, "error": 2.89}),
+    # [DSO-NAS], gist.github.com/gngdb/70b8d6f6c2d838de7948d11128de037d
+    Figure("DARTS + cutout", {"params": 3.4e6, "error": 2.83}),
+    # [list], [NASNet]
+    Figure("NASNet-A + cutout", {"params": 27.6e6, "error": 2.40}),
+    # [list], README of github.com/han-cai/PathLevel-EAS, abstract of arXiv 1806.02639
+    Figure("PathLevel EAS + cutout", {"params": 14.3e6, "error": 2.30}),
+    # [list], README of github.com/prathik8794/BTP-RNAS-RNN
+    Figure("AmoebaNet-B + cutout", {"params": 34.9e6, "error": 2.13}),
+    # the paper's abstract
     Figure(PROXYLESS_CIFAR, {"params": 5.7e6, "error": 2.08}),
 )
-"""Test errors in per cent."""
+"""Test errors in per cent; without Proxyless-R and PyramidNet with ShakeDrop.
+
+[list] README of github.com/YIWEI-CHEN/awesome-automated-machine-learning, [DSO-NAS]
+table 1 of "Single shot neural architecture search via direct sparse optimization",
+[NASNet] arXiv 1707.07012, its table for CIFAR-10, [slides] speakerdeck.com/satuma777 on
+path-level network transformation.
+"""
+
+CIFAR10_HOURS = 96
+"""GPU hours of the search: the 4 GPU days that table 2 of TE-NAS (ICLR 2021) states.
+
+The abstract and the README of the paper's authors state none.
+"""
 
 WITHOUT_LATENCY = "Proxyless-G"
 WITH_LATENCY = "Proxyless-G + latency loss"
@@ -55,12 +75,10 @@ IMAGENET_GPU = (
     Figure(MOBILENET_V2, {"top1": 72.0, "top5": 91.0, "ms": 6.1}),
     Figure("ShuffleNetV2 (1.5)", {"top1": 72.6, "ms": 7.3}),
     Figure("ResNet-34", {"top1": 73.3, "top5": 91.4, "ms": 8.0}),
-    Figure("NASNet-A", {"top1": 74.0, "top5": 91.3, "ms": 38.3}, False),
-    Figure("DARTS", {"top1": 73.1, "top5": 91.0}, False),
     Figure(_MNASNET_AGAIN, {"top1": 74.0, "top5": 91.8, "ms": 6.1}),
     Figure(PROXYLESS_GPU, {"top1": 75.1, "top5": 92.5, "ms": 5.1}),
 )
-"""Milliseconds on a V100 at batch 8."""
+"""Milliseconds on a V100 at batch 8; without NASNet-A and DARTS."""
 
 TRADE_OFF = (
     Figure("Proxyless", {"ms": 30, "top1": 68.2}),
@@ -74,8 +92,9 @@ TRADE_OFF = (
 
 PROXYLESS_COST = "Proxyless"
 ALL_PATHS = "DARTS, one-shot"
+ONE_NETWORK = "training one network"
 COST = (
-    Figure("training one network", {"hours": 100, "gb": 10}),
+    Figure(ONE_NETWORK, {"hours": 100, "gb": 10}),
     Figure("NAS with a meta controller", {"hours": 1.8e4, "gb": 10}),
     Figure(ALL_PATHS, {"hours": 950, "gb": 87}),
     Figure(PROXYLESS_COST, {"hours": 140, "gb": 14}),

@@ -47,13 +47,31 @@ def test_our_numbers_are_those_of_the_networks():
     )
 
 
-def test_what_is_quoted_from_memory_is_marked():
+# what the texts beside each row of `figures` say, by hand
+PAPER_CIFAR10 = {
+    "DenseNet-BC": ("25.60 M", "3.46"),
+    "PyramidNet": ("26.00 M", "3.31"),
+    "Shake-Shake + cutout": ("26.20 M", "2.56"),
+    "ENAS + cutout": ("4.60 M", "2.89"),
+    "DARTS + cutout": ("3.40 M", "2.83"),
+    "NASNet-A + cutout": ("27.60 M", "2.40"),
+    "PathLevel EAS + cutout": ("14.30 M", "2.30"),
+    "AmoebaNet-B + cutout": ("34.90 M", "2.13"),
+    "Proxyless-G + cutout": ("5.70 M", "2.08"),
+}
+
+
+def test_rows_are_those_that_texts_confirm():
     table = TABLES["cifar10"]()
-    names = {row[0] for row in table.rows}
-    assert "DARTS + cutout *" in names and figures.PROXYLESS_CIFAR in names
-    assert any(note.startswith("* quoted from memory") for note in table.notes)
-    # all rows of this one were found in a source
-    assert not any("from memory" in note for note in TABLES["trade-off"]().notes)
+    found = {
+        name: (row["paper params"], row["paper error %"])
+        for name, row in rows_of(table).items()
+    }
+    assert found == PAPER_CIFAR10
+    gpu = TABLES["imagenet-gpu"]()
+    assert {"NASNet-A", "DARTS"}.isdisjoint(rows_of(gpu))
+    for shown in (table, gpu):
+        assert any(note.startswith("the paper has more rows") for note in shown.notes)
 
 
 def test_recorded_figures_are_those_of_the_files():
