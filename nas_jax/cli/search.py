@@ -297,7 +297,8 @@ def _work(run: _Run) -> Answer:
             f"ms per call of {calls.batch} images, {calls.threads} thread(s)",
             f"target {target}, {page}",
         ]
-        told = target_report.of_result(result), verdict.of_result(result["networks"])
+        told = [*target_report.of_result(result), verdict.of_result(result["networks"])]
         lines += [one.replace(NBSP, " ") for one in told if one]
+        lines.append(f"next: nas_jax predict {shlex.quote(str(folder))} PICTURES")
     table = terminal.comparison_table(result["networks"])
     return Answer(result, "\n".join([table, *lines]))

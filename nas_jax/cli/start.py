@@ -52,6 +52,7 @@ def start(
     pictures: Path,
     *,
     out: Path,
+    quick: bool = False,
     hours: float | None = None,
     weights: Path | None = None,
     blocks: Blocks | None = None,
@@ -62,10 +63,11 @@ def start(
 
     Args:
       pictures: folder with a folder of pictures per class, or a file of their labels;
-        or of IDX files, as MNIST has, or one of these
+        or a folder of IDX files, as those of MNIST, or one of these
       out: .py file to write
-      hours: that a run may take here; steps are timed to fit it (default: some
-        minutes, images of 64 pixels at most)
+      quick: a first look, in minutes: small images, few and short trainings
+      hours: that a run may take here; steps are timed to fit it (default: images of 64
+        pixels at most, trainings as long as networks from scratch need)
       weights: folder that `import` wrote: the space is that around its network, and
         trainings start from its weights
       blocks: the family whose networks are searched (default: mobilenet_v2)
@@ -77,6 +79,11 @@ def start(
         raise ValueError(f"--out {out}: expected the name of a .py file")
     told = vars(reading) if blocks is None else {**vars(reading), "blocks": blocks}
     try:
+        if quick and (hours is not None or weights is not None):
+            other = "--hours" if hours is not None else "--weights"
+            raise ValueError(
+                f"--quick: expected without {other}, got both; leave one out"
+            )
         if weights is not None:
             if hours is not None:
                 raise ValueError(
@@ -89,6 +96,8 @@ def start(
                     "got both; leave one out"
                 )
             begun = first_experiment.from_weights(pictures, weights, **vars(reading))
+        elif quick:
+            begun = first_experiment.quick(pictures, **told)
         elif hours is None:
             begun = first_experiment.of_pictures(pictures, **told)
         else:
@@ -110,7 +119,7 @@ def start(
         f"{_augmentation(data)}",
         f"half the latency of the {made.reference} network, batch "
         f"{made.latency.batch}; written: {out}",
-        f"next: nas_jax search {shlex.quote(str(out))}  (first with --plan)",
+        f"next: nas_jax search {shlex.quote(str(out))}  (--plan: how long it takes)",
     )
     shape = ("classes", "input_size", "input_channels")
     answer = {

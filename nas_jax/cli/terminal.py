@@ -29,7 +29,8 @@ class Answer(NamedTuple):
 class Terminal(Progress):
     """A line per stage and the progress of loops, on standard error.
 
-    On a terminal loops have a bar, elsewhere a line from time to time.
+    On a terminal loops have a bar, elsewhere a line from time to time. What a loop
+    takes is told from its second step on: the first one compiles.
     """
 
     def __init__(self) -> None:
@@ -48,9 +49,14 @@ class Terminal(Progress):
             return
         from tqdm import tqdm
 
-        self._bar = tqdm(iterable, total=total, desc=f"  {desc}", leave=False)
-        with self._bar:
-            yield from self._bar
+        self._bar = bar = tqdm(total=total, desc=f"  {desc}", leave=False)
+        with bar:
+            for done, step in enumerate(iterable, start=1):
+                yield step
+                if done == 1:  # its time is that of compiling
+                    bar.initial = 1
+                    bar.unpause()
+                bar.update()
 
     def _lines(self, iterable: Any, total: int, desc: str) -> Iterator[Any]:
         from tqdm import tqdm
@@ -60,10 +66,13 @@ class Terminal(Progress):
         for done, step in enumerate(iterable, start=1):
             yield step
             now = time.monotonic()
-            if now - said >= EVERY_S and done < total:
+            if done == 1:  # its time is that of compiling
+                begun = now
+            elif now - said >= EVERY_S and done < total:
                 said = now
-                left = tqdm.format_interval((now - begun) / done * (total - done))
-                self.line(f"{desc}: {done} of {total}{self._noted}, about {left} left")
+                left = (now - begun) / (done - 1) * (total - done)
+                about = tqdm.format_interval(left)
+                self.line(f"{desc}: {done} of {total}{self._noted}, about {about} left")
 
     def note(self, **values: str) -> None:
         self._noted = "".join(f", {name} {value}" for name, value in values.items())

@@ -55,6 +55,7 @@ def question(run: RunFiles) -> dict[str, str]:
         has_alphas = not run.chosen_by_drawing
         rows["data"] = _data(run.experiment.data, run.images, has_alphas)
         rows["target"] = _targets(run)
+    rows["how sure the latency is"] = " ".join(_of_target(run)[1:])
     rows["device"] = provenance.conditions(run)
     return {name: text for name, text in rows.items() if text}
 
@@ -81,23 +82,12 @@ def progress(run: RunFiles) -> str:
 
 
 def lead(run: RunFiles) -> str:
-    """What belongs to the result: the target, and how sure the difference is."""
+    """What belongs to the result: who won, the target, whether intervals overlap."""
     searched = run.result_of("searched")
     sentences = []
     if won := verdict.sentence(run.networks):
         sentences.append(won)
-    if run.target_ms is not None:
-        sentences.append(
-            target.sentence(
-                run.target_ms,
-                searched.predicted_ms,
-                searched.measured_ms,
-                searched.quartiles_ms,
-                searched.risk,
-                run.result.pace,
-                fastest_ms=searched.fastest_ms,
-            )
-        )
+    sentences += _of_target(run)[:1]
     first, second = interval(searched), interval(run.result_of("baseline"))
     if first is not None and second is not None:
         overlap = first[0] <= second[1] and second[0] <= first[1]
@@ -105,6 +95,21 @@ def lead(run: RunFiles) -> str:
         which = f"the searched and the {run.reference} network"
         sentences.append(f"The 95{q.NBSP}% intervals of {which} {verb}.")
     return " ".join(sentences)
+
+
+def _of_target(run: RunFiles) -> list[str]:
+    if run.target_ms is None:
+        return []
+    searched = run.result_of("searched")
+    return target.sentences(
+        run.target_ms,
+        searched.predicted_ms,
+        searched.measured_ms,
+        searched.quartiles_ms,
+        searched.risk,
+        run.result.pace,
+        fastest_ms=searched.fastest_ms,
+    )
 
 
 def derivation(run: RunFiles) -> str:
@@ -144,7 +149,7 @@ def use(run: RunFiles) -> list[tuple[str, str]]:
         return []
     model = f"{run.name}/checkpoints/{names[0]}"
     return [
-        (f"nas_jax predict {named} PICTURES", "what it sees"),
+        (f"nas_jax predict {named} PICTURES", "the class of each, and how sure"),
         (f"nas_jax export {named} --format onnx,stablehlo", "files for a runtime"),
         (f"nas_jax.load_model({model!r})", "in Python, after import nas_jax"),
     ]
@@ -179,7 +184,8 @@ def _space(space: SearchSpace | ElasticSpace, config: AnySpace) -> str:
         sides = ", ".join(map(str, config.input_sizes))
         each = (config.stem_widths, *config.stage_choices)
         widths = " – ".join("/".join(map(str, choices)) for choices in each)
-        images = f"images of side {sides}; widths {widths}; {channels} channels"
+        colours = "grey" if channels == 1 else f"{channels} channels"
+        images = f"images of side {sides}, {colours}; widths {widths}"
     return (
         f"{space.name}: {len(middle.layers)} layers with up to "
         f"{len(middle.candidates)} candidates each ({names}), {size} networks; "

@@ -41,18 +41,18 @@ class Pace:
     """Why it is not known."""
 
 
-def of_result(result: Mapping[str, Any], name: str = "searched") -> str | None:
-    """As `sentence`, of `result.json`; None without a target in ms."""
+def of_result(result: Mapping[str, Any], name: str = "searched") -> list[str]:
+    """As `sentences`, of `result.json`; none without a target in ms."""
     one, target_ms = result["networks"].get(name), result.get("target_ms")
     if one is None or target_ms is None:
-        return None
+        return []
     where = f"result.json: networks.{name}.risk."
     risk = from_json(Risk, one.get("risk") or {}, where, extra="ignore")
     pace = None
     if result.get("pace") is not None:
         pace = from_json(Pace, result["pace"], "result.json: pace.", extra="ignore")
     times = one.get("measured_ms") or {}
-    return sentence(
+    return sentences(
         target_ms,
         one.get("predicted_ms"),
         times.get("median"),
@@ -63,7 +63,7 @@ def of_result(result: Mapping[str, Any], name: str = "searched") -> str | None:
     )
 
 
-def sentence(
+def sentences(
     target_ms: float,
     predicted_ms: float | None,
     measured_ms: float | None = None,
@@ -72,18 +72,18 @@ def sentence(
     pace: Pace | None = None,
     *,
     fastest_ms: float | None = None,
-) -> str:
-    """The target, what the table says, what was measured, and how sure the table is.
+) -> list[str]:
+    """What became of the target; then, one by one, how sure that is.
 
     What calls take is their median. The table, the pace and the interval are of the
     fastest rounds, so the mean of these, `fastest_ms`, is what is held against them;
     without it, as in older versions, the median.
 
-    >>> sentence(1.0, 0.99, 1.1).replace(q.NBSP, " ")
+    >>> sentences(1.0, 0.99, 1.1)[0].replace(q.NBSP, " ")
     'Target 1.00 ms: missed as measured, 1.10 ms, 10.0 % over it; the table predicts \
 0.990 ms, within it.'
-    >>> sentence(1.0, 0.99).replace(q.NBSP, " ")
-    'Target 1.00 ms: kept by the table, which predicts 0.990 ms.'
+    >>> [one.replace(q.NBSP, " ") for one in sentences(1.0, 0.99)]
+    ['Target 1.00 ms: kept by the table, which predicts 0.990 ms.']
     """
     text = f"Target {q.milliseconds(target_ms)}"
     is_foreseen = predicted_ms is not None and predicted_ms <= target_ms * (1 + NEAR)
@@ -99,12 +99,12 @@ def sentence(
             text += f"; the table predicts {predicted}, {side} it"
     elif predicted_ms is not None:
         text += f": {_became(is_foreseen)} by the table, which predicts {predicted}"
-    sentences, fastest_ms = [f"{text}."], fastest_ms or measured_ms
+    found, fastest_ms = [f"{text}."], fastest_ms or measured_ms
     if fastest_ms is not None and pace is not None:
-        sentences += _at_its_pace(target_ms, fastest_ms, pace)
+        found += _at_its_pace(target_ms, fastest_ms, pace)
     if risk is not None:
-        sentences += _chance(target_ms, fastest_ms, risk)
-    return " ".join(sentences)
+        found += _chance(target_ms, fastest_ms, risk)
+    return found
 
 
 def _became(is_kept: bool) -> str:

@@ -54,7 +54,7 @@ def of_result(networks: Mapping[str, Any]) -> str | None:
 
 
 def sentence(networks: Mapping[str, Scored], name: str = "searched") -> str | None:
-    """The best rival, by how much, and whether that can be told apart.
+    """The best rival, by how much, and whether that is more than chance.
 
     None without a rival.
 
@@ -84,9 +84,11 @@ def sentence(networks: Mapping[str, Scored], name: str = "searched") -> str | No
     points, off = 100 * abs(ours - theirs), 100 * error
     amount, count = f"{points:.1f} ± {off:.1f} points", 1 + len(rivals)
     if points <= off:
+        which = best if len(rivals) == 1 else f"the best of {len(rivals)}, {best}"
+        side = "ahead of" if ours >= theirs else "behind"
         return (
-            f"Not to be told apart from the best of {len(rivals)} no slower, "
-            f"{best}: {amount} {'ahead of' if ours >= theirs else 'behind'} it."
+            f"No clear winner among networks that are no slower: {points:.1f} points "
+            f"{side} {which}, and chance alone makes up to {off:.1f}."
         )
     if ours > theirs:
         return f"Best of {count} networks no slower: {amount} ahead of {best}."

@@ -6,7 +6,7 @@ from typing import Any
 from nas_jax.config import shipped
 from nas_jax.networks import counts, device_memory
 from nas_jax.runs import run_folder
-from nas_jax.spaces import builders, published
+from nas_jax.spaces import builders, elastic, published
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.space import SearchSpace
 
@@ -32,7 +32,9 @@ def describe(name: str) -> dict[str, Any]:
             f"published network ({', '.join(published.NAMES)}), an architecture file "
             "(.json) or an experiment"
         ) from error
-    return _of_space(builders.build(experiment.space))
+    # the numbers are of the largest network, all its widths and sides the largest
+    every = {"architectures": elastic.whole(experiment.space).architectures}
+    return _of_space(builders.build(experiment.space)) | every
 
 
 def _of_network(network: Architecture) -> dict[str, Any]:

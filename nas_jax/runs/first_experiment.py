@@ -56,6 +56,8 @@ LEAST = 20
 """Pictures of every class, so that each of the four splits has some."""
 STEPS = 1600
 """Of a training in full without a number of hours, at least: minutes on a CPU."""
+QUICK_STEPS, QUICK_SIDE, QUICK_TRIALS = 400, 32, 2
+"""Of a first look: of a training, of its images at most, and networks compared."""
 ENOUGH = 16
 """Epochs of a training before larger images are worth their time."""
 WEIGHED_SIDES = (64, 96, 128)
@@ -72,8 +74,9 @@ LOOKED_AT = 500
 """Pictures from which mean and deviation are taken."""
 _IDEA = '''"""An experiment on pictures, made to be changed.
 
-`nas_jax search FILE --help` lists every field; there they can be set, too. Flips are
-wrong for letters; larger space.input_sizes and more epochs cost time.
+`nas_jax search FILE --help-all` says what every field means; there they can be set,
+too. Flips are wrong for letters. Larger sides of the images (input_sizes) and more
+epochs take longer.
 """'''
 
 
@@ -158,6 +161,30 @@ def of_pictures(
     return FirstExperiment(experiment, sizes, notes)
 
 
+def quick(path: Path, **reading: Any) -> FirstExperiment:
+    """As `of_pictures`, for a first look: one small side, few and short trainings.
+
+    It shows the way from pictures to a label, and no more: two networks are compared,
+    and one drawn at random and the hand-designed one stand beside the one chosen.
+    """
+    made = of_pictures(path, QUICK_SIDE, **reading)
+    given = made.experiment
+    epochs = math.ceil(QUICK_STEPS / STEPS * given.train.epochs)
+    experiment = dataclasses.replace(
+        given,
+        space=dataclasses.replace(given.space, input_sizes=(given.space.input_size,)),
+        latency=dataclasses.replace(given.latency, repeats=5),
+        search=dataclasses.replace(
+            given.search, finalists=2 * QUICK_TRIALS, trials=QUICK_TRIALS
+        ),
+        train=given.train.lasting(epochs),
+        random_networks=1,
+        scaled_networks=0,
+    )
+    line = "a first look: small images, few and short trainings"
+    return made._replace(experiment=experiment, notes=(*made.notes, line))
+
+
 def from_weights(
     path: Path, weights: Path, side: int | None = None, **reading: Any
 ) -> FirstExperiment:
@@ -221,7 +248,7 @@ def in_hours(
         made = of_pictures(path, wanted, **reading)
         pace = budget.pace(made.experiment, progress)
     found = budget.fitted(made.experiment, hours, pace)
-    probed = probe.augmentation(found.experiment)
+    probed = probe.augmentation(found.experiment, progress)
     experiment = dataclasses.replace(found.experiment, data=probed.data)
     notes = (*made.notes, *probed.notes, found.note)
     return made._replace(experiment=experiment, notes=notes)

@@ -25,6 +25,7 @@ from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop, optim
+from nas_jax.training.progress import Progress
 
 STEPS = 300
 """Of every training, at least."""
@@ -46,7 +47,9 @@ class Probed:
     """A line for each of the two that was tried."""
 
 
-def augmentation(experiment: Experiment, steps: int = STEPS) -> Probed:
+def augmentation(
+    experiment: Experiment, progress: Progress, steps: int = STEPS
+) -> Probed:
     """Tries an experiment without its flips, and without its crops.
 
     Without crops the pictures are moved by a sixteenth of their side.
@@ -65,23 +68,26 @@ def augmentation(experiment: Experiment, steps: int = STEPS) -> Probed:
         tried["crops"] = tried["crops"] | {"shift_pixels": shift}
     if not tried:
         return Probed(data, ())
-    given, notes = _losses(experiment, steps), []
+    progress.phase(f"whether {' and '.join(tried)} help: short trainings")
+    given, notes = _losses(experiment, steps, progress, "with all"), []
     for name, without in tried.items():
-        other = replace(experiment.data, **without)
-        gains = given - _losses(replace(experiment, data=other), steps)
+        other = replace(experiment, data=replace(experiment.data, **without))
+        gains = given - _losses(other, steps, progress, f"without {name}")
         error = gains.std(ddof=1) / math.sqrt(len(gains))
         is_harmful = gains.mean() > DOUBT * error
         if is_harmful:
             data = replace(data, **without)
+        told = "do harm here: left out" if is_harmful else "stay, as they do no harm"
         notes.append(
-            f"{name} {'do harm here: left out' if is_harmful else 'stay'} (loss of a "
-            f"small network with them {given.mean():.3g}, {gains.mean():.3g} +- "
-            f"{error:.2g} less without)"
+            f"{name} {told} (loss of a small network {given.mean():.3g} with them, "
+            f"{(given - gains).mean():.3g} without, give or take {error:.2g})"
         )
     return Probed(data, tuple(notes))
 
 
-def _losses(experiment: Experiment, steps: int) -> np.ndarray:
+def _losses(
+    experiment: Experiment, steps: int, progress: Progress, name: str
+) -> np.ndarray:
     """The cross-entropy of every image of `valid` after a short training, `[N]`."""
     loaded = setup.load(experiment)
     batch = experiment.train.batch
@@ -89,7 +95,8 @@ def _losses(experiment: Experiment, steps: int) -> np.ndarray:
     train = recipes.small_data(math.ceil(steps / per_epoch), batch)
     recipe = replace(loaded.recipe, config=train)
     network, key = _small_network(loaded.space), jax.random.key(experiment.seed)
-    *_, last = loop.run(key, network, recipe)
+    epochs = loop.run(key, network, recipe)
+    *_, last = progress.steps(epochs, total=train.epochs, desc=name)
     model = loop.trained(network, last.state, recipe.devices)
     return loop.image_losses(model, loaded.splits["valid"].evaluated())
 

@@ -67,6 +67,23 @@ def test_blocks_of_a_network_that_brings_its_own_are_refused(
     assert "mobilenet_v3" in capsys.readouterr().err
 
 
+def test_a_first_look_is_small_and_short(pictures, tmp_path, capsys):
+    command = ["start", str(pictures), "--out"]
+    assert cli.main([*command, str(tmp_path / "m.py"), "--quick"]) == 0
+    assert "a first look: " in capsys.readouterr().out
+    quick = shipped.load_experiment(str(tmp_path / "m.py"))
+    whole = first_experiment.of_pictures(pictures).experiment
+    assert quick.space.input_sizes == (32,) and len(whole.space.input_sizes) > 1
+    assert (quick.search.trials, quick.search.finalists) == (2, 4)
+    assert (quick.random_networks, quick.scaled_networks) == (1, 0)
+    # a quarter of the steps, of which warm-up and average keep their share
+    assert quick.train == whole.train.lasting(whole.train.epochs // 4)
+    for words in (["--hours", "1"], ["--weights", str(tmp_path)]):
+        out = str(tmp_path / "n.py")
+        assert cli.main([*command, out, "--quick", *words]) == 2
+        assert f"--quick: expected without {words[0]}" in capsys.readouterr().err
+
+
 def sizes(data):
     return [data.train_weights, data.train_alphas, data.valid, data.test]
 

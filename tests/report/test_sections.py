@@ -228,9 +228,8 @@ def test_derivation_is_folded_away(document):
     assert "The derivation in numbers Derivation left 1.2 % of latency unspent" in text
 
 
-def test_foot_says_how_to_use_the_network(document):
-    (foot,) = re.findall(r"<footer>.*?</footer>", document, re.S)
-    said = Page(foot).text
+def test_page_says_how_to_use_the_network_before_all_else(document):
+    said = Page(document).text.partition("The question")[0]
     for command in (
         "nas_jax predict digits-seed0-001 PICTURES",
         "nas_jax export digits-seed0-001 --format onnx,stablehlo",

@@ -98,7 +98,7 @@ def experiment(path, **data):
 
 def test_flips_are_left_out_where_left_and_right_are_the_classes(tmp_path):
     given = experiment(written(tmp_path / "arrows", arrow))
-    found = probe.augmentation(given, steps=100)
+    found = probe.augmentation(given, Progress(), steps=100)
     assert found.data == dataclasses.replace(given.data, flip=False)
     (note,) = found.notes
     assert note.startswith("flips do harm here: left out (loss of a small network with")
@@ -107,28 +107,32 @@ def test_flips_are_left_out_where_left_and_right_are_the_classes(tmp_path):
 @pytest.mark.slow
 def test_flips_stay_where_they_do_no_harm(tmp_path):
     given = experiment(written(tmp_path / "shapes", ring))
-    found = probe.augmentation(given, steps=100)
+    found = probe.augmentation(given, Progress(), steps=100)
     assert found.data == given.data
-    assert found.notes[0].startswith("flips stay (loss of a small network with them ")
+    assert found.notes[0].startswith(
+        "flips stay, as they do no harm (loss of a small network "
+    )
 
 
 @pytest.mark.slow
 def test_crops_are_left_out_where_the_place_is_the_class(tmp_path):
     given = experiment(written(tmp_path / "corners", corner), flip=False, crop_area=0.1)
-    found = probe.augmentation(given, steps=100)
+    found = probe.augmentation(given, Progress(), steps=100)
     assert found.data == dataclasses.replace(given.data, crop_area=1.0, shift_pixels=1)
     assert found.notes[0].startswith("crops do harm here: left out")
 
 
 def test_nothing_to_leave_out_costs_nothing():
     given = experiment("nowhere", flip=False)
-    assert probe.augmentation(given) == probe.Probed(given.data, ())
+    assert probe.augmentation(given, Progress()) == probe.Probed(given.data, ())
 
 
 @pytest.mark.slow
 def test_it_is_a_function_of_the_experiment(tmp_path):
     given = experiment(written(tmp_path / "arrows", arrow, 100))
-    assert probe.augmentation(given, 20) == probe.augmentation(given, 20)
+    assert probe.augmentation(given, Progress(), 20) == probe.augmentation(
+        given, Progress(), 20
+    )
 
 
 def test_losses_of_images_have_the_mean_that_is_the_loss(tmp_path):
