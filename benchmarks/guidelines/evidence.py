@@ -226,7 +226,7 @@ def make(file: Path, places: Places, watch: Progress) -> dict[str, Any]:
         if (task.name, *rung, seed) not in done
     ]
     # equal programs together, and a seed of all tasks before the next seed
-    wanted.sort(key=lambda one: (one[2], one[0].data.input_size, one[1].width))
+    wanted.sort(key=lambda one: (one[2], one[0].input_size, one[1].width))
     watch.phase(f"training {len(wanted)} networks, {len(done)} are there")
     written = ledger.extended(file, trained(wanted, places))
     for row in watch.steps(written, total=len(wanted), desc="networks"):
