@@ -124,7 +124,8 @@ def picked_cross_entropy(logits: Logits, labels: Labels) -> Scalar:
 def padded(batch: Batch) -> Batch:
     """Grey images with two black channels behind the first; coloured ones as given."""
     missing = CHANNELS - batch.images.shape[-1]
-    images = np.pad(batch.images, [(0, 0)] * 3 + [(0, missing)])
+    others = batch.images.ndim - 1
+    images = np.pad(batch.images, [(0, 0)] * others + [(0, missing)])
     return Batch(images, batch.labels)
 
 
