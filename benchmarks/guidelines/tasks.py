@@ -16,12 +16,12 @@ from benchmarks.guidelines import sources
 from benchmarks.guidelines.sources import Places, Pool
 from nas_jax.data.batches import Batch
 
-EVALUATED = {"valid": 500, "test": 2000}
-"""Images on which networks are chosen, and on which the chosen one is judged. Where
-there are fewer, they are repeated a whole number of times."""
 TESTED = (2000, 1000, 500, 400, 200)
-"""Different images that judge a network: as many as the pictures allow. A quarter of
-these choose."""
+"""Different images that judge a network: as many as the pictures allow. A quarter as
+many choose between networks."""
+EVALUATED = {"valid": TESTED[0] // 4, "test": TESTED[0]}
+"""Images of a task; where there are fewer, they are repeated a whole number of times,
+so that one compiled program takes all."""
 
 
 class Task(NamedTuple):
@@ -107,7 +107,7 @@ def _chosen(
     there = np.bincount(pool.labels)
     # of two groups a picture may be left over
     spare = 2 * (int(np.bincount(pool.groups).max()) - 1)
-    for tested in (one for one in TESTED if one <= EVALUATED["test"]):
+    for tested in TESTED:
         needed = task.images_per_class + spare
         needed += -(-tested // task.classes) - (-(tested // 4) // task.classes)
         roomy = np.flatnonzero(there >= needed)
