@@ -177,9 +177,10 @@ def trained(
         )
         key = stream(jax.random.key(seed), f"{task.seed} {task.name} {rung}")
         given = tasks.load(task, places)
-        splits = (batches(given.train, (task.seed, seed)), given.valid, given.test)
-        arguments = (jnp.array(task.classes), *map(padded, splits))
-        found = jax.device_get(train(jnp.array(rung.path), key, *arguments))
+        data = padded(batches(given.train, (task.seed, seed)))
+        valid, test = padded(given.valid), padded(given.test)
+        path, classes = jnp.array(rung.path), jnp.array(task.classes)
+        found = jax.device_get(train(path, key, classes, data, valid, test))
         yield {
             "task": task.name,
             "width": rung.width,
