@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from benchmarks.guidelines import filing
-from nas_jax.guidelines import judgement, kinds, records
+from nas_jax.guidelines import judgement, kinds, records, store
+from tests.documents import ROOT
 from tests.guidelines.made_up_records import PARAMS, PER_CLASS, law, record
 
 
@@ -110,3 +111,22 @@ def test_table_has_a_line_per_task_and_rule():
     rows = judgement.table(result)
     assert len(rows) == 1 + 16 + 1 + 8
     assert len({len(row) for row in rows}) == 1
+
+
+def test_the_document_states_what_the_shipped_records_say():
+    result = judgement.judge(kinds.grouped(store.packaged()))
+    text = (ROOT / "docs" / "guidelines.md").read_text()
+    told = [line.replace(" %", "%") for line in text.splitlines()]
+    for name, *cells in judgement.sources(result)[1:]:
+        first = "**all**" if name == "all" else f"`{name}`"
+        *shares, width = cells
+        points = f"{width.removesuffix('%')} points"
+        assert f"| {first} | {' | '.join(shares)} | {points} |" in told
+    for rule in ("always the largest", "the smallest that does, known afterwards"):
+        (found,) = (one for one in result["rules"] if one["rule"] == rule)
+        (line,) = (one for one in told if one.startswith(f"| {rule}"))
+        hits, saving = line.strip("| ").split(" | ")[1:]
+        assert (hits, saving) == (
+            f"{found['hit_rate']:.0%}",
+            f"{found['median_saving']:.0%}",
+        )
