@@ -32,7 +32,7 @@ def read(file: Path) -> Ledger:
         raise ValueError(
             f"{file}: expected a file of results, got none; `benchmarks enumeration "
             "--file FILE` makes one of networks, `benchmarks enumerated --file FILE` "
-            "one of searches, `nas_jax guidelines make --file FILE` one of tasks"
+            "one of searches, `benchmarks.guidelines --file FILE` one of tasks"
         )
     try:
         first, *rows = files.read_lines(file)

@@ -1,7 +1,7 @@
-"""`nas_jax guidelines make`: the networks behind the shipped records, trained here.
+"""The networks behind the shipped records, trained here.
 
-For every task, every rung of the ladder and a few networks drawn at random are trained
-from scratch by one short recipe. One compiled program per input size and width serves
+For every task, every rung of the ladder and a network drawn at random are trained from
+scratch by one short recipe. One compiled program per input size and width serves
 all tasks and networks: the path is data (`supernet`), classes that a task lacks have
 their logits set to -inf, grey images are padded with two black channels. Both leave the
 network's function and its gradient as they are. The work is resumed where it stopped.
@@ -9,7 +9,7 @@ network's function and its gradient as they are. The work is resumed where it st
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from jaxtyping import Array, Int
 from benchmarks import ledger
 from benchmarks.guidelines import ladder, tasks
 from benchmarks.guidelines.ladder import Rung
+from benchmarks.guidelines.sources import Places
 from nas_jax import supernet
 from nas_jax.base import Images, Labels, Logits, PRNGKey, PyTree, Scalar, stream
 from nas_jax.base import Path as NetworkPath
@@ -41,7 +42,7 @@ EVALUATION_BATCH = 500
 SEEDS = (0, 1)
 CLASSES, CHANNELS = 62, 3
 """What the compiled programs are made for."""
-DRAWN = {8: 2, 16: 1, 24: 0}
+DRAWN = {8: 1}
 """Networks drawn at random in each width's space, besides the rungs."""
 
 
@@ -56,7 +57,7 @@ Train = Callable[[NetworkPath, PRNGKey, Int[Array, ""], Batch, Batch, Batch], An
 """(path, key, classes, train batches, valid, test) -> accuracies."""
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=8)  # a second seed finds the programs of the first
 def make_train(searched: SearchSpace) -> Train:
     """The jitted training and test of one network.
 
@@ -123,13 +124,14 @@ def picked_cross_entropy(logits: Logits, labels: Labels) -> Scalar:
 def padded(batch: Batch) -> Batch:
     """Grey images with two black channels behind the first; coloured ones as given."""
     missing = CHANNELS - batch.images.shape[-1]
-    images = np.pad(batch.images, [(0, 0)] * 3 + [(0, missing)])
+    others = batch.images.ndim - 1
+    images = np.pad(batch.images, [(0, 0)] * others + [(0, missing)])
     return Batch(images, batch.labels)
 
 
-def batches(data: Batch, seed: int) -> Batch:
+def batches(data: Batch, seeds: Sequence[int]) -> Batch:
     """The images of all steps, `[steps B H W C]`, drawn with return."""
-    chosen = np.random.default_rng(seed).integers(
+    chosen = np.random.default_rng(seeds).integers(
         len(data.labels), size=(STEPS, TRAIN.batch)
     )
     return Batch(data.images[chosen], data.labels[chosen])
@@ -140,7 +142,7 @@ def rungs(task: tasks.Task) -> list[Rung]:
     found = list(ladder.RUNGS)
     draw = np.random.default_rng(list(task.name.encode()))
     for width, networks in DRAWN.items():
-        own = ladder.searched(task.data.input_size, CHANNELS, CLASSES, width)
+        own = ladder.searched(task.input_size, CHANNELS, CLASSES, width)
         while networks:
             rung = ladder.drawn(draw, own, width)
             if rung not in found:
@@ -158,25 +160,27 @@ def settings() -> dict[str, Any]:
         "evaluated": tasks.EVALUATED,
         "candidates": list(ladder.CANDIDATES),
         "cells": list(ladder.CELLS),
-        "tasks": {task.name: dataclasses.asdict(task.data) for task in tasks.TASKS},
+        "tasks": {task.name: task._asdict() for task in tasks.TASKS},
     }
 
 
-def trained(wanted: list[tuple[tasks.Task, Rung, int]]) -> Iterator[dict[str, Any]]:
+def trained(
+    wanted: list[tuple[tasks.Task, Rung, int]], places: Places
+) -> Iterator[dict[str, Any]]:
     """Trains networks one after the other, yielding a row for each.
 
-    Programs are compiled anew when input size or width change: sort by them.
+    A task's seed and the training's together make its weights and batches.
     """
     for task, rung, seed in wanted:
-        given = _load(task)
-        side = task.data.input_size
-        train = make_train(ladder.searched(side, CHANNELS, CLASSES, rung.width))
-        key = stream(jax.random.key(seed), f"{task.name} {rung}")
-        data = batches(given.train, seed)
-        arguments = (data, given.valid, given.test)
-        found = jax.device_get(
-            train(jnp.array(rung.path), key, jnp.array(given.classes), *arguments)
+        train = make_train(
+            ladder.searched(task.input_size, CHANNELS, CLASSES, rung.width)
         )
+        key = stream(jax.random.key(seed), f"{task.seed} {task.name} {rung}")
+        given = tasks.load(task, places)
+        data = padded(batches(given.train, (task.seed, seed)))
+        valid, test = padded(given.valid), padded(given.test)
+        path, classes = jnp.array(rung.path), jnp.array(task.classes)
+        found = jax.device_get(train(path, key, classes, data, valid, test))
         yield {
             "task": task.name,
             "width": rung.width,
@@ -187,37 +191,29 @@ def trained(wanted: list[tuple[tasks.Task, Rung, int]]) -> Iterator[dict[str, An
         }
 
 
-class _Given(NamedTuple):
-    train: Batch
-    valid: Batch
-    test: Batch
-    classes: int
-
-
-@functools.lru_cache(maxsize=4)
-def _load(task: tasks.Task) -> _Given:
-    splits = {name: padded(split) for name, split in tasks.load(task.data).items()}
-    return _Given(**splits, classes=int(splits["train"].labels.max()) + 1)
-
-
-def described(wanted: list[tasks.Task]) -> Iterator[dict[str, Any]]:
+def described(wanted: list[tasks.Task], places: Places) -> Iterator[dict[str, Any]]:
     """A row with the measured descriptors of each task."""
     for task in wanted:
-        found = difficulty.measure(tasks.load(task.data)["train"])
-        yield {"task": task.name, "descriptors": dataclasses.asdict(found)}
+        given = tasks.load(task, places)
+        yield {
+            "task": task.name,
+            "descriptors": dataclasses.asdict(difficulty.measure(given.train)),
+            "test_images": given.test_images,
+        }
 
 
-def make(file: Path, watch: Progress) -> dict[str, Any]:
+def make(file: Path, places: Places, watch: Progress) -> dict[str, Any]:
     """Computes what the file lacks; returns how much there was and is.
 
     Raises:
-      ValueError: if the file is there and of other settings.
+      ValueError: if the file is there and of other settings, or if it lacks a task of
+        which the pictures are not there.
     """
     rows = ledger.begin(file, settings(), provenance.record()).rows
     known = {row["task"] for row in rows if "descriptors" in row}
     lacking = [task for task in tasks.TASKS if task.name not in known]
     watch.phase(f"descriptors of {len(lacking)} tasks, {len(known)} are there")
-    for row in ledger.extended(file, described(lacking)):
+    for row in ledger.extended(file, described(lacking, places)):
         watch.line(row["task"])
     done = {
         (row["task"], row["width"], tuple(row["path"]), row["seed"])
@@ -232,9 +228,9 @@ def make(file: Path, watch: Progress) -> dict[str, Any]:
         if (task.name, *rung, seed) not in done
     ]
     # equal programs together, and a seed of all tasks before the next seed
-    wanted.sort(key=lambda one: (one[2], one[0].data.input_size, one[1].width))
+    wanted.sort(key=lambda one: (one[2], one[0].input_size, one[1].width))
     watch.phase(f"training {len(wanted)} networks, {len(done)} are there")
-    written = ledger.extended(file, trained(wanted))
+    written = ledger.extended(file, trained(wanted, places))
     for row in watch.steps(written, total=len(wanted), desc="networks"):
         watch.note(task=row["task"], test=f"{row['test']:.3f}")
     return {"tasks": len(tasks.TASKS), "networks": len(done) + len(wanted)}

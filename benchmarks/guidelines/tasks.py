@@ -1,159 +1,149 @@
-"""The kinds of tasks that the shipped records are about, in families.
+"""The kinds of tasks that the shipped records are about: some of every source.
 
-A family changes one thing and keeps the others near `Glyphs()`: its tasks are close to
-each other, so that advice is judged on families that it has not seen (`check`). All
-data come with the package's dependencies: characters in the typefaces of matplotlib and
-the handwritten digits of scikit-learn.
+A family of the records is a source of pictures (`sources`), so that advice is judged on
+tasks of which it has seen no picture. Every task has a seed of its own: it draws the
+classes, and which pictures train, choose and judge a network. Of one emoji all styles
+are in one of these three.
 """
 
-from dataclasses import dataclass
+import functools
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Int
 
-from benchmarks import glyphs
-from nas_jax.config.data import DataConfig
-from nas_jax.data import digits
+from benchmarks.guidelines import sources
+from benchmarks.guidelines.sources import Places, Pool
 from nas_jax.data.batches import Batch
 
-EVALUATED = {"valid": 1000, "test": 4000}
-"""Images on which networks are chosen, and on which the chosen one is judged."""
-
-
-@dataclass(frozen=True)
-class Glyphs:
-    """Drawn characters: how many kinds, how large, how many, how far from clean."""
-
-    classes: int = 10
-    input_size: int = 16
-    images_per_class: int = 100
-    noise: float = 0.15
-    """Standard deviation of the noise; paper is 0, full ink 1."""
-    degrees: float = 10.0
-    occlusion: float = 0.0
-    """Side of the hidden square, as a share of the image's."""
-    colour: str = ""
-    """Grey if empty; "ink", "paper" or both in random colours."""
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Handwritten digits, 8x8 up-sampled; 200 choose and 1,000 judge a network."""
-
-    input_size: int = 16
-    images_per_class: int = 57
+TESTED = (2000, 1000, 500, 400, 200)
+"""Different images that judge a network: as many as the pictures allow. A quarter as
+many choose between networks."""
+EVALUATED = {"valid": TESTED[0] // 4, "test": TESTED[0]}
+"""Images of a task; where there are fewer, they are repeated a whole number of times,
+so that one compiled program takes all."""
 
 
 class Task(NamedTuple):
-    """A kind of task: its family, its name, how its images are made."""
+    """A kind of task: of which pictures, how many kinds, how many, how large."""
 
-    family: str
-    name: str
-    data: Glyphs | Digits
+    source: str
+    classes: int
+    images_per_class: int
+    input_size: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """As in `mnist_10x100_28px`: classes, images per class, side."""
+        return (
+            f"{self.source}_{self.classes}x{self.images_per_class}_{self.input_size}px"
+        )
 
 
-TASKS: tuple[Task, ...] = (
-    *(Task("classes", f"classes_{n}", Glyphs(classes=n)) for n in (2, 5, 20, 36, 62)),
-    *(Task("pixels", f"pixels_{n}", Glyphs(input_size=n)) for n in (8, 24, 32, 48)),
-    *(
-        Task("images", f"images_{n}", Glyphs(images_per_class=n))
-        for n in (20, 50, 200, 500, 2000)
+_SIZES = {
+    sources.LETTERS: (
+        *((10, 20, 16), (10, 100, 16), (10, 100, 28)),
+        *((26, 50, 16), (62, 50, 28), (4, 200, 16)),
     ),
-    *(
-        Task("noise", f"noise_{round(100 * x)}", Glyphs(noise=x))
-        for x in (0.0, 0.3, 0.6, 1.0)
-    ),
-    *(
-        Task("occlusion", f"occlusion_{round(100 * x)}", Glyphs(occlusion=x))
-        for x in (0.25, 0.4, 0.55)
-    ),
-    *(
-        Task("rotation", f"rotation_{x}", Glyphs(degrees=float(x)))
-        for x in (0, 45, 90, 180)
-    ),
-    *(
-        Task("colour", f"colour_{name.replace(' ', '_')}", Glyphs(colour=name))
-        for name in ("ink", "paper", "ink paper")
-    ),
-    *(
-        Task("digits", f"digits_{side}px_{n}", Digits(side, n))
-        for side in (8, 16)
-        for n in (20, 57)
-    ),
+    sources.DIGITS: ((10, 20, 16), (10, 50, 16), (10, 50, 28), (5, 60, 16)),
+    sources.FASHION: ((10, 50, 16), (10, 100, 28), (10, 500, 28), (5, 200, 16)),
+    sources.MNIST: ((10, 50, 16), (10, 100, 28), (10, 200, 16), (4, 50, 28)),
+    sources.SILHOUETTES: ((10, 50, 16), (10, 100, 28), (10, 400, 16), (5, 100, 28)),
+    sources.EMOJI: ((8, 50, 16), (8, 100, 28), (5, 50, 28), (3, 150, 16)),
+}
+"""Classes, images per class, side."""
+TASKS: tuple[Task, ...] = tuple(
+    Task(source, *size, seed)
+    for seed, (source, size) in enumerate(
+        (source, size) for source, sizes in _SIZES.items() for size in sizes
+    )
 )
 
 
-def load(data: Glyphs | Digits) -> dict[str, Batch]:
-    """Splits `train`, `valid`, `test`; the last two as large as `EVALUATED` says.
+class Data(NamedTuple):
+    """The images of a task, and how many different ones judge a network."""
 
-    The digits are fewer: theirs are repeated as often as it takes, a whole number of
-    times, which leaves every accuracy as it is.
+    train: Batch
+    valid: Batch
+    test: Batch
+    test_images: int
+
+
+@functools.lru_cache(maxsize=4)
+def load(task: Task, places: Places) -> Data:
+    """The images of a task, normalised by those that train.
+
+    Raises `ValueError` for a source that is not there or has too few pictures.
     """
-    if isinstance(data, Digits):
-        config = DataConfig(
-            train_weights=10 * data.images_per_class,
-            train_alphas=10,
-            valid=EVALUATED["valid"] // 5,
-            test=EVALUATED["test"] // 4,
+    rng = np.random.default_rng(task.seed)
+    if task.source == sources.LETTERS:
+        images = task.classes * task.images_per_class + sum(EVALUATED.values())
+        # a class may get one picture more than another
+        pool = sources.drawn(
+            task.classes, images + 3 * task.classes, task.input_size, task.seed, rng
         )
-        found = digits.load(config, data.input_size, seed=0)
-        return {
-            "train": found["train_weights"],
-            "valid": _repeated(found["valid"], 5),
-            "test": _repeated(found["test"], 4),
-        }
-    sizes = {"train": data.classes * data.images_per_class, **EVALUATED}
-    return {
-        split: _drawn(data, images, seed)
-        for seed, (split, images) in enumerate(sizes.items())
-    }
+    else:
+        pool = sources.read(task.source, places)
+        small = sources.resized(pool.images, task.input_size)
+        pool = sources.distinct(pool._replace(images=small))
+    tested, chosen = _chosen(task, pool, rng)
+    counts = (task.classes * task.images_per_class, tested // 4, tested)
+    train, valid, test = split(pool, chosen, counts, rng)
+    mean, deviation = train.images.mean(), train.images.std()
+
+    def ready(batch: Batch, times: int) -> Batch:
+        images = ((batch.images - mean) / deviation).astype(np.float32)
+        return Batch(*(np.concatenate([x] * times) for x in (images, batch.labels)))
+
+    repeats = EVALUATED["test"] // tested
+    return Data(ready(train, 1), ready(valid, repeats), ready(test, repeats), tested)
 
 
-def distinct_test_images(data: Glyphs | Digits) -> int:
-    """How many different images judge a network."""
-    return EVALUATED["test"] // (4 if isinstance(data, Digits) else 1)
+def _chosen(
+    task: Task, pool: Pool, rng: np.random.Generator
+) -> tuple[int, Int[np.ndarray, "K"]]:
+    """How many images judge, and the classes: drawn among those with so many."""
+    there = np.bincount(pool.labels)
+    # of two groups a picture may be left over
+    spare = 2 * (int(np.bincount(pool.groups).max()) - 1)
+    for tested in TESTED:
+        needed = task.images_per_class + spare
+        needed += -(-tested // task.classes) - (-(tested // 4) // task.classes)
+        roomy = np.flatnonzero(there >= needed)
+        if len(roomy) >= task.classes:
+            return tested, rng.permutation(roomy)[: task.classes]
+    raise ValueError(
+        f"{task.name}: expected {task.classes} classes of {needed} different pictures, "
+        f"got {len(roomy)}; the largest have {sorted(there.tolist())[-task.classes :]}"
+    )
 
 
-def _repeated(batch: Batch, times: int) -> Batch:
-    return Batch(*(np.concatenate([x] * times) for x in batch))
+def split(
+    pool: Pool,
+    classes: Int[np.ndarray, "K"],
+    counts: tuple[int, ...],
+    rng: np.random.Generator,
+) -> list[Batch]:
+    """Batches of so many images in random order, the classes as even as can be.
 
-
-def _drawn(data: Glyphs, images: int, seed: int) -> Batch:
-    distortion = glyphs.Distortion((0.7, 0.95), data.degrees, 0.06, data.noise)
-    characters = glyphs.CHARACTERS[: data.classes]
-    clean = glyphs.draw(images, data.input_size, seed, distortion, characters)
-    rng = np.random.default_rng([seed, 1])
-    pixels = occluded(rng, np.asarray(clean.images), data.occlusion)
-    return Batch(coloured(rng, pixels, data.colour), clean.labels)
-
-
-def occluded(
-    rng: np.random.Generator, images: Float[np.ndarray, "N H W C"], share: float
-) -> Float[np.ndarray, "N H W C"]:
-    """A square in a random place of every image set to the mean, 0."""
-    side = images.shape[1]
-    hidden = round(share * side)
-    corners = rng.integers(side - hidden + 1, size=(len(images), 2, 1))
-    rows, columns = np.moveaxis(corners, 1, 0)
-    places = np.arange(side)
-    inside = (places >= rows) & (places < rows + hidden)
-    across = (places >= columns) & (places < columns + hidden)
-    keep = ~(inside[:, :, None] & across[:, None, :])
-    return images * keep[..., None]
-
-
-def coloured(
-    rng: np.random.Generator, images: Float[np.ndarray, "N H W 1"], colour: str
-) -> Float[np.ndarray, "N H W C"]:
-    """Ink and paper in random colours: x becomes x * ink + paper, 3 channels.
-
-    Both are uniform in [-1, 1] per channel and image where `colour` names them, else 1
-    and 0. Grey images stay `[N H W 1]`.
+    The label is the place in `classes`; no group is in two batches.
     """
-    if not colour:
-        return images
-    shape = (len(images), 1, 1, 3)
-    ink = rng.uniform(-1, 1, shape) if "ink" in colour else np.ones(shape)
-    paper = rng.uniform(-1, 1, shape) if "paper" in colour else np.zeros(shape)
-    return (images * ink + paper).astype(np.float32)
+    parts: list[list[np.ndarray]] = [[] for _ in counts]
+    for place, kind in enumerate(classes):
+        own = np.flatnonzero(pool.labels == kind)
+        order = rng.permutation(np.unique(pool.groups[own]))
+        ranks = {group: rank for rank, group in enumerate(order)}
+        own = own[np.argsort([ranks[one] for one in pool.groups[own]], kind="stable")]
+        for part, count in zip(parts, counts, strict=True):
+            share = count // len(classes) + (place < count % len(classes))
+            part.append(own[:share])
+            last = pool.groups[own[share - 1]]
+            own = own[share:]
+            own = own[pool.groups[own] != last]
+    batches = []
+    for part in parts:
+        indices = rng.permutation(np.concatenate(part))
+        labels = (pool.labels[indices][:, None] == classes).argmax(axis=1)
+        batches.append(Batch(pool.images[indices], labels.astype(np.int32)))
+    return batches

@@ -1,13 +1,17 @@
 """Tasks, their measured difficulty, and the trainings behind the records."""
 
+import collections
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from benchmarks import ledger
-from benchmarks.guidelines import evidence, filing, ladder, tasks
+from benchmarks.guidelines import evidence, filing, ladder, sources, tasks
 from benchmarks.guidelines.__main__ import main
+from benchmarks.guidelines.sources import Places
+from benchmarks.guidelines.tasks import EVALUATED
 from nas_jax import supernet
 from nas_jax.data.batches import Batch
 from nas_jax.guidelines import difficulty, records
@@ -65,51 +69,88 @@ def test_a_difficulty_asks_for_square_images_of_all_classes():
 
 def test_there_are_enough_kinds_of_tasks():
     assert len(tasks.TASKS) >= 24
-    assert len({task.name for task in tasks.TASKS}) == len(tasks.TASKS)
-    assert len({task.data for task in tasks.TASKS}) == len(tasks.TASKS)
-    assert len({task.family for task in tasks.TASKS}) == 8
+    for distinct in ("name", "seed"):
+        assert len({getattr(one, distinct) for one in tasks.TASKS}) == len(tasks.TASKS)
+    by_source = collections.Counter(task.source for task in tasks.TASKS)
+    assert len(by_source) == 6 and min(by_source.values()) >= 4
     assert len(ladder.BUDGETS) >= 3
 
 
-def test_a_hidden_square_is_as_large_as_told():
-    rng = np.random.default_rng(0)
-    hidden = tasks.occluded(rng, np.ones((50, 16, 16, 1)), 0.25)
-    assert ((hidden == 0).sum((1, 2, 3)) == 16).all()
-    rows = (hidden == 0).any(axis=(2, 3))
-    assert (rows.sum(1) == 4).all()
-    assert rows.any(0).all()  # anywhere
-    assert (tasks.occluded(rng, np.ones((2, 8, 8, 1)), 0.0) == 1).all()
+def pool(classes=3, groups=50, styles=2):
+    """Pictures of which each says its group, in `styles` pictures a group."""
+    group = np.repeat(np.arange(classes * groups), styles)
+    images = np.zeros((len(group), 8, 8, 1), np.uint8)
+    images[:, 0, 0, 0], images[:, 0, 1, 0] = group % 256, group // 256
+    images[:, 0, 2, 0] = np.tile(np.arange(styles), classes * groups)
+    return sources.Pool(images, group // groups, group)
 
 
-def test_colours_are_those_named():
-    rng = np.random.default_rng(0)
-    grey = rng.normal(size=(20, 4, 4, 1)).astype(np.float32)
-    assert tasks.coloured(rng, grey, "") is grey
-    ink = tasks.coloured(rng, grey, "ink")
-    factors = ink / grey
-    np.testing.assert_allclose(factors, factors[:, :1, :1] + 0 * factors, rtol=1e-5)
-    paper = tasks.coloured(rng, grey, "paper") - grey
-    np.testing.assert_allclose(paper, paper[:, :1, :1] + 0 * paper, atol=1e-5)
-    for one in (factors[:, 0, 0], paper[:, 0, 0]):
-        assert np.abs(one).max() <= 1.0001
-        assert len(np.unique(one.round(5))) == one.size
+def groups_of(batch):
+    return {(int(one[0, 0, 0]), int(one[0, 1, 0])) for one in batch.images}
 
 
-def test_splits_of_digits_are_repeated_whole():
-    found = tasks.load(tasks.Digits(8, 20))
-    assert {name: len(x.labels) for name, x in found.items()} == {
-        "train": 200,
-        **tasks.EVALUATED,
-    }
-    test = found["test"].images
-    np.testing.assert_array_equal(test[:1000], test[3000:])
-    assert tasks.distinct_test_images(tasks.Digits(8, 20)) == 1000
+@pytest.mark.parametrize("counts", [(30, 20, 60), (31, 7, 100)])
+def test_no_group_is_in_two_splits_and_classes_are_even(counts):
+    whole, kinds = pool(), np.array([2, 0, 1])
+    found = tasks.split(whole, kinds, counts, np.random.default_rng(0))
+    assert tuple(len(batch.labels) for batch in found) == counts
+    for batch in found:
+        sizes = np.bincount(batch.labels, minlength=3)
+        assert sizes.max() - sizes.min() <= 1
+        places = batch.images[:, 0, 0, 0] // 50
+        np.testing.assert_array_equal(kinds[batch.labels], places)
+        flat = batch.images.reshape(len(batch.images), -1)
+        assert len(np.unique(flat, axis=0)) == len(flat)
+    seen = [groups_of(batch) for batch in found]
+    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
 
 
-def test_splits_of_glyphs_are_different_draws():
-    found = tasks.load(tasks.Glyphs(classes=3, input_size=8, images_per_class=20))
-    assert len(found["train"].labels) == 60
-    assert not np.array_equal(found["train"].images[:9], found["test"].images[:9])
+def test_a_task_has_what_its_name_says(monkeypatch):
+    monkeypatch.setattr(sources, "read", lambda source, places: pool(4, 130, 2))
+    task = tasks.Task("emoji", 3, 20, 8, seed=0)
+    assert task.name == "emoji_3x20_8px"
+    found = tasks.load.__wrapped__(task, Places())
+    # 260 a class, and 20 + 167 + 42 with 2 to spare; 500 is the most that fits
+    assert found.test_images == 500
+    sizes = {name: len(getattr(found, name).labels) for name in ("train", *EVALUATED)}
+    assert sizes == {"train": 60, **EVALUATED}
+    assert np.bincount(found.train.labels).tolist() == [20, 20, 20]
+    np.testing.assert_array_equal(found.test.images[:500], found.test.images[1500:])
+    np.testing.assert_array_equal(found.valid.images[:125], found.valid.images[375:])
+    assert abs(found.train.images.mean()) < 1e-4
+    assert found.train.images.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_seed_of_its_own_makes_another_choice(monkeypatch):
+    monkeypatch.setattr(sources, "read", lambda source, places: pool(4, 200, 1))
+    first, same, other = (
+        tasks.load.__wrapped__(tasks.Task("emoji", 2, 20, 8, seed), Places()).train
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.images, same.images)
+    assert not np.array_equal(first.images, other.images)
+
+
+def test_too_few_pictures_are_refused(monkeypatch):
+    monkeypatch.setattr(sources, "read", lambda source, places: pool(3, 40, 1))
+    line = (
+        "emoji_3x20_8px: expected 3 classes of 104 different pictures, got 0; the "
+        r"largest have \[40, 40, 40\]"
+    )
+    with pytest.raises(ValueError, match=line):
+        tasks.load.__wrapped__(tasks.Task("emoji", 3, 20, 8, seed=0), Places())
+
+
+def test_letters_are_drawn_anew_by_every_seed():
+    one, other = (
+        tasks.load.__wrapped__(tasks.Task("letters", 3, 20, 8, seed), Places())
+        for seed in (0, 1)
+    )
+    assert len(one.train.labels) == 60 and one.test_images == 2000
+    assert not np.array_equal(one.train.images, other.train.images)
+    flat = np.concatenate([one.train.images, one.valid.images, one.test.images])
+    flat = flat.reshape(len(flat), -1)
+    assert len(np.unique(flat, axis=0)) == len(flat) == 60 + 500 + 2000
 
 
 def test_rungs_are_given_and_drawn_ones_are_of_the_task():
@@ -129,6 +170,8 @@ def test_classes_and_channels_that_a_task_lacks_change_nothing():
     grey = Batch(rng.normal(size=(6, 8, 8, 1)).astype(np.float32), np.arange(6) % 5)
     padded = evidence.padded(grey)
     assert padded.images.shape == (6, 8, 8, 3)
+    steps = Batch(grey.images[None], grey.labels[None])
+    np.testing.assert_array_equal(evidence.padded(steps).images[0], padded.images)
     logits, _ = supernet.apply(
         wide,
         supernet.gather(params, rows),
@@ -166,7 +209,7 @@ def row(task, rung, seed, valid, test):
 
 
 def test_records_of_the_evidence(tmp_path):
-    task = tasks.TASKS[0]
+    task = next(one for one in tasks.TASKS if one.source == "digits")
     given = {
         "input_size": 16,
         "channels": 1,
@@ -181,7 +224,7 @@ def test_records_of_the_evidence(tmp_path):
     ledger.begin(file, {}, origin)
     # valid prefers the third rung, test the seventh
     valids = (0.5, 0.6, 0.9, 0.8, 0.7, 0.85, 0.89)
-    found = [{"task": task.name, "descriptors": given}]
+    found = [{"task": task.name, "descriptors": given, "test_images": 400}]
     for rung, valid in zip(ladder.RUNGS, valids, strict=True):
         found += [
             row(task.name, rung, seed, valid, valid / 2 + seed / 10) for seed in (0, 1)
@@ -193,9 +236,10 @@ def test_records_of_the_evidence(tmp_path):
         records.check_counts(one, "made")
     assert filed[0]["result"] == {
         "accuracy": 0.3,  # mean of 0.25 and 0.35
-        "test_images": 4000,
+        "test_images": 400,
         "trainings": 2,
     }
+    assert filed[0]["task"]["family"] == "digits"
     assert filed[0]["origin"]["seeds"] == [0, 1]
     chosen = filed[7:]
     third = filed[2]["network"]
@@ -207,20 +251,19 @@ def test_records_of_the_evidence(tmp_path):
 
 @pytest.mark.slow
 def test_making_stops_and_goes_on(tmp_path, monkeypatch):
-    one = tasks.Task("f", "small", tasks.Glyphs(2, 8, 20))
+    one = tasks.Task("letters", 2, 20, 8, seed=0)
     monkeypatch.setattr(tasks, "TASKS", (one,))
-    monkeypatch.setattr(tasks, "EVALUATED", {"valid": 500, "test": 500})
     monkeypatch.setattr(ladder, "RUNGS", ladder.RUNGS[:2])
     monkeypatch.setattr(evidence, "DRAWN", {})
     monkeypatch.setattr(evidence, "SEEDS", (0,))
     monkeypatch.setattr(evidence, "STEPS", 20)
     file = tmp_path / "evidence.jsonl"
-    assert evidence.make(file, Progress()) == {"tasks": 1, "networks": 2}
+    assert evidence.make(file, Places(), Progress()) == {"tasks": 1, "networks": 2}
     whole = file.read_text()
     lines = whole.splitlines(keepends=True)
     assert len(lines) == 1 + 1 + 2
     file.write_text("".join(lines[:3]))  # as if stopped before the last network
-    evidence.make(file, Progress())
+    evidence.make(file, Places(), Progress())
     assert file.read_text() == whole
     # two letters, 40 images seen 16 times: better than chance
     assert all(row["test"] > 0.55 for row in ledger.read(file).rows[1:])

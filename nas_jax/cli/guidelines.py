@@ -56,7 +56,7 @@ class Demand:
     tolerance: float | None = None
     """accuracy that may be lost against the largest network (default: 0.01)"""
     chance: float | None = None
-    """how sure the answer has to be (default: 0.85)"""
+    """how sure the answer has to be (default: 0.8)"""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def export(file: Path, store: Store = USERS) -> Answer:
 
 def list_(store: Store = USERS) -> Answer:
     """The kinds of tasks that there are records of."""
-    header = ("task", "family", "side", "classes", "per class", "networks")
+    header = ("task", "source", "side", "classes", "per class", "networks")
     rows: list[tuple[str, ...]] = [(*header, "params", "accuracy")]
     tasks = []
     for kind in store.kinds():
@@ -230,7 +230,7 @@ def show(digest: str, store: Store = USERS) -> Answer:
 
 
 def check(store: Store = USERS) -> Answer:
-    """How good the advice is on families of tasks that it has not seen."""
+    """How good the advice is on sources of pictures that it has not seen."""
     from nas_jax.guidelines import judgement, records
 
     for record in store.everything():
@@ -243,7 +243,7 @@ def check(store: Store = USERS) -> Answer:
         ("median saving", "median_saving", asked["median_saving"], 1.0),
         ("inside the interval", "coverage", low, high),
     )
-    lines = [aligned(judgement.table(result))]
+    lines = [aligned(judgement.table(result)), "", aligned(judgement.sources(result))]
     for name, key, least, most in verdicts:
         met = "as" if least <= result[key] <= most else "NOT as"
         lines.append(f"{name}: {result[key]:.0%}, {met} asked for")
@@ -276,7 +276,7 @@ def _advice(answer: dict[str, Any]) -> str:
             f"nearest: {nearest or 'there are no records'}"
         )
     stands_on = (
-        f"evidence nearby: tasks {evidence['kinds']}, families {evidence['families']}, "
+        f"evidence nearby: tasks {evidence['kinds']}, sources {evidence['families']}, "
         f"networks {evidence['networks']}; by {answer['basis']}\n"
         f"nearest: {nearest}"
     )
@@ -284,7 +284,7 @@ def _advice(answer: dict[str, Any]) -> str:
         return f"{answer['reason']}\n{stands_on}"
     size, start = answer["size"], answer["start"]
     interval = (
-        f"{answer['wish']['chance']:.0%} interval"
+        f"{answer['chance']:.0%} interval"
         if answer["basis"] == "regression"
         else "of one network, 95 % by its test images: other tasks may differ by more"
     )
@@ -305,6 +305,12 @@ def _advice(answer: dict[str, Any]) -> str:
             for one in start["latencies"]
         ),
     ]
+    asked = answer["wish"]["chance"]
+    if answer["basis"] == "regression" and answer["chance"] < asked:
+        lines.append(
+            f"chance: {answer['chance']:.0%}, the most that pictures of "
+            f"{evidence['families']} sources support; {asked:.0%} was asked for"
+        )
     return "\n".join([*lines, stands_on])
 
 

@@ -29,7 +29,8 @@ SHOWN = 5
 class Wish:
     """What the network shall do; the defaults ask for the largest network's accuracy.
 
-    `tolerance` is what may be lost against it, `chance` how likely that shall be.
+    `tolerance` is what may be lost against it, `chance` how likely that shall be on
+    pictures of a source that no record is of.
     Raises `ValueError` for a value out of range.
     """
 
@@ -37,7 +38,7 @@ class Wish:
     device: str | None = None
     max_ms: float | None = None
     tolerance: float = 0.01
-    chance: float = 0.85
+    chance: float = 0.8
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -122,12 +123,17 @@ def advise(
 
 
 class _Pick(NamedTuple):
-    """The network advised: its parameters for the task, their range, its accuracy."""
+    """The network advised: its parameters for the task, their range, its accuracy.
+
+    `chance` is that of size and interval, at most what the sources support; None where
+    it is not known.
+    """
 
     point: Point
     params: int
     range: tuple[float, float]
     accuracy: Interval
+    chance: float | None
 
 
 def _by_regression(
@@ -161,7 +167,8 @@ def _by_regression(
     params, point = fitting[0]
     # outside the sizes that were trained nothing is known
     low, _, high = (round(min(max(value, smallest), largest)) for value in needed)
-    return _Pick(point, params, (low, high), expected(params))
+    chance = models.supported(wish.chance, accuracy.families)
+    return _Pick(point, params, (low, high), expected(params), chance)
 
 
 def _by_neighbours(near: list[Kind], task: Descriptors, wish: Wish) -> _Pick | str:
@@ -182,7 +189,7 @@ def _by_neighbours(near: list[Kind], task: Descriptors, wish: Wish) -> _Pick | s
         needs = [point.params]
     low, high = wilson(point.accuracy, point.test_images)
     accuracy = Interval(low, point.accuracy, high)
-    return _Pick(point, resized(point, task), (min(needs), max(needs)), accuracy)
+    return _Pick(point, resized(point, task), (min(needs), max(needs)), accuracy, None)
 
 
 def _out_of_reach(wish: Wish, reached: float, how: str) -> str:
@@ -268,6 +275,7 @@ def _described(pick: _Pick, nearest: Kind) -> dict[str, Any]:
         "expected_accuracy": expected,
         "accuracy_low": low,
         "accuracy_high": high,
+        "chance": None if pick.chance is None else round(pick.chance, 4),
         "start": {
             "record": record["digest"],
             "task": nearest.name,

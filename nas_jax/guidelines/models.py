@@ -1,9 +1,16 @@
 """Two regressions over kinds of tasks: the size that suffices, and the accuracy.
 
 Both are linear in the logarithms of what describes a task, with a ridge, because there
-are dozens of tasks and not thousands. How wrong they are is taken from families that
-they have not seen: each family is predicted by a fit to all others, and the quantiles
-of those errors are the intervals. Neighbouring tasks of one family would leak.
+are dozens of tasks and not thousands. A family of tasks is a source of pictures. How
+wrong the regressions are is taken from sources that they have not seen: each is
+predicted by a fit to all others. Neighbouring tasks of one source would leak.
+
+A new task is of a new source, one more beside the F that are known, and all sources
+weigh the same however many tasks they have. So a chance of c on it needs a share
+c (F + 1) / F on those known, and F sources support a chance of F / (F + 1) at most:
+conformal prediction with groups (Lee, Barber, Willett 2023, arXiv 2306.06342). There
+the fit is apart from the errors; here each error is of its own fit, which promises less
+(the jackknife+: Barber, Candes, Ramdas, Tibshirani 2021).
 """
 
 import bisect
@@ -32,24 +39,58 @@ class Interval(NamedTuple):
 class Model(NamedTuple):
     """What a regression says for a row of features, and its errors on unseen families.
 
-    `errors` are truth minus prediction, over `families` families.
+    `errors` are truth minus prediction, each of one of `families`.
     """
 
     predict: Callable[[Float[np.ndarray, "D"]], float]
     errors: Float[np.ndarray, "N"]
-    families: int
+    families: tuple[str, ...]
 
     def interval(self, row: Float[np.ndarray, "D"], chance: float) -> Interval:
-        """The middle `chance` of what the errors leave open.
+        """The prediction, and as much to either side as covers with this chance.
 
-        A new task is of a new family, one more beside those seen, so the share of the
-        errors is `chance (F + 1) / F`, as for conformal intervals of F observations
-        (Vovk, Gammerman, Shafer 2005).
+        That is the smallest error, of either sign, that the needed share of the errors
+        does not exceed; beyond the chance that is supported, the largest.
         """
         middle = self.predict(row)
-        share = min(1.0, chance * (self.families + 1) / self.families)
-        low, high = np.quantile(self.errors, [(1 - share) / 2, (1 + share) / 2])
-        return Interval(middle + float(low), middle, middle + float(high))
+        weights = even(self.families)
+        sizes = np.abs(self.errors)
+        order = np.argsort(sizes)
+        share = np.cumsum(weights[order])
+        place = int(np.searchsorted(share, needed_share(chance, self.families) - 1e-9))
+        reach = float(sizes[order][min(place, len(sizes) - 1)])
+        return Interval(middle - reach, middle, middle + reach)
+
+
+def supported(chance: float, families: Sequence[str]) -> float:
+    """A chance, or the largest that so many families support.
+
+    >>> supported(0.9, "abcd"), supported(0.6, "abcd")
+    (0.8, 0.6)
+    """
+    count = len(set(families))
+    return min(chance, count / (count + 1))
+
+
+def needed_share(chance: float, families: Sequence[str]) -> float:
+    """What share of what is known has to do, for a chance on a new family.
+
+    >>> round(needed_share(0.6, "abcd"), 4)
+    0.75
+    """
+    count = len(set(families))
+    return supported(chance, families) * (count + 1) / count
+
+
+def even(families: Sequence[str]) -> Float[np.ndarray, "N"]:
+    """Weights that sum to 1, the same for every family.
+
+    >>> even("abbb").round(4).tolist()
+    [0.5, 0.1667, 0.1667, 0.1667]
+    """
+    names = list(families)
+    _, own, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    return 1 / sizes[own] / len(sizes)
 
 
 def ridge(
@@ -83,7 +124,7 @@ def fitted(
         errors[held] = [
             truth - predict(row) for row, truth in zip(x[held], y[held], strict=True)
         ]
-    return Model(ridge(x, y), errors, len(set(families)))
+    return Model(ridge(x, y), errors, tuple(families))
 
 
 def features(task: Descriptors, difficulties: Sequence[str]) -> list[float]:
@@ -135,17 +176,19 @@ def margin(
     Networks come in steps, so the next larger one is taken and often does more than was
     asked. The margin is therefore the smallest with which that network, chosen for each
     known kind without its family, reaches the largest one's accuracy less `tolerance`
-    in a share `chance` of them; the largest error if none does.
+    in the needed share of them; the largest error if none does.
     """
     needs = np.array([math.log2(kinds.needed(kind, tolerance)) for kind in known])
     predicted = needs - size.errors
+    weights = even([kind.family for kind in known])
+    share = needed_share(chance, [kind.family for kind in known])
 
     def suffices(added: float) -> bool:
         hits = []
         for kind, value in zip(known, predicted, strict=True):
             larger = (p for p in kind.points if math.log2(p.params) >= value + added)
             hits.append(kind.suffices(next(larger, kind.largest), tolerance))
-        return bool(np.sum(hits) >= chance * (len(hits) + 1))
+        return bool(weights @ np.array(hits) >= share - 1e-9)
 
     candidates = np.sort(size.errors)
     # more is enough where less was, but for a larger network that came out worse

@@ -16,7 +16,7 @@ from nas_jax.report.plotting import colour, new_axes, style, to_svg
 from nas_jax.report.table import Row, Table
 
 _COLOURS = ("searched", "baseline", "cheapest", "random", "other")
-_MARKERS = ("o", "s", "^", "D", "v")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
 _TOLERANCE = 0.01
 
 
@@ -36,7 +36,7 @@ def render(known: Sequence[Kind]) -> str:
     families: dict[str, list[Kind]] = {}
     for kind in known:
         families.setdefault(kind.family, []).append(kind)
-    verdict, judged = _verdict(known)
+    verdict, *judged = _verdict(known)
     return rendering.render(
         "guidelines.html",
         title="Guidelines",
@@ -51,7 +51,7 @@ def render(known: Sequence[Kind]) -> str:
 
 
 def _chart(family: str, own: Sequence[Kind]) -> Markup:
-    """Accuracy over parameters, every task of a family."""
+    """Accuracy over parameters, every task of a source."""
     with style():
         figure, axes = new_axes(5.2, 3.0)
         for place, kind in enumerate(own):
@@ -119,20 +119,24 @@ def stages(point: Point) -> list[str]:
     return texts
 
 
-def _verdict(known: Sequence[Kind]) -> tuple[str, Table | None]:
-    """How good the advice is on families that it has not seen: in words and numbers."""
+def _verdict(known: Sequence[Kind]) -> tuple[str, *tuple[Table, ...]]:
+    """How good the advice is on sources that it has not seen: in words and tables."""
     try:
         result = judgement.judge(known)
     except ValueError as error:
-        return f"Not judged: {error}.", None
-    header, *rows = judgement.table(result)
+        return (f"Not judged: {error}.",)
     lead = (
-        f"One family left out at a time: {q.percent(result['hit_rate'])} of the "
-        "recommended networks reach the largest one's accuracy less a point, at a "
-        f"median saving of {q.percent(result['median_saving'])} of its parameters; "
+        "One source of pictures left out at a time: "
+        f"{q.percent(result['hit_rate'])} of the recommended networks reach the "
+        "largest one's accuracy less a point, at a median saving of "
+        f"{q.percent(result['median_saving'])} of its parameters; "
         f"{q.percent(result['coverage'])} of the accuracies lie in the stated "
         f"{q.percent(Wish.chance)} interval. {result['not_answered']} tasks had no "
         "evidence near them."
     )
-    found = tuple(Row(name, tuple(cells)) for name, *cells in rows)
-    return lead, Table(header, found)
+    return lead, _table(judgement.sources(result)), _table(judgement.table(result))
+
+
+def _table(rows: list[tuple[str, ...]]) -> Table:
+    header, *rest = rows
+    return Table(header, tuple(Row(name, tuple(cells)) for name, *cells in rest))

@@ -52,6 +52,16 @@ def test_recommend_says_size_accuracy_saving_and_evidence(db, capsys):
     ]
 
 
+def test_recommend_says_how_sure_the_sources_let_it_be(db, capsys):
+    _, out, _ = typed(capsys, "recommend", *TASK, "--db", db, "--chance", "0.9")
+    assert "80% interval" in out
+    line = "chance: 80%, the most that pictures of 4 sources support; 90% was asked for"
+    assert line in out.splitlines()
+    _, out, _ = typed(capsys, "recommend", *TASK, "--db", db, "--chance", "0.6")
+    assert "60% interval" in out
+    assert "chance:" not in out
+
+
 def test_recommend_as_json_is_what_the_function_says(db, capsys):
     code, out, _ = typed(capsys, "recommend", *TASK, "--db", db, "--json")
     answer = json.loads(out)
@@ -209,6 +219,9 @@ def test_check_as_json_has_its_keys(db, capsys):
     assert {"tasks", "hit_rate", "median_saving", "coverage", "rules"} <= set(found)
     _, out, _ = typed(capsys, "guidelines", "check", "--db", db)
     assert "hit rate: 100%, as asked for" in out
+    lines = [line.split()[0] for line in out.splitlines() if line]
+    place = lines.index("left", 1)
+    assert lines[place + 1 : place + 6] == ["f0", "f1", "f2", "f3", "all"]
 
 
 @pytest.mark.parametrize(

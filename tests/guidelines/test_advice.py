@@ -86,11 +86,58 @@ def test_errors_are_of_families_left_out():
         models.fitted(x, y, ["a"] * 12)
 
 
-def test_interval_is_the_middle_of_the_errors_wider_for_few_families():
-    model = models.Model(lambda row: 10.0, np.arange(11.0) - 5, families=4)
-    # 0.64 (4 + 1) / 4 = 0.8 of the errors
-    assert model.interval(np.zeros(1), 0.64) == (6.0, 10.0, 14.0)
-    assert model.interval(np.zeros(1), 0.9) == (5.0, 10.0, 15.0)  # all of them
+def model_of(predict, errors, families):
+    return models.Model(predict, np.asarray(errors), tuple(families))
+
+
+def test_an_interval_covers_the_needed_share_of_sources():
+    """Four sources: one erred by 1 four times, three once, by 2, 3 and 4."""
+    errors = [1.0, -1.0, 1.0, 1.0, -2.0, 3.0, -4.0]
+    model = model_of(lambda row: 10.0, errors, "aaaabcd")
+    # 0.4 (4 + 1) / 4 = half of the sources erred by 2 at most: a and b
+    assert model.interval(np.zeros(1), 0.4) == (8.0, 10.0, 12.0)
+    # 0.41 of five needs more than half of four
+    assert model.interval(np.zeros(1), 0.41) == (7.0, 10.0, 13.0)
+    assert model.interval(np.zeros(1), 0.6) == (7.0, 10.0, 13.0)
+    # by tasks, not by sources, four of seven would do with 1
+    assert model.interval(np.zeros(1), 0.2) == (9.0, 10.0, 11.0)
+    assert model.interval(np.zeros(1), 0.8) == (6.0, 10.0, 14.0)
+    # beyond what four sources support: the largest error
+    assert model.interval(np.zeros(1), 0.99) == (6.0, 10.0, 14.0)
+
+
+def test_a_source_counts_once_however_many_tasks_it_has():
+    np.testing.assert_allclose(models.even("abbb"), [1 / 2, 1 / 6, 1 / 6, 1 / 6])
+    np.testing.assert_allclose(models.even("bab"), [1 / 4, 1 / 2, 1 / 4])
+
+
+@pytest.mark.parametrize(
+    ("families", "asked", "chance", "share"),
+    [
+        ("abc", 0.8, 3 / 4, 1.0),
+        ("abcd", 0.8, 0.8, 1.0),
+        ("aabbccdd", 0.6, 0.6, 0.75),
+        ("abcde", 0.8, 0.8, 0.96),
+        ("abcde", 0.9, 5 / 6, 1.0),
+    ],
+)
+def test_what_so_many_sources_support(families, asked, chance, share):
+    assert models.supported(asked, families) == pytest.approx(chance)
+    assert models.needed_share(asked, families) == pytest.approx(share)
+
+
+def test_intervals_cover_new_sources_as_often_as_they_say():
+    """Errors of sources drawn alike; of each source tasks err alike."""
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(400):
+        # six sources of three tasks: of the last nothing is known
+        errors = np.repeat(rng.normal(size=6), 3) + 0.3 * rng.normal(size=18)
+        model = model_of(lambda row: 0.0, errors[:15], np.repeat(list("abcde"), 3))
+        low, _, high = model.interval(np.zeros(1), 0.8)
+        covered.append(np.mean((low <= errors[15:]) & (errors[15:] <= high)))
+    # four standard deviations below 0.8, and not all
+    assert 0.73 < np.mean(covered) < 0.9
 
 
 def test_margin_is_the_smallest_with_which_enough_kinds_are_served():
@@ -102,7 +149,7 @@ def test_margin_is_the_smallest_with_which_enough_kinds_are_served():
     sizes = np.log2([point.params for point in known[0].points])
     needs = np.log2([kinds.needed(kind, 0.01) for kind in known])
     np.testing.assert_allclose(needs, sizes[:4])
-    model = models.Model(lambda row: sizes[1], needs - sizes[1], families=4)
+    model = model_of(lambda row: sizes[1], needs - sizes[1], "abcd")
     # of 4 kinds 0.4 (4 + 1) = 2 are to be served: those that need no more than the 2nd
     assert models.margin(known, model, 0.01, 0.4) == pytest.approx(0)
     assert models.margin(known, model, 0.01, 0.2) == pytest.approx(sizes[0] - sizes[1])
@@ -111,6 +158,21 @@ def test_margin_is_the_smallest_with_which_enough_kinds_are_served():
     assert models.margin(known, model, 0.01, 0.8) == pytest.approx(sizes[3] - sizes[1])
     # more than all cannot be asked for: the largest error
     assert models.margin(known, model, 0.01, 0.9) == pytest.approx(sizes[3] - sizes[1])
+
+
+def test_margin_weighs_sources_alike():
+    """Of source a four kinds need the 1st network, of b one needs the 3rd."""
+    places = (0, 0, 0, 0, 2)
+    known = [
+        one_kind((0.5,) * place + (0.9,) * (7 - place))._replace(family=family)
+        for place, family in zip(places, "aaaab", strict=True)
+    ]
+    needs = np.log2([kinds.needed(kind, 0.01) for kind in known])
+    model = model_of(lambda row: needs[0], needs - needs[0], "aaaab")
+    # of two sources 0.33 (2 + 1) / 2 = 0.495 are to be served: a alone is half
+    assert models.margin(known, model, 0.01, 0.33) == pytest.approx(0)
+    # 0.4 * 3 / 2 = 0.6: four kinds of five would be enough, one source of two is not
+    assert models.margin(known, model, 0.01, 0.4) == pytest.approx(needs[4] - needs[0])
 
 
 @given(st.floats(0, 1), st.integers(1, 5000))
@@ -150,6 +212,18 @@ def test_more_certainty_asks_for_no_less():
         for chance in (0.6, 0.8, 0.95)
     ]
     assert sizes == sorted(sizes)
+
+
+def test_an_answer_states_the_chance_that_its_sources_support():
+    known = kinds.grouped(law())
+    assert advice.advise(known, TASK)["chance"] == 0.8
+    assert advice.advise(known, TASK, Wish(chance=0.6))["chance"] == 0.6
+    assert advice.advise(known, TASK, Wish(chance=0.95))["chance"] == 0.8
+    three = kinds.grouped(law(families=3))
+    assert advice.advise(three, TASK)["chance"] == 0.75
+    # of the nearest tasks it is not known
+    published = advice.advise(kinds.grouped(filing.imagenet()), IMAGENET)
+    assert published["chance"] is None
 
 
 def test_a_wish_for_accuracy():
