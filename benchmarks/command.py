@@ -33,6 +33,7 @@ from benchmarks.settings import (
     ResumeConfig,
     ScalingConfig,
     SoakConfig,
+    SpaceStartsConfig,
 )
 from nas_jax.cli import flags, overrides, terminal
 from nas_jax.cli.main import run as run_command
@@ -58,6 +59,7 @@ Config = (
     | SoakConfig
     | LatencyCoverageConfig
     | MemoryConfig
+    | SpaceStartsConfig
     | DevicesBenchConfig
     | GpuConfig
 )
@@ -97,6 +99,7 @@ BENCHES = {
     "soak": Bench("soak", SoakConfig()),
     "latency_coverage": Bench("latency_coverage", LatencyCoverageConfig()),
     "memory": Bench("memory", MemoryConfig()),
+    "space_starts": Bench("space_starts", SpaceStartsConfig()),
 }
 _PROG = "python -m benchmarks"
 _PICTURES = (".pdf", ".png", ".svg")

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import fresh_process
-from benchmarks.settings import EngineConfig
 from nas_jax.config.data import DataConfig
 from nas_jax.config.search import SearchConfig
+from nas_jax.config.space import SpaceConfig
 from nas_jax.data import augment
 from nas_jax.data.batches import Batch
 from nas_jax.search import loop
@@ -38,7 +38,9 @@ def _cache_in(folder: str) -> dict[str, str]:
     }
 
 
-def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, float]:
+def ready(
+    space: SpaceConfig, batch: int, is_tuned: bool, spawned: float
+) -> dict[str, float]:
     """Makes a search's state and both its steps ready; to be called in a fresh process.
 
     `spawned` is the time, in seconds since the epoch, when that process was asked for.
@@ -46,8 +48,7 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
     hits = compiler.cache_hits()
     if is_tuned:
         host.tune_allocator()
-    searched = builders.mobile(config.space)
-    batch = config.batch
+    searched = builders.mobile(space)
     search = SearchConfig(batch=batch, arch_batch=batch, arch_every=1)
     costs = CostModel(jnp.ones(searched.mask.shape), 0.0)
     problem = SearchProblem(searched, search, costs, 1.0)
@@ -69,12 +70,14 @@ def ready(config: EngineConfig, is_tuned: bool, spawned: float) -> dict[str, flo
     }
 
 
-def measure(config: EngineConfig, is_tuned: bool, watch: Progress) -> dict[str, Any]:
+def measure(
+    space: SpaceConfig, batch: int, is_tuned: bool, watch: Progress
+) -> dict[str, Any]:
     """Figures of the cold and of the warm start, and what they are made of."""
     with tempfile.TemporaryDirectory() as folder:
 
         def start() -> dict[str, float]:
-            arguments = (config, is_tuned, time.time())
+            arguments = (space, batch, is_tuned, time.time())
             environment = _cache_in(folder)
             return fresh_process.call(ready, *arguments, environment=environment)
 

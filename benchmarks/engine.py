@@ -68,7 +68,7 @@ def run(config: EngineConfig | None = None, watch: Progress | None = None) -> di
         if "growth" in config.parts:
             add(growth.measure(config, watch))
         if "compile" in config.parts:
-            add(compile_cost.measure(config, is_tuned, watch))
+            add(compile_cost.measure(config.space, config.batch, is_tuned, watch))
     return found
 
 

@@ -7,6 +7,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nas_jax.config import families
 from nas_jax.config.checks import require
 from nas_jax.config.space import SpaceConfig
 
@@ -360,6 +361,24 @@ class LatencyCoverageConfig:
         expected = f"at least {least}, two sessions"
         require(self.networks >= least, "networks", expected, self.networks)
         require(self.seed >= 0, "seed", "0 or more", self.seed)
+
+
+@dataclass(frozen=True)
+class SpaceStartsConfig:
+    """`benchmarks space_starts`: the first start of a search in each space."""
+
+    spaces: tuple[str, ...] = tuple(families.SPACES)
+    """Names in `families.SPACES`."""
+    input_size: int = 96
+    batch: int = 16
+
+    def __post_init__(self) -> None:
+        unknown = sorted({*self.spaces} - {*families.SPACES})
+        known = ", ".join(families.SPACES)
+        require(not unknown, "spaces", f"names of {known}", ", ".join(unknown))
+        for name in ("input_size", "batch"):
+            value = getattr(self, name)
+            require(value >= 1, name, "a positive integer", value)
 
 
 @dataclass(frozen=True)
