@@ -42,7 +42,7 @@ def finetune(
     config = overrides.apply(made.experiment, fields)
     space, data = config.space, config.data
     shape = (space.input_size, space.input_channels, space.classes)
-    network = around.resized(pretrained.read(weights).architecture, *shape)
+    network = around.resized(pretrained.read(weights, "finetune").architecture, *shape)
     network = replace(network, name="finetuned")
     print(
         f"images of {space.input_size} pixels, normalised as for the weights: mean "

@@ -12,7 +12,7 @@ import numpy as np
 
 from nas_jax import supernet
 from nas_jax.base import PRNGKey, PyTree
-from nas_jax.config import files
+from nas_jax.config import files, given
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import companions, preprocessing
 from nas_jax.data.batches import Split
@@ -29,8 +29,12 @@ UNFOLDED = 256
 """Images whose statistics a folded batch normalisation gets."""
 
 
-def read(folder: Path) -> Model:
-    """The network in a folder, read once; `ValueError` if there is none."""
+def read(folder: Path, flag: str = "weights") -> Model:
+    """The network in a folder, read once; `ValueError` if there is none.
+
+    `flag` is what names the folder in errors.
+    """
+    given.require_network(flag, folder)
     return _read(folder.expanduser().absolute())
 
 
