@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 from nas_jax.config import shipped
 from nas_jax.config.experiment import Experiment
-from nas_jax.config.naming import meant
+from nas_jax.config.naming import meant, one_of
 
 USUAL = (
     *("seed", "space.input_size", "data.path", "latency.table", "latency.batch"),
@@ -250,7 +250,8 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
         wrong = word.partition("=")[0]
         known = [flag.typed for flag in by_name.values() if not flag.is_word]
         below = [one for one in known if one.endswith(f".{wrong.strip('-')}")]
-        parser.error(f"unknown flag {wrong}{meant(wrong, below or known)}")
+        hint = one_of(below[:3]) or meant(wrong, known)
+        parser.error(f"unknown flag {wrong}{hint}")
     given = {}
     for name, value in vars(found).items():
         flag = by_name[name]

@@ -44,10 +44,18 @@ def meant(word: str, known: Iterable[str], before: str = "") -> str:
     >>> meant("mob", ["mobile", "mobile_14"], "net_")
     '; did you mean net_mobile or net_mobile_14?'
     """
-    found = [f"{before}{one}" for one in near(word, known)]
-    *others, last = found or [""]
-    names = f"{', '.join(others)} or {last}" if others else last
-    return f"; did you mean {names}?" if found else ""
+    return one_of([f"{before}{one}" for one in near(word, known)])
+
+
+def one_of(names: Iterable[str]) -> str:
+    """The end of a message that asks which of some names was meant, if there are any.
+
+    >>> one_of(["a", "b", "c"]), one_of([])
+    ('; did you mean a, b or c?', '')
+    """
+    *others, last = [*names] or [""]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f"; did you mean {listed}?" if last else ""
 
 
 def shown(name: str, longest: int = LONGEST) -> str:

@@ -29,7 +29,7 @@ UNFOLDED = 256
 """Images whose statistics a folded batch normalisation gets."""
 
 
-def read(folder: Path, flag: str = "weights") -> Model:
+def read(folder: Path, flag: str = "--train.start") -> Model:
     """The network in a folder, read once; `ValueError` if there is none.
 
     `flag` is what names the folder in errors.
@@ -72,7 +72,7 @@ def teacher(folder: Path, space: SearchSpace) -> Model:
 
     Raises `ValueError` for one of other images or classes than the space.
     """
-    found = read(folder)
+    found = read(folder, "--train.teacher")
     one = found.architecture
     got = one.stem.in_channels, one.classifier.classes
     expected = space.stem.in_channels, space.classifier.classes

@@ -215,7 +215,8 @@ def test_what_is_no_folder_of_classes_is_refused(tmp_path, root):
     with pytest.raises(ValueError, match=r"expected data.path, .* got None"):
         folder.load(DataConfig(name="folder"))
     with pytest.raises(
-        ValueError, match=r"folder at data.path, found none at .*nowhere"
+        ValueError,
+        match=r"data.path: expected a folder of pictures, found no folder .*nowhere",
     ):
         folder.load(config("nowhere"))
     with pytest.raises(ValueError, match=r"one folder per class, got 12 pictures s"):
