@@ -59,11 +59,6 @@ def experiment_file(name: str) -> Path:
             f"; nas_jax start PICTURES --out {name} writes one"
         )
         raise ValueError(f"{expected}, found no such file{hint}")
-    if path.exists():
-        raise ValueError(
-            f"{expected}, {given.found_at(path)}; nas_jax start PICTURES --out mine.py "
-            "writes one"
-        )
     raise ValueError(
         f"{expected}, or one of the shipped experiments: {', '.join(known)}"
         f"{meant(name, known) or given.meant_beside(path)}"
@@ -98,7 +93,10 @@ def load_experiment(name: str) -> Experiment:
         f"_experiment_{path.stem}", path.resolve()
     )
     if spec is None or spec.loader is None:
-        raise ValueError(f"experiment {name!r}: expected a .py file")
+        raise ValueError(
+            f"experiment {name!r}: expected a Python file with get_config(), "
+            f"{given.found_at(path)}; nas_jax start PICTURES --out mine.py writes one"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

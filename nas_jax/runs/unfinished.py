@@ -22,7 +22,10 @@ def told(folder: Path) -> str:
             "this run was stopped before its end; go on with it: nas_jax search "
             f"--resume {name}"
         )
-    return f"this run was stopped before anything was trained; {begin_again(folder)}"
+    how = "was stopped before anything was trained"
+    if (folder / "metrics.jsonl").is_file():
+        how = "was stopped before its first checkpoint"
+    return f"this run {how}; {begin_again(folder)}"
 
 
 def begin_again(folder: Path) -> str:

@@ -171,6 +171,10 @@ MISTAKES = {
         f"experiment 'runs/pets-0': {A_FILE}, got a run; nas_jax search --resume "
         "runs/pets-0 goes on with it"
     ),
+    "search new.jpg": (
+        f"experiment 'new.jpg': {A_FILE}, got a picture; nas_jax start PICTURES --out "
+        "mine.py writes one"
+    ),
     "search syn.py": (
         "syn.py, line 1: expected Python, got 'def get_config(:' (invalid syntax); "
         "mend it"
@@ -201,6 +205,10 @@ MISTAKES = {
     "start pictures --out m.py --weights runs/pets-0": (
         f"--weights runs/pets-0: {A_NETWORK}, got a run, none of its networks is "
         "trained yet"
+    ),
+    "finetune lite.pth pictures": (
+        f"finetune lite.pth: {A_NETWORK}, got a file of weights; first nas_jax import "
+        "lite.pth --out lite0, then finetune lite0"
     ),
     # values
     "search mine.py --target 0.4s": f"--target: {TARGET} '0.4s'",

@@ -244,7 +244,9 @@ def test_splits_are_disjoint_by_class_and_have_the_sizes_asked_for(root):
 
 def test_one_class_only_is_refused(root):
     write_class(root.parent / "one" / "cat", 24)
-    with pytest.raises(ValueError, match=r"one folder per class, got 24 pictures"):
+    with pytest.raises(
+        ValueError, match=r"at least 2 classes, got one class, cat; add"
+    ):
         load(root.parent / "one")
 
 

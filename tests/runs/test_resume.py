@@ -166,7 +166,7 @@ def test_folder_without_checkpoints_says_how_to_start_again(copy, words, capsys)
     shutil.rmtree(copy / "snapshots")
     line = refused(capsys, "--resume", copy)
     assert line.startswith(
-        f"--resume {copy}: this run was stopped before anything was trained; start "
+        f"--resume {copy}: this run was stopped before its first checkpoint; start "
         f"again with a new --out: nas_jax {' '.join(words)} --out "
     )
     (copy / "command.txt").write_text("nas_jax search small.py\n")
