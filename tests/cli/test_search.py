@@ -7,7 +7,7 @@ from nas_jax import cli
 from nas_jax.config import shipped
 from nas_jax.data.batches import Batch
 from nas_jax.latency import tables
-from nas_jax.runs import pipeline, setup
+from nas_jax.runs import pipeline, plan, setup
 from nas_jax.spaces import builders
 from nas_jax.training import host
 
@@ -270,6 +270,21 @@ def test_target_above_the_maximum_is_a_warning(table, capsys):
         f"· warning: search.target_ms = 5 is above the maximum: {REACHABLE}; no "
         "network takes so much: the target asks for nothing"
     ]
+
+
+def test_a_plan_says_that_a_target_asks_for_nothing(table, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "of_run", lambda *args: ())
+    assert cli.main([*table(), "--search.target-ms", "5", "--plan"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"search.target_ms = 5 is above the maximum: {REACHABLE}; no network takes so "
+        "much: the target asks for nothing"
+    ]
+    # before its table is measured only what is plain
+    assert cli.main(["search", "digits_cpu", "--target", "5x", "--plan"]) == 0
+    assert (
+        "hardly any network takes 5 times the hand-designed one: the target asks"
+        in (capsys.readouterr().err)
+    )
 
 
 def test_mul_log_below_one_unit_is_refused(refused, table):
