@@ -8,6 +8,7 @@ from nas_jax.cli import networks, overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.start import READING, Reading
 from nas_jax.cli.terminal import Answer
+from nas_jax.config import given
 from nas_jax.training import host
 
 
@@ -35,6 +36,7 @@ def finetune(
     from nas_jax.runs import first_experiment, pretrained, run_folder
     from nas_jax.spaces import around
 
+    given.require_network("finetune", weights)
     try:
         made = first_experiment.from_weights(pictures, weights, side, **vars(reading))
     except ValueError as error:  # what is --data.test-split elsewhere

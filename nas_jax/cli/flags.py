@@ -8,7 +8,6 @@ means is read where it is defined: below the field, or in `Args:` of the functio
 import argparse
 import ast
 import dataclasses
-import difflib
 import functools
 import inspect
 import itertools
@@ -23,7 +22,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 from nas_jax.config import shipped
 from nas_jax.config.experiment import Experiment
-from nas_jax.config.naming import meant
+from nas_jax.config.naming import meant, one_of
 
 USUAL = (
     *("seed", "space.input_size", "data.path", "latency.table", "latency.batch"),
@@ -42,6 +41,12 @@ class Typed(str):
     """The command as it was typed, for the records of a run."""
 
 
+UNITS = {
+    "hours": ("hours", "hour", "h"),
+    "seconds": ("seconds", "second", "sec", "s"),
+    "ms": ("milliseconds", "ms"),
+}
+"""Units by the end of a flag's name, as it is written out first."""
 UNCHANGED = Fields()
 CALLED = Typed("nas_jax, called from Python")
 
@@ -232,18 +237,20 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
     typed = re.compile(r"^--[^=]+")
     words = ["--help" if word == "-h" else word for word in words]
     words = [typed.sub(lambda flag: flag[0].replace("_", "-"), word) for word in words]
+    words = _with_negatives(words, by_name.values())
     try:
         found, rest = parser.parse_known_intermixed_args(words)
     except argparse.ArgumentError as error:
-        parser.error(f"{error.argument_name}: {error.message}")
+        message = error.message.replace("expected one argument", "expected a value")
+        got = "" if "got" in message else ", got none"
+        parser.error(f"{error.argument_name}: {message}{got}")
     for word in rest:
         if not word.startswith("-"):
             parser.error(f"unexpected word {word!r}")
         wrong = word.partition("=")[0]
         known = [flag.typed for flag in by_name.values() if not flag.is_word]
         below = [one for one in known if one.endswith(f".{wrong.strip('-')}")]
-        near = below or difflib.get_close_matches(wrong, known, n=2)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = one_of(below[:3]) or meant(wrong, known)
         parser.error(f"unknown flag {wrong}{hint}")
     given = {}
     for name, value in vars(found).items():
@@ -252,10 +259,30 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
             value = flag.several(itertools.chain.from_iterable(value))
         if not (flag.is_word and value in (None, ())):
             given[name] = value
-    for flag in by_name.values():
-        if flag.is_required and not {flag.name, "help", "help_all"} & set(given):
-            parser.error(f"expected {flag.typed}, got none")
+    missing = [
+        flag.typed
+        for flag in by_name.values()
+        if flag.is_required and flag.name not in given
+    ]
+    if missing and not {"help", "help_all"} & set(given):
+        parser.error(f"expected {', '.join(missing)}, got none")
     return given
+
+
+def _with_negatives(words: Sequence[str], flags: Iterable[Flag]) -> list[str]:
+    """The words with -1ms joined to the flag before it, or it would count as a flag."""
+    single = {
+        flag.typed
+        for flag in flags
+        if not (flag.is_word or flag.several or flag.kind is bool)
+    }
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in single and re.match(r"-\.?[0-9]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def help_of(flags: Iterable[Flag], prog: str, about: str) -> str:
@@ -371,6 +398,23 @@ def _value(flag: Flag, word: str) -> Any:
     try:
         return flag.item(word)
     except ValueError:
-        expected = "a whole number" if flag.item is int else "a number"
-        expected += ", or None" if flag.is_optional else ""
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {word!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"expected {_number(flag, word)}, got {word!r}"
+        ) from None
+
+
+def _number(flag: Flag, word: str) -> str:
+    """What a flag takes that takes a number, in its unit where its name has one.
+
+    >>> _number(Flag("hours", float), "2h"), _number(Flag("epochs", int), "x")
+    ('a number, in hours: 2', 'a whole number')
+    """
+    expected = "a whole number" if flag.item is int else "a number"
+    unit = UNITS.get(re.split(r"[._]", flag.name)[-1])
+    if unit is None:
+        return expected
+    typed = re.fullmatch(r"([0-9.]+) *([a-z]+)", word)
+    is_its_own = typed is not None and typed[2] in unit
+    return f"{expected}, in {unit[0]}" + (
+        f": {typed[1]}" if typed and is_its_own else ""
+    )

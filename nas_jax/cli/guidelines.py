@@ -34,12 +34,17 @@ class Task:
         from nas_jax.guidelines.records import Descriptors
 
         needed = ("input_size", "channels", "classes", "images_per_class")
-        flags = [f"--{name.replace('_', '-')}" for name in needed]
-        for name, flag in zip(needed, flags, strict=True):
-            if getattr(self, name) is None:
-                raise ValueError(
-                    f"recommend: expected DATA, or {', '.join(flags)}; got no {flag}"
-                )
+        missing = [
+            f"--{name.replace('_', '-')}"
+            for name in needed
+            if getattr(self, name) is None
+        ]
+        if missing:
+            raise ValueError(
+                f"recommend: expected DATA or a stated task, got no "
+                f"{', '.join(missing)}; as in nas_jax recommend --input-size 32 "
+                "--channels 3 --classes 10 --images-per-class 500"
+            )
         return Descriptors(**vars(self) | {"balance": self.balance or 1.0})
 
 

@@ -27,7 +27,7 @@ from nas_jax.cli import (
     table,
 )
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import checks
+from nas_jax.config import checks, shipped
 from nas_jax.config.naming import meant
 
 VERBS: dict[str, Any] = {
@@ -112,6 +112,8 @@ def command(words: Sequence[str]) -> flags.Command | str:
     Raises `ValueError` for what is mistyped.
     """
     names = [word for word in words if word != "--debug"]
+    if names[:1] in ([], ["help"]):
+        return command([*names[1:], "--help"])
     if "--version" in names[:1]:
         import importlib.metadata
 
@@ -125,16 +127,25 @@ def command(words: Sequence[str]) -> flags.Command | str:
             return _listed(verbs, about)
         name = names[depth] if len(names) > depth else ""
         if name not in verbs:
-            got = (repr(name) if name else "none") + meant(name, verbs)
-            known = ", ".join(verbs)
-            raise ValueError(
-                f"VERB: expected one of {known}; got {got}; see {prog} --help"
-            )
+            raise _wrong_verb(name, verbs, prog)
         verb, prog = verbs[name], f"{prog} {name}"
         if not isinstance(verb, dict):
             return flags.parse(verb, names[depth + 1 :], prog)
         verbs, about = verb, f"usage: {prog} VERB [words] [flags]\n"
     raise AssertionError("verbs are one or two words")
+
+
+def _wrong_verb(name: str, verbs: Mapping[str, Any], prog: str) -> ValueError:
+    """The error for what is no verb; `table NAME` shows a table, one may think."""
+    flags = ("--version", "--help", "--selftest") if verbs is VERBS else ()
+    hint = meant(name, [*verbs, *flags])
+    if verbs is table.VERBS and shipped.table_file(name).is_file():
+        hint = f"; did you mean nas_jax table show {name}?"
+    got = repr(name) if name else "none"
+    known = ", ".join(verbs)
+    return ValueError(
+        f"VERB: expected one of {known}; got {got}{hint}; see {prog} --help"
+    )
 
 
 def _selftest() -> Answer:

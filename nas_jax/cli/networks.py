@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
-from nas_jax.config import shipped
+from nas_jax.config import given, shipped
 from nas_jax.config.data import NAMES, TFDS
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.space import Padding
@@ -16,8 +16,7 @@ from nas_jax.training import host
 if TYPE_CHECKING:
     from nas_jax.spaces.architecture import Architecture
 
-RUNS = Path("runs")
-"""Where runs are made without `--out`."""
+RUNS = given.RUNS
 
 
 def list_names() -> Answer:
@@ -39,7 +38,8 @@ def describe(name: str) -> Answer:
     """The size of a space, a network or an experiment's space, layer by layer.
 
     Args:
-      name: one of `nas_jax list`, an experiment's .py or an architecture's .json file
+      name: an experiment, a space or a network of `nas_jax list`, an experiment's .py
+        or an architecture's .json file
     """
     from nas_jax.runs import description as sizes
 
@@ -67,9 +67,12 @@ def derive(run: Path) -> Answer:
     Args:
       run: folder of a search
     """
-    from nas_jax.runs import finalists, run_folder
+    from nas_jax.runs import finalists, run_folder, search, unfinished
 
     run_folder.read_experiment(run)  # a run folder, before anything is put there
+    has_metrics = (run / "metrics.jsonl").is_file()
+    if not (has_metrics or search.has_snapshots(run)):
+        raise ValueError(f"{run}: {unfinished.told(run)}")
     with run_folder.held(run):
         network, derived = finalists.derive_run(run)
     ops = [block.op.name for block in network.blocks]
@@ -97,7 +100,7 @@ def train(
       out: folder for the trained network (default: runs/...)
       no_cache: compile again
     """
-    from nas_jax.runs import run_folder, setup
+    from nas_jax.runs import run_folder, setup, unfinished
     from nas_jax.spaces import around
 
     is_alone = (architecture / "digests.json").is_file()  # a folder with its weights
@@ -109,10 +112,16 @@ def train(
                 f"{architecture} is a run folder and trains with its own "
                 "configuration; give architecture.json and an experiment to change it"
             )
+        if not given.is_run(architecture):
+            raise _not_trained(architecture)
         config = overrides.apply(run_folder.read_experiment(architecture), fields)
+        if not (architecture / "architecture.json").is_file():
+            raise ValueError(f"{architecture}: {unfinished.told(architecture)}")
         folder = architecture
         network = run_folder.read_architecture(architecture / "architecture.json")
     elif experiment:
+        if not architecture.is_file():
+            raise _not_trained(architecture)
         config = overrides.for_weights(overrides.load(experiment, fields))
         network = run_folder.read_architecture(architecture)
         if is_alone:
@@ -123,13 +132,30 @@ def train(
         source = shipped.experiment_file(experiment)
         folder = run_folder.create(config, out, RUNS, source, network)
     else:
+        if not architecture.is_file():
+            raise _not_trained(architecture)
         raise ValueError(
-            f"train {architecture}: expected a run folder, or an architecture file "
-            "and an experiment"
+            f"train {architecture}: expected an experiment after an architecture's "
+            f"file, got none; nas_jax train {architecture} EXPERIMENT"
         )
     overrides.tell(fields)
     host.prepare_for(config, cache=not no_cache)
     return trained(config, network, folder)
+
+
+def _not_trained(name: Path) -> ValueError:
+    """The error for what `train` does not take: a published network, or nothing."""
+    from nas_jax.config.naming import near
+    from nas_jax.spaces import published
+
+    takes = "a run, an architecture's .json file, or the folder of a network"
+    like = near(str(name), published.NAMES)
+    if name.exists() or not like:
+        return given.no_run(name, takes)
+    return ValueError(
+        f"train: {str(name)!r} is no file or folder here; train takes {takes}, and "
+        f"nas_jax describe {like[0]} shows the published network"
+    )
 
 
 def trained(config: Experiment, network: "Architecture", folder: Path) -> Answer:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import files
+from nas_jax.config import files, given
 
 _LOOK_S = 2.0
 """Between two looks at a run that is watched."""
@@ -28,8 +28,8 @@ def report(
       tensorboard: write event files to this new folder instead (needs tensorboardX)
     """
     files.require_new("--out", out)
-    for flag, given in (("watch", watch), ("tensorboard", tensorboard)):
-        if given and len(runs) > 1:
+    for flag, is_given in (("watch", watch), ("tensorboard", tensorboard)):
+        if is_given and len(runs) > 1:
             raise ValueError(f"--{flag}: expected one run, got {len(runs)}; name one")
     if tensorboard is not None and (watch or out):
         raise ValueError(
@@ -41,13 +41,15 @@ def report(
             f"report: expected --out FILE.html for a page about {len(runs)} runs, got "
             "none"
         )
+    for run in runs:
+        given.require_run(run)
     from nas_jax import report as pages
     from nas_jax.report import live, run_files
     from nas_jax.report import tensorboard as events
 
     if tensorboard is not None:
-        run, writer = run_files.read(runs[0]), events.writer_class()
-        count = events.write(run, tensorboard, writer)
+        found, writer = run_files.read(runs[0]), events.writer_class()
+        count = events.write(found, tensorboard, writer)
         answer = {"folder": str(tensorboard), "numbers": count}
         return Answer(answer, f"{tensorboard}: {count} numbers")
     if len(runs) > 1 and out is not None:

@@ -16,9 +16,6 @@ from nas_jax.config.search import TARGET_FIELDS, TARGETS, parse_target
 from nas_jax.training import host
 from nas_jax.training.progress import Progress
 
-_COMMAND = "command.txt"
-"""File of a run with what the user typed to begin it."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -111,7 +108,15 @@ def search(
         print(f"space cut: networks of at most {largest:,} parameters", file=sys.stderr)
     processes.start()
     host.prepare_for(config, cache=not options.no_cache)
-    from nas_jax.runs import budget, multihost, run_folder, setup, trade_off
+    from nas_jax.runs import (
+        budget,
+        multihost,
+        run_folder,
+        setup,
+        trade_off,
+        unfinished,
+    )
+    from nas_jax.runs import targets as costs_of
 
     config = overrides.for_weights(config)
     if options.hours is not None:
@@ -130,6 +135,8 @@ def search(
     several = options.targets is not None
     for one in trade_off.experiments(config, targets) if several else [config]:
         setup.check(one)  # refuse what does not fit before a folder is made
+        if (line := costs_of.far(one.search)) and one.latency.table is None:
+            print(line, file=sys.stderr)
     if options.plan:
         return _plan(config, targets)
     source = shipped.experiment_file(experiment)
@@ -137,7 +144,7 @@ def search(
         multihost.follow(config, source, None, typed)
         return Answer({}, "")
     folder = run_folder.create(config, options.out, networks.RUNS, source)
-    files.write(folder / _COMMAND, typed + "\n")
+    files.write(folder / unfinished.COMMAND, typed + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
     overrides.tell(fields)
     return _work(_Run(config, targets, folder, typed))
@@ -166,10 +173,12 @@ def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
             "takes a search of its own after one warm-up"
         )
     from nas_jax.runs import plan
-    from nas_jax.runs.setup import load
+    from nas_jax.runs.setup import load, warnings
     from nas_jax.training.compiler import Compiler
 
     setup = load(experiment)
+    for line in warnings(setup):
+        print(line, file=sys.stderr)
     progress = Terminal() if setup.devices.writes else Progress()
     found = plan.of_run(setup, Compiler(progress))
     if not setup.devices.writes:
@@ -188,6 +197,11 @@ def _resume(
     """Resumes a run with its configuration, but for other rates of the search."""
     folder = options.resume
     assert folder is not None
+    if experiment is not None:
+        raise ValueError(
+            f"--resume {folder}, {experiment}: expected only one of the two; a run "
+            "goes on with its own experiment"
+        )
     for flag in ("out", "targets", "from_recommendation", "hours", "plan"):
         if getattr(options, flag) not in (None, False):
             raise ValueError(
@@ -195,12 +209,11 @@ def _resume(
                 "a run goes on in its folder, as it was begun"
             )
     from nas_jax import report
-    from nas_jax.runs import finalists, multihost, run_folder, trade_off
+    from nas_jax.runs import finalists, multihost, run_folder, trade_off, unfinished
     from nas_jax.runs import search as search_stage
 
     saved = run_folder.read_experiment(folder)
-    named = saved if experiment is None else shipped.load_experiment(experiment)
-    config, origin = overrides.apply(named, fields).located(), f"--resume {folder}"
+    config, origin = overrides.apply(saved, fields).located(), f"--resume {folder}"
     others = changes.require_same(saved, config, origin, changes.RATES)
     if (folder / "result.json").is_file():
         page = folder / "report.html"
@@ -209,10 +222,7 @@ def _resume(
         result = files.read_object(folder / "result.json")
         return Answer(result, f"{folder} is finished: {page}")
     if not search_stage.has_snapshots(folder):
-        raise ValueError(
-            f"{origin}: expected checkpoints to go on from, found none; "
-            f"{_begin_again(folder)}"
-        )
+        raise ValueError(f"{origin}: {unfinished.told(folder)}")
     rates = [one for one in others if one.field in changes.RATES]
     if rates and any(folder.glob(f"**/{finalists.FINALISTS}")):
         raise ValueError(
@@ -231,23 +241,12 @@ def _resume(
     return _work(_Run(config, targets, folder, typed, changed))
 
 
-def _begin_again(folder: Path) -> str:
-    """The command that starts a run again, with its measured table."""
-    path = folder / _COMMAND
-    typed = files.read_text(path).strip() if path.is_file() else "nas_jax search"
-    again = "start again" + (" with a new --out" if "--out" in typed else "")
-    table = folder / "latency_table.json"
-    if table.is_file() and "--latency.table" not in typed:
-        typed += f" --latency.table {shlex.quote(str(table))}"
-    return f"{again}: {typed}"
-
-
 def _work(run: _Run) -> Answer:
     """Runs what a folder lacks, and says how to resume if it stops."""
     from nas_jax.report import target as target_report
     from nas_jax.report import verdict
     from nas_jax.report.quantities import NBSP
-    from nas_jax.runs import pipeline, run_folder, stopping, trade_off
+    from nas_jax.runs import pipeline, run_folder, stopping, trade_off, unfinished
     from nas_jax.runs import search as search_stage
     from nas_jax.runs import targets as costs_of
     from nas_jax.training import distributed
@@ -280,7 +279,7 @@ def _work(run: _Run) -> Answer:
                 )
     except KeyboardInterrupt as stopped:
         is_begun = search_stage.has_snapshots(folder)
-        again = f"go on: {go_on}" if is_begun else _begin_again(folder)
+        again = f"go on: {go_on}" if is_begun else unfinished.begin_again(folder)
         stopped.add_note(f"what is finished lies in {folder}; {again}")
         raise
     except (ValueError, OSError) as error:

@@ -20,16 +20,42 @@ def few(things: Iterable[str], most: int = SHOWN) -> str:
     return ", ".join(shown(one, 3 * LONGEST) for one in every[:most]) + more
 
 
+def near(word: str, known: Iterable[str]) -> list[str]:
+    """The known words that one was meant as: at most three that begin with it, or the
+    nearest. Upper case counts as lower.
+
+    >>> near("Serch", ["search", "start"]), near("prox", ["proxy_b", "proxy_a"])
+    (['search'], ['proxy_a', 'proxy_b'])
+    """
+    every = {one.lower(): one for one in known}
+    typed = word.lower()
+    found = sorted(one for one in every if len(typed) > 2 and one.startswith(typed))
+    found = found or difflib.get_close_matches(typed, every, n=1)
+    return [every[one] for one in found[:3]]
+
+
 def meant(word: str, known: Iterable[str], before: str = "") -> str:
-    """The end of a message about a wrong word: the nearest right one, if one is near.
+    """The end of a message about a wrong word: the right ones that are near, if any.
 
     `before` is what stands before the word where it is written.
 
     >>> meant("serch", ["search", "start"]), meant("x", ["search"])
     ('; did you mean search?', '')
+    >>> meant("mob", ["mobile", "mobile_14"], "net_")
+    '; did you mean net_mobile or net_mobile_14?'
     """
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {before}{near[0]}?" if near else ""
+    return one_of([f"{before}{one}" for one in near(word, known)])
+
+
+def one_of(names: Iterable[str]) -> str:
+    """The end of a message that asks which of some names was meant, if there are any.
+
+    >>> one_of(["a", "b", "c"]), one_of([])
+    ('; did you mean a, b or c?', '')
+    """
+    *others, last = [*names] or [""]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f"; did you mean {listed}?" if last else ""
 
 
 def shown(name: str, longest: int = LONGEST) -> str:

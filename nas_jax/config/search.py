@@ -18,6 +18,7 @@ from nas_jax.config.checks import (
     require,
 )
 from nas_jax.config.from_json import require_types
+from nas_jax.config.naming import meant
 
 ESTIMATOR_ALIASES = {"two": "two_path", "full_v2": "full", "rl": "reinforce"}
 """What the reference implementation calls the estimators."""
@@ -69,7 +70,7 @@ def parse_limit(text: str) -> LimitSpec:
     cost, _, rest = text.partition(":")
     amount, _, table = rest.partition(":")
     number, unit = _measured(amount)
-    is_ratio = unit == "x"
+    is_ratio, costs = unit == "x", (*TARGETS, *SIZES)
     if cost in SIZES:
         expected = (
             f"{cost}:AMOUNT, with AMOUNT above 0 in {', '.join(SIZE_UNITS)} or x, as "
@@ -80,13 +81,13 @@ def parse_limit(text: str) -> LimitSpec:
     else:
         expected = (
             "COST:AMOUNT or latency:AMOUNT:TABLE, with COST one of "
-            f"{', '.join((*TARGETS, *SIZES))} and AMOUNT above 0, as in macs:0.6x"
+            f"{', '.join(costs)} and AMOUNT above 0, as in macs:0.6x"
         )
         is_measured = cost in TARGETS and (is_ratio or unit == "")
     is_limit = is_measured and 0 < number < float("inf")
-    require(
-        is_limit and (not table or cost == "latency"), "search.limits", expected, text
-    )
+    if not is_limit or (table and cost != "latency"):
+        hint = "" if cost in costs else meant(cost, costs)
+        raise ValueError(f"search.limits: expected {expected}, got {text!r:.200}{hint}")
     return LimitSpec(cost, number, is_ratio, table or None)
 
 
@@ -107,7 +108,8 @@ def _measured(amount: str) -> tuple[float, str]:
 def parse_target(text: str, flag: str = "--targets") -> tuple[str, float]:
     """The field that a target sets, and its value: a ratio, or a time.
 
-    Raises `ValueError` for what is neither.
+    Raises `ValueError` for what is neither; of `--target`, also for a number alone,
+    which does not say which of the two it is.
 
     >>> parse_target("0.45x"), parse_target("0.45"), parse_target("0.2ms")
     (('target_ratio', 0.45), ('target_ratio', 0.45), ('target_ms', 0.2))
@@ -118,12 +120,12 @@ def parse_target(text: str, flag: str = "--targets") -> tuple[str, float]:
         amount = float(text.removesuffix("ms").removesuffix("x")) if is_plain else 0.0
     except ValueError:
         amount = 0.0
-    require(
-        0 < amount < float("inf"),
-        flag,
-        "ratios or milliseconds above 0, as in 0.45,0.6 or 0.25ms",
-        text,
-    )
+    expected = "ratios or milliseconds above 0, as in 0.45,0.6 or 0.25ms"
+    is_one = flag == "--target"
+    if is_one:
+        expected = "0.4x of the hand-designed network's latency, or 0.4ms"
+    is_told = not is_one or text.endswith(("ms", "x"))
+    require(is_told and 0 < amount < float("inf"), flag, expected, text)
     return ("target_ms" if text.endswith("ms") else "target_ratio"), amount
 
 

@@ -4,10 +4,12 @@ They lie beside the package in a checkout and inside it once installed.
 """
 
 import importlib.util
+import os
 import sys
 import traceback
 from pathlib import Path
 
+from nas_jax.config import given
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.naming import meant
 
@@ -35,39 +37,49 @@ def experiment_file(name: str) -> Path:
 
     Raises `ValueError` if there is no such file.
     """
-    path = Path(name)
+    path, known = Path(name), names("experiments", "*.py")
     # `digits_cpu`, and `experiments/digits_cpu.py` where the package is installed
-    if not path.is_file() and path.parent in (Path(), Path("experiments")):
-        path = folder("experiments") / f"{path.stem}.py"
+    beside = folder("experiments") / f"{path.stem}.py"
+    if path.is_file():
+        return path
+    if path.parent in (Path(), Path("experiments")) and beside.is_file():
+        return beside
+    expected = f"experiment {name!r}: expected a Python file with get_config()"
+    if given.is_run(path):
+        raise ValueError(
+            f"{expected}, got a run; nas_jax search --resume {name} goes on with it"
+        )
     if path.is_dir():
         raise ValueError(
-            f"experiment {name!r}: expected a Python file with get_config(), got a "
-            f"folder; nas_jax start {name} --out mine.py writes one for its pictures"
+            f"{expected}, {given.found_at(path)}; for pictures begin with nas_jax "
+            f"start {name} --out mine.py"
         )
-    if not path.is_file() and name.endswith(".py"):
-        raise ValueError(
-            f"experiment {name!r}: expected a Python file with get_config(), found no "
-            f"such file; nas_jax start PICTURES --out {name} writes one"
+    if name.endswith(".py"):
+        hint = given.meant_beside(path) or (
+            f"; nas_jax start PICTURES --out {name} writes one"
         )
-    if not path.is_file():
-        known = names("experiments", "*.py")
-        raise ValueError(
-            f"experiment {name!r}: expected a Python file with get_config(), or one of "
-            f"the shipped experiments: {', '.join(known)}{meant(name, known)}"
-        )
-    return path
+        raise ValueError(f"{expected}, found no such file{hint}")
+    raise ValueError(
+        f"{expected}, or one of the shipped experiments: {', '.join(known)}"
+        f"{meant(name, known) or given.meant_beside(path)}"
+    )
 
 
-def table_file(name: str) -> Path:
-    """The file of a table; `latency_tables/NAME.json` where the package is installed.
+def table_file(name: str | os.PathLike[str]) -> Path:
+    """The file of a table, by its path or the name of a shipped one.
 
-    >>> table_file("latency_tables/pixel1_tflite.json").is_file()
-    True
+    Also `latency_tables/NAME.json` where the package is installed. What is nowhere is
+    the path as it is given.
+
+    >>> table_file("pixel1_tflite").is_file(), table_file("pixel1").is_file()
+    (True, False)
     """
     path = Path(name)
-    beside = folder("latency_tables") / path.name
-    shipped = path.parent == Path("latency_tables") and beside.is_file()
-    return beside if shipped and not path.is_file() else path
+    by_name = path.parent == Path() and not path.suffix
+    if path.exists() or not (by_name or path.parent == Path("latency_tables")):
+        return path
+    beside = folder("latency_tables") / (f"{name}.json" if by_name else path.name)
+    return beside if beside.is_file() else path
 
 
 def load_experiment(name: str) -> Experiment:
@@ -81,7 +93,10 @@ def load_experiment(name: str) -> Experiment:
         f"_experiment_{path.stem}", path.resolve()
     )
     if spec is None or spec.loader is None:
-        raise ValueError(f"experiment {name!r}: expected a .py file")
+        raise ValueError(
+            f"experiment {name!r}: expected a Python file with get_config(), "
+            f"{given.found_at(path)}; nas_jax start PICTURES --out mine.py writes one"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
@@ -91,12 +106,20 @@ def load_experiment(name: str) -> Experiment:
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [one.lineno for one in frames if one.filename == spec.origin]
+        if isinstance(error, SyntaxError) and error.filename == spec.origin:
+            text = (error.text or "").strip()
+            raise ValueError(
+                f"{path}, line {error.lineno}: expected Python, got {text!r:.80} "
+                f"({error.msg}); mend it"
+            ) from error
         place = f"{path}, line {lines[-1]}" if lines else str(path)
         raise ValueError(
-            f"{place}: cannot be read ({type(error).__name__}: {error})"
+            f"{place}: cannot be read ({type(error).__name__}: {error}); mend it"
         ) from error
     if not isinstance(experiment, Experiment):
-        got = type(experiment).__name__ if callable(get_config) else "no get_config()"
+        got = f"{type(experiment).__name__}; return an Experiment"
+        if not callable(get_config):
+            got = "no get_config(); nas_jax start PICTURES --out mine.py writes one"
         raise ValueError(
             f"{path}: expected get_config() returning nas_jax.config.Experiment, "
             f"got {got}"

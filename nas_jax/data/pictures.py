@@ -111,6 +111,10 @@ def failure(item: Item) -> str | None:
 def reason(error: Exception) -> str:
     """What Pillow complains of, without the object that it could not read."""
     is_unknown = isinstance(error, Image.UnidentifiedImageError)
+    if re.search("truncated|broken data stream|unexpected end", str(error), re.I):
+        return "the file breaks off; copy it again"
+    if "decoder object" in str(error):  # of a WebP
+        return "the file is damaged; copy it again"
     return "no known format" if is_unknown else checks.reason(error)
 
 

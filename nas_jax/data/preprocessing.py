@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from nas_jax.config import files
+from nas_jax.config import files, given
 from nas_jax.config.checks import reason, require
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import Strict
@@ -147,7 +147,10 @@ def read_image(
 ) -> Float[np.ndarray, "H W C"]:
     """An image file as the network takes it; `ValueError` naming what is none."""
     place = Path(path)
-    if place.exists() and not (place.is_file() or place.is_dir()):
+    if not place.exists():
+        hint = given.meant_beside(place)
+        raise ValueError(f"{path}: expected a picture, found no such file{hint}")
+    if not (place.is_file() or place.is_dir()):
         raise ValueError(f"{path}: expected a picture, got: no regular file")
     try:
         content = place.read_bytes()

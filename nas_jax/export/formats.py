@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from nas_jax.config import given
+from nas_jax.config.naming import near
 from nas_jax.export import digest, litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
 from nas_jax.export.source import Source
@@ -37,6 +39,10 @@ FORMATS = {
     "litert": Format(".tflite", litert.decode, 1e-4),
     "litert-int8": Format("_int8.tflite", litert.decode, None),
 }
+ENDS = ".onnx, .stablehlo, .tflite"
+"""Of the names of model files."""
+ALIASES = {"tflite": "litert (writes .tflite)", "lite": "litert (writes .tflite)"}
+"""What people call a format, and what it is called here."""
 Encode = Callable[[Source], bytes]
 _LITERT = ("litert", "litert-int8")
 
@@ -49,9 +55,12 @@ def encoders(names: list[str], converter: str | None) -> dict[str, Encode]:
     """
     unknown = [name for name in names if name not in FORMATS]
     if unknown or len(set(names)) < len(names) or not names:
+        known = {name: name for name in FORMATS} | ALIASES
+        hints = [meant_as for name in unknown for meant_as in near(name, known)]
+        hint = f"; did you mean {known[hints[0]]}?" if hints else ""
         raise ValueError(
-            f"--format: expected some of {', '.join(FORMATS)}, got "
-            f"{', '.join(names) or 'none'}"
+            f"--format: expected some of {', '.join(FORMATS)}, each once, got "
+            f"{', '.join(names) or 'none'}{hint}"
         )
     is_litert = any(name in _LITERT for name in names)
     if converter is not None and not is_litert:
@@ -84,17 +93,19 @@ def calibration(name: str, source: Source) -> Float[np.ndarray, "N H W C"]:
     return images
 
 
+def is_model(path: Path) -> bool:
+    """Whether a file has the name of a model that we write."""
+    return any(path.name.endswith(one.suffix) for one in FORMATS.values())
+
+
 def read(path: Path) -> Runner:
     """The model in a file; `ValueError` if the file is none, or its runtime missing."""
-    for one in FORMATS.values():
-        if path.name.endswith(one.suffix):
-            break
-    else:
-        ends = {one.suffix[one.suffix.index(".") :] for one in FORMATS.values()}
-        suffixes = ", ".join(sorted(ends))
-        raise ValueError(f"{path}: expected a model file ({suffixes})")
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a model file, found none")
+    if not path.is_file() or not is_model(path):
+        raise ValueError(
+            f"{path}: expected a model file ({ENDS}), {given.found_at(path)}"
+            f"{given.meant_beside(path)}"
+        )
+    one = next(one for one in FORMATS.values() if path.name.endswith(one.suffix))
     content = path.read_bytes()
     if one.needs_digest:
         digest.require(path, content)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from nas_jax.config import given
 from nas_jax.data import companions, preprocessing
 from nas_jax.data.layouts import tree
 from nas_jax.export import formats
+from nas_jax.runs import unfinished
 from nas_jax.runs.finalists import SEARCHED
 
 AT_ONCE = 64
@@ -81,6 +83,8 @@ def model_file(model: Path) -> Path:
     Raises `ValueError` for a folder without one, or with several others.
     """
     if not model.is_dir():
+        if not model.is_file() or not formats.is_model(model):
+            raise given.no_run(model, f"a run, or a model file ({formats.ENDS})")
         return model
     folder = model / "export" if (model / "export").is_dir() else model
     ends = [one.suffix for one in formats.FORMATS.values()]
@@ -88,12 +92,18 @@ def model_file(model: Path) -> Path:
         if (folder / f"{SEARCHED}{end}").is_file():
             return folder / f"{SEARCHED}{end}"
     found = sorted({one for end in ends for one in folder.glob(f"[!.]*{end}")})
-    if len(found) != 1:
-        names = ", ".join(one.name for one in found)
-        names += "; name the file" if found else "none"
+    if not found:
+        given.require_run(model, f"a run, or a model file ({formats.ENDS})")
+        if not any((model / "checkpoints").glob("[!.]*/digests.json")):
+            raise ValueError(f"{model}: {unfinished.told(model)}")
         raise ValueError(
-            f"{model}: expected a model file, or a run with one in export/, got {names}"
-            + f"; 'nas_jax export {model} --format onnx' writes one" * (not found)
+            f"{model}: expected a model file in export/, found none; nas_jax export "
+            f"{model} --format onnx writes one"
+        )
+    if len(found) > 1:
+        names = ", ".join(one.name for one in found)
+        raise ValueError(
+            f"{model}: expected one model file, got {names}; name the file"
         )
     return found[0]
 

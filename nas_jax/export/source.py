@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from nas_jax.config import given as given_run
 from nas_jax.config.experiment import Experiment, LatencyConfig
+from nas_jax.config.naming import meant
 from nas_jax.data import batches, companions, pictures, preprocessing, record
 from nas_jax.data.batches import Split
 from nas_jax.data.companions import Companions
@@ -24,7 +26,7 @@ from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import eight_bits, run_folder
+from nas_jax.runs import eight_bits, run_folder, unfinished
 from nas_jax.runs.setup import of_run
 from nas_jax.training.devices import PLAIN
 
@@ -85,12 +87,14 @@ def read(folder: Path, network: str | None, given: Given) -> Source:
       ValueError: for a run that was not trained, with the command that does; for what
         is missing, unknown, or does not fit.
     """
-    if (folder / "config.json").is_file():
+    if given_run.is_run(folder):
         return _of_run(folder, network, given)
     if network is not None:
         raise ValueError(
             f"--network {network}: expected a run folder, got {folder}, which is none"
         )
+    if not (folder / "architecture.json").is_file():
+        raise given_run.no_run(folder, "a run, or the folder of a network")
     return _of_network(folder, given)
 
 
@@ -104,19 +108,18 @@ def _of_run(folder: Path, network: str | None, given: Given) -> Source:
     if network is None:
         derived = folder / "architecture.json"
         if not derived.is_file():
-            raise ValueError(
-                f"{folder}: expected a finished run with architecture.json, found "
-                f"none; go on with it: 'nas_jax search --resume {folder}'"
-            )
+            raise ValueError(f"{folder}: {unfinished.told(folder)}")
         network = run_folder.read_architecture(derived).name
     trained = folder / "checkpoints"
     is_name = Path(network).name == network  # it names the files that are written
     if not (is_name and (trained / network / "architecture.json").is_file()):
         names = sorted(path.parent.name for path in trained.glob("[!.]*/digests.json"))
+        if not names:
+            raise ValueError(f"{folder}: {unfinished.told(folder)}")
         raise ValueError(
             f"{folder}: expected a trained network {network!r} in checkpoints/, found "
-            f"{', '.join(names) or 'none'}; train the derived one with 'nas_jax train "
-            f"{folder}'"
+            f"{', '.join(names)}{meant(network, names)}; train the derived one: "
+            f"nas_jax train {folder}"
         )
     stored = folder / "latency_table.json"
     model = checkpoint.load_model(trained / network)

@@ -20,19 +20,9 @@ def load(name: str | os.PathLike[str]) -> "LatencyTable":
     Raises `ValueError` if there is no such table, or naming what is wrong in it.
     """
     # imported here as in `measure`, so that the package itself costs nothing
-    from nas_jax.config import shipped
     from nas_jax.latency import tables
 
-    path = shipped.table_file(os.fspath(name))
-    known = shipped.names("latency_tables", "*.json")
-    if not path.exists() and os.fspath(name) in known:
-        path = shipped.folder("latency_tables") / f"{name}.json"
-    if not path.exists():
-        raise ValueError(
-            f"latency table {os.fspath(name)!r}: expected a file, or one of the "
-            f"shipped tables {', '.join(known)}, got none; {tables.MEASURE}"
-        )
-    return tables.load(path)
+    return tables.load(name)
 
 
 def measure(

@@ -30,9 +30,10 @@ import numpy as np
 from annotated_types import Interval, MinLen
 from typing_extensions import TypedDict
 
-from nas_jax.config import files
+from nas_jax.config import files, given, shipped
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.config.from_json import Strict, fields, from_json
+from nas_jax.config.naming import meant
 from nas_jax.spaces import architecture_json, keys
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
@@ -190,14 +191,19 @@ def save(table: LatencyTable, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> LatencyTable:
-    """Reads what `save` wrote; `ValueError` names file, key and what is wrong."""
-    origin = f"latency table {str(path)!r}"
+    """A table, by the path of its file or the name of a shipped one.
+
+    Raises `ValueError` if there is none, or naming file, key and what is wrong.
+    """
+    origin = f"latency table {os.fspath(path)!r}"
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = shipped.table_file(path).read_text(encoding="utf-8")
     except FileNotFoundError:
+        known = shipped.names("latency_tables", "*.json")
+        like = given.meant_beside(Path(path)) or meant(Path(path).stem, known)
         raise ValueError(
-            f"{origin}: expected a file, got none; give the path of a table, or "
-            f"{MEASURE}"
+            f"{origin}: expected a file, or the name of a shipped table, found none"
+            f"{like or '; nas_jax list names them'}; or {MEASURE}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{origin}: expected a readable file, got: {error}") from error

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Interval
 
-from nas_jax.config import files
+from nas_jax.config import files, given
 from nas_jax.config.data import TFDS
 from nas_jax.config.from_json import from_json
 from nas_jax.paper.tables import ABSENT, Table, millions
@@ -86,9 +86,13 @@ def with_run(name: str, table: Table, run: Path) -> Table:
             f"--run: expected with one of {', '.join(DATA)}, got {name}, which has no "
             "row for a run"
         )
+    given.require_run(run)
     file = run / "result.json"
     if not file.is_file():
-        raise ValueError(f"--run {run}: expected a finished run with result.json")
+        raise ValueError(
+            f"--run {run}: expected a finished run, found no result.json; go on with "
+            f"it: nas_jax search --resume {run}"
+        )
     where = f"{run / 'config.json'}: "
     document = files.read_object(run / "config.json")
     config: _Config = from_json(_Config, document, where, extra="ignore")

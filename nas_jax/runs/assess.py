@@ -20,7 +20,7 @@ from nas_jax.latency.tables import LatencyTable
 from nas_jax.networks import checkpoint, counts, device_memory
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
-from nas_jax.runs import eight_bits, run_folder
+from nas_jax.runs import eight_bits, run_folder, unfinished
 from nas_jax.runs.session import Run, Session, tell
 from nas_jax.runs.setup import Setup, of_run
 from nas_jax.spaces import architecture_json
@@ -196,10 +196,7 @@ def evaluate_run(
     experiment = run_folder.read_experiment(folder, data_path)
     trained = sorted((folder / "checkpoints").glob("[!.]*/architecture.json"))
     if not trained:
-        raise ValueError(
-            f"{folder}: expected trained networks in checkpoints/, found none; train "
-            f"one with 'nas_jax train {folder}'"
-        )
+        raise ValueError(f"{folder}: {unfinished.told(folder)}")
     models = {path.parent.name: checkpoint.load_model(path.parent) for path in trained}
     stored = folder / "latency_table.json"
     table = tables.load(stored) if stored.exists() else None

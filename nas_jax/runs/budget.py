@@ -69,8 +69,8 @@ def fitted(experiment: Experiment, hours: float, pace: Pace) -> Budget:
         raise ValueError(
             f"--hours {hours:g}: expected {_up(least):g} or more on this machine, "
             f"where compiling and measuring take {pace.fixed:.2g} h and an epoch of "
-            f"all trainings {pace.per_epoch:.2g} h; give more, or take smaller images "
-            "or fewer search.trials"
+            f"all trainings {pace.per_epoch:.2g} h; give more, or take smaller images"
+            f"{_fewer(experiment, hours, pace)}"
         )
     made = lasting(experiment, epochs)
     takes = pace.fixed + epochs * pace.per_epoch
@@ -81,6 +81,27 @@ def fitted(experiment: Experiment, hours: float, pace: Pace) -> Budget:
         f"{takes:.2g} h of {hours:g} h: {60 * pace.fixed:.0f} min to compile, measure "
         f"and export, trainings of {epochs} epochs{of_which}",
     )
+
+
+def _fewer(experiment: Experiment, hours: float, pace: Pace) -> str:
+    """The most trials with which trainings of `LEAST_EPOCHS` fit into the hours.
+
+    Of a search without steps of its own, whose time is that of its trainings. What is
+    fixed is counted in full, though fewer networks take less of it.
+    """
+    search, most = experiment.search, experiment.search.trials
+    if search.warmup_epochs or search.joint_epochs or not search.trials:
+        return ""
+    all_of_it = plan.trainings(experiment)
+    for trials in range(most - 1, 0, -1):
+        less = replace(experiment, search=replace(search, trials=trials))
+        share = plan.trainings(less) / all_of_it
+        if pace.fixed + LEAST_EPOCHS * share * pace.per_epoch <= hours:
+            return (
+                f", or compare fewer networks at the search: --hours {hours:g} "
+                f"--search.trials {trials}"
+            )
+    return ""
 
 
 def require_hours(hours: float) -> float:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from nas_jax.config import shipped
+from nas_jax.config import data, shipped
+from nas_jax.config.naming import meant
 from nas_jax.networks import counts, device_memory
 from nas_jax.runs import run_folder
 from nas_jax.spaces import builders, elastic, published
@@ -14,7 +15,7 @@ from nas_jax.spaces.space import SearchSpace
 def describe(name: str) -> dict[str, Any]:
     """Size of a preset space, a published network, a file, or an experiment's space.
 
-    Raises `ValueError` naming the first two kinds if `name` is none of these.
+    Raises `ValueError` if `name` is none of these, with the nearest name.
     """
     if name in builders.PRESETS:
         return _of_space(builders.PRESETS[name]())
@@ -25,16 +26,32 @@ def describe(name: str) -> dict[str, Any]:
     try:
         experiment = shipped.load_experiment(name)
     except ValueError as error:
-        if Path(name).is_file():
+        if Path(name).exists() or name.endswith(".py"):
             raise
-        raise ValueError(
-            f"describe {name!r}: expected a space ({', '.join(builders.PRESETS)}), a "
-            f"published network ({', '.join(published.NAMES)}), an architecture file "
-            "(.json) or an experiment"
-        ) from error
+        raise _unknown(name) from error
     # the numbers are of the largest network, all its widths and sides the largest
     every = {"architectures": elastic.whole(experiment.space).architectures}
     return _of_space(builders.build(experiment.space)) | every
+
+
+def _unknown(name: str) -> ValueError:
+    """The error for a name, which may be that of something else."""
+    if name in shipped.names("latency_tables", "*.json"):
+        return ValueError(
+            f"describe: {name!r} is a latency table; nas_jax table show {name} shows it"
+        )
+    if name in data.NAMES:
+        return ValueError(
+            f"describe: {name!r} is a data set, and describe takes a space, network or "
+            f"experiment; a search takes the data by --data.name {name}"
+        )
+    known = [*builders.PRESETS, *published.NAMES]
+    known += shipped.names("experiments", "*.py")
+    hint = meant(name, known)
+    return ValueError(
+        f"describe: {name!r} is no space, published network or experiment{hint}"
+        f"{' ' if hint else '; '}nas_jax list shows all"
+    )
 
 
 def _of_network(network: Architecture) -> dict[str, Any]:

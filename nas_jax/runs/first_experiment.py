@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nas_jax.config import families, recipes
+from nas_jax.config import given as given_run
 from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
@@ -114,7 +115,10 @@ def of_pictures(
         classes or pictures of one.
     """
     if not path.expanduser().exists():
-        raise ValueError(f"start {path}: expected a folder of pictures, found none")
+        raise ValueError(
+            f"start {path}: expected a folder of pictures, found none"
+            f"{given_run.meant_beside(path)}"
+        )
     place = path.expanduser().absolute()  # the file may be used from anywhere
     is_idx = idx_sets.is_set(place)
     name = "idx" if is_idx else "folder"
@@ -197,7 +201,7 @@ def from_weights(
     Raises `ValueError` as `of_pictures`, and for a folder without a network, or with
     one that has no such space.
     """
-    network = pretrained.read(weights).architecture
+    network = pretrained.read(weights, "--weights").architecture
     made = of_pictures(path, SIDES[-1], **reading)
     given = made.experiment
     channels, classes = given.space.input_channels, given.space.classes

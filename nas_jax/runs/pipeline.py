@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from nas_jax import report, supernet
-from nas_jax.config import files, provenance, shipped
+from nas_jax.config import files, provenance
 from nas_jax.config.experiment import SUPERNET, Experiment, LatencyConfig
 from nas_jax.config.search import TARGETS
 from nas_jax.config.space import ElasticConfig
@@ -155,7 +155,7 @@ def measure(
 ) -> LatencyTable:
     """The stored table that `config` names, or a new one measured here."""
     if config.table is not None:
-        return tables.load(shipped.table_file(config.table))
+        return tables.load(config.table)
     device = open_device(config.runtime, config, None)
     parts = tables.required_parts(space)
     table = operations.measure_table(

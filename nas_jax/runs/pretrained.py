@@ -12,7 +12,7 @@ import numpy as np
 
 from nas_jax import supernet
 from nas_jax.base import PRNGKey, PyTree
-from nas_jax.config import files
+from nas_jax.config import files, given
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import companions, preprocessing
 from nas_jax.data.batches import Split
@@ -29,8 +29,12 @@ UNFOLDED = 256
 """Images whose statistics a folded batch normalisation gets."""
 
 
-def read(folder: Path) -> Model:
-    """The network in a folder, read once; `ValueError` if there is none."""
+def read(folder: Path, flag: str = "--train.start") -> Model:
+    """The network in a folder, read once; `ValueError` if there is none.
+
+    `flag` is what names the folder in errors.
+    """
+    given.require_network(flag, folder)
     return _read(folder.expanduser().absolute())
 
 
@@ -68,7 +72,7 @@ def teacher(folder: Path, space: SearchSpace) -> Model:
 
     Raises `ValueError` for one of other images or classes than the space.
     """
-    found = read(folder)
+    found = read(folder, "--train.teacher")
     one = found.architecture
     got = one.stem.in_channels, one.classifier.classes
     expected = space.stem.in_channels, space.classifier.classes

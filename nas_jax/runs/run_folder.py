@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.config import files
+from nas_jax.config import files, given
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
 from nas_jax.config.search import ESTIMATOR_ALIASES, ESTIMATORS
@@ -105,6 +105,19 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process works on a run, as far as the system tells."""
+    path = folder / LOCK
+    if fcntl is None or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     """Adds one line to `metrics.jsonl`."""
     files.append_line(folder / "metrics.jsonl", line)
@@ -172,7 +185,10 @@ def resumptions(folder: Path) -> list[dict[str, Any]]:
 def read_architecture(path: Path) -> Architecture:
     """An architecture file; `ValueError` if there is none or it is not one."""
     if not path.is_file():
-        raise ValueError(f"{path}: expected an architecture file, found none")
+        raise ValueError(
+            f"{path}: expected an architecture file, {given.found_at(path)}"
+            f"{given.meant_beside(path)}"
+        )
     try:
         return architecture_json.from_json(files.read_text(path))
     except ValueError as error:
@@ -187,12 +203,8 @@ def read_experiment(folder: Path, data_path: Path | None = None) -> Experiment:
     If it names an operation, a space or an estimator that is not known yet, the run's
     own `experiment.py` is loaded, which registers it.
     """
+    given.require_run(folder)
     path = folder / "config.json"
-    if not path.is_file():
-        raise ValueError(
-            f"{folder}: expected a run folder with config.json; runs are made by "
-            "'nas_jax search'"
-        )
     try:
         experiment = from_json(Experiment, files.read_json(path))
     except ValueError as error:

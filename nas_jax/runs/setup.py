@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jax
 
-from nas_jax.config import shipped
 from nas_jax.config.data import WATCHED
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import augment, partition, record, splits
@@ -228,7 +227,7 @@ def check(experiment: Experiment) -> None:
     if stored is None:
         targets.check(experiment.search, setup.space, z=experiment.latency.z)
     else:
-        resolve_targets(setup, tables.load(shipped.table_file(stored)))
+        resolve_targets(setup, tables.load(stored))
 
 
 def _check_elastic(setup: Setup) -> None:
@@ -254,7 +253,18 @@ def _check_elastic(setup: Setup) -> None:
         assert isinstance(setup.whole, ElasticSpace)
         targets.elastic_bounds(search, setup.whole, None)
     else:
-        elastic_goal(setup, tables.load(shipped.table_file(stored)))
+        elastic_goal(setup, tables.load(stored))
+
+
+def warnings(setup: Setup) -> tuple[str, ...]:
+    """What a search would be told of its target; nothing before a table is there."""
+    stored = setup.experiment.latency.table
+    if stored is None:
+        return ()
+    table = tables.load(stored)
+    if isinstance(setup.whole, ElasticSpace):
+        return elastic_goal(setup, table).warnings
+    return tuple(resolve_targets(setup, table).warnings)
 
 
 def elastic_goal(setup: Setup, table: tables.LatencyTable) -> ElasticGoal:

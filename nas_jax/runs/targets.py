@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas_jax.config import shipped
 from nas_jax.config.search import PEAKS, SIZES, TARGETS, SearchConfig, parse_limit
 from nas_jax.latency import tables
 from nas_jax.latency.tables import LatencyTable
@@ -35,6 +34,8 @@ from nas_jax.spaces.space import SearchSpace
 
 NEAR = 0.02
 """Share of a target that a network which spends it leaves at most."""
+FAR = 3.0
+"""Times the hand-designed network, which hardly any space's largest network takes."""
 FEW = 1000
 """Fewer such networks are told: their best is hardly better than any of them."""
 
@@ -192,7 +193,7 @@ def elastic_bounds(
     for text in config.limits:
         spec, own, source = parse_limit(text), table, origin
         if spec.table is not None:
-            own, source = tables.load(shipped.table_file(spec.table)), spec.table
+            own, source = tables.load(spec.table), spec.table
         if spec.cost == "latency" and own is None:
             continue
         prices = [_Prices(one, own, source, z) for one in (*space.shapes, space.middle)]
@@ -215,6 +216,17 @@ def require_target(config: SearchConfig) -> None:
             f"no target: expected search.{name} or search.target_ratio, got neither; "
             "give one, for example --search.target-ratio 0.5"
         )
+
+
+def far(config: SearchConfig) -> str | None:
+    """A line for a ratio that is plainly too high, before any table tells it."""
+    ratio = config.target_ratio
+    if ratio is None or ratio < FAR:
+        return None
+    return (
+        f"warning: target {ratio:g}x: hardly any network takes {ratio:g} times the "
+        "hand-designed one: the target asks for nothing; give less, as --target 0.5x"
+    )
 
 
 def amount(cost: str, value: float) -> str:
@@ -290,7 +302,7 @@ class _Prices:
         """One of `search.limits` on a sum; its text is its name."""
         spec, prices = parse_limit(text), self
         if spec.table is not None:
-            table = tables.load(shipped.table_file(spec.table))
+            table = tables.load(spec.table)
             prices = replace(self, table=table, origin=spec.table)
         costs = prices.costs(spec.cost)
         return Limit(text, *costs, prices.bound(text, costs))
@@ -360,8 +372,8 @@ def _stated(
         objective.require_above_one(least, goal)
     if goal > most:
         return goal, (
-            f"{given} is above the maximum: {reachable}; it binds nothing, every "
-            "network keeps it and none spends it"
+            f"{given} is above the maximum: {reachable}; no network takes so much: "
+            "the target asks for nothing"
         )
     return goal, None
 

@@ -17,7 +17,7 @@ FIELDS = "see nas_jax search --help"
     [
         (
             "--search.arch-rl 1e-3",
-            "unknown flag --search.arch-rl; did you mean --search.arch-lr or ",
+            "unknown flag --search.arch-rl; did you mean --search.arch-lr?",
         ),
         ("--search.arch_rl=1", "unknown flag --search.arch-rl; did you mean "),
         ("--lr 1", "unknown flag --lr; did you mean --search.lr or --train.lr?; "),
@@ -33,14 +33,14 @@ FIELDS = "see nas_jax search --help"
         ),
         (
             "--search.target-ms 0.3ms",
-            "--search.target-ms: expected a number, or None, got '0.3ms'; ",
+            "--search.target-ms: expected a number, in milliseconds: 0.3, got ",
         ),
         (
             "--latency.runtime litert",
             "--latency.runtime: expected one of onnxruntime, onnxruntime-int8, "
             "got 'litert'; ",
         ),
-        ("--search.lr", "--search.lr: expected one argument; "),
+        ("--search.lr", "--search.lr: expected a value, got none; "),
         (
             "--search.objective magic",
             "--search.objective: expected one of constrained, add_linear, "

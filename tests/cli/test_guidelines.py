@@ -119,8 +119,11 @@ def test_recommend_measures_a_folder_of_pictures(db, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "recommend: expected DATA, or --input-size, --channels"),
-        (TASK[:4], "got no --classes"),
+        ((), "recommend: expected DATA or a stated task, got no --input-size, --ch"),
+        (
+            TASK[:4],
+            "got no --classes, --images-per-class; as in nas_jax recommend --input",
+        ),
         (("x.npz", *TASK), "expected DATA or a stated task, got both"),
         (("none.npz",), "none.npz: expected an .npz file"),
         ((*TASK, "--device", "toaster"), "device 'toaster': expected one"),
@@ -228,7 +231,7 @@ def test_check_as_json_has_its_keys(db, capsys):
     ("words", "line"),
     [
         (("add",), "expected RUN, got none; see nas_jax guidelines add --help"),
-        (("add", "nowhere"), "nowhere: expected a run folder"),
+        (("add", "nowhere"), "nowhere: expected a run (a folder with"),
         (("import", "none.json"), "none.json: expected a JSON file"),
         (("grow",), "; got 'grow'"),
     ],

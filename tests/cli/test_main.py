@@ -19,12 +19,11 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "VERB: expected one of start, search, sweep, measure, "),
         ("serach", "VERB: expected one of start, search, sweep, measure, "),
         ("--wrong", "VERB: expected one of start, search, sweep, measure, "),
         ("table shwo t.json", "VERB: expected one of show, import, export, validate; "),
         ("measure digits_cpu", "expected --out, got none; see nas_jax measure --help"),
-        ("report nowhere", "run folder: expected an existing folder, got 'nowhere'"),
+        ("report nowhere", "nowhere: expected a run (a folder with config.json), "),
     ],
 )
 def test_wrong_verb_is_refused_with_what_was_expected(refused, words, message):

@@ -19,16 +19,16 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("describe imagenet", "describe 'imagenet': expected a space (imagenet_mobil"),
-        ("describe no.json", "no.json: expected an architecture file, found none"),
+        ("describe imagenet", "describe: 'imagenet' is no space, published network or"),
+        ("describe no.json", "no.json: expected an architecture file, found nothing "),
         (
             "describe imagenet_mobile --jsn",
             "unknown flag --jsn; did you mean --json?; see nas_jax describe --help",
         ),
-        ("derive nowhere", "nowhere: expected a run folder with config.json; "),
-        ("evaluate nowhere", "nowhere: expected a run folder with config.json; "),
-        ("train nowhere", "train nowhere: expected a run folder, or an architecture "),
-        ("train no.json digits_cpu", "no.json: expected an architecture file, found"),
+        ("derive nowhere", "nowhere: expected a run (a folder with config.json), "),
+        ("evaluate nowhere", "nowhere: expected a run (a folder with config.json), "),
+        ("train nowhere", "nowhere: expected a run, an architecture's .json file, or "),
+        ("train no.json digits_cpu", "no.json: expected a run, an architecture's .js"),
     ],
 )
 def test_wrong_command_is_refused_with_what_was_expected(refused, words, message):

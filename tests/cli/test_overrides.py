@@ -19,7 +19,7 @@ DONE = {"networks": {}, "target_ms": 1}
             "--space.cells-per-stage 3",
             "space.cells_per_stage: expected a field of the experiment's SpaceConfig, ",
         ),
-        ("--target 3s", "--target: expected ratios or milliseconds above 0, as in "),
+        ("--target 3s", "--target: expected 0.4x of the hand-designed network's lat"),
         (
             "--target 3ms --search.target-ms 3",
             "--target, --search.target-ms: expected only one of the two",
@@ -67,7 +67,7 @@ DONE = {"networks": {}, "target_ms": 1}
         ),
         (
             "--data.train-weights rest",
-            "--data.train-weights: expected a whole number, or None, got 'rest'",
+            "--data.train-weights: expected a whole number, got 'rest'",
         ),
         (
             "--search.target-ms 1 --search.target-ratio 0.5",

@@ -7,7 +7,7 @@ from nas_jax import cli
 from nas_jax.config import shipped
 from nas_jax.data.batches import Batch
 from nas_jax.latency import tables
-from nas_jax.runs import pipeline, setup
+from nas_jax.runs import pipeline, plan, setup
 from nas_jax.spaces import builders
 from nas_jax.training import host
 
@@ -30,8 +30,7 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
         ),
         (
             "search /",
-            "experiment '/': expected a Python file with get_config(), got a folder; "
-            "nas_jax start / --out mine.py writes one for its pictures",
+            "experiment '/': expected a Python file with get_config(), got ",
         ),
         (
             "search digits_cpu --search.target-ms None",
@@ -100,7 +99,7 @@ def test_what_an_estimator_cannot_follow_is_refused(refused, words, message):
         ("def get_config(): return 3", "expected get_config() returning nas_jax.conf"),
         ("x = 1\n1 / 0", ", line 2: cannot be read (ZeroDivisionError: division by z"),
         ("def get_config(): 1 / 0", ", line 1: cannot be read (ZeroDivisionError: di"),
-        ("def get_config(", "cannot be read (SyntaxError: "),
+        ("def get_config(", ", line 1: expected Python, got 'def get_config('"),
         ("raise ValueError('a\\nb')", ", line 1: cannot be read (ValueError: a b)"),
         (
             "from nas_jax.config.experiment import Experiment, TrainConfig\n"
@@ -189,7 +188,11 @@ def test_table_that_does_not_serve_is_refused(refused, table, change, message):
 
 def test_table_that_is_not_there_is_refused(refused):
     line = refused("search", "digits_cpu", "--latency.table", "none.json")
-    assert line.startswith("latency table 'none.json': expected a file, got none; give")
+    assert line == (
+        "latency table 'none.json': expected a file, or the name of a shipped table, "
+        "found none; nas_jax list names them; or measure it with `nas_jax measure "
+        "EXPERIMENT --out TABLE.json`"
+    )
 
 
 # Four of the six layers offer `zero`: 0.3 + 2 * 0.1 to 0.3 + 6 * 0.1 ms.
@@ -264,9 +267,24 @@ def test_target_above_the_maximum_is_a_warning(table, capsys):
         line for line in capsys.readouterr().err.splitlines() if "warning" in line
     ]
     assert warnings == [
-        f"· warning: search.target_ms = 5 is above the maximum: {REACHABLE}; it binds "
-        "nothing, every network keeps it and none spends it"
+        f"· warning: search.target_ms = 5 is above the maximum: {REACHABLE}; no "
+        "network takes so much: the target asks for nothing"
     ]
+
+
+def test_a_plan_says_that_a_target_asks_for_nothing(table, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "of_run", lambda *args: ())
+    assert cli.main([*table(), "--search.target-ms", "5", "--plan"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"search.target_ms = 5 is above the maximum: {REACHABLE}; no network takes so "
+        "much: the target asks for nothing"
+    ]
+    # before its table is measured only what is plain
+    assert cli.main(["search", "digits_cpu", "--target", "5x", "--plan"]) == 0
+    assert (
+        "hardly any network takes 5 times the hand-designed one: the target asks"
+        in (capsys.readouterr().err)
+    )
 
 
 def test_mul_log_below_one_unit_is_refused(refused, table):
@@ -347,7 +365,7 @@ def test_paper_experiment_says_at_a_start_that_its_table_is_missing(
 
     monkeypatch.setattr(setup, "load", with_images)
     assert refused("search", name).startswith(
-        f"latency table 'latency_tables/{name}.json': expected a file, got none; give "
+        f"latency table 'latency_tables/{name}.json': expected a file, or the name of "
     )
 
 

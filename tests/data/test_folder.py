@@ -215,7 +215,8 @@ def test_what_is_no_folder_of_classes_is_refused(tmp_path, root):
     with pytest.raises(ValueError, match=r"expected data.path, .* got None"):
         folder.load(DataConfig(name="folder"))
     with pytest.raises(
-        ValueError, match=r"folder at data.path, found none at .*nowhere"
+        ValueError,
+        match=r"data.path: expected a folder of pictures, found no folder .*nowhere",
     ):
         folder.load(config("nowhere"))
     with pytest.raises(ValueError, match=r"one folder per class, got 12 pictures s"):
@@ -243,7 +244,9 @@ def test_splits_are_disjoint_by_class_and_have_the_sizes_asked_for(root):
 
 def test_one_class_only_is_refused(root):
     write_class(root.parent / "one" / "cat", 24)
-    with pytest.raises(ValueError, match=r"one folder per class, got 24 pictures"):
+    with pytest.raises(
+        ValueError, match=r"at least 2 classes, got one class, cat; add"
+    ):
         load(root.parent / "one")
 
 

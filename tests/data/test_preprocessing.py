@@ -125,7 +125,7 @@ def test_every_file_that_is_no_picture_is_named(tmp_path):
         "/deep.png: expected a picture, got: values from 0 to 15 alone, of 0 to 65535, "
         "which would all look the same in 8 bits; scale them to the full range"
     )
-    assert errors[4] == "/none.png: expected a picture, got: No such file or directory"
+    assert errors[4] == "/none.png: expected a picture, found no such file"
     assert errors[5].endswith(": expected a picture, got: Is a directory")
     with pytest.raises(ValueError, match="images: expected at least one file, got no"):
         read_images([], GREY)

@@ -93,15 +93,15 @@ def test_predict_says_what_a_folder_lacks(exported, tmp_path, capsys):
     line = refused(capsys, "predict", exported, tmp_path / "empty")
     assert line.endswith("empty: expected pictures, found none")
     line = refused(capsys, "predict", tmp_path / "empty", tmp_path / "a.jpg")
-    expected = "expected a model file, or a run with one in export/, got none; "
-    assert f"{expected}'nas_jax export {tmp_path / 'empty'} --format onnx' w" in line
+    expected = "expected a run, or a model file (.onnx, .stablehlo, .tflite), got an "
+    assert f"{tmp_path / 'empty'}: {expected}empty folder; " in line
     for name in ("a.onnx", "b.onnx"):
         (tmp_path / name).write_bytes(b"")
     line = refused(capsys, "predict", tmp_path, tmp_path / "a.jpg")
-    assert line.endswith("in export/, got a.onnx, b.onnx; name the file")
+    assert line.endswith("expected one model file, got a.onnx, b.onnx; name the file")
     assert cli.main(["predict", str(exported), str(tmp_path / "*.jpg")]) == 1
     err = capsys.readouterr().err
-    assert "*.jpg: expected a picture, got: No such file or directory" in err
+    assert "*.jpg: expected a picture, found no such file" in err
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])
@@ -179,8 +179,9 @@ def test_predict_names_what_is_missing_beside_the_model(files, pictures, capsys)
 def test_predict_refuses_flags_and_names_that_do_not_fit(files, pictures, capsys):
     picture = pictures[0][0]
     line = refused(capsys, "predict", files / "labels.txt", picture)
-    assert line.endswith("expected a model file (.onnx, .stablehlo, .tflite)")
+    expected = "expected a run, or a model file (.onnx, .stablehlo, .tflite), "
+    assert f"labels.txt: {expected}got another file; " in line
     line = refused(capsys, "predict", files / "none.onnx", picture)
-    assert line.endswith("none.onnx: expected a model file, found none")
+    assert f"none.onnx: {expected}found nothing there; " in line
     line = refused(capsys, "predict", files / "searched.onnx", picture, "--top", "0")
     assert line == "--top: expected 1 or more, got 0"

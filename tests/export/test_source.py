@@ -71,16 +71,15 @@ def test_run_that_was_not_trained_names_the_command(run, capsys):
     )
     shutil.rmtree(run / "checkpoints")
     assert refused(capsys, *command) == (
-        f"{run}: expected a trained network 'searched' in checkpoints/, found none; "
-        f"train the derived one with 'nas_jax train {run}'"
+        f"{run}: its network is not trained yet; train it: nas_jax train {run}"
     )
     (run / "architecture.json").unlink()
     assert refused(capsys, *command) == (
-        f"{run}: expected a finished run with architecture.json, found none; go on "
-        f"with it: 'nas_jax search --resume {run}'"
+        f"{run}: this run was stopped before anything was trained; start again: "
+        f"nas_jax search EXPERIMENT --latency.table {run / 'latency_table.json'}"
     )
     line = refused(capsys, "export", run / "nowhere", "--format", "onnx")
-    assert "nowhere: expected a saved network" in line
+    assert "nowhere: expected a run, or the folder of a network, found" in line
 
 
 def test_pictures_to_calibrate_on_are_asked_for_and_read(alone, tmp_path, capsys):

@@ -231,7 +231,7 @@ def refusal(tmp_path, text):
 
 def test_load_refuses_files_that_are_no_tables(tmp_path):
     with pytest.raises(
-        ValueError, match=r"none.json': expected a file, got none; give"
+        ValueError, match=r"none.json': expected a file, or the name of a sh"
     ):
         tables.load(tmp_path / "none.json")
     with pytest.raises(ValueError, match=r"expected a readable file, got: .*directory"):

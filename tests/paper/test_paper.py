@@ -264,7 +264,7 @@ def test_a_run_is_held_against_its_own_data_only(run, tmp_path, capsys):
         assert cli.main(["paper", *words, "--run", str(run)]) == 2
         assert "--run: expected with a table whose rows" in capsys.readouterr().err
     assert cli.main(["paper", "trade-off", "--run", str(tmp_path)]) == 2
-    assert "expected a finished run with result.json" in capsys.readouterr().err
+    assert "expected a run (a folder with config.json), got" in capsys.readouterr().err
 
 
 def test_a_wrong_number_of_a_run_is_named(run, tmp_path, capsys):

@@ -52,6 +52,32 @@ def test_too_few_hours_say_how_many_are_enough():
     assert enough.experiment.train.epochs == 4
 
 
+def test_too_few_hours_say_how_many_trials_fit():
+    """Of 1.3 h 0.8 h are left for 4 epochs of 0.25 h of all trainings, which are 7:
+    with 8 trials they are 5, 20 / 28 of the hour."""
+    one = dataclasses.replace(
+        TRAINED,
+        space=first_experiment._space("p", 28, 3, 2),
+        data=dataclasses.replace(TRAINED.data, name="folder", path="p"),
+        search=SearchConfig(
+            *(0, 0), finalists=32, trials=16, target_ratio=0.5, batch=20, arch_batch=20
+        ),
+        train=TrainConfig(epochs=1600, batch=40),
+        scaled_networks=2,
+    )
+    assert plan.trainings(one) == 7
+    with pytest.raises(
+        ValueError, match=r"--hours 1\.3: expected 1\.5 or more"
+    ) as told:
+        budget.fitted(one, 1.3, Pace(0.5, 0.25))
+    assert str(told.value).endswith(
+        "; give more, or take smaller images, or compare fewer networks at the search: "
+        "--hours 1.3 --search.trials 8"
+    )
+    with pytest.raises(ValueError, match=r"or take smaller images$"):
+        budget.fitted(one, 0.5, Pace(0.5, 0.25))
+
+
 def test_the_pace_is_that_of_the_plan(monkeypatch):
     """20 epochs of 0.5 h in all; three programs compiled in 30 s."""
 

@@ -199,8 +199,8 @@ def test_weights_that_do_not_fit_are_refused(words, weights, tmp_path, capsys):
     other = save(tmp_path / "other", homogeneous(shape, OpSpec("mbconv", 3, 3)))
     for start, line in (
         (other, "expected 3 blocks with strides (1, 1, 2, 1) from the stem on, as"),
-        (tmp_path, "expected a saved network (architecture.json, weights), found"),
-        (tmp_path / "none", "expected a saved network"),
+        (tmp_path, "expected the folder of a network, as nas_jax import writes"),
+        (tmp_path / "none", "expected the folder of a network"),
     ):
         out = tmp_path / "run"
         assert cli.main([*words, "--train.start", str(start), "--out", str(out)]) == 2
@@ -268,7 +268,10 @@ def test_start_writes_the_experiment_from_weights(pictures, weights, tmp_path, c
 
 def test_finetune_refuses_in_one_line(pictures, weights, tmp_path, capsys):
     for command, line in (
-        (["finetune", str(tmp_path), str(pictures)], "expected a saved network"),
+        (
+            ["finetune", str(tmp_path), str(pictures)],
+            "expected the folder of a network",
+        ),
         (["finetune", str(weights), str(tmp_path / "no")], "expected a folder of pic"),
         (["finetune", str(weights), str(pictures), "--side", "0"], "input_sizes"),
     ):

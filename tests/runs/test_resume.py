@@ -110,8 +110,6 @@ def test_run_stopped_twice_ends_as_one_left_alone(copy, alone, stopped_at, capsy
     assert kills.doing(copy) == "retraining"
     with (copy / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "phase": "train", "network": "base')  # cut off
-    assert cli.main(["search", str(copy / "experiment.py"), "--resume", str(copy)]) == 2
-    assert "latency.table was '" in capsys.readouterr().err
     assert cli.main(["search", "--resume", str(copy)]) == 0
     heard = capsys.readouterr().err
     assert heard.count("goes on from") == 1
@@ -154,28 +152,29 @@ def test_other_configuration_is_shown_field_by_field(copy, capsys):
     )
 
 
-def test_same_experiment_may_be_named(copy, words, capsys):
-    _, name, *rest = words
-    with run_folder.held(copy):  # so far all is well
-        line = refused(capsys, "--resume", copy, name, *rest)
-        assert "nobody works on, process" in line
+def test_a_run_goes_on_with_its_own_experiment(copy, words, capsys):
+    assert refused(capsys, "--resume", copy, words[1]) == (
+        f"--resume {copy}, {words[1]}: expected only one of the two; a run goes on "
+        "with its own experiment"
+    )
+    with run_folder.held(copy):
+        line = refused(capsys, "--resume", copy)
         assert f"nobody works on, process {os.getpid()} does" in line
-    assert "seed was 3" in refused(capsys, "--resume", copy, name, *rest, "--seed", 4)
 
 
 def test_folder_without_checkpoints_says_how_to_start_again(copy, words, capsys):
     shutil.rmtree(copy / "snapshots")
     line = refused(capsys, "--resume", copy)
     assert line.startswith(
-        f"--resume {copy}: expected checkpoints to go on from, found none; start again "
-        f"with a new --out: nas_jax {' '.join(words)} --out "
+        f"--resume {copy}: this run was stopped before its first checkpoint; start "
+        f"again with a new --out: nas_jax {' '.join(words)} --out "
     )
     (copy / "command.txt").write_text("nas_jax search small.py\n")
     table = copy / "latency_table.json"
     assert refused(capsys, "--resume", copy).endswith(
         f"start again: nas_jax search small.py --latency.table {table}"
     )
-    assert "expected a run folder" in refused(capsys, "--resume", copy / "none")
+    assert "expected a run (a folder" in refused(capsys, "--resume", copy / "none")
 
 
 def test_checkpoint_of_another_space_is_refused(copy, capsys):

@@ -106,8 +106,8 @@ def test_a_target_above_the_maximum_and_an_idle_limit_are_told(tmp_path, monkeyp
     )
     assert aim.warnings == (
         "search.target_ms = 15 is above the maximum: networks of this space take 8 ms "
-        "to 14 ms, a ratio of 0.57 to 1; it binds nothing, every network keeps it and "
-        "none spends it",
+        "to 14 ms, a ratio of 0.57 to 1; no network takes so much: the target asks "
+        "for nothing",
         "search.limits params:100000 binds nothing: networks within all else take at "
         f"most {most:,} parameters",
     )

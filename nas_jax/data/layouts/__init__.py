@@ -12,6 +12,7 @@ them, unless its columns are chosen or it is a metadata.csv.
 import posixpath
 from pathlib import Path
 
+from nas_jax.config import given
 from nas_jax.config.data import DataConfig
 from nas_jax.config.naming import few
 from nas_jax.data.layouts import (
@@ -54,7 +55,8 @@ def find(config: DataConfig) -> Listing:
         return Listing(path.parent, found.rows, found.notes)
     if not path.is_dir():
         raise ValueError(
-            f"folder: expected a folder at data.path, found none at {path.absolute()}"
+            f"data.path: expected a folder of pictures, found no folder {config.path}"
+            f"{given.meant_beside(path)}"
         )
     files = tree.walk(path)
     if not files.pictures:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from nas_jax.config.naming import SHOWN, few
 from nas_jax.data import foreign
-from nas_jax.data.layouts import name_patterns, tree
+from nas_jax.data.layouts import name_patterns, split_names, tree
 from nas_jax.data.layouts.tree import Tree
 
 _COMMANDS = {
@@ -87,6 +87,19 @@ def refuse_without_labels(found: Tree, names: Sequence[str], why: str) -> NoRetu
             "one label a picture; cut the boxes out into a folder per class"
         )
     proposal = name_patterns.proposal(names)
+    if (
+        folder != found.root
+        and "would give" not in proposal
+        and not why
+        and split_names.spelled(folder.name) is None
+    ):
+        empty = [one for one in found.empty if (found.root / one).parent != folder]
+        no_others = f" ({few(empty)} {'is' if len(empty) == 1 else 'are'} empty)"
+        raise ValueError(
+            f"{folder.parent}: expected a folder of pictures for each of at least 2 "
+            f"classes, got one class, {folder.name}{no_others if empty else ''}; add "
+            "the others"
+        )
     advice = f"{why}; or {proposal}" if why else f"{proposal}; or list their labels"
     raise ValueError(f"{where} ({few(names)}); {advice}; or move them into folders")
 
