@@ -173,6 +173,7 @@ def quick(path: Path, **reading: Any) -> FirstExperiment:
     """
     made = of_pictures(path, QUICK_SIDE, **reading)
     given = made.experiment
+    assert isinstance(given.space, ElasticConfig)
     epochs = math.ceil(QUICK_STEPS / STEPS * given.train.epochs)
     experiment = dataclasses.replace(
         given,
