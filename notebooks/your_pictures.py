@@ -32,7 +32,8 @@ print(*sorted(folder.name for folder in Path("pictures").iterdir()), sep=", ")
 # ## An experiment for them
 #
 # The commands are those of a terminal. `start` counts the pictures, looks for copies,
-# and writes an experiment that can be read and changed.
+# and writes an experiment that can be read and changed. `--quick` asks for a first
+# look: small images, few and short trainings. Leave it out for a good network.
 
 
 # %%
@@ -40,24 +41,16 @@ def command(words):
     assert cli.main(words.split()) == 0
 
 
-command("start pictures --out mine.py")
+command("start pictures --quick --out mine.py")
 
 # %% [markdown]
 # ## A search
 #
 # For half of the hand-designed network's latency on this machine. The parts of the
-# space are timed, networks within the target are drawn, and trainings decide. The
-# flags make it short, so that it takes a minute and not ten; leave them out for a good
-# network.
+# space are timed, networks within the target are drawn, and trainings decide.
 
 # %%
-command(
-    "search mine.py --target 0.5x --out run --search.trials 1 --search.finalists 1 "
-    "--random-networks 1 --scaled-networks 0 --latency.repeats 5 "
-    "--space.input-sizes 28 --space.cells 1 1 1 "
-    "--space.candidates mb3_k3 mb6_k3 mb3_k5 mb6_k5 "
-    "--train.epochs 12 --train.warmup-epochs 1"
-)
+command("search mine.py --out run")
 
 # %% [markdown]
 # Read the differences with their intervals: after so short a training they say little.

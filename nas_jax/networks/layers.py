@@ -478,7 +478,10 @@ class PooledLinear(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B H W C"], train: bool
+        self,
+        x: Float[Array, "B H W C"],
+        train: bool,
+        kept: Float[Array, "B features"] | None = None,
     ) -> Float[Array, "B classes"]:
         part = self.part
         kernel = self.param("kernel", _ZEROS, (part.features, part.classes))
@@ -486,7 +489,8 @@ class PooledLinear(nn.Module):
         x = x.astype(kernel.dtype).mean((1, 2), keepdims=True)
         for layer in self._hidden():
             x = layer(x, train)
-        return x[:, 0, 0] @ kernel + bias[None]
+        features = x[:, 0, 0] if kept is None else x[:, 0, 0] * kept.astype(x.dtype)
+        return features @ kernel + bias[None]
 
     @nn.nowrap
     def _hidden(self) -> list[Any]:

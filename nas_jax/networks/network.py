@@ -59,14 +59,13 @@ def apply(
     images: Images,
     *,
     train: bool,
-    kept: Float[Array, "B channels"] | None = None,
+    kept: Float[Array, "B features"] | None = None,
 ) -> tuple[Logits, PyTree]:
     """Logits `[B classes]` of images `[B H W C]`, and the batch statistics.
 
     With `train`, batch normalisation uses the batch and its running values move;
-    otherwise it uses the running values and they come back unchanged. The channels
-    before the classifier are multiplied by `kept`, if it is given: as the classifier
-    takes their means, that is dropout of its inputs.
+    otherwise it uses the running values and they come back unchanged. What the linear
+    layer of the classifier reads is multiplied by `kept`, if it is given: dropout.
     """
     updated: dict[str | int, PyTree] = {}
     conventions = architecture.conventions
@@ -77,9 +76,8 @@ def apply(
             for tree in (params, batch_stats)
         )
         part = architecture.slots[slot]
-        if slot == "classifier" and kept is not None:
-            x = x * kept[:, None, None].astype(x.dtype)
-        y, updated[slot] = parts.apply(part, own, stats, x, train, conventions)
+        more = {"kept": kept} if slot == "classifier" else {}
+        y, updated[slot] = parts.apply(part, own, stats, x, train, conventions, **more)
         return y
 
     logits = architecture.forward(run, jnp.asarray(images))

@@ -200,12 +200,16 @@ def apply(
     x: Array,
     train: bool,
     conventions: Conventions = OURS,
+    **more: Array | None,
 ) -> tuple[Array, PyTree]:
-    """Output of a part and its batch statistics, updated if `train`."""
+    """Output of a part and its batch statistics, updated if `train`.
+
+    `more` is what its module takes besides, as a classifier's `kept`.
+    """
     if train:
-        return apply_once(part, params, batch_stats, x, conventions)[:2]
+        return apply_once(part, params, batch_stats, x, conventions, **more)[:2]
     variables = {"params": params, "batch_stats": batch_stats}
-    y: Any = module(part, conventions).apply(variables, x, False)
+    y: Any = module(part, conventions).apply(variables, x, False, **more)
     return y, batch_stats
 
 
@@ -215,6 +219,7 @@ def apply_once(
     batch_stats: PyTree,
     x: Array,
     conventions: Conventions = OURS,
+    **more: Array | None,
 ) -> tuple[Array, PyTree, PyTree]:
     """In training: output, updated batch statistics, and the moments of the batch.
 
@@ -222,7 +227,7 @@ def apply_once(
     """
     variables = {"params": params, "batch_stats": batch_stats}
     outputs: Any = module(part, conventions).apply(
-        variables, x, True, mutable=["batch_stats", "moments"]
+        variables, x, True, mutable=["batch_stats", "moments"], **more
     )
     y, updated = outputs
     return y, updated.get("batch_stats", {}), updated.get("moments", {})

@@ -180,7 +180,7 @@ def make_train_step(
         )
         kept = None
         if config.dropout:
-            shape = len(batch.labels), architecture.classifier.in_channels
+            shape = len(batch.labels), architecture.classifier.features
             key, share = stream(state.key, "dropout", state.step), 1 - config.dropout
             kept = jax.random.bernoulli(key, share, shape).astype(jnp.float32) / share
         taught = None if teacher is None else recipe.answers(teacher, images)

@@ -17,6 +17,7 @@ from nas_jax.networks.checkpoint import Model
 from nas_jax.runs.snapshots import Snapshots
 from nas_jax.search import baselines
 from nas_jax.spaces import builders
+from nas_jax.spaces.parts import Hidden
 from nas_jax.training import loop, losses
 from nas_jax.training.devices import PLAIN
 from tests import small_run
@@ -165,23 +166,31 @@ def test_batch_that_the_data_do_not_fill_is_refused_at_once():
 # --- dropout -------------------------------------------------------------------------
 
 
+WITH_HIDDEN = dataclasses.replace(
+    NETWORK,
+    classifier=dataclasses.replace(NETWORK.classifier, hidden=Hidden(7)),
+)
+
+
+@pytest.mark.parametrize("one", [NETWORK, WITH_HIDDEN], ids=["plain", "hidden"])
 @pytest.mark.parametrize("seed", range(3))
-def test_channels_that_are_kept_scale_the_inputs_of_the_classifier(seed):
-    """Logits are linear in the classifier's inputs: two halves sum to the whole."""
-    params, stats = network.init(jax.random.key(seed), NETWORK)
+def test_channels_that_are_kept_scale_the_inputs_of_the_linear_layer(seed, one):
+    """Logits are linear in these inputs: two halves sum to the whole.
+
+    In those of a hidden layer before it they are not.
+    """
+    params, stats = network.init(jax.random.key(seed), one)
     numbers = np.random.default_rng(seed)
     images = numbers.normal(size=(3, *SPACE.input_shape)).astype(np.float32)
-    kept = numbers.integers(0, 2, (3, NETWORK.classifier.in_channels))
+    kept = numbers.integers(0, 2, (3, one.classifier.features))
     kept = kept.astype(np.float32)
     run = jax.jit(
-        lambda kept: network.apply(
-            NETWORK, params, stats, images, train=True, kept=kept
-        )[0]
+        lambda kept: network.apply(one, params, stats, images, train=True, kept=kept)[0]
     )
     bias = params["classifier"]["bias"][None]
     halves = run(kept) + run(1 - kept) - bias
     np.testing.assert_allclose(halves, run(np.ones_like(kept)), rtol=1e-4, atol=1e-5)
-    none = network.apply(NETWORK, params, stats, images, train=True)[0]
+    none = network.apply(one, params, stats, images, train=True)[0]
     np.testing.assert_allclose(run(np.ones_like(kept)), none, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
         run(np.zeros_like(kept)), np.broadcast_to(bias, none.shape), atol=1e-6
