@@ -17,7 +17,9 @@ from tests.documents import PAGES, ROOT, blocks, commands
 from tests.report.made_up_run import make_run
 from tests.test_imports import ROOMS
 
-EXPERIMENTS = dict.fromkeys(("mine.py", "relaxed.py", "EXPERIMENT"), "digits_cpu")
+EXPERIMENTS = dict.fromkeys(
+    ("first.py", "mine.py", "faster.py", "relaxed.py", "EXPERIMENT"), "digits_cpu"
+)
 """What a page calls the reader's own experiment."""
 RUN = "runs/digits_cpu-seed0-000"
 
