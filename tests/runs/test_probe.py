@@ -17,6 +17,7 @@ from nas_jax.config import (
 )
 from nas_jax.runs import probe, setup
 from nas_jax.training import loop
+from nas_jax.training.progress import Progress
 
 SPACE = SpaceConfig(
     name="probed",
@@ -101,7 +102,7 @@ def test_flips_are_left_out_where_left_and_right_are_the_classes(tmp_path):
     found = probe.augmentation(given, Progress(), steps=100)
     assert found.data == dataclasses.replace(given.data, flip=False)
     (note,) = found.notes
-    assert note.startswith("flips do harm here: left out (loss of a small network with")
+    assert note.startswith("flips do harm here: left out (loss of a small network ")
 
 
 @pytest.mark.slow
