@@ -107,7 +107,9 @@ def timed(monkeypatch):
         monkeypatch.setattr(budget, "pace", pace)
 
     monkeypatch.setattr(
-        probe, "augmentation", lambda made: probe.Probed(made.data, ("probed",))
+        probe,
+        "augmentation",
+        lambda made, progress: probe.Probed(made.data, ("probed",)),
     )
     return set_pace
 
