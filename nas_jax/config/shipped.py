@@ -37,7 +37,7 @@ def experiment_file(name: str) -> Path:
 
     Raises `ValueError` if there is no such file.
     """
-    path, known = Path(name), names("experiments", "*.py")
+    path = Path(name)
     # `digits_cpu`, and `experiments/digits_cpu.py` where the package is installed
     beside = folder("experiments") / f"{path.stem}.py"
     if path.is_file():
@@ -59,6 +59,7 @@ def experiment_file(name: str) -> Path:
             f"; nas_jax start PICTURES --out {name} writes one"
         )
         raise ValueError(f"{expected}, found no such file{hint}")
+    known = names("experiments", "*.py")
     raise ValueError(
         f"{expected}, or one of the shipped experiments: {', '.join(known)}"
         f"{meant(name, known) or given.meant_beside(path)}"

@@ -39,7 +39,7 @@ FORMATS = {
     "litert": Format(".tflite", litert.decode, 1e-4),
     "litert-int8": Format("_int8.tflite", litert.decode, None),
 }
-ENDS = ".onnx, .stablehlo, .tflite"
+ENDS = ", ".join(sorted({Path(f"x{one.suffix}").suffix for one in FORMATS.values()}))
 """Of the names of model files."""
 ALIASES = {"tflite": "litert (writes .tflite)", "lite": "litert (writes .tflite)"}
 """What people call a format, and what it is called here."""
@@ -93,19 +93,20 @@ def calibration(name: str, source: Source) -> Float[np.ndarray, "N H W C"]:
     return images
 
 
-def is_model(path: Path) -> bool:
-    """Whether a file has the name of a model that we write."""
-    return any(path.name.endswith(one.suffix) for one in FORMATS.values())
+def of_file(path: Path) -> Format | None:
+    """The format that a name says, if it is that of a model that we write."""
+    named = (one for one in FORMATS.values() if path.name.endswith(one.suffix))
+    return next(named, None)
 
 
 def read(path: Path) -> Runner:
     """The model in a file; `ValueError` if the file is none, or its runtime missing."""
-    if not path.is_file() or not is_model(path):
+    one = of_file(path)
+    if one is None or not path.is_file():
         raise ValueError(
             f"{path}: expected a model file ({ENDS}), {given.found_at(path)}"
             f"{given.meant_beside(path)}"
         )
-    one = next(one for one in FORMATS.values() if path.name.endswith(one.suffix))
     content = path.read_bytes()
     if one.needs_digest:
         digest.require(path, content)

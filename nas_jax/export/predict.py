@@ -15,6 +15,7 @@ from nas_jax.export import formats
 from nas_jax.runs import unfinished
 from nas_jax.runs.finalists import SEARCHED
 
+_EXPECTED = f"a run, or a model file ({formats.ENDS})"
 AT_ONCE = 64
 """Pictures that are held in memory."""
 
@@ -83,8 +84,8 @@ def model_file(model: Path) -> Path:
     Raises `ValueError` for a folder without one, or with several others.
     """
     if not model.is_dir():
-        if not model.is_file() or not formats.is_model(model):
-            raise given.no_run(model, f"a run, or a model file ({formats.ENDS})")
+        if not model.is_file() or formats.of_file(model) is None:
+            raise given.no_run(model, _EXPECTED)
         return model
     folder = model / "export" if (model / "export").is_dir() else model
     ends = [one.suffix for one in formats.FORMATS.values()]
@@ -93,7 +94,7 @@ def model_file(model: Path) -> Path:
             return folder / f"{SEARCHED}{end}"
     found = sorted({one for end in ends for one in folder.glob(f"[!.]*{end}")})
     if not found:
-        given.require_run(model, f"a run, or a model file ({formats.ENDS})")
+        given.require_run(model, _EXPECTED)
         if not any((model / "checkpoints").glob("[!.]*/digests.json")):
             raise ValueError(f"{model}: {unfinished.told(model)}")
         raise ValueError(

@@ -76,8 +76,8 @@ def matched(
     return found if any(found) else [pattern.fullmatch(text) for text in texts]
 
 
-def proposal(names: Sequence[str]) -> str:
-    """The advice to use the first usual template that names several classes.
+def proposal(names: Sequence[str]) -> str | None:
+    """The advice to use the first usual template that names several classes, if any.
 
     >>> proposal(["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"])
     "--data.label-pattern '{label}.{number}' would give the classes cat 2, dog 2"
@@ -89,7 +89,4 @@ def proposal(names: Sequence[str]) -> str:
         if len(labels) == len(names) and 1 < len(counts) <= len(names) / 2:
             classes = few(f"{label} {count}" for label, count in counts.most_common())
             return f"--data.label-pattern '{template}' would give the classes {classes}"
-    return (
-        "if the names hold labels, say where, as in --data.label-pattern "
-        "'{label}_{number}'"
-    )
+    return None

@@ -89,7 +89,7 @@ def refuse_without_labels(found: Tree, names: Sequence[str], why: str) -> NoRetu
     proposal = name_patterns.proposal(names)
     if (
         folder != found.root
-        and "would give" not in proposal
+        and proposal is None
         and not why
         and split_names.spelled(folder.name) is None
     ):
@@ -100,7 +100,11 @@ def refuse_without_labels(found: Tree, names: Sequence[str], why: str) -> NoRetu
             f"classes, got one class, {folder.name}{no_others if empty else ''}; add "
             "the others"
         )
-    advice = f"{why}; or {proposal}" if why else f"{proposal}; or list their labels"
+    rule = proposal or (
+        "if the names hold labels, say where, as in --data.label-pattern "
+        "'{label}_{number}'"
+    )
+    advice = f"{why}; or {rule}" if why else f"{rule}; or list their labels"
     raise ValueError(f"{where} ({few(names)}); {advice}; or move them into folders")
 
 
