@@ -1,4 +1,4 @@
-"""A search on pictures of garments for this CPU, in some six minutes: `make search`.
+"""A search on pictures of garments for this CPU, in six to ten minutes: `make search`.
 
 Command: nas_jax search fashion_cpu --seed 0
 Hardware: two CPU cores; latency in ONNX Runtime, one thread, batch 16.
