@@ -424,7 +424,10 @@ def test_table_goes_in_and_out_by_command(tmp_path, monkeypatch, capsys):
 def test_table_command_says_what_it_lacks(refused):
     Path("source.csv").write_text(f"{KEY},3.5\n")
     line = refused("import", "source.csv", "--from", "csv", "--out", "t.json")
-    assert line == "expected --unit, got none; see nas_jax table import --help"
+    assert line == (
+        "expected --unit, --device, --runtime, --batch, --dtype, --input-size, got none; "
+        "see nas_jax table import --help"
+    )
     line = refused(*IMPORT[:6], "--out", "t.json")
     assert line == "expected --device, got none; see nas_jax table import --help"
     line = refused(*(word.replace("csv", "xls") for word in IMPORT))

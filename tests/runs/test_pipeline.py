@@ -144,4 +144,4 @@ def test_stop_before_the_first_epoch_says_what_derive_lacks(
     assert cli.main(["report", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     assert cli.main(["derive", str(tmp_path / "run")]) == 2
-    assert "the search has not finished an epoch yet" in capsys.readouterr().err
+    assert "was stopped before anything was trained; start" in capsys.readouterr().err

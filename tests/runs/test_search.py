@@ -122,7 +122,7 @@ def test_stopped_search_leaves_a_folder_that_works(
     assert cli.main(["derive", str(folder)]) == 0
     assert (folder / "architecture.json").is_file()
     assert cli.main(["evaluate", str(folder)]) == 2
-    assert "expected trained networks in checkpoints/" in capsys.readouterr().err
+    assert f"train it: nas_jax train {folder}" in capsys.readouterr().err
 
 
 def test_search_too_short_for_its_target_is_told_before_it_begins(home):

@@ -145,7 +145,7 @@ def test_children_run_and_a_failure_stops_no_other(tmp_path, monkeypatch):
     listed = sweep.listed(["a"], [0, 1, 2], [], tmp_path)
     ended = {one.run.seed: one for one in sweep.local(listed, [], jobs=2)}
     assert {seed: one.code for seed, one in ended.items()} == {0: 0, 1: 2, 2: 0}
-    assert ended[1].reason.startswith("nas_jax: describe 'nothing': expected a space")
+    assert ended[1].reason.startswith("nas_jax: describe: 'nothing' is no space")
     assert "300,774,272" in listed[0].log.read_text()
 
 
