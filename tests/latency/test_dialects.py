@@ -424,12 +424,11 @@ def test_table_goes_in_and_out_by_command(tmp_path, monkeypatch, capsys):
 def test_table_command_says_what_it_lacks(refused):
     Path("source.csv").write_text(f"{KEY},3.5\n")
     line = refused("import", "source.csv", "--from", "csv", "--out", "t.json")
-    assert line == (
-        "expected --unit, --device, --runtime, --batch, --dtype, --input-size, got none; "
-        "see nas_jax table import --help"
-    )
+    lacks = "--device, --runtime, --batch, --dtype, --input-size, got none"
+    help_of_it = "see nas_jax table import --help"
+    assert line == f"expected --unit, {lacks}; {help_of_it}"
     line = refused(*IMPORT[:6], "--out", "t.json")
-    assert line == "expected --device, got none; see nas_jax table import --help"
+    assert line == f"expected {lacks}; {help_of_it}"
     line = refused(*(word.replace("csv", "xls") for word in IMPORT))
     assert line.startswith("--from: expected one of reference, ofa, csv, got 'xls'")
     line = refused(*("hours" if word == "ms" else word for word in IMPORT))
