@@ -35,10 +35,10 @@ from benchmarks.settings import (
     SoakConfig,
     SpaceStartsConfig,
 )
-from nas_jax.cli import flags, overrides, terminal
+from nas_jax.cli import flags, terminal
 from nas_jax.cli.main import run as run_command
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import files
+from nas_jax.config import files, overrides
 from nas_jax.config.naming import meant
 from nas_jax.training import host
 

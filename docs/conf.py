@@ -1,10 +1,11 @@
 """The site: `make docs` builds it into build/docs; warnings are errors.
 
 Nothing is fetched, neither while it is built nor by its pages: equations become MathML.
-The reference has a page for each room of the package. Three kinds of page are filled
-from what they are about: rooms, verbs and notebooks.
+The reference has a page for each room of the package. Four kinds of page are filled
+from what they are about: names of the package, rooms, verbs and notebooks.
 """
 
+import inspect
 import json
 import os
 import pkgutil
@@ -64,6 +65,30 @@ def list_modules(app, page, source):
             f"\n{depth} `{name.removeprefix('nas_jax.')}`\n\n"
             f"```{{eval-rst}}\n.. automodule:: {name}\n```\n"
         )
+
+
+def list_names(app, page, source):
+    """Adds to the page about Python what the package itself offers, line by line."""
+    if page != "python":
+        return
+    import nas_jax as nas
+
+    source[0] += "| `nas.` | |\n|---|---|\n"
+    for name in nas.__all__:
+        thing = getattr(nas, name)
+        below = getattr(thing, "__all__", ()) if inspect.ismodule(thing) else ()
+        for words in [name, *(f"{name}.{one}" for one in below)]:
+            thing = pkgutil.resolve_name(f"nas_jax:{words}")
+            line = (inspect.getdoc(thing) or "").splitlines()[0].replace("|", "\\|")
+            source[0] += f"| {reference(thing, words)} | {line} |\n"
+
+
+def reference(thing, words):
+    """A link with the name under which the package offers something."""
+    kind, place = "mod", getattr(thing, "__name__", "")
+    if not inspect.ismodule(thing):
+        kind, place = "func", f"{thing.__module__}.{thing.__name__}"
+    return f"{{py:{kind}}}`{words} <{place}>`"
 
 
 def list_verbs(app, page, source):
@@ -146,7 +171,7 @@ def display_math(translator, node):
 
 
 def setup(app):
-    for fill in (list_modules, list_verbs, show_notebook):
+    for fill in (list_names, list_modules, list_verbs, show_notebook):
         app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", leave_out_fields)
     app.connect("autodoc-process-signature", shorten_arrays)

@@ -8,12 +8,17 @@ import pkgutil
 from typing import Any
 
 _NAMES = {
+    "command": "nas_jax.cli.main:typed",
+    "config": "nas_jax.config",
+    "counts": "nas_jax.networks.counts",
     "draw": "nas_jax.report.picture:draw",
+    "example_pictures": "nas_jax.data.fashion_mnist:write_pictures",
     "export": "nas_jax.export",
     "latency": "nas_jax.latency",
     "load": "nas_jax.runs.setup:load",
-    "load_experiment": "nas_jax.config.shipped:load_experiment",
+    "load_experiment": "nas_jax.config.overrides:load",
     "load_model": "nas_jax.networks.checkpoint:load_model",
+    "load_run": "nas_jax.runs.result:load",
     "published": "nas_jax.spaces.published:get",
     "report": "nas_jax.report",
     "run": "nas_jax.runs.result:run",

@@ -1,82 +1,30 @@
 # %% [markdown]
 # # On a GPU or a TPU
 #
-# Nothing names the machine: JAX computes where it can. This compiles and times the two
+# Nothing names the machine: JAX computes where it can. This compiles and times the
 # steps of a search in a tiny space, wherever it is executed, a CPU included. Choose
 # another runtime type in the notebook's settings, or start with `JAX_PLATFORMS=cpu`.
 #
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
-import dataclasses
-import time
-
 import jax
 
-from nas_jax.base import stream
-from nas_jax.config import LatencyConfig, SearchConfig, SpaceConfig, provenance, shipped
-from nas_jax.latency import tables
-from nas_jax.latency.measurement import operations
-from nas_jax.latency.runtimes import xla
-from nas_jax.runs import setup, targets
-from nas_jax.search import loop
-from nas_jax.search.search_state import SearchProblem
-from nas_jax.training import host, memory
+import nas_jax as nas
 
-settings = host.prepare(cache=False)
-print("JAX", jax.__version__, "on", settings.platform, jax.devices())
-
-# %%
-experiment = shipped.load_experiment("digits_cpu")
-experiment = dataclasses.replace(
-    experiment,
-    space=SpaceConfig(
-        name="tiny",
-        input_size=8,
-        input_channels=1,
-        classes=10,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(2,),
-        strides=(1,),
-        candidates=("mb3_k3", "mb6_k3", "zero"),
-        head_channels=16,
-    ),
-    data=dataclasses.replace(experiment.data, shift_pixels=0),
-    search=SearchConfig(
-        warmup_epochs=1, joint_epochs=2, batch=50, cost="macs", target_ratio=0.6
-    ),
-)
-given = setup.load(experiment)
-aim = targets.resolve(experiment.search, given.space)
+print("JAX", jax.__version__, "on", jax.devices())
 
 # %% [markdown]
-# ## One step of each kind
+# ## The steps of a search
 #
-# A call returns before the device is done; `block_until_ready` waits for it.
+# `--plan` compiles them, runs each a few times, and says what a whole search would
+# take: milliseconds, memory, hours. On several devices it adds how well they scale.
 
 # %%
-key = stream(jax.random.key(0), "search")
-problem = SearchProblem(given.space, experiment.search, aim.costs, aim.values)
-state = loop.begin(key, problem, given.search_data)
-programs = loop.programs(key, problem, given.search_data, state)
-for name in ("weight step", "architecture step"):
-    program = programs[name]
-    rest = program.arguments[1:]
-    start = time.perf_counter()
-    compiled = program.function.lower(state, *rest).compile()
-    seconds = time.perf_counter() - start
-    state, _ = compiled(state, *rest)
-    start = time.perf_counter()
-    for _ in range(10):
-        state, metrics = compiled(state, *rest)
-    jax.block_until_ready(state)
-    ms = 100 * (time.perf_counter() - start)
-    needed = memory.needed_bytes(compiled)
-    print(f"{name}: compiled in {seconds:.1f} s, {ms:.2f} ms, {needed:,} bytes")
-assert int(state.step) == 11
+nas.command(
+    "search digits_cpu --plan --latency.table digits_cpu_onnxruntime "
+    "--target 0.8x --space.cells 1 1 1 --space.candidates mb3_k3 mb6_k3 mb3_k5"
+)
 
 # %% [markdown]
 # ## The latency of this device
@@ -86,9 +34,10 @@ assert int(state.step) == 11
 # people deploy in other runtimes.
 
 # %%
+tiny = {"space.cells": (1, 1, 1), "space.candidates": ("mb3_k3",)}
+space = nas.load(nas.load_experiment("digits_cpu", tiny)).space
 # on a CPU XLA takes all cores; elsewhere the number says nothing
-latency = LatencyConfig(batch=8, threads=provenance.cores(), repeats=4, loop_ms=0.5)
-device = xla.device(latency)
-part = tables.required_parts(given.space)[-1]
-table = operations.measure_table(device, given.space, parts=[part], spread_s=0.0)
-print(f"{part.key}: {table.entries[part.key].mean_ms:.4f} ms on {device.name}")
+settings = {"threads": nas.config.provenance.cores(), "repeats": 4, "loop_ms": 0.5}
+table = nas.latency.measure(space, "xla", **settings)
+for key, entry in table.entries.items():
+    print(f"{key:42} {entry.mean_ms:.4f} ms")

@@ -8,31 +8,19 @@
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
-import dataclasses
-from pathlib import Path
+import nas_jax as nas
 
-import matplotlib.pyplot as plt
-import numpy as np
-
-from nas_jax.config import LatencyConfig, shipped
-from nas_jax.latency import tables
-from nas_jax.latency.measurement import operations, whole_networks
-from nas_jax.latency.measurement.journal import Journal
-from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.spaces import builders
-
-experiment = shipped.load_experiment("digits_cpu")
-small = dataclasses.replace(
-    experiment.space, cells=(1, 1, 1), candidates=("mb3_k3", "mb6_k3", "mb6_k5")
+setup = nas.load(
+    nas.load_experiment(
+        "digits_cpu",
+        {
+            "space.cells": (1, 1, 1),
+            "space.candidates": ("mb3_k3", "mb6_k3", "mb6_k5"),
+        },
+    )
 )
-searched = builders.build(small)
-config = LatencyConfig(batch=64, repeats=8, loop_ms=0.5)
-device = onnx_runtime.device(config)
-parts = tables.required_parts(searched)
-print(len(parts), "parts on", device.name, device.runtime, device.version)
-
-# %%
-table = operations.measure_table(device, searched, spread_s=1.0)
+table = nas.latency.measure(setup.space, batch=64, repeats=8, loop_ms=0.5)
+print(table.provenance["device"], "with", table.provenance["runtime"])
 for key, entry in table.entries.items():
     print(f"{key:42} {entry.mean_ms:.4f} ms, sd {entry.std_ms:.4f}")
 
@@ -40,31 +28,24 @@ for key, entry in table.entries.items():
 # ## Against whole networks
 #
 # Spread from the fastest to the slowest. What a call costs once is in the measured time
-# and in the table's `fixed_ms`.
+# and in the table's `fixed_ms`. The reference network is timed again beside them, and
+# tells whether this machine is slower now than when the table was measured.
 
 # %%
-drawn = whole_networks.draw(table, searched, 12, seed=0)
-measured_ms = whole_networks.measure(device, drawn, Journal(None, {}))
-predicted_ms = np.array([tables.predict_ms(table, one) for one in drawn])
-found = whole_networks.quality(predicted_ms, measured_ms)
+table, record = nas.latency.validate(
+    table, setup.space, networks=12, batch=64, repeats=8, loop_ms=0.5
+)
+found = table.validation
 print({name: found[name] for name in ("kendall_tau", "within_10_percent", "bias_ms")})
-
-# %%
-figure, axes = plt.subplots(figsize=(4, 4))
-axes.plot(measured_ms, predicted_ms, "o")
-longest = max(measured_ms.max(), predicted_ms.max())
-axes.plot([0, longest], [0, longest], ":", color="black")
-axes.set(xlabel="measured, ms", ylabel="sum over parts, ms")
-plt.show()
+print(f"pace of the machine: {record['pace']['factor']:.2f}")
+nas.latency.plot(record)
 
 # %% [markdown]
 # ## Kept
 #
-# A table says where it comes from. A search takes it with `--latency.table`.
+# A table says where it comes from and how good it is. A search takes it with
+# `--latency.table mine.json`.
 
 # %%
-file = Path("mine.json")
-tables.save(table, file)
-again = tables.load(file)
-assert again.entries == table.entries
-print(again.provenance)
+nas.latency.save(table, "mine.json")
+nas.command("table show mine.json")

@@ -8,25 +8,21 @@
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
-from dataclasses import replace
-
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 
 import nas_jax as nas
-from nas_jax.config import SpaceConfig
-from nas_jax.runs import targets
-from nas_jax.search import estimators, gates
+
+estimators, gates = nas.search.estimators, nas.search.gates
 
 
 def sample(key, alphas, mask, config):
     noise = jax.random.gumbel(key, alphas.shape, alphas.dtype)
-    return jnp.where(mask, alphas + noise, -jnp.inf)
+    return jax.numpy.where(mask, alphas + noise, -jax.numpy.inf)
 
 
 def estimate(problem, state, scores, batch):
-    path = jnp.argmax(scores, axis=1)
+    path = scores.argmax(axis=1)
     seen, by_cost, metrics = estimators.gate_gradients(problem, state, path, batch)
     temperature = estimators.options(problem.config)["temperature"]
     relaxed = jax.nn.softmax(scores / temperature, axis=1)
@@ -48,45 +44,26 @@ relaxed = estimators.register(
 # and with the paper's two paths.
 
 # %%
-experiment = nas.load_experiment("digits_cpu")
-small = replace(
-    experiment,
-    space=SpaceConfig(
-        name="small",
-        input_size=8,
-        input_channels=1,
-        classes=10,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8, 16),
-        cells=(1, 2),
-        strides=(1, 2),
-        candidates=("mb3_k3", "mb6_k3", "mb3_k5", "zero"),
-        head_channels=16,
-    ),
-    data=replace(experiment.data, shift_pixels=0),
-    search=replace(
-        experiment.search,
-        warmup_epochs=10,
-        joint_epochs=30,
-        arch_start_epoch=0,
-        watch_every_epochs=1,
-        cost="macs",
-        target_ratio=0.6,
-    ),
-)
-search = small.search
-settings = {
-    "relaxed": replace(
-        search, estimator="relaxed", estimator_options=("temperature=0.5",)
-    ),
-    "two_path": replace(search, estimator="two_path"),
+small = {
+    "space.cells": (1, 2),
+    "space.stage_widths": (8, 16),
+    "space.strides": (1, 2),
+    "space.candidates": ("mb3_k3", "mb6_k3", "mb3_k5", "zero"),
+    "space.head_channels": 16,
+    "data.shift_pixels": 0,
+    "search.warmup_epochs": 10,
+    "search.joint_epochs": 30,
+    "search.arch_start_epoch": 0,
+    "search.watch_every_epochs": 1,
+    "search.cost": "macs",
+    "search.target_ratio": 0.6,
 }
+options = {"relaxed": ("temperature=0.5",), "two_path": ()}
 histories = {}
-for name, search in settings.items():
-    setup = nas.load(replace(small, search=search))
-    aim = targets.resolve(setup.experiment.search, setup.space)
+for name in options:
+    own = {"search.estimator": name, "search.estimator_options": options[name]}
+    setup = nas.load(nas.load_experiment("digits_cpu", small | own))
+    aim = nas.targets(setup)
     epochs = list(nas.search.run(setup, aim, key=jax.random.key(0)))
     histories[name] = [one.metrics for one in epochs]
     best = nas.search.derive(setup.space, epochs[-1].probs, aim, max_slack=0.05)[0]

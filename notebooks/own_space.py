@@ -8,18 +8,11 @@
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
-import dataclasses
-
 import jax
 
-from nas_jax import search
-from nas_jax.base import stream
-from nas_jax.config import SearchConfig, SpaceConfig, shipped
-from nas_jax.networks import counts
-from nas_jax.runs import setup, targets
+import nas_jax as nas
 
-experiment = shipped.load_experiment("own_operation")  # registers fused3_k3
-small = SpaceConfig(
+small = nas.config.SpaceConfig(
     name="small",
     input_size=8,
     input_channels=1,
@@ -33,23 +26,22 @@ small = SpaceConfig(
     candidates=("mb3_k3", "mb6_k3", "fused3_k3", "zero"),
     head_channels=16,
 )
-experiment = dataclasses.replace(
-    experiment,
-    space=small,
-    data=dataclasses.replace(experiment.data, shift_pixels=0),
-    search=SearchConfig(
-        warmup_epochs=10,
-        joint_epochs=10,
-        batch=50,
-        arch_batch=50,
-        arch_every=1,
-        arch_lr=0.05,
-        cost="macs",
-        target_ratio=0.6,
-    ),
+search = nas.config.SearchConfig(
+    warmup_epochs=10,
+    joint_epochs=10,
+    batch=50,
+    arch_batch=50,
+    arch_every=1,
+    arch_lr=0.05,
+    cost="macs",
+    target_ratio=0.6,
 )
-given = setup.load(experiment)
-size = counts.describe_space(given.space)
+experiment = nas.load_experiment(
+    "own_operation",  # registers fused3_k3
+    {"space": small, "search": search, "data.shift_pixels": 0},
+)
+setup = nas.load(experiment)
+size = nas.counts.describe_space(setup.space)
 macs = f"{size['macs_min']:,} to {size['macs_max']:,} MACs"
 print(f"{size['architectures']} networks, {macs}")
 
@@ -57,27 +49,26 @@ print(f"{size['architectures']} networks, {macs}")
 # What each operation costs in each layer; a layer whose shape changes offers no `zero`.
 
 # %%
-for index, layer in enumerate(given.space.layers):
+for index, layer in enumerate(setup.space.layers):
     blocks = [layer.block(op) for op in layer.candidates]
-    print(index, {block.op.name: f"{counts.macs(block):,}" for block in blocks})
+    print(index, {block.op.name: f"{nas.counts.macs(block):,}" for block in blocks})
 
 # %% [markdown]
 # ## Search for 0.6 of the hand-designed network's multiply-adds
 
 # %%
-aim = targets.resolve(experiment.search, given.space)
-key = stream(jax.random.key(0), "search")
-for epoch in search.run(given, aim, key=key):
+targets = nas.targets(setup)
+for epoch in nas.search.run(setup, targets, key=jax.random.key(0)):
     print(
         epoch.phase,
         f"accuracy {epoch.metrics['search/valid_accuracy']:.1%}",
         f"expected {epoch.metrics['search/expected_macs']:,.0f} MACs",
-        f"of {aim.target:,.0f}",
+        f"of {targets.target:,.0f}",
     )
 
 # %%
-best = search.derive(given.space, epoch.probs, aim, max_slack=0.05)[0]
+best = nas.search.derive(setup.space, epoch.probs, targets, max_slack=0.05)[0]
 network = best.architecture
-macs = counts.describe(network)["macs"]
+macs = nas.counts.describe(network)["macs"]
 print([block.op.name for block in network.blocks], f"{macs:,} MACs")
-assert macs <= aim.target
+assert macs <= targets.target

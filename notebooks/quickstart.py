@@ -8,25 +8,21 @@
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
-from dataclasses import replace
-
 import jax
 import matplotlib.pyplot as plt
 
 import nas_jax as nas
 
-experiment = nas.load_experiment("digits_cpu")
-experiment = replace(
-    experiment,
-    space=replace(
-        experiment.space,
-        cells=(2, 1, 1),
-        candidates=("mb3_k3", "mb6_k3", "mb3_k5", "mb6_k5", "zero"),
-    ),
-    search=replace(
-        experiment.search, warmup_epochs=50, joint_epochs=40, watch_every_epochs=5
-    ),
-    train=replace(experiment.train, epochs=30),
+experiment = nas.load_experiment(
+    "digits_cpu",
+    {
+        "space.cells": (2, 1, 1),
+        "space.candidates": ("mb3_k3", "mb6_k3", "mb3_k5", "mb6_k5", "zero"),
+        "search.warmup_epochs": 50,
+        "search.joint_epochs": 40,
+        "search.watch_every_epochs": 5,
+        "train.epochs": 30,
+    },
 )
 setup = nas.load(experiment)
 print({name: len(split.labels) for name, split in setup.splits.items()}, "images")

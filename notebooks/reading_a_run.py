@@ -2,37 +2,25 @@
 # # Reading a run
 #
 # A run is a folder, and everything printed or drawn can be made again from it. This
-# reads the first run found in `runs/`. Where there is none, it makes one in a small
-# space, in a minute.
+# makes a run in a small space, in a minute, and reads it; put your own in its place.
 #
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
-import numpy as np
 
-from nas_jax import cli
-from nas_jax.runs import run_folder
-from nas_jax.spaces import builders
+import nas_jax as nas
 
-if not list(Path("runs").glob("*/result.json")):
-    command = (
-        "search digits_cpu --target 0.8x --space.cells 1 1 1 "
-        "--space.candidates mb3_k3 mb6_k3 mb3_k5 "
-        "--search.warmup-epochs 40 --search.joint-epochs 40 --search.trials 1 "
-        "--latency.repeats 5 --random-networks 0 --train.epochs 30"
-    )
-    assert cli.main(command.split()) == 0
+nas.command(
+    "search digits_cpu --out run --target 0.8x --space.cells 1 1 1 "
+    "--space.candidates mb3_k3 mb6_k3 mb3_k5 "
+    "--search.warmup-epochs 40 --search.joint-epochs 40 --search.trials 1 "
+    "--latency.repeats 5 --random-networks 0 --train.epochs 30"
+)
 
 # %%
-run = sorted(Path("runs").glob("*/result.json"))[0].parent
-experiment = run_folder.read_experiment(run)
-searched = builders.build(experiment.space)
-result = json.loads((run / "result.json").read_text())
-print(run, "seed", result["seed"], "commit", result["commit"], "on", result["device"])
+run = nas.load_run("run")
+print({key: run.record[key] for key in ("seed", "commit", "device")})
 
 # %% [markdown]
 # ## The networks
@@ -41,9 +29,9 @@ print(run, "seed", result["seed"], "commit", result["commit"], "on", result["dev
 # the normal approximation. Compare differences with it before believing them.
 
 # %%
-for name, one in result["networks"].items():
+for name, one in run.networks.items():
     accuracy = one["test_accuracy"]
-    half_width = 1.96 * np.sqrt(accuracy * (1 - accuracy) / one["test_images"])
+    half_width = 1.96 * (accuracy * (1 - accuracy) / one["test_images"]) ** 0.5
     measured = one["measured_ms"]
     print(
         f"{name:10} {accuracy:.1%} ± {half_width:.1%}  {one['params']:>8,} parameters  "
@@ -55,9 +43,7 @@ for name, one in result["networks"].items():
 # ## How the search got there
 
 # %%
-text = (run / "metrics.jsonl").read_text(encoding="utf-8")
-lines = [json.loads(line) for line in text.splitlines()]
-epochs = [line for line in lines if "search/probs" in line]
+epochs = run.epochs
 warmup = sum(line["phase"] == "warmup" for line in epochs)
 names = ("search/valid_accuracy", "search/expected_latency_ms", "search/entropy")
 figure, axes = plt.subplots(1, 3, figsize=(12, 3))
@@ -76,10 +62,11 @@ plt.show()
 # has to keep the target.
 
 # %%
-network = run_folder.read_architecture(run / "architecture.json")
-probs = np.array(run_folder.last_probabilities(run))
-columns = {op: index for index, op in enumerate(searched.candidates)}
-for layer, block in enumerate(network.blocks):
-    likely = searched.candidates[int(probs[layer].argmax())].name
-    chance = probs[layer, columns[block.op]]
-    print(f"layer {layer}: {block.op.name:8} p = {chance:.2f}, most probable {likely}")
+candidates = run.space.candidates
+for layer, block in enumerate(run.architecture.blocks):
+    chances = dict(zip(candidates, epochs[-1]["search/probs"][layer], strict=True))
+    likely = max(chances, key=lambda op: chances[op])
+    print(
+        f"layer {layer}: {block.op.name:8} p = {chances[block.op]:.2f}, "
+        f"most probable {likely.name}"
+    )

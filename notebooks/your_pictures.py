@@ -8,25 +8,11 @@
 # To install, in a checkout: `pip install .`; or `pip install git+URL of it`.
 
 # %%
-from pathlib import Path
-
 import matplotlib.pyplot as plt
-import numpy as np
-from PIL import Image
 
 import nas_jax as nas
-from nas_jax import cli
-from nas_jax.config import DataConfig
-from nas_jax.data import fashion_mnist
-from nas_jax.runs import result
 
-garments = fashion_mnist.load(DataConfig(name="fashion_mnist")).train
-for number in range(1000):
-    item = garments[number]
-    folder = Path("pictures") / garments.label_names[item.label].replace("/", " or ")
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(item.image)[..., 0]).save(folder / f"{number}.png")
-print(*sorted(folder.name for folder in Path("pictures").iterdir()), sep=", ")
+print(nas.example_pictures("pictures", 1000))
 
 # %% [markdown]
 # ## An experiment for them
@@ -35,13 +21,8 @@ print(*sorted(folder.name for folder in Path("pictures").iterdir()), sep=", ")
 # and writes an experiment that can be read and changed. `--quick` asks for a first
 # look: small images, few and short trainings. Leave it out for a good network.
 
-
 # %%
-def command(words):
-    assert cli.main(words.split()) == 0
-
-
-command("start pictures --quick --out mine.py")
+nas.command("start pictures --quick --out mine.py")
 
 # %% [markdown]
 # ## A search
@@ -50,18 +31,18 @@ command("start pictures --quick --out mine.py")
 # space are timed, networks within the target are drawn, and trainings decide.
 
 # %%
-command("search mine.py --out run")
+nas.command("search mine.py --out run")
 
 # %% [markdown]
 # Read the differences with their intervals: after so short a training they say little.
 
 # %%
-run = result.load("run")
+run = nas.load_run("run")
 run.plot()
 plt.show()
 
 # %%
-nas.draw(run.model().architecture)
+nas.draw(run.architecture)
 
 # %% [markdown]
 # ## What it sees
@@ -71,4 +52,4 @@ nas.draw(run.model().architecture)
 # the test above.
 
 # %%
-command("predict run pictures/Bag/97.png pictures/Sandal/9*.png --top 2")
+nas.command("predict run pictures/Bag/97.png pictures/Sandal/9*.png --top 2")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks import command as bench_command
-from nas_jax.cli import overrides
 from nas_jax.cli.main import VERBS, command
+from nas_jax.config import overrides
 from nas_jax.networks import checkpoint, network
 from nas_jax.runs import run_folder, trade_off
 from tests.documents import PAGES, ROOT, blocks, commands

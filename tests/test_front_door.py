@@ -100,13 +100,19 @@ def test_the_notebook(experiment, tmp_path, monkeypatch, capsys, of_digits):
     assert run.model().architecture.name == "searched"
     (axes,) = run.plot().axes
     assert len(axes.lines) == len(run.networks)
-    assert result.load(run.folder) == run
+    assert nas.load_run(run.folder) == run
+    assert run.record["seed"] == chosen.seed
+    assert run.record["networks"] == run.networks
+    assert run.architecture.name == "searched"
+    assert len(run.epochs) == config.warmup_epochs + config.joint_epochs
+    assert len(run.epochs[-1]["search/probs"]) == len(run.space.layers)
 
 
 def test_the_names():
     assert set(nas.__all__) <= set(dir(nas))
     assert sorted(nas.__all__) == [
-        *("draw", "export", "latency", "load", "load_experiment", "load_model"),
+        *("command", "config", "counts", "draw", "example_pictures", "export"),
+        *("latency", "load", "load_experiment", "load_model", "load_run"),
         *("published", "report", "run", "search", "targets", "training"),
     ]
     for name in nas.__all__:
@@ -123,6 +129,8 @@ def test_the_names():
         "import nas_jax as nas; f = nas.search.derive; import nas_jax.search.gates, "
         "nas_jax.search.derivation; exit(nas.search.derive is not f)",
         "import nas_jax.search.gates as _, nas_jax; exit(not nas_jax.search.run)",
+        "import nas_jax as nas; nas.search.estimators, nas.search.gates",
+        "import nas_jax as nas; nas.config.SpaceConfig; exit('jax' in sys.modules)",
         "import nas_jax.export.onnx, nas_jax.training.loop, nas_jax as nas; "
         "exit(not (callable(nas.export.write) and callable(nas.training.fit)))",
     ],
@@ -130,6 +138,22 @@ def test_the_names():
 def test_rooms_and_their_functions_go_together(code):
     run = subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=False)
     assert run.returncode == 0
+
+
+def test_an_experiment_is_loaded_with_other_fields():
+    found = nas.load_experiment("digits_cpu", {"seed": 3, "search.target_ms": 0.2})
+    assert (found.seed, found.search.target_ms) == (3, 0.2)
+    assert found.search.target_ratio is None
+    with pytest.raises(ValueError, match=r"expected a field .*did you mean sea"):
+        nas.load_experiment("digits_cpu", {"serch.batch": 3})
+
+
+def test_a_command_is_typed_from_python(capsys):
+    nas.command("describe 'mobilenet_v2'")
+    assert "300,774,272" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match=r"^nas_jax describe nothing: exit code 2; "):
+        nas.command("describe nothing")
+    assert "'nothing' is no space" in capsys.readouterr().err
 
 
 def test_a_table_is_read_by_name_or_path():

@@ -1,5 +1,6 @@
 """Notebooks: the Python file and its .ipynb are one, run, and show what came of it."""
 
+import ast
 import base64
 import importlib.util
 import json
@@ -76,6 +77,16 @@ def test_pair_agrees(path):
 def test_notebook_says_how_to_install(path):
     first = notebook(path)["cells"][0]
     assert "`pip install .`" in "".join(first["source"])
+
+
+@of_each
+def test_notebook_imports_three_things_at_most(path):
+    """What a stranger has to know the names of, before anything happens."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [one for one in ast.walk(tree) if isinstance(one, ast.Import)]
+    names = [name.name for one in found for name in one.names]
+    assert not [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)]
+    assert "nas_jax" in names and len(names) <= 3
 
 
 @of_each

@@ -4,11 +4,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from nas_jax.cli import networks, overrides
+from nas_jax.cli import networks, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.start import READING, Reading
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import given
+from nas_jax.config import given, overrides
 from nas_jax.training import host
 
 
@@ -54,5 +54,5 @@ def finetune(
     host.prepare_for(config, cache=not no_cache)
     folder = run_folder.create(config, out, networks.RUNS, network=network)
     print(f"run folder: {folder}", file=sys.stderr)
-    overrides.tell(fields)
+    terminal.tell_fields(fields)
     return networks.trained(config, network, folder)

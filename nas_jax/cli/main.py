@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -69,6 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     return run(lambda: command(words), words)
+
+
+def typed(line: str) -> None:
+    """Runs a command as it is typed, but without `nas_jax`: for notebooks.
+
+    What it answers is printed, its progress and a mistake on standard error. Raises
+    `RuntimeError` if it failed.
+
+    >>> typed("table validate digits_cpu_onnxruntime digits_cpu")  # doctest: +SKIP
+    """
+    if code := main(shlex.split(line)):
+        raise RuntimeError(
+            f"nas_jax {line}: exit code {code}; what is wrong stands above"
+        )
 
 
 def run(command: Callable[[], flags.Command | str], words: Sequence[str]) -> int:

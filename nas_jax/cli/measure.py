@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas_jax.cli import overrides, terminal
+from nas_jax.cli import terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import files
+from nas_jax.config import files, overrides
 from nas_jax.config.experiment import Experiment
 from nas_jax.training import host
 
@@ -83,7 +83,7 @@ def measure(experiment: str, options: Options, fields: Fields = UNCHANGED) -> An
     config = overrides.load(experiment, fields)
     options.check()
     runtime = options.runtime or config.latency.runtime
-    overrides.tell(fields)
+    terminal.tell_fields(fields)
     host.prepare(cache=not options.no_cache)
     from nas_jax.latency import tables
     from nas_jax.networks.parts import require_onnx

@@ -1,13 +1,19 @@
 """The verbs for one network, run or data set: described, derived, trained, imported."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas_jax.cli import overrides
 from nas_jax.cli.flags import UNCHANGED, Fields
-from nas_jax.cli.terminal import Answer, Terminal, comparison_table, description
-from nas_jax.config import given, shipped
+from nas_jax.cli.terminal import (
+    Answer,
+    Terminal,
+    comparison_table,
+    description,
+    tell_fields,
+)
+from nas_jax.config import given, overrides, shipped
 from nas_jax.config.data import NAMES, TFDS
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.space import Padding
@@ -122,7 +128,7 @@ def train(
     elif experiment:
         if not architecture.is_file():
             raise _not_trained(architecture)
-        config = overrides.for_weights(overrides.load(experiment, fields))
+        config = for_weights(overrides.load(experiment, fields))
         network = run_folder.read_architecture(architecture)
         if is_alone:
             space = config.space
@@ -138,7 +144,7 @@ def train(
             f"train {architecture}: expected an experiment after an architecture's "
             f"file, got none; nas_jax train {architecture} EXPERIMENT"
         )
-    overrides.tell(fields)
+    tell_fields(fields)
     host.prepare_for(config, cache=not no_cache)
     return trained(config, network, folder)
 
@@ -229,3 +235,15 @@ def import_weights(
     ]
     answer = size | {"notes": read.notes, "folder": str(out)}
     return Answer(answer, "\n".join(lines))
+
+
+def for_weights(experiment: Experiment) -> Experiment:
+    """The experiment with images normalised as the weights it starts from; told."""
+    if experiment.weights is None:
+        return experiment
+    from nas_jax.runs import pretrained
+
+    adopted, line = pretrained.adopted(experiment)
+    if line is not None:
+        print(line, file=sys.stderr)
+    return adopted

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nas_jax.cli import networks, overrides, terminal
+from nas_jax.cli import networks, terminal
 from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
 from nas_jax.cli.terminal import Answer, Terminal
-from nas_jax.config import changes, files, shipped
+from nas_jax.config import changes, files, overrides, shipped
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import TARGET_FIELDS, TARGETS, parse_target
 from nas_jax.training import host
@@ -118,7 +118,7 @@ def search(
     )
     from nas_jax.runs import targets as costs_of
 
-    config = overrides.for_weights(config)
+    config = networks.for_weights(config)
     if options.hours is not None:
         if options.targets is not None or processes.distributed:
             raise ValueError(
@@ -146,7 +146,7 @@ def search(
     folder = run_folder.create(config, options.out, networks.RUNS, source)
     files.write(folder / unfinished.COMMAND, typed + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
-    overrides.tell(fields)
+    terminal.tell_fields(fields)
     return _work(_Run(config, targets, folder, typed))
 
 

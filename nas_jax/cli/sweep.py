@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas_jax.cli import overrides, terminal
+from nas_jax.cli import terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import files
+from nas_jax.config import files, overrides
 from nas_jax.config.search import parse_target
 from nas_jax.training import host
 

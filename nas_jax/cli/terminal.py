@@ -5,9 +5,10 @@ Every command begins with this module, so what only some need is imported by the
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nas_jax.config import overrides
 from nas_jax.config.from_json import from_json
 from nas_jax.training.progress import Progress
 
@@ -78,6 +79,12 @@ class Terminal(Progress):
         self._noted = "".join(f", {name} {value}" for name, value in values.items())
         if self._bar is not None:
             self._bar.set_postfix(values)
+
+
+def tell_fields(fields: Mapping[str, Any]) -> None:
+    """Prints the new values of an experiment, for whoever reads the log."""
+    if fields:
+        print(f"fields: {' '.join(overrides.words(fields))}", file=sys.stderr)
 
 
 def _write(text: str) -> None:

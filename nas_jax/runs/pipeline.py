@@ -23,7 +23,6 @@ from nas_jax.latency.measurement import (
     timing,
     whole_networks,
 )
-from nas_jax.latency.measurement.journal import Journal
 from nas_jax.latency.measurement.timing import Device
 from nas_jax.latency.runtimes import open_device
 from nas_jax.latency.tables import LatencyTable
@@ -184,22 +183,12 @@ def held_against_networks(
         )
         return table
     progress.phase(f"{count} networks timed, to judge the table")
-    networks = whole_networks.draw(table, space, count, HELD_OUT_SEED)
-    assert table.reference is not None  # measured with it
-    times, reference_ms = whole_networks.measure_beside(
-        device,
-        networks,
-        table.reference.network,
-        Journal(None, {}),
-        progress.steps,
-        timing.SPREAD_S,
+    held, record = whole_networks.hold(
+        table, space, device, count, HELD_OUT_SEED, progress.steps, timing.SPREAD_S
     )
-    held = whole_networks.validate(
-        table, networks, times, count, HELD_OUT_SEED, reference_ms
-    )
-    if reference.is_told(pace := reference.pace(table, reference_ms)):
+    if reference.is_told(pace := reference.Pace(**record["pace"])):
         progress.line(reference.line(pace))
-    return held[0]
+    return held
 
 
 def targets_of(run: Run, table: LatencyTable) -> Targets:

@@ -14,6 +14,9 @@ from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
 from nas_jax.runs import pipeline, retrain, run_folder, setup
 from nas_jax.runs.finalists import SEARCHED
+from nas_jax.spaces import builders
+from nas_jax.spaces.architecture import Architecture
+from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import scores
 from nas_jax.training.progress import Progress
 
@@ -28,6 +31,27 @@ class Result:
     @property
     def report(self) -> Path:
         return self.folder / "report.html"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that `result.json` says: seed, commit, device, target, networks."""
+        return files.read_object(self.folder / "result.json")
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network that was found."""
+        return run_folder.read_architecture(self.folder / "architecture.json")
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that was searched; of an elastic one, its middle shape."""
+        return builders.build(run_folder.read_experiment(self.folder).space)
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """What a search by gradients wrote, epoch by epoch; [] of one by trainings."""
+        lines = files.read_lines(self.folder / "metrics.jsonl")
+        return [line for line in lines if "search/probs" in line]
 
     def model(self, name: str = SEARCHED) -> Model:
         """A trained network of the run."""

@@ -281,10 +281,11 @@ def elastic_goal(setup: Setup, table: tables.LatencyTable) -> ElasticGoal:
     )
 
 
-def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
+def resolve_targets(setup: Setup, table: tables.LatencyTable | None = None) -> Targets:
     """The targets of an experiment by this table; `ValueError` if out of reach.
 
-    Its warnings say as well if the search is too short to come to them.
+    Targets in multiply-adds or parameters need none. Its warnings say as well if the
+    search is too short to come to them.
     """
     config, search, space = (
         setup.experiment.latency,
@@ -292,7 +293,8 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable) -> Targets:
         setup.space,
     )
     origin = config.table or "the measured table"
-    tables.require_bits(table, config, origin)
+    if table is not None:
+        tables.require_bits(table, config, origin)
     goal = targets.resolve(search, space, table, origin=origin, z=config.z)
     mask, spent = goal.within(space).mask, goal.are_spent(space)
     short = movement.before(search, setup.steps_per_epoch, mask, goal.limits, spent)

@@ -6,9 +6,11 @@ reads other modules of this package without JAX.
 
 from typing import Any
 
+__all__ = ["accuracy", "fit"]
+
 
 def __getattr__(name: str) -> Any:
-    if name not in ("accuracy", "fit"):
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from nas_jax.training import loop
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas_jax.config.data import DataConfig
 from nas_jax.data import fashion_mnist, idx, splits
@@ -114,3 +115,19 @@ def test_whole_set_is_that_of_its_paper():
     assert np.bincount(data.test.labels).tolist() == [1000] * 10
     light = data.train.images / 255
     assert (round(light.mean(), 3), round(light.std(), 3)) == (0.286, 0.353)
+
+
+def test_example_pictures_are_a_folder_of_a_folder_per_class(part, tmp_path):
+    names = fashion_mnist.write_pictures(tmp_path / "pictures", 30)
+    assert len(names) == 10 and "T-shirt or top" in names and "Bag" in names
+    written = sorted((tmp_path / "pictures").glob("*/*.png"))
+    assert sorted(int(one.stem) for one in written) == [*range(30)]
+    for one in written:
+        place = int(one.stem)
+        name = part.train.label_names[part.train.labels[place]]
+        assert one.parent.name == name.replace("/", " or ")
+        with Image.open(one) as picture:
+            assert (np.asarray(picture) == part.train.images[place, ..., 0]).all()
+    for count in (0, 7501):
+        with pytest.raises(ValueError, match=f"expected 1 to 7500, got {count}"):
+            fashion_mnist.write_pictures(tmp_path / "more", count)

@@ -1,13 +1,16 @@
 """The front of the room: `nas.latency.load` and `nas.latency.measure`."""
 
+import dataclasses
 import re
 
 import pytest
 
 import nas_jax as nas
-from nas_jax.config import SpaceConfig, shipped
+from nas_jax.config import LatencyConfig, SpaceConfig, shipped
 from nas_jax.latency import tables
-from nas_jax.latency.measurement import timing
+from nas_jax.latency.measurement import operations, timing
+from nas_jax.latency.runtimes import onnx_runtime
+from nas_jax.spaces import builders
 from nas_jax.spaces.builders import mobile
 from tests.clean_python import python
 
@@ -57,6 +60,35 @@ def test_space_is_measured_with_the_settings(monkeypatch):
     assert (table.provenance["batch"], table.provenance["repeats"]) == (2, 3)
     assert table.provenance["runtime"] == "onnxruntime"
     assert shown == [3]
+
+
+def test_table_is_judged_by_whole_networks(tmp_path):
+    experiment = nas.load_experiment(
+        "digits_cpu",
+        {
+            "space.cells": (2, 1, 1),
+            "space.candidates": ("mb3_k3", "mb6_k3", "zero"),
+        },
+    )
+    space = builders.build(experiment.space)
+    settings = {"batch": 2, "repeats": 3, "loop_ms": 0.05}
+    device = onnx_runtime.device(LatencyConfig(**settings))
+    table = operations.measure_table(device, space, spread_s=0.0)
+    again = dataclasses.replace(table, validation=None)
+    with pytest.raises(ValueError, match=r"^networks: expected 10 or more, got 9$"):
+        nas.latency.validate(again, space, 9, **settings)
+    with pytest.raises(ValueError, match=r"^settings: expected the table's .*'batch'"):
+        nas.latency.validate(again, space, 10, batch=1)
+    judged, record = nas.latency.validate(again, space, 10, **settings)
+    assert judged.validation["networks"] == 10 == len(record["networks"])
+    assert judged.entries == table.entries
+    predicted = [row["operations_ms"] for row in record["networks"]]
+    assert 0 < predicted[0] < predicted[-1]
+    assert record["pace"]["factor"] > 0
+    (axes,) = nas.latency.plot(record).axes
+    assert len(axes.collections[-1].get_offsets()) == 10
+    nas.latency.save(judged, str(tmp_path / "mine.json"))
+    assert nas.latency.load(tmp_path / "mine.json") == judged
 
 
 def test_unknown_runtime_is_refused():

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from nas_jax import cli
-from nas_jax.cli import overrides
 from nas_jax.config import (
     LatencyConfig,
     SearchConfig,
     SpaceConfig,
     families,
+    overrides,
     shipped,
 )
 from nas_jax.config.data import DataConfig

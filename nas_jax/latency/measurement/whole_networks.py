@@ -129,6 +129,27 @@ def measure_beside(
     return steady(network.name for network in networks), steady(built)
 
 
+def hold(
+    table: LatencyTable,
+    space: SearchSpace | ElasticSpace,
+    device: Device,
+    count: int,
+    seed: int,
+    progress: timing.Progress | None = None,
+    spread_s: float | None = None,
+) -> tuple[LatencyTable, dict[str, Any]]:
+    """A table judged by `count` networks of a space, timed beside its reference.
+
+    As `validate`, without a fit. Raises `ValueError` as `measure`.
+    """
+    networks = draw(table, space, count, seed)
+    compared = None if table.reference is None else table.reference.network
+    measured_ms, reference_ms = measure_beside(
+        device, networks, compared, Journal(None, {}), progress, spread_s
+    )
+    return validate(table, networks, measured_ms, count, seed, reference_ms)
+
+
 def validate(
     table: LatencyTable,
     networks: Sequence[Architecture],

@@ -1,7 +1,6 @@
 """New values for fields of an experiment, as `--search.target-ratio 0.6` gives them."""
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,15 @@ from nas_jax.config.naming import meant
 from nas_jax.config.search import TARGET_FIELDS, without_target
 
 
-def load(name: str, fields: Mapping[str, Any]) -> Experiment:
-    """An experiment by name or file, with fields replaced."""
-    return apply(shipped.load_experiment(name), fields)
+def load(name: str, fields: Mapping[str, Any] | None = None) -> Experiment:
+    """An experiment, by the name of a shipped one or its file, with fields replaced.
+
+    >>> load("digits_cpu", {"train.epochs": 20, "seed": 3}).seed
+    3
+
+    Raises `ValueError` as `apply`, and as `shipped.load_experiment`.
+    """
+    return apply(shipped.load_experiment(name), fields or {})
 
 
 def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
@@ -39,18 +44,6 @@ def apply(experiment: Experiment, fields: Mapping[str, Any]) -> Experiment:
     return replaced(experiment, fields)
 
 
-def for_weights(experiment: Experiment) -> Experiment:
-    """The experiment with images normalised as the weights it starts from; told."""
-    if experiment.weights is None:
-        return experiment
-    from nas_jax.runs import pretrained
-
-    adopted, line = pretrained.adopted(experiment)
-    if line is not None:
-        print(line, file=sys.stderr)
-    return adopted
-
-
 def replaced(config: Any, fields: Mapping[str, Any], prefix: str = "") -> Any:
     """Any dataclass of settings with fields replaced, also of those in it."""
     known = [one.name for one in dataclasses.fields(config)]
@@ -71,12 +64,6 @@ def replaced(config: Any, fields: Mapping[str, Any], prefix: str = "") -> Any:
     for name, inside in below.items():
         new[name] = replaced(getattr(config, name), inside, f"{prefix}{name}.")
     return dataclasses.replace(config, **new)
-
-
-def tell(fields: Mapping[str, Any]) -> None:
-    """Prints the new values, for whoever reads the log."""
-    if fields:
-        print(f"fields: {' '.join(words(fields))}", file=sys.stderr)
 
 
 def words(fields: Mapping[str, Any]) -> list[str]:
