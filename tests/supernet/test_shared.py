@@ -37,8 +37,12 @@ def everything():
     return [one for seed in range(5) for one in drawn(seed, 40)]
 
 
+# op by op they would take ten times as long
+masked_apply = jax.jit(shared.apply, static_argnums=0, static_argnames="train")
+cut_apply = jax.jit(network.apply, static_argnums=0, static_argnames="train")
+init = jax.jit(network.init, static_argnums=1)
 WIDEST = shared.widest(everything())
-PARAMS, STATS = network.init(jax.random.key(0), WIDEST)
+PARAMS, STATS = init(jax.random.key(0), WIDEST)
 PARAMS = jax.tree.map(
     lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), PARAMS
 )
@@ -64,7 +68,7 @@ def test_a_layer_that_no_network_has_is_left_small():
     x = images(within.stem.input_size)
     for one in networks:
         own = shared.extract(PARAMS, within)
-        found, _ = shared.apply(
+        found, _ = masked_apply(
             within,
             own,
             network.zero_stats(within),
@@ -72,7 +76,7 @@ def test_a_layer_that_no_network_has_is_left_small():
             x,
             train=True,
         )
-        alone, _ = network.apply(
+        alone, _ = cut_apply(
             one, shared.extract(PARAMS, one), network.zero_stats(one), x, train=True
         )
         np.testing.assert_allclose(found, alone, rtol=2e-4, atol=2e-4)
@@ -82,25 +86,25 @@ def test_a_layer_that_no_network_has_is_left_small():
 def test_masked_is_cut_out(seed):
     (one,) = drawn(seed)
     x = images(one.stem.input_size, seed)
-    masked, _ = shared.apply(WIDEST, PARAMS, STATS, shared.choice(one), x, train=True)
-    _, stats = network.init(jax.random.key(0), one)
-    cut, _ = network.apply(one, shared.extract(PARAMS, one), stats, x, train=True)
+    masked, _ = masked_apply(WIDEST, PARAMS, STATS, shared.choice(one), x, train=True)
+    _, stats = init(jax.random.key(0), one)
+    cut, _ = cut_apply(one, shared.extract(PARAMS, one), stats, x, train=True)
     np.testing.assert_allclose(masked, cut, atol=2e-4, rtol=1e-3)
 
 
 def test_evaluation_takes_the_statistics_of_the_choice():
     (one,) = drawn(2)
     x, choice = images(one.stem.input_size), shared.choice(one)
-    _, moved = shared.apply(WIDEST, PARAMS, STATS, choice, x, train=True)
-    masked, same = shared.apply(WIDEST, PARAMS, moved, choice, x, train=False)
-    _, own = network.apply(
+    _, moved = masked_apply(WIDEST, PARAMS, STATS, choice, x, train=True)
+    masked, same = masked_apply(WIDEST, PARAMS, moved, choice, x, train=False)
+    _, own = cut_apply(
         one,
         shared.extract(PARAMS, one),
-        network.init(jax.random.key(0), one)[1],
+        init(jax.random.key(0), one)[1],
         x,
         train=True,
     )
-    cut, _ = network.apply(one, shared.extract(PARAMS, one), own, x, train=False)
+    cut, _ = cut_apply(one, shared.extract(PARAMS, one), own, x, train=False)
     np.testing.assert_allclose(masked, cut, atol=2e-4, rtol=1e-3)
     assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), moved, same))
 
@@ -109,9 +113,9 @@ def test_networks_of_one_side_may_be_cut_out_together_first():
     few = [one for one in drawn(3, 12) if one.stem.input_size == 8]
     within = shared.widest(few)
     x, choice = images(8), shared.choice(few[0])
-    whole, _ = shared.apply(WIDEST, PARAMS, STATS, choice, x, train=True)
-    _, stats = network.init(jax.random.key(0), within)
-    cut, _ = shared.apply(
+    whole, _ = masked_apply(WIDEST, PARAMS, STATS, choice, x, train=True)
+    _, stats = init(jax.random.key(0), within)
+    cut, _ = masked_apply(
         within, shared.extract(PARAMS, within), stats, choice, x, train=True
     )
     np.testing.assert_allclose(whole, cut, atol=2e-4, rtol=1e-3)
@@ -122,17 +126,17 @@ def test_only_the_weights_of_the_part_get_a_gradient():
     x = images(one.stem.input_size)
 
     def loss(params):
-        logits, _ = shared.apply(
+        logits, _ = masked_apply(
             WIDEST, params, STATS, shared.choice(one), x, train=True
         )
         return (logits**2).sum()
 
     def of_part(part):
-        stats = network.init(jax.random.key(0), one)[1]
-        return (network.apply(one, part, stats, x, train=True)[0] ** 2).sum()
+        stats = init(jax.random.key(0), one)[1]
+        return (cut_apply(one, part, stats, x, train=True)[0] ** 2).sum()
 
-    grads = jax.grad(loss)(PARAMS)
-    own = jax.grad(of_part)(shared.extract(PARAMS, one))
+    grads = jax.jit(jax.grad(loss))(PARAMS)
+    own = jax.jit(jax.grad(of_part))(shared.extract(PARAMS, one))
     cut = shared.extract(grads, one)
     for found, expected in zip(*map(jax.tree.leaves, (cut, own)), strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-2, rtol=2e-2)
@@ -148,7 +152,7 @@ def test_one_program_runs_every_network_of_a_side():
     @jax.jit
     def run(choice, x):
         traces.append(1)
-        return shared.apply(WIDEST, PARAMS, STATS, choice, x, train=True)[0]
+        return masked_apply(WIDEST, PARAMS, STATS, choice, x, train=True)[0]
 
     answers = [
         run(shared.choice(one), images(8))
