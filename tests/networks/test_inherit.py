@@ -17,6 +17,7 @@ from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.supernet import shared
+from tests import compiled
 from tests.drawn import drawn
 
 CONFIG = SpaceConfig(
@@ -203,9 +204,11 @@ def test_a_shared_supernet_in_order_holds_the_weights_of_every_network(source, o
     found = inherit.inherit(source, within, KEY, in_order=True)
     stats = network.zero_stats(within)
     choice = shared.choice(other)
-    ours, _ = shared.apply(within, found.params, stats, choice, IMAGES, train=True)
+    ours, _ = compiled.apply_masked(
+        within, found.params, stats, choice, IMAGES, train=True
+    )
     alone, _ = made(source, other)
-    expected, _ = network.apply(
+    expected, _ = compiled.apply(
         other, alone.params, alone.batch_stats, IMAGES, train=True
     )
     np.testing.assert_allclose(ours, expected, atol=1e-4)

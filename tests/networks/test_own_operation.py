@@ -14,13 +14,13 @@ import pytest
 from nas_jax import cli, report, supernet
 from nas_jax.config import shipped
 from nas_jax.latency.runtimes import onnx_runtime
-from nas_jax.networks import counts, layers, network, parts
+from nas_jax.networks import counts, layers, parts
 from nas_jax.networks.onnx import graphs
 from nas_jax.runs import run_folder
 from nas_jax.spaces import architecture, architecture_json, builders, operations
 from nas_jax.spaces.operations import OPERATIONS, Block, OpSpec
 from nas_jax.spaces.parts import Conventions
-from tests import oracles, small_run
+from tests import compiled, oracles, small_run
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_own_operation_runs_in_the_supernet(fused):
     logits, _ = supernet.apply(searched, *sampled, rows, images)
     found = architecture.from_path(searched, np.array([1]), "own")
     plain = supernet.extract(searched, params, stats, found)
-    expected, _ = network.apply(found, *plain, images, train=True)
+    expected, _ = compiled.apply(found, *plain, images, train=True)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 

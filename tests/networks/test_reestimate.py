@@ -9,6 +9,7 @@ from nas_jax.data.batches import Batch
 from nas_jax.networks import network
 from nas_jax.spaces import architecture, builders
 from nas_jax.training import loop
+from tests import compiled
 
 SPACE = builders.mobile(
     SpaceConfig(
@@ -29,7 +30,7 @@ FOUND = architecture.homogeneous(SPACE, SPACE.candidates[0])
 
 @pytest.fixture(scope="module")
 def drawn():
-    params, batch_stats = network.init(jax.random.key(0), FOUND)
+    params, batch_stats = compiled.init(jax.random.key(0), FOUND)
     images = np.random.default_rng(0).normal(1, 2, size=(11, 6, 6, 3))
     data = Batch(images.astype(np.float32), np.zeros(11, np.int32))
     return params, batch_stats, data
@@ -62,9 +63,9 @@ def test_evaluation_on_one_batch_equals_training_mode_on_it(drawn):
     shapes = network.shapes(FOUND)[1]
     assert jax.tree.structure(stats) == jax.tree.structure(shapes)
     evaluated = network.predict(FOUND, params, stats, one.images)
-    trained, _ = network.apply(FOUND, params, stats, one.images, train=True)
+    trained, _ = compiled.apply(FOUND, params, stats, one.images, train=True)
     np.testing.assert_allclose(evaluated, trained, atol=0.02)
-    stale = network.init(jax.random.key(0), FOUND)[1]
+    stale = compiled.init(jax.random.key(0), FOUND)[1]
     far = network.predict(FOUND, params, stale, one.images)
     assert np.abs(far - trained).max() > 0.05
 

@@ -7,13 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from nas_jax.networks import inherit, network
+from nas_jax.networks import inherit
 from nas_jax.search import saliency
 from nas_jax.search.targets import Costs
 from nas_jax.spaces import elastic
 from nas_jax.spaces.architecture import homogeneous
 from nas_jax.spaces.operations import OpSpec
-from tests import small_elastic
+from tests import compiled, small_elastic
 from tests.drawn import drawn
 
 KEY = jax.random.key(5)
@@ -45,7 +45,7 @@ def answers(one):
     )
     params, stats, _ = inherit.inherit(GIVEN, wide, KEY)
     images = IMAGES[one.stem.input_size]
-    logits = np.asarray(network.apply(wide, params, stats, images, train=True)[0])
+    logits = np.asarray(compiled.apply(wide, params, stats, images, train=True)[0])
     centred = logits - logits.mean(0)
     return centred / np.linalg.norm(centred, axis=1, keepdims=True)
 

@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from nas_jax.data.batches import Batch
-from nas_jax.networks import network
 from nas_jax.search import sandwich, scoring
 from nas_jax.supernet import shared
 from nas_jax.training import loop, losses
+from tests import compiled
 from tests.supernet.test_shared import WIDEST, drawn
 
 SIDE = 8
@@ -30,9 +30,9 @@ def unchanged(key, images):
 
 
 def answers(params, one, images):
-    stats = network.init(jax.random.key(0), one)[1]
+    stats = compiled.init(jax.random.key(0), one)[1]
     own = shared.extract(params, one)
-    return network.apply(one, own, stats, images, train=True)[0]
+    return compiled.apply(one, own, stats, images, train=True)[0]
 
 
 def test_a_step_averages_the_gradients_of_the_networks_cut_out():
@@ -58,7 +58,7 @@ def test_a_step_averages_the_gradients_of_the_networks_cut_out():
     def mean_loss(params):
         return (widest_loss(params) + sum(other_loss(params, o) for o in others)) / 3
 
-    grads = jax.grad(mean_loss)(before)
+    grads = jax.jit(jax.grad(mean_loss))(before)
     expected = jax.tree.map(lambda leaf, grad: leaf - RATE * grad, before, grads)
     for one, other in zip(*map(jax.tree.leaves, (state.params, expected)), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-4)
@@ -88,7 +88,7 @@ def test_steps_teach_all_networks():
 
 
 def test_a_score_is_that_of_the_network_cut_out():
-    params, _ = network.init(jax.random.key(5), WIDEST)
+    params, _ = compiled.init(jax.random.key(5), WIDEST)
     seen, valid, one = batch(40, 2), batch(30, 3), FEW[0]
     score = scoring.make_score(WITHIN)(
         params,

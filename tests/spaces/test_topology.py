@@ -32,7 +32,7 @@ from nas_jax.spaces import architecture, architecture_json, builders, space, top
 from nas_jax.spaces.operations import Block, OpSpec
 from nas_jax.spaces.parts import Classifier, Norm, NormConv, Stem, Widen
 from nas_jax.training import loop as training_loop
-from tests import oracles
+from tests import compiled, oracles
 
 NAMES = ("identity", "sep_k3", "sep_k5", "sep_k7", "dil_k3", "avg_k3", "max_k3")
 OPS = tuple(OpSpec.parse(name) for name in NAMES)
@@ -206,7 +206,7 @@ def test_path_through_the_supernet_is_the_plain_network():
     logits, after = along(params, batch_stats)
     found = architecture.from_path(searched, np.asarray(path), "path")
     plain = supernet.extract(searched, params, batch_stats, found)
-    expected, stats = network.apply(found, *plain, images, train=True)
+    expected, stats = compiled.apply(found, *plain, images, train=True)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     ours = supernet.extract(searched, params, after, found)[1]
     assert jax.tree.structure(ours) == jax.tree.structure(stats)

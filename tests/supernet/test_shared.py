@@ -10,6 +10,7 @@ from nas_jax.networks import network
 from nas_jax.spaces import architecture, builders, elastic
 from nas_jax.spaces.operations import OpSpec
 from nas_jax.supernet import shared
+from tests import compiled
 
 SPACE = elastic.build(
     ElasticConfig(
@@ -37,12 +38,8 @@ def everything():
     return [one for seed in range(5) for one in drawn(seed, 40)]
 
 
-# op by op they would take ten times as long
-masked_apply = jax.jit(shared.apply, static_argnums=0, static_argnames="train")
-cut_apply = jax.jit(network.apply, static_argnums=0, static_argnames="train")
-init = jax.jit(network.init, static_argnums=1)
 WIDEST = shared.widest(everything())
-PARAMS, STATS = init(jax.random.key(0), WIDEST)
+PARAMS, STATS = compiled.init(jax.random.key(0), WIDEST)
 PARAMS = jax.tree.map(
     lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), PARAMS
 )
@@ -68,7 +65,7 @@ def test_a_layer_that_no_network_has_is_left_small():
     x = images(within.stem.input_size)
     for one in networks:
         own = shared.extract(PARAMS, within)
-        found, _ = masked_apply(
+        found, _ = compiled.apply_masked(
             within,
             own,
             network.zero_stats(within),
@@ -76,7 +73,7 @@ def test_a_layer_that_no_network_has_is_left_small():
             x,
             train=True,
         )
-        alone, _ = cut_apply(
+        alone, _ = compiled.apply(
             one, shared.extract(PARAMS, one), network.zero_stats(one), x, train=True
         )
         np.testing.assert_allclose(found, alone, rtol=2e-4, atol=2e-4)
@@ -86,25 +83,27 @@ def test_a_layer_that_no_network_has_is_left_small():
 def test_masked_is_cut_out(seed):
     (one,) = drawn(seed)
     x = images(one.stem.input_size, seed)
-    masked, _ = masked_apply(WIDEST, PARAMS, STATS, shared.choice(one), x, train=True)
-    _, stats = init(jax.random.key(0), one)
-    cut, _ = cut_apply(one, shared.extract(PARAMS, one), stats, x, train=True)
+    masked, _ = compiled.apply_masked(
+        WIDEST, PARAMS, STATS, shared.choice(one), x, train=True
+    )
+    _, stats = compiled.init(jax.random.key(0), one)
+    cut, _ = compiled.apply(one, shared.extract(PARAMS, one), stats, x, train=True)
     np.testing.assert_allclose(masked, cut, atol=2e-4, rtol=1e-3)
 
 
 def test_evaluation_takes_the_statistics_of_the_choice():
     (one,) = drawn(2)
     x, choice = images(one.stem.input_size), shared.choice(one)
-    _, moved = masked_apply(WIDEST, PARAMS, STATS, choice, x, train=True)
-    masked, same = masked_apply(WIDEST, PARAMS, moved, choice, x, train=False)
-    _, own = cut_apply(
+    _, moved = compiled.apply_masked(WIDEST, PARAMS, STATS, choice, x, train=True)
+    masked, same = compiled.apply_masked(WIDEST, PARAMS, moved, choice, x, train=False)
+    _, own = compiled.apply(
         one,
         shared.extract(PARAMS, one),
-        init(jax.random.key(0), one)[1],
+        compiled.init(jax.random.key(0), one)[1],
         x,
         train=True,
     )
-    cut, _ = cut_apply(one, shared.extract(PARAMS, one), own, x, train=False)
+    cut, _ = compiled.apply(one, shared.extract(PARAMS, one), own, x, train=False)
     np.testing.assert_allclose(masked, cut, atol=2e-4, rtol=1e-3)
     assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), moved, same))
 
@@ -113,9 +112,9 @@ def test_networks_of_one_side_may_be_cut_out_together_first():
     few = [one for one in drawn(3, 12) if one.stem.input_size == 8]
     within = shared.widest(few)
     x, choice = images(8), shared.choice(few[0])
-    whole, _ = masked_apply(WIDEST, PARAMS, STATS, choice, x, train=True)
-    _, stats = init(jax.random.key(0), within)
-    cut, _ = masked_apply(
+    whole, _ = compiled.apply_masked(WIDEST, PARAMS, STATS, choice, x, train=True)
+    _, stats = compiled.init(jax.random.key(0), within)
+    cut, _ = compiled.apply_masked(
         within, shared.extract(PARAMS, within), stats, choice, x, train=True
     )
     np.testing.assert_allclose(whole, cut, atol=2e-4, rtol=1e-3)
@@ -126,14 +125,14 @@ def test_only_the_weights_of_the_part_get_a_gradient():
     x = images(one.stem.input_size)
 
     def loss(params):
-        logits, _ = masked_apply(
+        logits, _ = compiled.apply_masked(
             WIDEST, params, STATS, shared.choice(one), x, train=True
         )
         return (logits**2).sum()
 
     def of_part(part):
-        stats = init(jax.random.key(0), one)[1]
-        return (cut_apply(one, part, stats, x, train=True)[0] ** 2).sum()
+        stats = compiled.init(jax.random.key(0), one)[1]
+        return (compiled.apply(one, part, stats, x, train=True)[0] ** 2).sum()
 
     grads = jax.jit(jax.grad(loss))(PARAMS)
     own = jax.jit(jax.grad(of_part))(shared.extract(PARAMS, one))
@@ -152,7 +151,7 @@ def test_one_program_runs_every_network_of_a_side():
     @jax.jit
     def run(choice, x):
         traces.append(1)
-        return masked_apply(WIDEST, PARAMS, STATS, choice, x, train=True)[0]
+        return compiled.apply_masked(WIDEST, PARAMS, STATS, choice, x, train=True)[0]
 
     answers = [
         run(shared.choice(one), images(8))

@@ -27,6 +27,7 @@ from nas_jax.search import (
 from nas_jax.spaces import architecture, builders
 from nas_jax.training import devices, losses
 from nas_jax.training.devices import PLAIN
+from tests import compiled
 from tests.clean_python import python
 
 SPACE = builders.mobile(
@@ -151,7 +152,7 @@ def test_nothing_in_the_state_leaves_float32(estimator):
 
 def test_bfloat16_is_near_float32():
     found = architecture.from_path(SPACE, [1, 0], "any")
-    params, stats = network.init(jax.random.key(1), found)
+    params, stats = compiled.init(jax.random.key(1), found)
     batch = data(16)
 
     @jax.jit

@@ -13,11 +13,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from nas_jax.config.experiment import Experiment, TrainConfig
 from nas_jax.config.from_json import from_json
 from nas_jax.data.batches import Batch
-from nas_jax.networks import network
 from nas_jax.search import baselines
 from nas_jax.spaces import builders
 from nas_jax.training import loop, losses
-from tests import small_run
+from tests import compiled, small_run
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 LABELS = np.array([0, 0, 0, 0, 1, 2], np.int32)
@@ -100,7 +99,7 @@ def first_step():
         state = loop.init(key, found, recipe)
         batch = recipe.batches(key)(0)
         weights = state.params, state.batch_stats
-        logits, _ = network.apply(found, *weights, batch.images, train=True)
+        logits, _ = compiled.apply(found, *weights, batch.images, train=True)
         (call,) = loop.programs(key, found, recipe).values()
         _, metrics = call.function(*call.arguments)
         return float(metrics["train/loss"]), np.asarray(logits), batch.labels

@@ -20,7 +20,7 @@ from nas_jax.spaces import builders
 from nas_jax.spaces.parts import Hidden
 from nas_jax.training import loop, losses
 from nas_jax.training.devices import PLAIN
-from tests import small_run
+from tests import compiled, small_run
 from tests.search.test_resume_steps import assert_same_bits
 
 SPACE = builders.build(
@@ -179,7 +179,7 @@ def test_channels_that_are_kept_scale_the_inputs_of_the_linear_layer(seed, one):
 
     In those of a hidden layer before it they are not.
     """
-    params, stats = network.init(jax.random.key(seed), one)
+    params, stats = compiled.init(jax.random.key(seed), one)
     numbers = np.random.default_rng(seed)
     images = numbers.normal(size=(3, *SPACE.input_shape)).astype(np.float32)
     kept = numbers.integers(0, 2, (3, one.classifier.features))
@@ -190,7 +190,7 @@ def test_channels_that_are_kept_scale_the_inputs_of_the_linear_layer(seed, one):
     bias = params["classifier"]["bias"][None]
     halves = run(kept) + run(1 - kept) - bias
     np.testing.assert_allclose(halves, run(np.ones_like(kept)), rtol=1e-4, atol=1e-5)
-    none = network.apply(one, params, stats, images, train=True)[0]
+    none = compiled.apply(one, params, stats, images, train=True)[0]
     np.testing.assert_allclose(run(np.ones_like(kept)), none, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
         run(np.zeros_like(kept)), np.broadcast_to(bias, none.shape), atol=1e-6
@@ -240,7 +240,7 @@ def test_a_student_follows_its_teacher():
         ),
         name="teacher",
     )
-    params, stats = network.init(jax.random.key(5), wide)
+    params, stats = compiled.init(jax.random.key(5), wide)
     params["classifier"]["kernel"] *= 30  # of an opinion
     teacher = Model(wide, params, stats)
     given = recipe(

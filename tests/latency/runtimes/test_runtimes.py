@@ -28,6 +28,7 @@ from nas_jax.networks import network
 from nas_jax.networks.onnx import graphs
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import from_path
+from tests import compiled
 
 CONFIG = LatencyConfig(batch=2, repeats=3, loop_ms=0.1, threads=provenance.cores())
 SMALL = SpaceConfig(
@@ -77,7 +78,7 @@ def test_padding_of_tensorflow_is_the_same_in_all_forms(side):
     np.testing.assert_allclose(for_litert, expected, atol=1e-5)
     assert np.abs(found - centre).max() > 0.01
     # training, where the depthwise convolution has another form
-    moved, _ = network.apply(same, *trees, jnp.asarray(images), train=True)
+    moved, _ = compiled.apply(same, *trees, jnp.asarray(images), train=True)
     assert np.isfinite(moved).all()
 
 

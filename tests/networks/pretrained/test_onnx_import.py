@@ -11,13 +11,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nas_jax import cli
 from nas_jax.config import SpaceConfig
-from nas_jax.networks import checkpoint, network
+from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
 from nas_jax.networks.onnx import graphs
 from nas_jax.networks.pretrained import onnx_import, unfold
 from nas_jax.spaces.architecture import from_ops
 from nas_jax.spaces.builders import mobile
 from nas_jax.spaces.operations import OpSpec
+from tests import compiled
 from tests.drawn import drawn
 
 CONFIG = SpaceConfig(
@@ -187,7 +188,7 @@ def test_folded_normalisation_is_taken_apart_by_the_images(tmp_path):
 
     def in_training(one):
         trees = one.architecture, one.params, one.batch_stats
-        return np.asarray(network.apply(*trees, jnp.asarray(IMAGES), train=True)[0])
+        return np.asarray(compiled.apply(*trees, jnp.asarray(IMAGES), train=True)[0])
 
     np.testing.assert_allclose(in_training(apart), expected, atol=5e-3)
     assert np.abs(in_training(folded) - expected).max() > 0.1
