@@ -114,6 +114,8 @@ def validate(
 
 def plot(record: dict[str, Any]) -> "Figure":
     """Predicted against measured latency, of the record that `validate` returns."""
+    import matplotlib.pyplot  # noqa: F401  with it a notebook knows how to show a figure
+
     from nas_jax.latency.measurement import whole_networks
 
     return whole_networks.plot(record)
