@@ -114,8 +114,9 @@ def validate(
 
 def plot(record: dict[str, Any]) -> "Figure":
     """Predicted against measured latency, of the record that `validate` returns."""
-    import matplotlib.pyplot  # noqa: F401  with it a notebook knows how to show a figure
+    import matplotlib.pyplot as plt
 
     from nas_jax.latency.measurement import whole_networks
 
+    plt.get_backend()  # once it is chosen, a notebook knows how to show a figure
     return whole_networks.plot(record)
