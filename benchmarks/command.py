@@ -92,7 +92,7 @@ BENCHES = {
     "specialisation": Bench("specialisation", SpecialisationConfig()),
     "leverage": Bench("leverage.bench", LeverageConfig()),
     "promise": Bench("promise", PromiseConfig()),
-    "families": Bench("families", FamiliesConfig()),
+    "families": Bench("families", FamiliesConfig(), draws=True),
     "recipe": Bench("recipe", RecipeConfig()),
     "guidelines": Bench("guidelines.bench"),
     "resume": Bench("resume", ResumeConfig()),
@@ -112,7 +112,7 @@ class Output:
     json: Path | None = None
     """file for the numbers"""
     plot: Path | None = None
-    """picture to draw, of scaling"""
+    """picture to draw, of scaling and families"""
     no_cache: bool = False
     """compile anew"""
 
@@ -125,9 +125,7 @@ class Output:
         if self.plot is not None:
             if not BENCHES[name].draws:
                 able = ", ".join(one for one, bench in BENCHES.items() if bench.draws)
-                raise ValueError(
-                    f"bench {name}: expected no --plot (only {able} draws)"
-                )
+                raise ValueError(f"bench {name}: expected no --plot (it is for {able})")
             if self.plot.suffix not in _PICTURES:
                 raise ValueError(
                     f"--plot {self.plot}: expected a name that ends in one of "

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+from matplotlib.figure import Figure
 
 from benchmarks import ledger
 from benchmarks.intervals import interval
@@ -72,6 +73,41 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
         shares = (_percent([one[name] for one in own]) for name in _ACCURACIES)
         rows.append((family, runtime, *shares, *ms, *sizes))
     return rows
+
+
+def plot(result: dict[str, Any], file: Path) -> None:
+    """Draws accuracy against latency in both runtimes, seed by seed, into a file."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    names = list(dict.fromkeys(row["family"] for row in result["rows"]))
+    for axes, accuracy, time, title in zip(
+        panels, _ACCURACIES, _TIMES.values(), ("in float32", "in 8 bits"), strict=True
+    ):
+        for place, family in enumerate(names):
+            for runtime, label in ((FLOAT, "float32"), (INT8, "8 bits")):
+                own = [
+                    row
+                    for row in result["rows"]
+                    if (row["family"], row["runtime"]) == (family, runtime)
+                ]
+                axes.plot(
+                    [row[time] for row in own],
+                    [100 * row[accuracy] for row in own],
+                    "os^D"[place % 4],
+                    color=f"C{place}",
+                    fillstyle="none" if runtime == FLOAT else "full",
+                    label=f"{family}, searched for {label}",
+                )
+        axes.set(title=title, xlabel="measured latency, ms", xlim=(0, None))
+        axes.grid(color="0.9")
+    panels[0].set_ylabel("test accuracy, %")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+    )
+    figure.savefig(file, dpi=110)
 
 
 _TIMES = {FLOAT: "float_ms", INT8: "int8_ms"}

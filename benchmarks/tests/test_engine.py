@@ -533,7 +533,7 @@ def test_command_hands_its_flags_on_and_writes_the_numbers(
             "engine --space.candidates mb3_k3 zero",
             "space.candidates: expected 'mb6_k7', that of the largest network, ",
         ),
-        ("engine --plot a.png", "bench engine: expected no --plot (only scaling"),
+        ("engine --plot a.png", "bench engine: expected no --plot (it is for scaling"),
         ("engine --json no/a.json", "--json no/a.json: expected a folder no to wri"),
         ("scaling --plot a.txt", "--plot a.txt: expected a name that ends in on"),
         ("scaling --candidates 2,13", "candidates: expected 2 to 12, got 13"),

@@ -1,5 +1,7 @@
 """`benchmarks families`: the rows, and what is asked of each run."""
 
+from matplotlib.figure import Figure
+
 from benchmarks import families
 from benchmarks.quality_settings import FamiliesConfig
 from nas_jax.config.families import BLOCKS
@@ -28,6 +30,19 @@ def test_rows_are_means_over_the_seeds():
         *("2.000", "1.000", "1,000", "20,000"),
     )
     assert families.table({"rows": [row(0, 0.8, 0.7, 1.0)]})[1][2] == "80.00"
+
+
+def test_picture_has_every_network_in_both_runtimes(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    rows = [row(0, 0.8, 0.7, 1.0), row(1, 0.9, 0.7, 3.0)]
+    other = row(0, 0.6, 0.5, 2.0) | {"runtime": "onnxruntime-int8"}
+    families.plot({"rows": [*rows, other]}, tmp_path / "families.png")
+    ((in_float, in_8_bits),) = [figure.axes for figure in drawn]
+    points = [line.get_xydata().tolist() for line in in_float.lines]
+    assert points == [[[1.0, 80.0], [3.0, 90.0]], [[2.0, 60.0]]]
+    points = [line.get_xydata().tolist() for line in in_8_bits.lines]
+    assert points == [[[0.5, 70.0], [1.5, 70.0]], [[1.0, 50.0]]]
 
 
 def test_families_differ_in_their_blocks_alone():
