@@ -118,5 +118,5 @@ def plot(record: dict[str, Any]) -> "Figure":
 
     from nas_jax.latency.measurement import whole_networks
 
-    plt.get_backend()  # once it is chosen, a notebook knows how to show a figure
+    plt.switch_backend(plt.get_backend())  # once loaded, a notebook shows figures
     return whole_networks.plot(record)
