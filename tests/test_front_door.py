@@ -17,10 +17,11 @@ from nas_jax.export import formats
 from nas_jax.latency import tables
 from nas_jax.networks import checkpoint
 from nas_jax.networks.network import init
-from nas_jax.runs import result, run_folder
+from nas_jax.runs import run_folder
 from nas_jax.search import baselines
 from nas_jax.spaces import builders
-from tests import small_run
+from tests import small_elastic, small_run
+from tests.report.made_up_run import make_run
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +149,43 @@ def test_an_experiment_is_loaded_with_other_fields():
         nas.load_experiment("digits_cpu", {"serch.batch": 3})
 
 
+def test_what_is_no_network_names_those_that_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path / "runs/mine")
+    for name in ("searched", "baseline"):
+        (run / "checkpoints" / name).mkdir(parents=True, exist_ok=True)
+        (run / "checkpoints" / name / "architecture.json").write_text("{}")
+    with pytest.raises(
+        ValueError,
+        match=r"^runs/mine: expected the folder of a trained network, got a run; name a "
+        "network of it: runs/mine/checkpoints/baseline, runs/mine/checkpoints/searched$",
+    ):
+        nas.load_model("runs/mine")
+    with pytest.raises(
+        ValueError,
+        match=r"found nothing there; did you mean runs/mine/ch.*/searched\?$",
+    ):
+        nas.load_model("runs/mine/checkpoints/serched")
+    with pytest.raises(ValueError, match="got 'serched'; did you mean searched"):
+        nas.load_run("runs/mine").model("serched")
+
+
+def test_targets_of_a_space_of_several_shapes_are_refused(tmp_path):
+    small_elastic.write(tmp_path)
+    setup = nas.load(nas.load_experiment(str(tmp_path / "elastic.py")))
+    table = nas.latency.load(tmp_path / "table.json")
+    with pytest.raises(ValueError, match=r"expected a space of one shape.*nas_jax.run"):
+        nas.targets(setup, table)
+
+
 def test_a_command_is_typed_from_python(capsys):
-    nas.command("describe 'mobilenet_v2'")
-    assert "300,774,272" in capsys.readouterr().out
+    for words in (
+        ["describe 'mobilenet_v2'"],
+        ["nas_jax describe mobilenet_v2"],
+        ["describe", "mobilenet_v2"],
+    ):
+        nas.command(*words)
+        assert "300,774,272" in capsys.readouterr().out
     with pytest.raises(RuntimeError, match=r"^nas_jax describe nothing: exit code 2; "):
         nas.command("describe nothing")
     assert "'nothing' is no space" in capsys.readouterr().err
@@ -191,5 +226,8 @@ def test_what_does_not_fit_is_refused_before_a_folder_is_made(experiment, tmp_pa
     with pytest.raises(ValueError, match=r"target_ratio = 0.001 .* out of reach"):
         nas.run(experiment, target="0.001x", out=tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
+    with pytest.raises(ValueError, match=r"expected a run .*, got an empty folder"):
+        nas.load_run(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"expected a finished run with result.json"):
-        result.load(tmp_path)
+        nas.load_run(tmp_path)

@@ -8,7 +8,7 @@ from nas_jax.cli import networks, terminal
 from nas_jax.cli.flags import UNCHANGED, Fields
 from nas_jax.cli.start import READING, Reading
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import given, overrides
+from nas_jax.config import on_disk, overrides
 from nas_jax.training import host
 
 
@@ -36,7 +36,7 @@ def finetune(
     from nas_jax.runs import first_experiment, pretrained, run_folder
     from nas_jax.spaces import around
 
-    given.require_network("finetune", weights)
+    on_disk.require_network("finetune", weights)
     try:
         made = first_experiment.from_weights(pictures, weights, side, **vars(reading))
     except ValueError as error:  # what is --data.test-split elsewhere
@@ -52,7 +52,7 @@ def finetune(
         file=sys.stderr,
     )
     host.prepare_for(config, cache=not no_cache)
-    folder = run_folder.create(config, out, networks.RUNS, network=network)
+    folder = run_folder.create(config, out, on_disk.RUNS, network=network)
     print(f"run folder: {folder}", file=sys.stderr)
     terminal.tell_fields(fields)
     return networks.trained(config, network, folder)

@@ -72,14 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(lambda: command(words), words)
 
 
-def typed(line: str) -> None:
-    """Runs a command as it is typed, but without `nas_jax`: for notebooks.
+def typed(line: str, *words: str) -> None:
+    """Runs a command as it is typed, for notebooks: `nas_jax.command("list")`.
 
-    What it answers is printed, its progress and a mistake on standard error. Raises
+    What it answers is printed, its progress and a mistake on standard error. Words
+    that follow the line are taken as they are, as names with blanks in them. Raises
     `RuntimeError` if it failed.
-
-    >>> typed("table validate digits_cpu_onnxruntime digits_cpu")  # doctest: +SKIP
     """
+    given = [*shlex.split(line), *words]
+    line = shlex.join(given[1:] if given[:1] == ["nas_jax"] else given)
     if code := main(shlex.split(line)):
         raise RuntimeError(
             f"nas_jax {line}: exit code {code}; what is wrong stands above"

@@ -13,7 +13,7 @@ from nas_jax.cli.terminal import (
     description,
     tell_fields,
 )
-from nas_jax.config import given, overrides, shipped
+from nas_jax.config import on_disk, overrides, shipped
 from nas_jax.config.data import NAMES, TFDS
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.space import Padding
@@ -21,8 +21,6 @@ from nas_jax.training import host
 
 if TYPE_CHECKING:
     from nas_jax.spaces.architecture import Architecture
-
-RUNS = given.RUNS
 
 
 def list_names() -> Answer:
@@ -118,7 +116,7 @@ def train(
                 f"{architecture} is a run folder and trains with its own "
                 "configuration; give architecture.json and an experiment to change it"
             )
-        if not given.is_run(architecture):
+        if not on_disk.is_run(architecture):
             raise _not_trained(architecture)
         config = overrides.apply(run_folder.read_experiment(architecture), fields)
         if not (architecture / "architecture.json").is_file():
@@ -136,7 +134,7 @@ def train(
             network = around.resized(network, *shape)
         setup.check_network(config, network)
         source = shipped.experiment_file(experiment)
-        folder = run_folder.create(config, out, RUNS, source, network)
+        folder = run_folder.create(config, out, on_disk.RUNS, source, network)
     else:
         if not architecture.is_file():
             raise _not_trained(architecture)
@@ -157,7 +155,7 @@ def _not_trained(name: Path) -> ValueError:
     takes = "a run, an architecture's .json file, or the folder of a network"
     like = near(str(name), published.NAMES)
     if name.exists() or not like:
-        return given.no_run(name, takes)
+        return on_disk.no_run(name, takes)
     return ValueError(
         f"train: {str(name)!r} is no file or folder here; train takes {takes}, and "
         f"nas_jax describe {like[0]} shows the published network"

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from nas_jax.cli.terminal import Answer
-from nas_jax.config import files, given
+from nas_jax.config import files, on_disk
 
 _LOOK_S = 2.0
 """Between two looks at a run that is watched."""
@@ -42,7 +42,7 @@ def report(
             "none"
         )
     for run in runs:
-        given.require_run(run)
+        on_disk.require_run(run)
     from nas_jax import report as pages
     from nas_jax.report import live, run_files
     from nas_jax.report import tensorboard as events

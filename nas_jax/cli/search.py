@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nas_jax.cli import networks, terminal
 from nas_jax.cli.flags import CALLED, UNCHANGED, Fields, Typed
 from nas_jax.cli.terminal import Answer, Terminal
-from nas_jax.config import changes, files, overrides, shipped
+from nas_jax.config import changes, files, on_disk, overrides, shipped
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.search import TARGET_FIELDS, TARGETS, parse_target
 from nas_jax.training import host
@@ -143,7 +143,7 @@ def search(
     if not multihost.writes():
         multihost.follow(config, source, None, typed)
         return Answer({}, "")
-    folder = run_folder.create(config, options.out, networks.RUNS, source)
+    folder = run_folder.create(config, options.out, on_disk.RUNS, source)
     files.write(folder / unfinished.COMMAND, typed + "\n")
     print(f"run folder: {folder}", file=sys.stderr)
     terminal.tell_fields(fields)

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from nas_jax.config import given
+from nas_jax.config import on_disk
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.naming import meant
 
@@ -45,24 +45,24 @@ def experiment_file(name: str) -> Path:
     if path.parent in (Path(), Path("experiments")) and beside.is_file():
         return beside
     expected = f"experiment {name!r}: expected a Python file with get_config()"
-    if given.is_run(path):
+    if on_disk.is_run(path):
         raise ValueError(
             f"{expected}, got a run; nas_jax search --resume {name} goes on with it"
         )
     if path.is_dir():
         raise ValueError(
-            f"{expected}, {given.found_at(path)}; for pictures begin with nas_jax "
+            f"{expected}, {on_disk.found_at(path)}; for pictures begin with nas_jax "
             f"start {name} --out mine.py"
         )
     if name.endswith(".py"):
-        hint = given.meant_beside(path) or (
+        hint = on_disk.meant_beside(path) or (
             f"; nas_jax start PICTURES --out {name} writes one"
         )
         raise ValueError(f"{expected}, found no such file{hint}")
     known = names("experiments", "*.py")
     raise ValueError(
         f"{expected}, or one of the shipped experiments: {', '.join(known)}"
-        f"{meant(name, known) or given.meant_beside(path)}"
+        f"{meant(name, known) or on_disk.meant_beside(path)}"
     )
 
 
@@ -96,7 +96,7 @@ def load_experiment(name: str) -> Experiment:
     if spec is None or spec.loader is None:
         raise ValueError(
             f"experiment {name!r}: expected a Python file with get_config(), "
-            f"{given.found_at(path)}; nas_jax start PICTURES --out mine.py writes one"
+            f"{on_disk.found_at(path)}; nas_jax start PICTURES --out mine.py writes one"
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

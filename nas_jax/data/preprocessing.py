@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from nas_jax.config import files, given
+from nas_jax.config import files, on_disk
 from nas_jax.config.checks import reason, require
 from nas_jax.config.data import DataConfig
 from nas_jax.config.from_json import Strict
@@ -148,7 +148,7 @@ def read_image(
     """An image file as the network takes it; `ValueError` naming what is none."""
     place = Path(path)
     if not place.exists():
-        hint = given.meant_beside(place)
+        hint = on_disk.meant_beside(place)
         raise ValueError(f"{path}: expected a picture, found no such file{hint}")
     if not (place.is_file() or place.is_dir()):
         raise ValueError(f"{path}: expected a picture, got: no regular file")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.config import given
+from nas_jax.config import on_disk
 from nas_jax.config.naming import near
 from nas_jax.export import digest, litert, onnx, stablehlo
 from nas_jax.export.runner import Runner
@@ -104,8 +104,8 @@ def read(path: Path) -> Runner:
     one = of_file(path)
     if one is None or not path.is_file():
         raise ValueError(
-            f"{path}: expected a model file ({ENDS}), {given.found_at(path)}"
-            f"{given.meant_beside(path)}"
+            f"{path}: expected a model file ({ENDS}), {on_disk.found_at(path)}"
+            f"{on_disk.meant_beside(path)}"
         )
     content = path.read_bytes()
     if one.needs_digest:

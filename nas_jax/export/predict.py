@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nas_jax.config import given
+from nas_jax.config import on_disk
 from nas_jax.data import companions, preprocessing
 from nas_jax.data.layouts import tree
 from nas_jax.export import formats
@@ -85,7 +85,7 @@ def model_file(model: Path) -> Path:
     """
     if not model.is_dir():
         if not model.is_file() or formats.of_file(model) is None:
-            raise given.no_run(model, _EXPECTED)
+            raise on_disk.no_run(model, _EXPECTED)
         return model
     folder = model / "export" if (model / "export").is_dir() else model
     ends = [one.suffix for one in formats.FORMATS.values()]
@@ -94,7 +94,7 @@ def model_file(model: Path) -> Path:
             return folder / f"{SEARCHED}{end}"
     found = sorted({one for end in ends for one in folder.glob(f"[!.]*{end}")})
     if not found:
-        given.require_run(model, _EXPECTED)
+        on_disk.require_run(model, _EXPECTED)
         if not any((model / "checkpoints").glob("[!.]*/digests.json")):
             raise ValueError(f"{model}: {unfinished.told(model)}")
         raise ValueError(

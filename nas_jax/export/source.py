@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from nas_jax.config import given as given_run
+from nas_jax.config import on_disk
 from nas_jax.config.experiment import Experiment, LatencyConfig
 from nas_jax.config.naming import meant
 from nas_jax.data import batches, companions, pictures, preprocessing, record
@@ -87,14 +87,14 @@ def read(folder: Path, network: str | None, given: Given) -> Source:
       ValueError: for a run that was not trained, with the command that does; for what
         is missing, unknown, or does not fit.
     """
-    if given_run.is_run(folder):
+    if on_disk.is_run(folder):
         return _of_run(folder, network, given)
     if network is not None:
         raise ValueError(
             f"--network {network}: expected a run folder, got {folder}, which is none"
         )
     if not (folder / "architecture.json").is_file():
-        raise given_run.no_run(folder, "a run, or the folder of a network")
+        raise on_disk.no_run(folder, "a run, or the folder of a network")
     return _of_network(folder, given)
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from annotated_types import Interval, MinLen
 from typing_extensions import TypedDict
 
-from nas_jax.config import files, given, shipped
+from nas_jax.config import files, on_disk, shipped
 from nas_jax.config.experiment import LatencyConfig
 from nas_jax.config.from_json import Strict, fields, from_json
 from nas_jax.config.naming import meant
@@ -200,7 +200,7 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
         text = shipped.table_file(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         known = shipped.names("latency_tables", "*.json")
-        like = given.meant_beside(Path(path)) or meant(Path(path).stem, known)
+        like = on_disk.meant_beside(Path(path)) or meant(Path(path).stem, known)
         raise ValueError(
             f"{origin}: expected a file, or the name of a shipped table, found none"
             f"{like or '; nas_jax list names them'}; or {MEASURE}"

@@ -20,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from nas_jax.base import Images, Logits, PyTree
-from nas_jax.config import checks, files
+from nas_jax.config import checks, files, on_disk
 from nas_jax.networks import network
 from nas_jax.spaces import architecture_json
 from nas_jax.spaces.architecture import Architecture
@@ -112,13 +112,10 @@ def load_model(folder: str | Path) -> Model:
 
     Raises `ValueError` naming the folder and what is missing or damaged.
     """
-    folder = Path(folder).absolute()
-    if not (folder / "architecture.json").is_file():
-        raise ValueError(
-            f"{folder}: expected a saved network (architecture.json, weights), found "
-            "none; networks are saved by 'nas_jax search', 'nas_jax train' and "
-            "'nas_jax import'"
-        )
+    folder = Path(folder)
+    if on_disk.is_run(folder) or not (folder / "architecture.json").is_file():
+        raise on_disk.no_network(folder)
+    folder = folder.absolute()
     try:
         text = files.read_text(folder / "architecture.json")
         architecture = architecture_json.from_json(text)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Interval
 
-from nas_jax.config import files, given
+from nas_jax.config import files, on_disk
 from nas_jax.config.data import TFDS
 from nas_jax.config.from_json import from_json
 from nas_jax.paper.tables import ABSENT, Table, millions
@@ -86,7 +86,7 @@ def with_run(name: str, table: Table, run: Path) -> Table:
             f"--run: expected with one of {', '.join(DATA)}, got {name}, which has no "
             "row for a run"
         )
-    given.require_run(run)
+    on_disk.require_run(run)
     file = run / "result.json"
     if not file.is_file():
         raise ValueError(

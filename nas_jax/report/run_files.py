@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from nas_jax.config import files, given
+from nas_jax.config import files, on_disk
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
 from nas_jax.data import record
@@ -206,7 +206,7 @@ class RunFiles:
 def read(run_folder: Path, is_target: bool = False) -> RunFiles:
     """The files of a run, finished or not; that of a target has no targets itself."""
     if not run_folder.is_dir():
-        raise given.no_run(run_folder)
+        raise on_disk.no_run(run_folder)
     there = {name: run_folder / name for name in FILES if (run_folder / name).exists()}
     experiment = space = None
     if "config.json" in there:

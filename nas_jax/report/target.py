@@ -127,7 +127,7 @@ def _at_its_pace(target_ms: float, fastest_ms: float, pace: Pace) -> list[str]:
     left = _off(fastest_ms / factor / target_ms)
     return [
         f"The machine was {q.percent(abs(factor - 1))} {how} than when the table was "
-        f"measured; without that its fastest rounds are {left}."
+        f"measured; without that its fastest rounds are {left} the target."
     ]
 
 

@@ -84,11 +84,13 @@ def sentence(networks: Mapping[str, Scored], name: str = "searched") -> str | No
     points, off = 100 * abs(ours - theirs), 100 * error
     amount, count = f"{points:.1f} ± {off:.1f} points", 1 + len(rivals)
     if points <= off:
-        which = best if len(rivals) == 1 else f"the best of {len(rivals)}, {best}"
+        which = "the one that is"
+        if len(rivals) > 1:
+            which = f"the best of {len(rivals)} that are"
         side = "ahead of" if ours >= theirs else "behind"
         return (
-            f"No clear winner among networks that are no slower: {points:.1f} points "
-            f"{side} {which}, and chance alone makes up to {off:.1f}."
+            f"No clear winner: {points:.1f} points {side} {best}, {which} no slower, "
+            f"but chance alone makes up to {off:.1f}."
         )
     if ours > theirs:
         return f"Best of {count} networks no slower: {amount} ahead of {best}."

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nas_jax.config import families, recipes
-from nas_jax.config import given as given_run
+from nas_jax.config import families, on_disk, recipes
 from nas_jax.config.data import DataConfig
 from nas_jax.config.experiment import Experiment, LatencyConfig, TrainConfig
 from nas_jax.config.search import SearchConfig
@@ -117,7 +116,7 @@ def of_pictures(
     if not path.expanduser().exists():
         raise ValueError(
             f"start {path}: expected a folder of pictures, found none"
-            f"{given_run.meant_beside(path)}"
+            f"{on_disk.meant_beside(path)}"
         )
     place = path.expanduser().absolute()  # the file may be used from anywhere
     is_idx = idx_sets.is_set(place)
@@ -359,13 +358,13 @@ def _resolution(data: DataSet, valid: np.ndarray) -> tuple[str, ...]:
     if of_groups <= SPREAD:
         return ()
     line = (
-        f"validation: {len(valid):,} pictures tell accuracies apart from "
-        f"{100 * error:.1f} points on"
+        f"{len(valid):,} validation pictures cannot tell networks apart that differ "
+        f"by less than {100 * error:.1f} points"
     )
     if len(groups) < len(valid):
         line += (
-            f", from {100 * of_groups:.1f} if each of their {len(groups):,} groups is "
-            "right or wrong as a whole"
+            f" ({100 * of_groups:.1f} if each of their {len(groups):,} groups is right "
+            "or wrong as a whole)"
         )
     return (line,)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nas_jax import supernet
 from nas_jax.base import PRNGKey, PyTree
-from nas_jax.config import files, given
+from nas_jax.config import files, on_disk
 from nas_jax.config.experiment import Experiment
 from nas_jax.data import companions, preprocessing
 from nas_jax.data.batches import Split
@@ -34,7 +34,7 @@ def read(folder: Path, flag: str = "--train.start") -> Model:
 
     `flag` is what names the folder in errors.
     """
-    given.require_network(flag, folder)
+    on_disk.require_network(flag, folder)
     return _read(folder.expanduser().absolute())
 
 

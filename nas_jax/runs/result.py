@@ -7,8 +7,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from nas_jax.config import files
+from nas_jax.config import files, on_disk
 from nas_jax.config.experiment import Experiment
+from nas_jax.config.naming import meant
 from nas_jax.config.search import with_target
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
@@ -55,6 +56,12 @@ class Result:
 
     def model(self, name: str = SEARCHED) -> Model:
         """A trained network of the run."""
+        trained = {one.name: one for one in on_disk.networks_of(self.folder)}
+        if name not in trained:
+            raise ValueError(
+                f"{self.folder}: expected one of its trained networks, "
+                f"{', '.join(trained)}, got {name!r}{meant(name, trained)}"
+            )
         return checkpoint.load_model(self.folder / retrain.TRAINED / name)
 
     def plot(self) -> Figure:
@@ -92,7 +99,7 @@ def run(
         experiment = replace(experiment, search=search)
     setup.check(experiment)
     named = None if out is None else Path(out)
-    folder = run_folder.create(experiment, named, Path("runs"))
+    folder = run_folder.create(experiment, named, on_disk.RUNS)
     command, progress = f"nas_jax.run({experiment.name!r})", progress or Progress()
     with run_folder.held(folder):
         pipeline.run(experiment, folder, command=command, progress=progress)
@@ -103,6 +110,7 @@ def load(folder: str | Path) -> Result:
     """The result of a finished run; `ValueError` if it is not one."""
     file = Path(folder) / "result.json"
     if not file.is_file():
+        on_disk.require_run(Path(folder))
         raise ValueError(
             f"{folder}: expected a finished run with result.json, found none; "
             f"'nas_jax search --resume {folder}' finishes it"

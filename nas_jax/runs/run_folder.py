@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nas_jax.config import files, given
+from nas_jax.config import files, on_disk
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.from_json import from_json
 from nas_jax.config.search import ESTIMATOR_ALIASES, ESTIMATORS
@@ -186,8 +186,8 @@ def read_architecture(path: Path) -> Architecture:
     """An architecture file; `ValueError` if there is none or it is not one."""
     if not path.is_file():
         raise ValueError(
-            f"{path}: expected an architecture file, {given.found_at(path)}"
-            f"{given.meant_beside(path)}"
+            f"{path}: expected an architecture file, {on_disk.found_at(path)}"
+            f"{on_disk.meant_beside(path)}"
         )
     try:
         return architecture_json.from_json(files.read_text(path))
@@ -203,7 +203,7 @@ def read_experiment(folder: Path, data_path: Path | None = None) -> Experiment:
     If it names an operation, a space or an estimator that is not known yet, the run's
     own `experiment.py` is loaded, which registers it.
     """
-    given.require_run(folder)
+    on_disk.require_run(folder)
     path = folder / "config.json"
     try:
         experiment = from_json(Experiment, files.read_json(path))

@@ -293,6 +293,11 @@ def resolve_targets(setup: Setup, table: tables.LatencyTable | None = None) -> T
         setup.space,
     )
     origin = config.table or "the measured table"
+    if isinstance(setup.whole, ElasticSpace):
+        raise ValueError(
+            f"experiment {setup.experiment.name!r}: expected a space of one shape, got "
+            "one whose widths and sides are choices; nas_jax.run searches it"
+        )
     if table is not None:
         tables.require_bits(table, config, origin)
     goal = targets.resolve(search, space, table, origin=origin, z=config.z)

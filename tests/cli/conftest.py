@@ -5,7 +5,6 @@ import json
 import pytest
 
 from nas_jax import cli
-from nas_jax.cli import networks
 from nas_jax.config import shipped
 from nas_jax.latency import tables
 from nas_jax.search import loop
@@ -21,7 +20,6 @@ def empty_folder(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "run", fail)
-    monkeypatch.setattr(networks, "RUNS", tmp_path / "runs")
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ def test_one_set_is_divided_in_shares(pictures):
     assert (experiment.train.batch, experiment.train.epochs) == (32, 1600)
     assert made.notes == (
         "2 classes: cat 40, dog 20",
-        "validation: 15 pictures tell accuracies apart from 12.9 points on",
+        "15 validation pictures cannot tell networks apart that differ by less "
+        "than 12.9 points",
     )
 
 
@@ -162,7 +163,8 @@ def test_copies_are_told_where_the_pictures_are_counted(tmp_path, capsys):
         "2 classes: cat 31, dog 30",
         "1 of 61 pictures is a copy of others (cat/again.png = cat/7.png): kept in one "
         "split",
-        "validation: 15 pictures tell accuracies apart from 12.9 points on",
+        "15 validation pictures cannot tell networks apart that differ by less "
+        "than 12.9 points",
     ]
 
 
@@ -278,8 +280,8 @@ def test_groups_are_kept_and_what_they_tell_apart_is_said(
     told = capsys.readouterr().out
     assert "16 groups by data." in told and "names look like" not in told
     assert (
-        "validation: 20 pictures tell accuracies apart from 11.2 points on, from 25.0 "
-        "if each of their 4 groups is right or wrong as a whole\n"
+        "20 validation pictures cannot tell networks apart that differ by less than "
+        "11.2 points (25.0 if each of their 4 groups is right or wrong as a whole)\n"
     ) in told
     found = setup.load(shipped.load_experiment(str(tmp_path / "m.py"))).splits
     groups = [
@@ -342,7 +344,10 @@ def test_a_valid_of_its_own_says_what_it_tells_apart(part, apart, tmp_path):
     write(tmp_path / "p" / part, {"a": 6, "b": 4}, (66, 90))
     made = first_experiment.of_pictures(tmp_path / "p")
     assert made.pictures["valid"] == 10
-    line = "validation: 10 pictures tell accuracies apart from 15.8 points on"
+    line = (
+        "10 validation pictures cannot tell networks apart that differ by less than "
+        "15.8 points"
+    )
     assert line in made.notes
 
 

@@ -53,14 +53,14 @@ def test_table_interval_and_pace_are_held_against_the_fastest_rounds():
     risk, pace = Risk(0.97, 1.02, 0.97, 20), Pace(1.25)
     text = said(1.0, 0.99, 2.0, (1.5, 2.5), risk, pace, fastest_ms=1.0)
     assert "missed as measured, 2.00 ms [1.50, 2.50], 100.0 % over it" in text
-    assert "its fastest rounds are 20.0 % under." in text
+    assert "its fastest rounds are 20.0 % under the target." in text
     assert "That the two differ" not in text  # 1.0 is no more than the target
     assert "believe" in said(1.0, 0.99, 2.0, (1.5, 2.5), risk, pace, fastest_ms=1.5)
     times = {"median": 2.0, "q25": 1.5, "q75": 2.5, "mean": 1.0}
     one = {"predicted_ms": 0.99, "measured_ms": times}
     result = {"networks": {"searched": one}, "target_ms": 1.0, "pace": {"factor": 1.25}}
     found = " ".join(target.of_result(result)).replace(NBSP, " ")
-    assert "fastest rounds are 20.0 % under" in found
+    assert "fastest rounds are 20.0 % under the" in found
 
 
 def test_a_pace_that_is_not_known_is_told():

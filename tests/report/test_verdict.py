@@ -20,13 +20,13 @@ def known(accuracy, ms=2.0, images=1000):
         ),
         (
             {"random_1": known(0.85), "scaled": known(0.91, ms=2.09)},
-            "No clear winner among networks that are no slower: 1.0 points behind the "
-            "best of 2, scaled, and chance alone makes up to 2.6.",
+            "No clear winner: 1.0 points behind scaled, the best of 2 that are no "
+            "slower, but chance alone makes up to 2.6.",
         ),
         (
             {"random_1": known(0.89)},
-            "No clear winner among networks that are no slower: 1.0 points ahead of "
-            "random_1, and chance alone makes up to 2.7.",
+            "No clear winner: 1.0 points ahead of random_1, the one that is no slower, "
+            "but chance alone makes up to 2.7.",
         ),
         (
             {"random_1": known(0.97)},

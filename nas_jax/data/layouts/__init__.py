@@ -12,7 +12,7 @@ them, unless its columns are chosen or it is a metadata.csv.
 import posixpath
 from pathlib import Path
 
-from nas_jax.config import given
+from nas_jax.config import on_disk
 from nas_jax.config.data import DataConfig
 from nas_jax.config.naming import few
 from nas_jax.data.layouts import (
@@ -56,7 +56,7 @@ def find(config: DataConfig) -> Listing:
     if not path.is_dir():
         raise ValueError(
             f"data.path: expected a folder of pictures, found no folder {config.path}"
-            f"{given.meant_beside(path)}"
+            f"{on_disk.meant_beside(path)}"
         )
     files = tree.walk(path)
     if not files.pictures:

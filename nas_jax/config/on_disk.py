@@ -69,10 +69,7 @@ def require_network(flag: str, path: Path) -> None:
         quoted = shlex.quote(str(path))
         hint = f"; first nas_jax import {quoted} --out lite0, then {flag} lite0"
     elif is_run(place):
-        trained = sorted(place.glob("checkpoints/[!.]*/architecture.json"))
-        networks = [path / "checkpoints" / one.parent.name for one in trained]
-        hint = f"; name a network of it: {_listed(networks)}"
-        hint = hint if trained else ", none of its networks is trained yet"
+        hint = _name_one(path)
     elif not place.exists():
         hint = meant_beside(path) or hint
     raise ValueError(f"{flag} {path}: expected {A_NETWORK}, {got}{hint}")
@@ -120,6 +117,35 @@ def runs_in(folder: Path) -> list[Path]:
         return [one for one in sorted(folder.iterdir()) if is_run(one)]
     except OSError:
         return []
+
+
+def networks_of(run: Path) -> list[Path]:
+    """The folders of a run's trained networks, in order of their names."""
+    trained = sorted(run.glob("checkpoints/[!.]*/architecture.json"))
+    return [one.parent for one in trained]
+
+
+def no_network(path: Path) -> ValueError:
+    """The error for a path that is not the folder of a network with its weights."""
+    if is_run(path):
+        hint = _name_one(path)
+    elif path.exists():
+        hint = "; nas_jax search, train and import write one"
+    else:
+        beside = {one.name: one for one in networks_of(path.parent.parent)}
+        hint = one_of(_typed(beside[one] for one in near(path.name, beside)))
+        hint = hint or "; nas_jax search, train and import write one"
+    return ValueError(
+        f"{path}: expected the folder of a trained network, {found_at(path)}{hint}"
+    )
+
+
+def _name_one(run: Path) -> str:
+    """The end of a message about a run in whose place one of its networks is wanted."""
+    networks = networks_of(run)
+    if not networks:
+        return ", none of its networks is trained yet"
+    return f"; name a network of it: {_listed(networks)}"
 
 
 def _typed(paths: Iterable[Path]) -> list[str]:
