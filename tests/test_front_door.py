@@ -155,16 +155,13 @@ def test_what_is_no_network_names_those_that_are(tmp_path, monkeypatch):
     for name in ("searched", "baseline"):
         (run / "checkpoints" / name).mkdir(parents=True, exist_ok=True)
         (run / "checkpoints" / name / "architecture.json").write_text("{}")
+    networks = "runs/mine/checkpoints/baseline, runs/mine/checkpoints/searched"
     with pytest.raises(
-        ValueError,
-        match=r"^runs/mine: expected the folder of a trained network, got a run; name a "
-        "network of it: runs/mine/checkpoints/baseline, runs/mine/checkpoints/searched$",
+        ValueError, match=f"got a run; name a network of it: {networks}"
     ):
         nas.load_model("runs/mine")
-    with pytest.raises(
-        ValueError,
-        match=r"found nothing there; did you mean runs/mine/ch.*/searched\?$",
-    ):
+    meant = "did you mean runs/mine/checkpoints/searched"
+    with pytest.raises(ValueError, match=f"found nothing there; {meant}"):
         nas.load_model("runs/mine/checkpoints/serched")
     with pytest.raises(ValueError, match="got 'serched'; did you mean searched"):
         nas.load_run("runs/mine").model("serched")
