@@ -155,10 +155,8 @@ def test_what_is_no_network_names_those_that_are(tmp_path, monkeypatch):
     for name in ("searched", "baseline"):
         (run / "checkpoints" / name).mkdir(parents=True, exist_ok=True)
         (run / "checkpoints" / name / "architecture.json").write_text("{}")
-    networks = "runs/mine/checkpoints/baseline, runs/mine/checkpoints/searched"
-    with pytest.raises(
-        ValueError, match=f"got a run; name a network of it: {networks}"
-    ):
+    named = "runs/mine/checkpoints/baseline, runs/mine/checkpoints/searched"
+    with pytest.raises(ValueError, match=f"got a run; name a network of it: {named}"):
         nas.load_model("runs/mine")
     meant = "did you mean runs/mine/checkpoints/searched"
     with pytest.raises(ValueError, match=f"found nothing there; {meant}"):
