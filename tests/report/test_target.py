@@ -44,7 +44,7 @@ def test_the_clock_decides_what_was_kept():
 def test_a_slower_machine_is_told_and_divided_out():
     text = said(1.0, 0.99, 1.1, pace=Pace(1.16))
     assert "16.0 % slower than when the table was measured; without that its" in text
-    assert text.endswith("rounds are 5.2 % under.")  # 1.1 / 1.16 = 0.948
+    assert text.endswith("rounds are 5.2 % under the target.")  # 1.1 / 1.16 = 0.948
     assert "as fast as" in said(1.0, 0.99, 1.1, pace=Pace(1.004))
 
 
