@@ -342,7 +342,7 @@ def test_prediction_has_the_error_of_the_table(run, tmp_path):
     assert searched.prediction is not None
     assert searched.prediction.sd == pytest.approx(0.1 * math.sqrt(1 + 1 / 60))
     text = Page(report.write(tmp_path).read_text(encoding="utf-8")).text
-    assert "error of the table on networks that it had not seen" in text
+    assert "error on networks that it had not seen" in text
 
 
 @pytest.mark.parametrize(
