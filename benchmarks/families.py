@@ -64,10 +64,7 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
         "8 bits, ms",
     )
     rows: list[tuple[str, ...]] = [(*head, "params", "MACs")]
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in result["rows"]:
-        groups.setdefault((row["family"], row["runtime"]), []).append(row)
-    for (family, runtime), own in groups.items():
+    for (family, runtime), own in _grouped(result).items():
         ms = (f"{np.mean([one[name] for one in own]):.3f}" for name in _TIMES.values())
         sizes = (f"{np.mean([one[name] for one in own]):,.0f}" for name in _SIZES)
         shares = (_percent([one[name] for one in own]) for name in _ACCURACIES)
@@ -75,29 +72,34 @@ def table(result: dict[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
+def _grouped(result: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The rows of each family and runtime searched for."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        groups.setdefault((row["family"], row["runtime"]), []).append(row)
+    return groups
+
+
 def plot(result: dict[str, Any], file: Path) -> None:
     """Draws accuracy against latency in both runtimes, seed by seed, into a file."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    names = list(dict.fromkeys(row["family"] for row in result["rows"]))
+    groups = _grouped(result)
+    names = list(dict.fromkeys(family for family, _ in groups))
     for axes, accuracy, time, title in zip(
         panels, _ACCURACIES, _TIMES.values(), ("in float32", "in 8 bits"), strict=True
     ):
-        for place, family in enumerate(names):
-            for runtime, label in ((FLOAT, "float32"), (INT8, "8 bits")):
-                own = [
-                    row
-                    for row in result["rows"]
-                    if (row["family"], row["runtime"]) == (family, runtime)
-                ]
-                axes.plot(
-                    [row[time] for row in own],
-                    [100 * row[accuracy] for row in own],
-                    "os^D"[place % 4],
-                    color=f"C{place}",
-                    fillstyle="none" if runtime == FLOAT else "full",
-                    label=f"{family}, searched for {label}",
-                )
+        by_family = sorted(groups.items(), key=lambda one: names.index(one[0][0]))
+        for (family, runtime), own in by_family:
+            place, is_float = names.index(family), runtime == FLOAT
+            axes.plot(
+                [row[time] for row in own],
+                [100 * row[accuracy] for row in own],
+                "os^D"[place % 4],
+                color=f"C{place}",
+                fillstyle="none" if is_float else "full",
+                label=f"{family}, searched for {'float32' if is_float else '8 bits'}",
+            )
         axes.set(title=title, xlabel="measured latency, ms", xlim=(0, None))
         axes.grid(color="0.9")
     panels[0].set_ylabel("test accuracy, %")

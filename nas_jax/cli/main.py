@@ -80,10 +80,11 @@ def typed(line: str, *words: str) -> None:
     `RuntimeError` if it failed.
     """
     given = [*shlex.split(line), *words]
-    line = shlex.join(given[1:] if given[:1] == ["nas_jax"] else given)
-    if code := main(shlex.split(line)):
+    if given[:1] == ["nas_jax"]:
+        del given[0]
+    if code := main(given):
         raise RuntimeError(
-            f"nas_jax {line}: exit code {code}; what is wrong stands above"
+            f"nas_jax {shlex.join(given)}: exit code {code}; what is wrong stands above"
         )
 
 

@@ -127,14 +127,13 @@ def networks_of(run: Path) -> list[Path]:
 
 def no_network(path: Path) -> ValueError:
     """The error for a path that is not the folder of a network with its weights."""
+    hint = ""
     if is_run(path):
         hint = _name_one(path)
-    elif path.exists():
-        hint = "; nas_jax search, train and import write one"
-    else:
+    elif not path.exists():
         beside = {one.name: one for one in networks_of(path.parent.parent)}
         hint = one_of(_typed(beside[one] for one in near(path.name, beside)))
-        hint = hint or "; nas_jax search, train and import write one"
+    hint = hint or "; nas_jax search, train and import write one"
     return ValueError(
         f"{path}: expected the folder of a trained network, {found_at(path)}{hint}"
     )

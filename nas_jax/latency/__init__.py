@@ -109,7 +109,9 @@ def validate(
     own = {name: table.provenance.get(name) for name in asked}
     if asked != own:
         raise ValueError(f"settings: expected the table's {own}, got {asked}")
-    return whole_networks.hold(table, space, device, networks, seed, progress)
+    return whole_networks.hold(
+        table, space, device, networks, seed=seed, progress=progress
+    )
 
 
 def plot(record: dict[str, Any]) -> "Figure":

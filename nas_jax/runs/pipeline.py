@@ -184,7 +184,13 @@ def held_against_networks(
         return table
     progress.phase(f"{count} networks timed, to judge the table")
     held, record = whole_networks.hold(
-        table, space, device, count, HELD_OUT_SEED, progress.steps, timing.SPREAD_S
+        table,
+        space,
+        device,
+        count,
+        seed=HELD_OUT_SEED,
+        progress=progress.steps,
+        spread_s=timing.SPREAD_S,
     )
     if reference.is_told(pace := reference.Pace(**record["pace"])):
         progress.line(reference.line(pace))

@@ -13,7 +13,7 @@ from nas_jax.config.naming import meant
 from nas_jax.config.search import with_target
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import pipeline, retrain, run_folder, setup
+from nas_jax.runs import pipeline, run_folder, setup
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import Architecture
@@ -62,7 +62,7 @@ class Result:
                 f"{self.folder}: expected one of its trained networks, "
                 f"{', '.join(trained)}, got {name!r}{meant(name, trained)}"
             )
-        return checkpoint.load_model(self.folder / retrain.TRAINED / name)
+        return checkpoint.load_model(trained[name])
 
     def plot(self) -> Figure:
         """Test accuracy of the networks against their measured latency."""

@@ -134,6 +134,7 @@ def hold(
     space: SearchSpace | ElasticSpace,
     device: Device,
     count: int,
+    *,
     seed: int,
     progress: timing.Progress | None = None,
     spread_s: float | None = None,
