@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from fuzz.case import reader, texts
-from nas_jax.cli import flags, overrides
-from nas_jax.config import Experiment, shipped
+from nas_jax.cli import flags
+from nas_jax.config import Experiment, overrides, shipped
 from nas_jax.config.search import parse_limit
 from nas_jax.runs import trade_off
 from nas_jax.spaces import builders
