@@ -145,8 +145,8 @@ def predict(
         lines.append(one.image)
         lines += [f"  {each.probability:6.1%}  {each.label}" for each in one.guesses]
     wrong = sum("error" in one for one in found)
-    if wrong:
-        progress.line(f"{wrong} of {len(found)} files are no pictures")
+    if wrong and len(found) > 1:
+        progress.line(f"{wrong} of {len(found)} pictures could not be read")
     if json_lines:
         lines = [json.dumps(one) for one in found]
     return Answer({"pictures": found}, "\n".join(lines), code=1 if wrong else 0)

@@ -51,6 +51,14 @@ UNCHANGED = Fields()
 CALLED = Typed("nas_jax, called from Python")
 
 
+class UnknownFlag(ValueError):
+    """A flag that a command does not know; `flag` is its word."""
+
+    def __init__(self, message: str, flag: str) -> None:
+        super().__init__(message)
+        self.flag = flag
+
+
 class Flag(NamedTuple):
     """A flag, or a word where `is_word`."""
 
@@ -251,7 +259,7 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
         known = [flag.typed for flag in by_name.values() if not flag.is_word]
         below = [one for one in known if one.endswith(f".{wrong.strip('-')}")]
         hint = one_of(below[:3]) or meant(wrong, known)
-        parser.error(f"unknown flag {wrong}{hint}")
+        raise UnknownFlag(f"unknown flag {wrong}{hint}; see {prog} --help", wrong)
     given = {}
     for name, value in vars(found).items():
         flag = by_name[name]
@@ -265,7 +273,8 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
         if flag.is_required and flag.name not in given
     ]
     if missing and not {"help", "help_all"} & set(given):
-        parser.error(f"expected {', '.join(missing)}, got none")
+        usage = parser.format_usage().strip()
+        parser.error(f"expected {', '.join(missing)}, got none; {usage}")
     return given
 
 

@@ -29,7 +29,7 @@ from nas_jax.cli import (
 )
 from nas_jax.cli.terminal import Answer
 from nas_jax.config import checks, shipped
-from nas_jax.config.naming import meant
+from nas_jax.config.naming import few, meant
 
 VERBS: dict[str, Any] = {
     "start": start.start,
@@ -147,7 +147,10 @@ def command(words: Sequence[str]) -> flags.Command | str:
             raise _wrong_verb(name, verbs, prog)
         verb, prog = verbs[name], f"{prog} {name}"
         if not isinstance(verb, dict):
-            return flags.parse(verb, names[depth + 1 :], prog)
+            try:
+                return flags.parse(verb, names[depth + 1 :], prog)
+            except flags.UnknownFlag as error:
+                raise ValueError(f"{error}{_elsewhere(error.flag)}") from error
         verbs, about = verb, f"usage: {prog} VERB [words] [flags]\n"
     raise AssertionError("verbs are one or two words")
 
@@ -163,6 +166,17 @@ def _wrong_verb(name: str, verbs: Mapping[str, Any], prog: str) -> ValueError:
     return ValueError(
         f"VERB: expected one of {known}; got {got}{hint}; see {prog} --help"
     )
+
+
+def _elsewhere(flag: str) -> str:
+    """The end of a message about a flag, if it is one of other verbs."""
+    verbs = {name: verb for name, verb in VERBS.items() if not isinstance(verb, dict)}
+    takers = [
+        name
+        for name, verb in verbs.items()
+        if flag in {one.typed for one in flags.of_function(verb) if not one.is_word}
+    ]
+    return f"; {flag} is a flag of {few(takers, 3)}" if takers else ""
 
 
 def _selftest() -> Answer:

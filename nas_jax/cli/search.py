@@ -172,18 +172,21 @@ def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
             f"--plan: expected one target, got --targets {','.join(targets)}; each "
             "takes a search of its own after one warm-up"
         )
-    from nas_jax.runs import plan
+    from nas_jax.runs import budget, plan
     from nas_jax.runs.setup import load, warnings
     from nas_jax.training.compiler import Compiler
 
     setup = load(experiment)
     for line in warnings(setup):
         print(line, file=sys.stderr)
-    progress = Terminal() if setup.devices.writes else Progress()
-    found = plan.of_run(setup, Compiler(progress))
+    compiler = Compiler(Terminal() if setup.devices.writes else Progress())
+    found = plan.of_run(setup, compiler)
     if not setup.devices.writes:
         return Answer({}, "")
-    lines = plan.lines(found, setup.devices.count)
+    rest_hours = None
+    if not compiler.has_found:  # or it is not known what compiling takes
+        rest_hours = budget.rest_hours(setup, compiler.seconds, found)
+    lines = plan.lines(found, setup.devices.count, rest_hours)
     return Answer({"plan": [one._asdict() for one in found]}, "\n".join(lines))
 
 
@@ -296,6 +299,8 @@ def _work(run: _Run) -> Answer:
             f"ms per call of {calls.batch} images, {calls.threads} thread(s)",
             f"target {target}, {page}",
         ]
+        if experiment.about:
+            lines.append(f"this was {experiment.about}")
         told = [*target_report.of_result(result), verdict.of_result(result["networks"])]
         lines += [one.replace(NBSP, " ") for one in told if one]
         lines.append(f"next: nas_jax predict {shlex.quote(str(folder))} PICTURES")

@@ -202,6 +202,8 @@ class Experiment:
     scaled_networks: Natural = 0
     """Ways to scale the hand-designed network to that latency, in width, depth,
     expansion or side, that are compared in rungs; the best one stays."""
+    about: str = ""
+    """A line about it, for the end of its run and its report."""
     checkpoint_every_s: Positive = 60.0
     """Seconds between two checkpoints of a search or training; they change no result.
     """

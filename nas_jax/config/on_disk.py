@@ -97,14 +97,17 @@ def found_at(path: Path) -> str:
     return "got another folder" if names else "got an empty folder"
 
 
-def meant_beside(path: Path) -> str:
-    """The end of a message about what is not there: what lies beside it and is near."""
+def meant_beside(path: Path, only: str = "") -> str:
+    """The end of a message about what is not there: what lies beside it and is near.
+
+    `only` is how names end that may be meant.
+    """
     place = path.expanduser().parent
     try:
         names = [one.name for one in islice(place.iterdir(), _LOOKED_AT)]
     except OSError:
         return ""
-    visible = sorted(one for one in names if not one.startswith("."))
+    visible = sorted(one for one in names if one[0] != "." and one.endswith(only))
     visible.sort(key=lambda one: Path(one).suffix == path.suffix)
     by_stem = {Path(one).stem: one for one in visible}  # all end in .jpg
     like = [path.with_name(by_stem[one]) for one in near(path.stem, by_stem)]

@@ -200,7 +200,9 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
         text = shipped.table_file(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         known = shipped.names("latency_tables", "*.json")
-        like = on_disk.meant_beside(Path(path)) or meant(Path(path).stem, known)
+        like = on_disk.meant_beside(Path(path), ".json") or meant(
+            Path(path).stem, known
+        )
         raise ValueError(
             f"{origin}: expected a file, or the name of a shipped table, found none"
             f"{like or '; nas_jax list names them'}; or {MEASURE}"
@@ -423,15 +425,16 @@ def validation_line(validation: dict[str, Any] | None) -> str:
     """The validation of a table as a line, or the command that makes one."""
     if validation is None:
         return (
-            "validation: not done; how near the sums of this table come to whole "
+            "held-out check: not done; how near the sums of this table come to whole "
             "networks, `nas_jax measure EXPERIMENT --held-out 60` finds out"
         )
     return (
-        f"validation: {validation['networks']} held-out networks, Kendall tau "
-        f"{validation['kendall_tau']:.3f}, {validation['within_5_percent']:.0%} within "
-        f"5 %, {validation['within_10_percent']:.0%} within 10 %, RMSE "
-        f"{validation['rmse_ms']:.4g} ms, MAPE {validation['mape']:.1%}, bias "
-        f"{validation['bias_ms']:+.4g} ms"
+        f"held-out check: on {validation['networks']} networks that the table had not "
+        f"seen it is off by {validation['mape']:.1%} on average "
+        f"({validation['within_5_percent']:.0%} of them within 5 %, "
+        f"{validation['within_10_percent']:.0%} within 10 %; Kendall's tau of their "
+        f"order {validation['kendall_tau']:.3f}, RMSE {validation['rmse_ms']:.4g} ms, "
+        f"bias {validation['bias_ms']:+.4g} ms)"
     )
 
 

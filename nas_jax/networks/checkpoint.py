@@ -35,12 +35,26 @@ class Model:
     batch_stats: PyTree
 
     def __call__(self, images: Images) -> Logits:
-        """Logits `[B classes]` with the running statistics."""
+        """Logits `[B classes]` with the running statistics.
+
+        Raises `ValueError` for anything but normalised images of the network's shape.
+        """
+        shape = getattr(images, "shape", None)
+        if shape is None:
+            raise ValueError(
+                f"images: expected an array of normalised images, got {images!r:.60}; "
+                "files of pictures: nas_jax predict RUN PICTURES"
+            )
         expected = self.architecture.input_shape
-        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+        if len(shape) != 4 or tuple(shape[1:]) != expected:
             raise ValueError(
                 f"images: expected shape [batch, {', '.join(map(str, expected))}] "
-                f"(height, width, channels), got {list(images.shape)}"
+                f"(height, width, channels), got {list(shape)}"
+            )
+        if not jnp.issubdtype(images.dtype, jnp.floating):
+            raise ValueError(
+                f"images: expected normalised images, whose values are floats, got "
+                f"{images.dtype}; nas_jax predict reads pictures as training did"
             )
         return network.predict(self.architecture, self.params, self.batch_stats, images)
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nas_jax.report.metrics import Curves, as_series
 from nas_jax.report.plotting import MARKERS, colour, new_axes, style, to_svg
-from nas_jax.report.styles import kind
+from nas_jax.report.styles import is_tried, kind
 
 # Colours of the lines of the search: their style, and what they stand for
 _LINES = {
@@ -81,7 +81,8 @@ def _over_epochs(
 ) -> Markup | None:
     """Lines over epochs, by colour for a `search` (whose warm-up is shaded).
 
-    Those of retraining are named by their network and carry its marker.
+    Those of retraining are named by their network and carry its marker, but for those
+    that were only tried, which are thin.
     """
     factor = 100 if unit == "%" else 1
     lines = {look: factor * values for look, values in lines.items()}
@@ -95,7 +96,8 @@ def _over_epochs(
             known = np.isfinite(values)
             epochs = np.arange(first, first + len(values))[known]
             # one point alone would be an invisible line
-            is_marked = search is None or len(epochs) == 1
+            is_thin = search is None and is_tried(look)
+            is_marked = (search is None and not is_thin) or len(epochs) == 1
             axes.plot(
                 epochs,
                 values[known],
@@ -103,7 +105,9 @@ def _over_epochs(
                 linestyle="solid" if search is None else _LINES[look][0],
                 marker=MARKERS.get(kind(look), "v") if is_marked else None,
                 markevery=max(len(epochs) // 6, 1),
-                markersize=4.5,
+                markersize=2.5 if is_thin else 4.5,
+                linewidth=0.9 if is_thin else None,
+                zorder=1.5 if is_thin else 2,
             )
         axes.set_xlim(first - 0.5, first + max(map(len, lines.values())) - 0.5)
         axes.set_xlabel("epoch")

@@ -21,15 +21,15 @@ from nas_jax.spaces.space import SearchSpace
 _COLUMNS = (
     "by probability",
     "operations",
-    "unspent",
+    "target unspent",
     "log-probability given up",
     "accuracy, supernet",
-    "loss, trained (rung)",
+    "loss after training (rung)",
 )
 _DRAWN_COLUMNS = (
     "number",
     "side, widths, operations",
-    "unspent by table",
+    "target unspent, by table",
     "measured",
     *_COLUMNS[4:],
 )
@@ -156,7 +156,7 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     elif any(one.valid_accuracy is not None for one in finalists):
         text += " were compared on validation images with the weights of the supernet. "
     else:
-        text += " were taken as they came. "
+        text += " were timed, and again at the end. " if is_drawn else ". "
     if trained:
         how, last = " in full", ""
         # before one is taken, further rungs may follow

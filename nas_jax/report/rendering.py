@@ -42,6 +42,7 @@ def _environment() -> Environment:
         "quoted": shlex.quote,
         "ratio": quantities.ratio,
     }
+    environment.tests["tried"] = styles.is_tried
     environment.globals |= {
         "block_height": drawing.block_height,
         "pitch": drawing.PITCH,

@@ -17,6 +17,11 @@ def kind(name: str) -> str:
     return name.rstrip("0123456789").rstrip("_")
 
 
+def is_tried(name: str) -> bool:
+    """Whether a network was one of several that were compared by trainings."""
+    return name.startswith("trial_") or "_rung_" in name
+
+
 def network_colour(name: str) -> str:
     """Colour of a kind of network."""
     return f"var(--{kind(name)})" if kind(name) in NETWORK_COLOURS else "var(--other)"

@@ -51,6 +51,7 @@ def question(run: RunFiles) -> dict[str, str]:
     """Space, data, target and device, as far as they are known."""
     rows = {}
     if run.experiment is not None and run.whole is not None:
+        rows["experiment"] = run.experiment.about
         rows["space"] = _space(run.whole, run.experiment.space)
         has_alphas = not run.chosen_by_drawing
         rows["data"] = _data(run.experiment.data, run.images, has_alphas)
@@ -123,8 +124,8 @@ def derivation(run: RunFiles) -> str:
                 "of what the given one answers"
             ]
         told += ["compared by the shared supernet"] * drawn.is_scored
-        told += [f"{drawn.trials} trained in rungs"] * (drawn.trials > 0)
-        return f"{', '.join(told)}."
+        told += [f"{drawn.trials} were trained in rungs"] * (drawn.trials > 0)
+        return f"{'; '.join(told)}."
     if "slack" not in run.result.derivation:
         return ""
     found = from_json(_Derivation, run.result.derivation, _WHERE, extra="ignore")

@@ -100,10 +100,19 @@ def sentences(
     elif predicted_ms is not None:
         text += f": {_became(is_foreseen)} by the table, which predicts {predicted}"
     found, fastest_ms = [f"{text}."], fastest_ms or measured_ms
-    if fastest_ms is not None and pace is not None:
+    is_explained = False
+    if measured_ms is not None and fastest_ms is not None and pace is not None:
         found += _at_its_pace(target_ms, fastest_ms, pace)
+        is_kept = measured_ms <= target_ms
+        is_explained = _has_pace(pace) and is_kept != (
+            _alone(fastest_ms, pace) <= target_ms
+        )
+        if is_explained and is_kept:
+            found.append("So the target is kept by the machine's pace only.")
+        elif is_explained:
+            found.append("So the miss is the machine's pace, not the network.")
     if risk is not None:
-        found += _chance(target_ms, fastest_ms, risk)
+        found += _chance(target_ms, fastest_ms, risk, is_explained)
     return found
 
 
@@ -115,24 +124,40 @@ def _off(ratio: float) -> str:
     return f"{q.percent(abs(ratio - 1))} {'over' if ratio > 1 else 'under'}"
 
 
+def _alone(fastest_ms: float, pace: Pace) -> float:
+    """What the network takes when the machine's pace is divided out, if it is known."""
+    return fastest_ms / (pace.factor or 1.0)
+
+
+def _has_pace(pace: Pace) -> bool:
+    """Whether the machine is known to be slower or faster."""
+    return pace.factor is not None and abs(pace.factor - 1) >= SAME
+
+
 def _at_its_pace(target_ms: float, fastest_ms: float, pace: Pace) -> list[str]:
     """What is left of the difference when the machine's pace is divided out."""
     factor = pace.factor
     if factor is None:
         why = pace.unknown or "nothing states it"
         return [f"How fast the machine was against the table's is not known: {why}."]
-    if abs(factor - 1) < SAME:
+    if not _has_pace(pace):
         return ["The machine was as fast as when the table was measured."]
     how = "slower" if factor > 1 else "faster"
-    left = _off(fastest_ms / factor / target_ms)
+    left = _off(_alone(fastest_ms, pace) / target_ms)
     return [
         f"The machine was {q.percent(abs(factor - 1))} {how} than when the table was "
-        f"measured; without that its fastest rounds are {left} the target."
+        "measured, which the ratios of measured to predicted leave out; without that "
+        f"its fastest rounds are {left} the target."
     ]
 
 
-def _chance(target_ms: float, fastest_ms: float | None, risk: Risk) -> list[str]:
-    """The interval and the probability by held-out networks, or why there are none."""
+def _chance(
+    target_ms: float, fastest_ms: float | None, risk: Risk, is_explained: bool
+) -> list[str]:
+    """The interval and the probability by held-out networks, or why there are none.
+
+    A probability that what was measured contradicts is explained, if it is not yet.
+    """
     if risk.unknown is not None:
         return [
             f"How sure that is, is not stated: {risk.unknown} (`nas_jax measure "
@@ -155,7 +180,8 @@ def _chance(target_ms: float, fastest_ms: float | None, risk: Risk) -> list[str]
     if fastest_ms is None:
         return [told]
     is_over = fastest_ms > target_ms
-    if not (chance > 1 - UNLIKELY if is_over else chance < UNLIKELY):
+    is_contrary = chance > 1 - UNLIKELY if is_over else chance < UNLIKELY
+    if is_explained or not is_contrary:
         return [told]
     if risk.low_ms <= fastest_ms <= risk.high_ms:
         why = "what was measured fits that interval, so it is the machine's pace"

@@ -44,9 +44,17 @@ def pace(experiment: Experiment, progress: Progress) -> Pace:
     with host.without_cache():  # the networks to come are in none
         timed = plan.of_run(setup, compiler)
     steps = sum(one.hours for one in timed)
-    fixed_s = _fixed_s(setup, compiler.seconds, len(timed)) + _asked_s(setup, timed)
-    fixed = fixed_s / 3600
+    fixed = rest_hours(setup, compiler.seconds, timed)
     return Pace(fixed, steps / experiment.train.epochs)
+
+
+def rest_hours(setup: Setup, compiled_s: float, timed: Sequence[Forecast]) -> float:
+    """Hours of a run beside its steps, estimated: measuring, compiling, exporting.
+
+    `compiled_s` are the seconds that compiling the `timed` programs took.
+    """
+    fixed_s = _fixed_s(setup, compiled_s, len(timed)) + _asked_s(setup, timed)
+    return fixed_s / 3600
 
 
 class Budget(NamedTuple):

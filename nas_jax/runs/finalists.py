@@ -204,7 +204,7 @@ def line(told: dict[str, Any]) -> str:
     if "shape" in told:
         return _line_of_drawn(told)
     if "slack" not in told:
-        return "derived: the most probable network of all"
+        return "chosen: the most probable network of all"
     left = ", ".join(f"{share:.2%} of {name}" for name, share in told["slack"].items())
     given_up = told["log_prob_given_up"]
     chosen = "the most probable"
@@ -220,18 +220,18 @@ def line(told: dict[str, Any]) -> str:
             f"smallest loss there, {told['trained_valid_loss']:.3g}"
         )
     return (
-        f"derived: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
+        f"chosen: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
         f"of the most probable network without limits, {proof.words(told)}"
     )
 
 
 def _line_of_drawn(derivation: dict[str, Any]) -> str:
     """That of a network of an elastic space, drawn within the target and compared."""
-    parts = [f"derived: of {derivation['drawn']} networks drawn within the target"]
+    parts = [f"chosen: one of {derivation['drawn']} networks drawn within the target"]
     if "answers_lost" in derivation:
         parts = [
-            f"derived: of the {derivation['drawn']} networks within the target that "
-            "should keep most of what the given one knows, one that loses "
+            f"chosen: one of the {derivation['drawn']} networks within the target that "
+            "should keep most of what the given one knows; it loses "
             f"{derivation['answers_lost']:.0%} of its answers untrained"
         ]
     if derivation["is_scored"]:
@@ -242,7 +242,7 @@ def _line_of_drawn(derivation: dict[str, Any]) -> str:
         )
     if derivation["trials"]:
         parts.append(
-            f"of {derivation['trials']} trained in rungs the one with the smallest "
-            f"loss there, {derivation['trained_valid_loss']:.3g}"
+            f"{derivation['trials']} were trained in rungs, and it has the smallest "
+            f"loss on validation images, {derivation['trained_valid_loss']:.3g}"
         )
-    return ", ".join(parts)
+    return "; ".join(parts)

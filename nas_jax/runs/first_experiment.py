@@ -56,6 +56,7 @@ LEAST = 20
 """Pictures of every class, so that each of the four splits has some."""
 STEPS = 1600
 """Of a training in full without a number of hours, at least: minutes on a CPU."""
+FIRST_LOOK = "a first look: small images, few and short trainings"
 QUICK_STEPS, QUICK_SIDE, QUICK_TRIALS = 400, 32, 2
 """Of a first look: of a training, of its images at most, and networks compared."""
 ENOUGH = 16
@@ -68,6 +69,7 @@ TRIALS, FINE_TRIALS = 16, 4
 """Networks that are compared by trainings in rungs; from weights all in full, as they
 are ranked by what they keep of these."""
 BATCH = 32
+NO_COPIES = "no picture is a copy of another"
 GREY = ("1", "L", "LA", "I", "F")
 """Pillow's modes of pictures without colour; 16 bits begin with I."""
 LOOKED_AT = 500
@@ -156,7 +158,7 @@ def of_pictures(
     )
     notes = (
         *data.notes,
-        *drawn.notes,
+        *(drawn.notes or (NO_COPIES,)),
         *(() if data.groups else groupings.hint(data.train.names, data.train.labels)),
         *_resolution(data, drawn.numbers["valid"]),
         *balance.notes(data.train.labels, data.train.label_names),
@@ -184,9 +186,9 @@ def quick(path: Path, **reading: Any) -> FirstExperiment:
         train=given.train.lasting(epochs),
         random_networks=1,
         scaled_networks=0,
+        about=FIRST_LOOK,
     )
-    line = "a first look: small images, few and short trainings"
-    return made._replace(experiment=experiment, notes=(*made.notes, line))
+    return made._replace(experiment=experiment, notes=(*made.notes, FIRST_LOOK))
 
 
 def from_weights(

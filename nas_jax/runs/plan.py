@@ -176,20 +176,31 @@ def _milliseconds(step: Callable[..., Any], arguments: tuple[Any, ...]) -> float
     return float(np.median(times[1:]))
 
 
-def lines(programs: tuple[Forecast, ...], devices: int) -> list[str]:
-    """Forecasts as text, one line each and one for the sum."""
+def lines(
+    programs: tuple[Forecast, ...], devices: int, rest_hours: float | None = None
+) -> list[str]:
+    """Forecasts as text, one line each and one for the sum.
+
+    `rest_hours` is what a run does beside its steps (`budget.rest_hours`), if known.
+    """
     texts = [
         f"{program.calls:,} x {program.name} of {program.images:,} images: "
         f"{program.ms:.3g} ms, {1000 * program.images / program.ms:,.0f} images/s; "
-        f"{program.argument_bytes / 1e6:,.3g} MB of state and images, "
-        f"{program.needed_bytes / 1e6:,.3g} MB beside, on each device"
+        f"memory on each device: {program.argument_bytes / 1e6:,.3g} MB of state and "
+        f"images, and {program.needed_bytes / 1e6:,.3g} MB while it computes"
         for program in programs
     ]
     hours = sum(program.hours for program in programs)
-    spoken = f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.2g} min"
-    plural = "s" if devices > 1 else ""
-    rest = "; measuring, compiling and exporting come on top"
-    return [*texts, f"in all {spoken} of steps on {devices} device{plural}{rest}"]
+    steps = f"{_spoken(hours)} of steps on {devices} device{'s' if devices > 1 else ''}"
+    rest = "measuring, compiling and exporting"
+    if rest_hours is None:
+        return [*texts, f"in all {steps}; {rest} come on top"]
+    about = f"{steps}, and about {_spoken(rest_hours)} for {rest}"
+    return [*texts, f"in all about {_spoken(hours + rest_hours)}: {about}"]
+
+
+def _spoken(hours: float) -> str:
+    return f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.2g} min"
 
 
 def before(compile: Compile, setup: Setup, progress: Progress) -> Compile:

@@ -49,7 +49,8 @@ def on_first_call(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
 
 
 class Compiler:
-    """A `Compile` that reports its progress; `seconds` is the time spent so far.
+    """A `Compile` that reports its progress; `seconds` is the time spent so far, and
+    `has_found` says whether some of the programs were in the cache.
 
     Python traces what is not kept (`kept_programs`), one program after the other; XLA
     compiles the traced ones in threads meanwhile, or apart. On a CPU it spends most of
@@ -62,7 +63,7 @@ class Compiler:
     """
 
     def __init__(self, watch: Progress) -> None:
-        self.seconds = 0.0
+        self.seconds, self.has_found = 0.0, False
         self._watch = watch
         self._needed: dict[str, int | None] = {}
         self._knobs: dict[str, str] = {}
@@ -82,7 +83,8 @@ class Compiler:
                 futures[name] = pool.submit(_compiled, call, traced, seconds)
             compiled = {}
             for name, future in futures.items():
-                compiled[name], line = future.result()
+                compiled[name], line, is_found = future.result()
+                self.has_found |= is_found
                 self._watch.line(line.format(name))
         self.seconds += time.perf_counter() - start
         host.settle_heap()
@@ -114,8 +116,9 @@ def _traced(name: str, call: Call) -> Any:
     return kept or kept_programs.traced(key, call.function, call.arguments)
 
 
-def _compiled(call: Call, traced: Any, traced_seconds: float) -> tuple[Any, str]:
-    """A program compiled in this thread, and a line that tells of it."""
+def _compiled(call: Call, traced: Any, traced_seconds: float) -> tuple[Any, str, bool]:
+    """A program compiled in this thread, a line that tells of it, and whether the cache
+    had it."""
     start, thread = time.perf_counter(), threading.get_ident()
     hits = cache_hits().count(thread)
     is_kept, is_apart = isinstance(traced, Kept) and not traced.is_new, False
@@ -129,10 +132,11 @@ def _compiled(call: Call, traced: Any, traced_seconds: float) -> tuple[Any, str]
     # JAX reports a hit of its cache in the thread that compiles
     is_found = cache_hits().count(thread) > hits
     if is_kept and is_found:
-        return program, f"loaded {{}} in {seconds:.1f} s"
+        return program, f"loaded {{}} in {seconds:.1f} s", True
     cache = "hit" if is_found and not is_apart else "miss"
     cache = "off" if host.cache_folder() is None else cache
-    return program, f"compiled {{}} in {seconds:.1f} s (cache: {cache})"
+    line = f"compiled {{}} in {seconds:.1f} s (cache: {cache})"
+    return program, line, is_found and not is_apart
 
 
 @functools.cache

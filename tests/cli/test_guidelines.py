@@ -230,7 +230,7 @@ def test_check_as_json_has_its_keys(db, capsys):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("add",), "expected RUN, got none; see nas_jax guidelines add --help"),
+        (("add",), "expected RUN, got none; usage: nas_jax guidelines add RUN [flags]"),
         (("add", "nowhere"), "nowhere: expected a run (a folder with"),
         (("import", "none.json"), "none.json: expected a JSON file"),
         (("grow",), "; got 'grow'"),

@@ -22,7 +22,21 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
         ("serach", "VERB: expected one of start, search, sweep, measure, "),
         ("--wrong", "VERB: expected one of start, search, sweep, measure, "),
         ("table shwo t.json", "VERB: expected one of show, import, export, validate; "),
-        ("measure digits_cpu", "expected --out, got none; see nas_jax measure --help"),
+        (
+            "measure digits_cpu",
+            "expected --out, got none; usage: nas_jax measure EXPERIMENT --out PATH "
+            "[flags]; see nas_jax measure --help",
+        ),
+        (
+            "start pictures --target 0.5x",
+            "unknown flag --target; see nas_jax start --help; --target is a flag of "
+            "search",
+        ),
+        (
+            "predict a b --network c",
+            "unknown flag --network; see nas_jax predict --help; --network is a flag "
+            "of ",
+        ),
         ("report nowhere", "nowhere: expected a run (a folder with config.json), "),
     ],
 )

@@ -56,7 +56,11 @@ def test_interrupted_measurement_goes_on_and_ends_in_a_validated_table(home, cap
     assert cli.main(words) == 0
     shown = capsys.readouterr().out
     assert "fitted to whole networks" in shown and "line on multiply-adds" in shown
-    assert re.search(r"validation: 10 held-out networks, Kendall tau [-0-9.]+, ", shown)
+    assert re.search(
+        r"held-out check: on 10 networks that the table had not seen it is off by "
+        r"[0-9.]+% on average \(.*Kendall's tau of their order [-0-9.]+, ",
+        shown,
+    )
     table = tables.load(home / "t.json")
     assert table.provenance["method"] == "networks"
     assert table.provenance["networks"] == 12
@@ -71,12 +75,12 @@ def test_interrupted_measurement_goes_on_and_ends_in_a_validated_table(home, cap
     assert "<svg" in (home / "p.svg").read_text()
     assert not (home / "t.json.rounds").exists()
     assert cli.main(["table", "show", "t.json"]) == 0
-    assert "validation: 10 held-out networks" in capsys.readouterr().out
+    assert "held-out check: on 10 networks" in capsys.readouterr().out
 
 
 def test_measurement_without_whole_networks_says_that_nothing_is_known(home, capsys):
     assert cli.main(["measure", "tiny.py", "--out", "t.json"]) == 0
-    assert "validation: not done; how near the sums" in capsys.readouterr().out
+    assert "held-out check: not done; how near the sums" in capsys.readouterr().out
     table = tables.load(home / "t.json")
     assert (table.provenance["method"], table.validation) == ("operations", None)
     assert table.fixed_ms > 0

@@ -235,7 +235,10 @@ MISTAKES = {
         "--images-per-class; as in nas_jax recommend --input-size 32 --channels 3 "
         "--classes 10 --images-per-class 500"
     ),
-    "start pictures": "expected --out, got none; see nas_jax start --help",
+    "start pictures": (
+        "expected --out, got none; usage: nas_jax start PICTURES --out PATH [flags]; "
+        "see nas_jax start --help"
+    ),
 }
 
 

@@ -70,12 +70,15 @@ def test_blocks_of_a_network_that_brings_its_own_are_refused(
 def test_a_first_look_is_small_and_short(pictures, tmp_path, capsys):
     command = ["start", str(pictures), "--out"]
     assert cli.main([*command, str(tmp_path / "m.py"), "--quick"]) == 0
-    assert "a first look: " in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert "a first look: small images, few and short trainings" in told
+    assert f"written: {tmp_path / 'm.py'}" in told
     quick = shipped.load_experiment(str(tmp_path / "m.py"))
     whole = first_experiment.of_pictures(pictures).experiment
     assert quick.space.input_sizes == (32,) and len(whole.space.input_sizes) > 1
     assert (quick.search.trials, quick.search.finalists) == (2, 4)
     assert (quick.random_networks, quick.scaled_networks) == (1, 0)
+    assert quick.about in told and not whole.about
     # a quarter of the steps, of which warm-up and average keep their share
     assert quick.train == whole.train.lasting(whole.train.epochs // 4)
     for words in (["--hours", "1"], ["--weights", str(tmp_path)]):
@@ -100,6 +103,7 @@ def test_one_set_is_divided_in_shares(pictures):
     assert (experiment.train.batch, experiment.train.epochs) == (32, 1600)
     assert made.notes == (
         "2 classes: cat 40, dog 20",
+        "no picture is a copy of another",
         "15 validation pictures cannot tell networks apart that differ by less "
         "than 12.9 points",
     )

@@ -113,7 +113,7 @@ def test_export_prints_files_and_prediction(run, capsys):
         ("--format onnx,onnx", "--format: expected some of onnx, onnx-int8, stab"),
         ("--format onnx --converter python", "--converter: expected with --format lit"),
         ("--format onnx --preprocessing imagenet", "a run folder and knows its data"),
-        ("", "expected --format, got none; see nas_jax export --help"),
+        ("", "expected --format, got none; usage: nas_jax export FOLDER --format STR "),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(words, message, run, capsys):

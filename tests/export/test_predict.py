@@ -59,8 +59,11 @@ def test_predict_names_every_picture_that_is_none_and_goes_on(
         line = f"{path}: expected a picture, got: text"
         assert one["error"] == line
         assert line in err
-    assert "2 of 3 files are no pictures" in err
+    assert "2 of 3 pictures could not be read" in err
     assert cli.main(["predict", *map(str, [words[1], *wrong])]) == 1
+    assert "2 of 2 pictures" in capsys.readouterr().err
+    assert cli.main(["predict", str(words[1]), str(wrong[0])]) == 1
+    assert "of 1" not in capsys.readouterr().err  # the line above says it all
 
 
 def test_predict_takes_folders_patterns_and_a_run(exported, pictures, tmp_path, capsys):

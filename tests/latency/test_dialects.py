@@ -414,7 +414,7 @@ def test_table_goes_in_and_out_by_command(tmp_path, monkeypatch, capsys):
     assert cli.main(["table", "show", "table.json"]) == 0
     shown = capsys.readouterr().out
     assert "threads: not stated" in shown and f"{KEY}   3.5000" in shown
-    assert "validation: not done; how near the sums of this table" in shown
+    assert "held-out check: not done; how near the sums of this table" in shown
     assert cli.main(["table", "export", "table.json", "--out", "again.csv"]) == 0
     assert f"\n{KEY},3.5,,,,,\n" in Path("again.csv").read_text()
     assert cli.main(["table", "validate", "table.json"]) == 0

@@ -234,6 +234,12 @@ def test_load_refuses_files_that_are_no_tables(tmp_path):
         ValueError, match=r"none.json': expected a file, or the name of a sh"
     ):
         tables.load(tmp_path / "none.json")
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(ValueError, match=r"found none; nas_jax list names them; or "):
+        tables.load(tmp_path / "min.json")
+    (tmp_path / "mine.json").write_text("")
+    with pytest.raises(ValueError, match=r"found none; did you mean .*mine\.json\?"):
+        tables.load(tmp_path / "min")
     with pytest.raises(ValueError, match=r"expected a readable file, got: .*directory"):
         tables.load(tmp_path)
     assert "expected a readable file" in refusal(tmp_path, b"\xff\xfe")

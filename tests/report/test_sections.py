@@ -106,6 +106,29 @@ def test_finalists_say_which_was_taken(document):
     assert text.count("taken") == 1
 
 
+def test_those_that_were_only_tried_share_an_entry_of_the_legend(run, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    file = own / "metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    trained = next(one for one in lines if one.get("network") == "searched")
+    for name in ("trial_1_rung_1", "trial_2_rung_1"):
+        lines.append({**trained, "network": name})
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    text = section(report.write(own).read_text(encoding="utf-8"), "Retraining")
+    assert text.count("tried in rungs") == 1
+    legend = text.partition("Accuracy")[0]
+    assert "searched" in legend and "trial_" not in legend
+
+
+def test_what_an_experiment_is_about_opens_the_question(run, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    config = json.loads((own / "config.json").read_text())
+    config["about"] = "a first look: small images"
+    (own / "config.json").write_text(json.dumps(config))
+    document = report.write(own).read_text(encoding="utf-8")
+    assert "experiment a first look: small images" in section(document, "The question")
+
+
 def test_rungs_are_told_where_there_were_several():
     given = [
         {"path": [0, 1], "rung": 1, "trained_valid_loss": 0.3},

@@ -43,9 +43,30 @@ def test_the_clock_decides_what_was_kept():
 
 def test_a_slower_machine_is_told_and_divided_out():
     text = said(1.0, 0.99, 1.1, pace=Pace(1.16))
-    assert "16.0 % slower than when the table was measured; without that its" in text
-    assert text.endswith("rounds are 5.2 % under the target.")  # 1.1 / 1.16 = 0.948
-    assert "as fast as" in said(1.0, 0.99, 1.1, pace=Pace(1.004))
+    assert (
+        "16.0 % slower than when the table was measured, which the ratios of measured "
+        "to predicted leave out; without that its fastest rounds are 5.2 % under the "
+        "target. So the miss is the machine's pace, not the network."  # 1.1 / 1.16
+    ) in text
+    same = said(1.0, 0.99, 1.1, pace=Pace(1.004), fastest_ms=0.9)
+    assert same.endswith("The machine was as fast as when the table was measured.")
+
+
+def test_a_faster_machine_alone_may_keep_a_target():
+    text = said(1.0, 0.99, 0.95, pace=Pace(0.9))  # 0.95 / 0.9 = 1.056
+    assert text.endswith(
+        "its fastest rounds are 5.6 % over the target. So the target is kept by the "
+        "machine's pace only."
+    )
+    assert "So " not in said(1.0, 0.99, 0.85, pace=Pace(0.9))
+    assert "So " not in said(1.0, 0.99, 1.3, pace=Pace(1.16))
+
+
+def test_the_pace_explains_once():
+    risk = Risk(0.93, 0.99, 0.97, 20)
+    text = said(1.0, 0.99, 1.1, risk=risk, pace=Pace(1.16))
+    assert "So the miss is the machine's pace" in text
+    assert "That the two differ" not in text
 
 
 def test_table_interval_and_pace_are_held_against_the_fastest_rounds():

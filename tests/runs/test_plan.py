@@ -104,14 +104,23 @@ def test_hours_and_throughput_by_hand():
     """7,200 calls of 5 ms are 36 s, 0.6 min; 50 images in 5 ms are 10,000 a second."""
     first, last = plan.lines((forecast("weight step", 7200, 5.0),), 8)
     assert first == (
-        "7,200 x weight step of 50 images: 5 ms, 10,000 images/s; 2 MB of state and "
-        "images, 3 MB beside, on each device"
+        "7,200 x weight step of 50 images: 5 ms, 10,000 images/s; memory on each "
+        "device: 2 MB of state and images, and 3 MB while it computes"
     )
     rest = "; measuring, compiling and exporting come on top"
     assert last == f"in all 0.6 min of steps on 8 devices{rest}"
     assert plan.lines((), 1) == [f"in all 0 min of steps on 1 device{rest}"]
     days = plan.lines((forecast("weight step", 7_200_000, 18.0),), 1)
     assert days[-1] == f"in all 36 h of steps on 1 device{rest}"
+
+
+def test_the_sum_counts_the_rest_of_a_run_where_it_is_known():
+    """36 s of steps and 180 s beside are 3.6 min."""
+    *_, last = plan.lines((forecast("weight step", 7200, 5.0),), 1, rest_hours=0.05)
+    assert last == (
+        "in all about 3.6 min: 0.6 min of steps on 1 device, and about 3 min for "
+        "measuring, compiling and exporting"
+    )
 
 
 @pytest.mark.parametrize(("ms", "told"), [(1e9, 3), (1.0, 0)])
