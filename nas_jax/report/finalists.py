@@ -4,6 +4,7 @@ Weights of a supernet rank networks roughly, trainings rank them well, so the re
 shows both where both were done.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -105,8 +106,11 @@ def tables(
         columns = (*columns[:4], "answers lost", *columns[5:])
     elif is_drawn and any(one.valid_accuracy is not None for one in finalists):
         columns = ("by the supernet", *columns[1:])
-    # of no use where nothing was trained
-    count = 6 if any(one.trained_valid_loss is not None for one in finalists) else 5
+    # what was done with none has no column
+    is_trained = any(one.trained_valid_loss is not None for one in finalists)
+    is_scored = is_kept or any(one.valid_accuracy is not None for one in finalists)
+    told = (True, True, True, True, is_scored, is_trained)
+    columns = tuple(itertools.compress(columns, told))
     rows, shown = [], []
     for place, finalist in enumerate(finalists, start=1):
         is_taken = finalist.place == taken
@@ -119,11 +123,11 @@ def tables(
             q.fixed(finalist.trained_valid_loss, 4) + _of_rung(finalist),
         )
         head = f"{place}, taken" if is_taken else str(place)
-        rows.append(Row(head, cells[: count - 1], is_taken))
+        rows.append(Row(head, tuple(itertools.compress(cells, told[1:])), is_taken))
         if place <= _FIRST or is_taken or finalist.trained_valid_loss is not None:
             shown.append(rows[-1])
     folded = [shown] if len(shown) == len(rows) else [shown, rows]
-    return [Table(columns[:count], tuple(part), columns[1]) for part in folded]
+    return [Table(columns, tuple(part), columns[1]) for part in folded]
 
 
 def _named(finalist: Finalist, space: SearchSpace | ElasticSpace | None) -> str:

@@ -1,11 +1,12 @@
 """Pages from templates: one file each, in which text cannot become markup."""
 
 import functools
+import re
 import shlex
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from nas_jax.report import drawing, quantities, styles
 
@@ -41,6 +42,7 @@ def _environment() -> Environment:
         "percent": quantities.percent,
         "quoted": shlex.quote,
         "ratio": quantities.ratio,
+        "unbroken": _unbroken,
     }
     environment.tests["tried"] = styles.is_tried
     environment.globals |= {
@@ -50,6 +52,15 @@ def _environment() -> Environment:
         "stylesheet": stylesheet,
     }
     return environment
+
+
+def _unbroken(text: str) -> Markup:
+    """Commands whose flags stay in one piece where a line is broken.
+
+    >>> _unbroken("nas_jax list --json")
+    Markup('nas_jax list <span>--json</span>')
+    """
+    return Markup(re.sub(r"\S*-\S*", r"<span>\g<0></span>", str(escape(text))))
 
 
 def _coordinate(value: float) -> str:
