@@ -12,7 +12,7 @@ from nas_jax.config.search import TARGETS
 from nas_jax.data.batches import Batch
 from nas_jax.guidelines import difficulty, records
 from nas_jax.guidelines.records import Record
-from nas_jax.runs import run_folder, setup
+from nas_jax.runs import run_folder, setup, unfinished
 from nas_jax.runs.setup import Setup
 from nas_jax.training import scores
 from nas_jax.training.devices import PLAIN
@@ -33,8 +33,8 @@ def of_run(folder: Path) -> list[Record]:
     path = folder / "result.json"
     if not path.is_file():
         raise ValueError(
-            f"{folder}: expected a finished run with result.json, found none; let "
-            "'nas_jax search' finish"
+            f"{folder}: expected a finished run with result.json, found none; "
+            f"{unfinished.told(folder)}"
         )
     train = trained_on(setup.of_run(experiment, folder, PLAIN, TRAINING))
     given = difficulty.measure(train)

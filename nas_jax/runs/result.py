@@ -13,7 +13,7 @@ from nas_jax.config.naming import meant
 from nas_jax.config.search import with_target
 from nas_jax.networks import checkpoint
 from nas_jax.networks.checkpoint import Model
-from nas_jax.runs import pipeline, run_folder, setup
+from nas_jax.runs import pipeline, run_folder, setup, unfinished
 from nas_jax.runs.finalists import SEARCHED
 from nas_jax.spaces import builders
 from nas_jax.spaces.architecture import Architecture
@@ -51,8 +51,7 @@ class Result:
     @property
     def epochs(self) -> list[dict[str, Any]]:
         """What a search by gradients wrote, epoch by epoch; [] of one by trainings."""
-        lines = files.read_lines(self.folder / "metrics.jsonl")
-        return [line for line in lines if "search/probs" in line]
+        return run_folder.epochs(self.folder)
 
     def model(self, name: str = SEARCHED) -> Model:
         """A trained network of the run."""
@@ -113,6 +112,6 @@ def load(folder: str | Path) -> Result:
         on_disk.require_run(Path(folder))
         raise ValueError(
             f"{folder}: expected a finished run with result.json, found none; "
-            f"'nas_jax search --resume {folder}' finishes it"
+            f"{unfinished.told(Path(folder))}"
         )
     return Result(Path(folder), files.read_object(file)["networks"])

@@ -147,13 +147,18 @@ class _Line:
     step: int
 
 
+def epochs(folder: Path) -> list[dict[str, Any]]:
+    """The lines that a search by gradients wrote, one an epoch; [] without any."""
+    lines = files.read_lines(folder / "metrics.jsonl")
+    return [line for line in lines if "search/probs" in line]
+
+
 def last_probabilities(folder: Path) -> list[list[float]]:
     """The newest path probabilities `[L K]` that a search wrote.
 
     Raises `ValueError` if the run has none yet, or others.
     """
-    path = folder / "metrics.jsonl"
-    rows = [row for row in files.read_lines(path) if "search/probs" in row]
+    path, rows = folder / "metrics.jsonl", epochs(folder)
     if not rows:
         raise ValueError(
             f"{folder}: expected search/probs in metrics.jsonl, found none; the search "
