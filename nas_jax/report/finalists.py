@@ -100,7 +100,7 @@ def tables(
     Of many, a first table has only the first, those trained and the one taken.
     """
     is_drawn = isinstance(space, ElasticSpace)
-    columns = _DRAWN_COLUMNS if is_drawn else _COLUMNS
+    columns: tuple[str, ...] = _DRAWN_COLUMNS if is_drawn else _COLUMNS
     is_kept = any(one.answers_lost is not None for one in finalists)
     if is_kept:
         columns = (*columns[:4], "answers lost", *columns[5:])
