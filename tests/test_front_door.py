@@ -73,9 +73,8 @@ def shortened():
     )
 
 
-@pytest.mark.parametrize(
-    "of_digits", [False, pytest.param(True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("of_digits", [False, True])
 def test_the_notebook(experiment, tmp_path, monkeypatch, capsys, of_digits):
     chosen = shortened() if of_digits else experiment
     table = pathlib.Path(chosen.latency.table)

@@ -35,6 +35,7 @@ def answers(params, one, images):
     return compiled.apply(one, own, stats, images, train=True)[0]
 
 
+@pytest.mark.slow
 def test_a_step_averages_the_gradients_of_the_networks_cut_out():
     tx = optax.sgd(RATE)
     state = sandwich.init(jax.random.key(3), WIDEST, tx)
@@ -68,6 +69,7 @@ def test_a_step_averages_the_gradients_of_the_networks_cut_out():
     assert int(state.step) == 1
 
 
+@pytest.mark.slow
 def test_steps_teach_all_networks():
     data = batch(32, 1)
     tx = optax.sgd(0.05, momentum=0.9)

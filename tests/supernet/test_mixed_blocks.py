@@ -79,6 +79,7 @@ def paths():
         yield [k if row[k] else int(np.flatnonzero(row)[0]) for row in SPACE.mask]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*paths()], ids=[op.name for op in SPACE.candidates])
 def test_path_is_its_plain_network(path):
     found = from_path(SPACE, path, "net")

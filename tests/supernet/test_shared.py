@@ -120,6 +120,7 @@ def test_networks_of_one_side_may_be_cut_out_together_first():
     np.testing.assert_allclose(whole, cut, atol=2e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_only_the_weights_of_the_part_get_a_gradient():
     (one,) = drawn(4)
     x = images(one.stem.input_size)

@@ -150,6 +150,7 @@ def test_nothing_in_the_state_leaves_float32(estimator):
         assert "bf16[2,4,4,8]" in str(jax.make_jaxpr(step)(state, *rest))
 
 
+@pytest.mark.slow
 def test_bfloat16_is_near_float32():
     found = architecture.from_path(SPACE, [1, 0], "any")
     params, stats = compiled.init(jax.random.key(1), found)
