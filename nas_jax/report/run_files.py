@@ -64,6 +64,8 @@ class _Numbers(Reported):
     onnx_max_abs_difference: float | None = None
     risk: Risk | None = None
     """Of a network that was searched for."""
+    keeps_limits: bool | None = None
+    """The limits beside the target; None where there were none."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Who won: the searched network against those that a user could have taken instead.
 
-Rivals are the networks that are no slower as measured. A difference counts where the
-95 % interval of two shares of N test images each leaves 0 out,
+Rivals are the networks that are no slower as measured and keep the limits. A difference
+counts where the 95 % interval of two shares of N test images each leaves 0 out,
 
     (p - q) +- 1.96 sqrt((p (1 - p) + q (1 - q)) / N),
 
@@ -28,6 +28,8 @@ class Scored(Protocol):
     def test_images(self) -> int | None: ...
     @property
     def measured_ms(self) -> float | None: ...
+    @property
+    def keeps_limits(self) -> bool | None: ...
 
 
 class Known(NamedTuple):
@@ -37,6 +39,7 @@ class Known(NamedTuple):
     """In 8 bits where it was tested so."""
     test_images: int | None
     measured_ms: float | None
+    keeps_limits: bool | None = None
 
 
 def of_result(networks: Mapping[str, Any]) -> str | None:
@@ -47,6 +50,7 @@ def of_result(networks: Mapping[str, Any]) -> str | None:
                 scores.shipped(one),
                 one.get("test_images"),
                 (one.get("measured_ms") or {}).get("median"),
+                one.get("keeps_limits"),
             )
             for name, one in networks.items()
         }
@@ -66,7 +70,7 @@ def sentence(networks: Mapping[str, Scored], name: str = "searched") -> str | No
     if searched is None or searched.measured_ms is None:
         return None
     most = searched.measured_ms * (1 + SLOWER)
-    rivals = {
+    fast = {
         other: one
         for other, one in networks.items()
         if other != name
@@ -74,13 +78,23 @@ def sentence(networks: Mapping[str, Scored], name: str = "searched") -> str | No
         and one.measured_ms <= most
         and one.shipped_accuracy is not None
     }
+    rivals = {
+        other: one for other, one in fast.items() if one.keeps_limits is not False
+    }
     ours = searched.shipped_accuracy
     if not rivals or ours is None or not searched.test_images:
         return None
+    told = _against(rivals, ours, searched.test_images)
+    if others := [other for other in fast if other not in rivals]:
+        told += f" Beyond the limits, so not counted: {', '.join(others)}."
+    return told
+
+
+def _against(rivals: Mapping[str, Scored], ours: float, images: int) -> str:
     best = max(rivals, key=lambda one: rivals[one].shipped_accuracy or 0.0)
     theirs = rivals[best].shipped_accuracy or 0.0
     variances = sum(share * (1 - share) for share in (ours, theirs))
-    error = Z_95 * math.sqrt(variances / searched.test_images)
+    error = Z_95 * math.sqrt(variances / images)
     points, off = 100 * abs(ours - theirs), 100 * error
     amount, count = f"{points:.1f} ± {off:.1f} points", 1 + len(rivals)
     if points <= off:

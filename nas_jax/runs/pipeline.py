@@ -6,7 +6,7 @@ Each reads and writes the run folder, so the later ones can be repeated alone (`
 `train`, `evaluate`). `run` is the chain for one target, `trade_off.run` for several.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -47,6 +47,7 @@ from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines
 from nas_jax.search import loop as search_loop
 from nas_jax.search.targets import Costs, Targets
+from nas_jax.spaces import elastic as elastic_space
 from nas_jax.spaces.architecture import Architecture
 from nas_jax.spaces.elastic import ElasticSpace
 from nas_jax.spaces.space import SearchSpace
@@ -114,14 +115,22 @@ def run(
         searched.network,
         experiment.random_networks,
         experiment.seed,
+        goal.keeps,
     )
+    if missing := experiment.random_networks - _random(networks):
+        progress.line(
+            f"{missing} of {experiment.random_networks} random networks are left out: "
+            f"of {baselines.TRIES} drawn at this latency none keeps the limits"
+        )
     with work.session.timed("retrain"):
         searched.take_over(work, work.folder)
         if count := experiment.scaled_networks:
             ms = baselines.latency_of(work.setup.whole, latencies, searched.network)
             start = work.experiment.weights
             like = None if start is None else pretrained.read(start).architecture
-            ways = baselines.scaled(work.setup.whole, latencies, ms, count, like=like)
+            ways = baselines.scaled(
+                work.setup.whole, latencies, ms, count, like=like, keeps=goal.keeps
+            )
             networks |= retrain.best_scaled(work, ways)
         models = retrain.retrain_all(work, networks)
     if not work.setup.devices.writes:
@@ -130,8 +139,17 @@ def run(
         progress.phase("test, export, timing")
         assessed = assess.assess(work, models, table)
     add_risk(work, table, {SEARCHED: searched}, assessed)
+    if experiment.search.limits:
+        for name, network in networks.items():
+            at = elastic_space.place_of(work.setup.whole, network)
+            assessed.networks[name]["keeps_limits"] = goal.keeps(*at)
     answer = {TARGETS[cost]: goal.target, "derivation": searched.derivation}
     return finish(work, assessed.result() | answer, command)
+
+
+def _random(networks: Iterable[str]) -> int:
+    """How many of these were drawn at random."""
+    return sum(name.startswith("random_") for name in networks)
 
 
 def stored_table(run: Run) -> LatencyTable:

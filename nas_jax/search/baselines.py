@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from nas_jax.spaces.operations import OpSpec
 from nas_jax.spaces.space import SearchSpace
 
 Space = SearchSpace | ElasticSpace
+Keeps = Callable[[int, np.ndarray], bool]
+"""Whether a network, by its shape and path, keeps the limits of a search."""
+TRIES = 500
+"""Networks drawn until one keeps the limits."""
 _ZERO = OpSpec.parse("zero")
 _EVEN = 0.5
 """Spread of widths below which a network counts as scaled evenly."""
@@ -41,12 +45,18 @@ def random_of_latency(
 
     If there is none, of those of the latency nearest to it.
     """
-    return _drawer(space, costs, latency_ms, tolerance)(rng)
+    _, network = next(_drawn(rng, space, costs, latency_ms, tolerance))
+    return network
 
 
-def _drawer(
-    space: Space, costs: Sequence[Costs], latency_ms: float, tolerance: float
-) -> Callable[[np.random.Generator], Architecture]:
+def _drawn(
+    rng: np.random.Generator,
+    space: Space,
+    costs: Sequence[Costs],
+    latency_ms: float,
+    tolerance: float = 0.03,
+) -> Iterator[tuple[tuple[int, np.ndarray], Architecture]]:
+    """Networks of a latency without end, each after its shape and path."""
     dearest = max(
         own.reachable(shape.mask)[1]
         for shape, own in zip(space.shapes, costs, strict=True)
@@ -57,11 +67,14 @@ def _drawer(
         low = high = counted.nearest(latency_ms)
     margin = counted.unit / 4
 
-    def draw(rng: np.random.Generator) -> Architecture:
+    while True:
         shape, path = counted.draw(rng, low - margin, high + margin)
-        return architecture.from_path(space.shapes[shape], path, "random")
+        network = architecture.from_path(space.shapes[shape], path, "random")
+        yield (shape, path), network
 
-    return draw
+
+def _any(shape: int, path: np.ndarray) -> bool:
+    return True
 
 
 def scaled(
@@ -71,18 +84,20 @@ def scaled(
     count: int,
     within: tuple[float, float] = (0.85, 1.05),
     like: Architecture | None = None,
+    keeps: Keeps = _any,
 ) -> list[Architecture]:
     """The hand-designed network scaled to a latency, in as many as `count` ways.
 
     What a person would do instead of searching: one expansion and 3x3 kernels
     everywhere, every stage as deep and as wide as the others, and the side of the
     images; of those whose latency is `within` these shares the nearest, `scaled_1`
-    first. So few choices seldom meet a latency to a per cent. With `like`, which
-    networks start from, its kernels stand in place of 3x3: it is thinned.
+    first, and none beyond what `keeps` allows. So few choices seldom meet a latency to
+    a per cent. With `like`, which networks start from, its kernels stand in place of
+    3x3: it is thinned.
     """
     widths = _levels(space)
     found: list[tuple[float, Architecture]] = []
-    for shape, own in zip(space.shapes, costs, strict=True):
+    for number, (shape, own) in enumerate(zip(space.shapes, costs, strict=True)):
         if (shape.stem.out_channels, *_widths(shape)) not in widths:
             continue
         for expansion, depth in itertools.product(_expansions(shape), _depths(shape)):
@@ -96,8 +111,9 @@ def scaled(
                 )
             ]
             network = architecture.from_ops(shape, ops, "scaled")
-            share = own.of_path(architecture.path_of(shape, network)) / latency_ms
-            is_near = within[0] <= share <= within[1]
+            path = architecture.path_of(shape, network)
+            share = own.of_path(path) / latency_ms
+            is_near = within[0] <= share <= within[1] and keeps(number, path)
             off = abs(share - 1)
             if is_near and network not in (one for _, one in found):
                 found.append((off, network))
@@ -174,16 +190,21 @@ def comparison(
     searched: Architecture,
     random: int,
     seed: int,
+    keeps: Keeps = _any,
 ) -> dict[str, Architecture]:
     """The searched network and its baselines, by name; `random` at its latency.
 
-    `costs` are the latencies by table of every shape of the space.
+    `costs` are the latencies by table of every shape of the space. Of the random ones
+    each is the first of `TRIES` that `keeps` allows; where none is, they are fewer.
     """
     latency_ms, rng = latency_of(space, costs, searched), np.random.default_rng(seed)
     networks = [searched, hand_designed(space.middle), cheapest(space, costs)]
-    draw = _drawer(space, costs, latency_ms, 0.03)
+    drawn = _drawn(rng, space, costs, latency_ms)
     for place in range(1, random + 1):
-        networks.append(dataclasses.replace(draw(rng), name=f"random_{place}"))
+        tried = itertools.islice(drawn, TRIES)
+        found = next((network for at, network in tried if keeps(*at)), None)
+        if found is not None:
+            networks.append(dataclasses.replace(found, name=f"random_{place}"))
     return {network.name: network for network in networks}
 
 

@@ -80,6 +80,19 @@ class Targets:
         values = [limit.target for limit in self.limits]
         return values[0] if len(values) == 1 else np.array(values)
 
+    def keeps(self, shape: int, path: np.ndarray) -> bool:
+        """Whether a path keeps all limits beside the target; `shape` is the only one.
+
+        As `ElasticGoal.keeps`, to rounding.
+        """
+        if self.kept is not None and not self.kept[np.arange(len(path)), path].all():
+            return False
+        return all(
+            Costs(limit.costs, limit.fixed).of_path(path)
+            <= limit.target * (1 + derivation.TIE)
+            for limit in self.limits[1:]
+        )
+
     def are_spent(self, space: SearchSpace) -> list[bool]:
         """Which of them a search of this space is to come to, not only to keep."""
         mask = self.within(space).mask

@@ -33,6 +33,16 @@ def known(accuracy, ms=2.0, images=1000):
             "Not the best: random_1, which is no slower and was not searched for, is "
             "7.0 ± 2.1 points ahead; take that one.",
         ),
+        # a better one that the device has no room for is no rival
+        (
+            {
+                "random_1": known(0.85),
+                "baseline": Known(0.99, 1000, 2.0, keeps_limits=False),
+                "scaled": Known(0.8, 1000, 2.0, keeps_limits=True),
+            },
+            "Best of 3 networks no slower: 5.0 ± 2.9 points ahead of random_1. Beyond "
+            "the limits, so not counted: baseline.",
+        ),
         ({"baseline": known(0.99, ms=2.2)}, None),
         ({"random_1": known(None)}, None),
         ({"random_1": Known(0.9, 1000, None)}, None),

@@ -274,6 +274,9 @@ def test_a_run_keeps_its_limits(words, tmp_path):
     assert searched["params"] <= 0.95 * base["params"]
     peaks = (one["peak_memory_int8_bytes"] for one in (searched, base))
     assert next(peaks) <= 0.8 * next(peaks)
+    assert networks["random_1"]["flash_bytes"] <= 0.9 * base["flash_bytes"]
+    kept = {name: one["keeps_limits"] for name, one in networks.items()}
+    assert kept["searched"] and kept["random_1"] and not kept["baseline"]
 
 
 def test_digits_have_one_side_and_are_refused(made):

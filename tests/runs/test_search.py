@@ -68,6 +68,11 @@ def test_candidates_beyond_a_limit_on_the_peak_are_no_part_of_a_search(
     assert networks["searched"]["peak_memory_bytes"] <= 4 * (8 + 2 * 24) * 64
     most = 0.95 * networks["baseline"]["flash_bytes"]
     assert networks["searched"]["flash_bytes"] <= most
+    kept = {name: one["keeps_limits"] for name, one in networks.items()}
+    assert kept["searched"] and not kept["baseline"]
+    for name in kept:
+        if name.startswith("random_"):
+            assert networks[name]["flash_bytes"] <= most and kept[name]
     found = (folder / "architecture.json").read_text()
     assert cli.main(["derive", str(folder)]) == 0
     assert (folder / "architecture.json").read_text() == found

@@ -9,7 +9,8 @@ from nas_jax.config import SpaceConfig
 from nas_jax.config.space import ElasticConfig
 from nas_jax.networks import counts
 from nas_jax.search import baselines
-from nas_jax.search.targets import Costs
+from nas_jax.search.derivation import Limit
+from nas_jax.search.targets import Costs, Targets
 from nas_jax.spaces import architecture, builders, elastic
 from nas_jax.spaces.operations import OpSpec
 
@@ -216,6 +217,47 @@ def test_comparison_is_at_the_latency_of_the_searched_network():
     for name in ("random_1", "random_2"):
         assert abs(macs(networks[name]) / macs(searched) - 1) < 0.035
     assert networks["baseline"].stem.input_size == 24
+
+
+def test_random_and_scaled_networks_keep_the_limits():
+    goal = 0.4 * macs(baselines.hand_designed(ELASTIC.middle))
+    searched = baselines.random_of_latency(
+        np.random.default_rng(3), ELASTIC, MACS, goal
+    )
+    first = next(
+        number
+        for number, shape in enumerate(ELASTIC.shapes)
+        if shape.stem.input_size == min(s.stem.input_size for s in ELASTIC.shapes)
+    )
+    small = ELASTIC.shapes[first].stem.input_size
+
+    def keeps(shape, path):
+        return ELASTIC.shapes[shape].stem.input_size == small
+
+    networks = baselines.comparison(ELASTIC, MACS, searched, 4, 0, keeps)
+    drawn = [one for name, one in networks.items() if name.startswith("random_")]
+    assert [one.stem.input_size for one in drawn] == [small] * 4
+    for one in drawn:
+        assert abs(macs(one) / macs(searched) - 1) < 0.035
+    free = baselines.comparison(ELASTIC, MACS, searched, 4, 0)
+    assert any(one.stem.input_size != small for one in free.values())
+
+    found = baselines.scaled(ELASTIC, MACS, goal, 4, (0.5, 1.5), keeps=keeps)
+    assert found and all(one.stem.input_size == small for one in found)
+
+    none = baselines.comparison(ELASTIC, MACS, searched, 2, 0, lambda *_: False)
+    assert [*none] == ["random", "baseline", "cheapest"]
+
+
+def test_limits_of_a_gradient_search_are_kept_but_for_the_target():
+    costs = np.array([[1.0, 2.0], [1.0, 2.0]])
+    limits = (Limit("latency", costs, 0.0, 1.0), Limit("macs:3.1", costs, 0.1, 3.1))
+    goal = Targets(limits)
+    assert goal.keeps(0, np.array([0, 1])) and goal.keeps(0, np.array([0, 0]))
+    assert not goal.keeps(0, np.array([1, 1]))
+    kept = np.array([[True, True], [True, False]])
+    assert not Targets(limits, kept=kept).keeps(0, np.array([0, 1]))
+    assert Targets(limits, kept=kept).keeps(0, np.array([1, 0]))
 
 
 def test_a_network_of_another_space_has_no_latency():
