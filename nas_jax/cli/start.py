@@ -117,8 +117,8 @@ def start(
         f"{counts['valid']} to choose a network, {counts['test']} to test",
         f"images of {' or '.join(map(str, space.input_sizes))} pixels, "
         f"{_augmentation(data)}",
-        f"half the latency of the {made.reference} network, batch "
-        f"{made.latency.batch} (another target: nas_jax search --target)",
+        f"target: half the latency of the {made.reference} network, batch "
+        f"{made.latency.batch}; another one: nas_jax search --target",
         f"written: {out}",
         f"next: nas_jax search {shlex.quote(str(out))}  (--plan: how long it takes)",
     )
