@@ -47,6 +47,8 @@ UNITS = {
     "ms": ("milliseconds", "ms"),
 }
 """Units by the end of a flag's name, as it is written out first."""
+_SHORT = 80
+"""Characters of a usage that is shown in an error."""
 UNCHANGED = Fields()
 CALLED = Typed("nas_jax, called from Python")
 
@@ -273,8 +275,9 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
         if flag.is_required and flag.name not in given
     ]
     if missing and not {"help", "help_all"} & set(given):
-        usage = parser.format_usage().strip()
-        parser.error(f"expected {', '.join(missing)}, got none; {usage}")
+        usage = " ".join(parser.format_usage().split())
+        shown = f"; {usage}" if len(usage) <= _SHORT else ""
+        parser.error(f"expected {', '.join(missing)}, got none{shown}")
     return given
 
 

@@ -274,7 +274,8 @@ def test_target_above_the_maximum_is_a_warning(table, capsys):
 
 
 def test_a_plan_says_that_a_target_asks_for_nothing(table, monkeypatch, capsys):
-    monkeypatch.setattr(plan, "of_run", lambda *args: ())
+    made_up = plan.Forecast(plan.TRAINING, 1, 1, 1.0, 1, 1)
+    monkeypatch.setattr(plan, "of_run", lambda *args: (made_up,))
     assert cli.main([*table(), "--search.target-ms", "5", "--plan"]) == 0
     assert capsys.readouterr().err.splitlines() == [
         f"search.target_ms = 5 is above the maximum: {REACHABLE}; no network takes so "
