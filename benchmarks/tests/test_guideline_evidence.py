@@ -272,7 +272,10 @@ def test_making_stops_and_goes_on(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("", "expected --file, got none; see python -m benchmarks.guidelines --help"),
+        (
+            "",
+            "expected --file, got none; usage: python -m benchmarks.guidelines --file ",
+        ),
         ("--file x --out nowhere", "expected an existing folder"),
     ],
 )
