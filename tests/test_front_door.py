@@ -183,6 +183,13 @@ def test_a_command_is_typed_from_python(capsys):
     with pytest.raises(RuntimeError, match=r"^nas_jax describe nothing: exit code 2; "):
         nas.command("describe nothing")
     assert "'nothing' is no space" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"expected one as it is typed, .*\['list'\]"):
+        nas.command(["list"])
+
+
+def test_a_run_of_a_name_says_how_to_load_it():
+    with pytest.raises(ValueError, match=r"expected an Experiment, got 'digits_cpu'; "):
+        nas.run("digits_cpu")
 
 
 def test_a_table_is_read_by_name_or_path():

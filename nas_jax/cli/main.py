@@ -79,6 +79,10 @@ def typed(line: str, *words: str) -> None:
     that follow the line are taken as they are, as names with blanks in them. Raises
     `RuntimeError` if it failed.
     """
+    if not isinstance(line, str):
+        raise ValueError(
+            f"command: expected one as it is typed, as 'list --json', got {line!r:.60}"
+        )
     given = [*shlex.split(line), *words]
     if given[:1] == ["nas_jax"]:
         del given[0]
@@ -170,6 +174,7 @@ def _wrong_verb(name: str, verbs: Mapping[str, Any], prog: str) -> ValueError:
 
 def _elsewhere(flag: str) -> str:
     """The end of a message about a flag, if it is one of other verbs."""
+    flag = flag.replace("--no-", "--").replace(".no-", ".")
     verbs = {name: verb for name, verb in VERBS.items() if not isinstance(verb, dict)}
     takers = [
         name

@@ -26,7 +26,8 @@ class Options:
     target: str | None = None
     """0.4ms, or 0.5x for that share of the hand-designed network's cost"""
     targets: tuple[str, ...] | None = None
-    """several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms"""
+    """several targets, one warm-up: 0.3,0.45,0.6 or 0.2ms,0.3ms; of a search by
+    gradients, in a space of one shape"""
     resume: Path | None = None
     """stopped run to resume; takes no EXPERIMENT"""
     hours: float | None = None
@@ -187,6 +188,14 @@ def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
     if not compiler.has_found:  # or it is not known what compiling takes
         rest_hours = budget.rest_hours(setup, compiler.seconds, found)
     lines = plan.lines(found, setup.devices.count, rest_hours)
+    if rest_hours is None:
+        lines[-1] += " (with --no-cache they are counted, too)"
+    ratio = experiment.search.target_ratio
+    if ratio is not None and ratio < 1:
+        lines.append(
+            f"networks within the target count {ratio:g} of a training step, the share "
+            "of the hand-designed one's time that they take"
+        )
     return Answer({"plan": [one._asdict() for one in found]}, "\n".join(lines))
 
 
@@ -296,7 +305,8 @@ def _work(run: _Run) -> Answer:
         cost, calls = experiment.search.cost, experiment.latency
         target = costs_of.amount(cost, result[TARGETS[cost]])
         lines = [
-            f"ms per call of {calls.batch} images, {calls.threads} thread(s)",
+            f"ms per call of {calls.batch} images, {calls.threads} thread(s); baseline "
+            f"is the {experiment.reference} network, cheapest the fastest of the space",
             f"target {target}, {page}",
         ]
         if experiment.about:

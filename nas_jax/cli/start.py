@@ -118,7 +118,7 @@ def start(
         f"images of {' or '.join(map(str, space.input_sizes))} pixels, "
         f"{_augmentation(data)}",
         f"target: half the latency of the {made.reference} network, batch "
-        f"{made.latency.batch}; another one: nas_jax search --target",
+        f"{made.latency.batch}; another one at the search: --target 0.3x",
         f"written: {out}",
         f"next: nas_jax search {shlex.quote(str(out))}  (--plan: how long it takes)",
     )
@@ -136,9 +136,9 @@ def _augmentation(data: DataConfig) -> str:
     if data.name == "idx":
         return (
             f"moved by up to {data.shift_pixels} pixels; for things that may be "
-            "mirrored, unlike letters and digits: --data.flip"
+            "mirrored, unlike letters and digits, at the search: --data.flip"
         )
     return (
         f"flipped, and cut to {data.crop_area:.0%} of the area at least; for letters "
-        "and digits: --data.no-flip --data.crop-area 0.8"
+        "and digits, at the search: --data.no-flip --data.crop-area 0.8"
     )

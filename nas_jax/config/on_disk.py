@@ -24,7 +24,7 @@ _ENDINGS = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"), "a picture"),
     **dict.fromkeys((".tif", ".tiff", ".ppm", ".jp2", ".avif"), "a picture"),
 }
-_NAMED = 3
+_NAMED = 6
 """Runs that a line names at most."""
 _LOOKED_AT = 2000
 """Files of a folder that are looked at, to say what it holds."""

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
+from glob import has_magic
 from pathlib import Path
 
 import numpy as np
@@ -148,8 +149,9 @@ def read_image(
     """An image file as the network takes it; `ValueError` naming what is none."""
     place = Path(path)
     if not place.exists():
-        hint = on_disk.meant_beside(place)
-        raise ValueError(f"{path}: expected a picture, found no such file{hint}")
+        hint = on_disk.meant_beside(place, place.suffix)
+        what = "file of this pattern" if has_magic(str(path)) else "such file"
+        raise ValueError(f"{path}: expected a picture, found no {what}{hint}")
     if not (place.is_file() or place.is_dir()):
         raise ValueError(f"{path}: expected a picture, got: no regular file")
     try:

@@ -94,6 +94,11 @@ def model_file(model: Path) -> Path:
             return folder / f"{SEARCHED}{end}"
     found = sorted({one for end in ends for one in folder.glob(f"[!.]*{end}")})
     if not found:
+        if (model / "digests.json").is_file():
+            raise ValueError(
+                f"{model}: expected {_EXPECTED}, got a network alone; nas_jax export "
+                f"{model} --format onnx writes a file beside it"
+            )
         on_disk.require_run(model, _EXPECTED)
         if not any((model / "checkpoints").glob("[!.]*/digests.json")):
             raise ValueError(f"{model}: {unfinished.told(model)}")

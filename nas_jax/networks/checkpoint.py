@@ -31,8 +31,8 @@ class Model:
     """A network with its weights; call it on normalised images `[B H W C]`."""
 
     architecture: Architecture
-    params: PyTree
-    batch_stats: PyTree
+    params: PyTree = dataclasses.field(repr=False)
+    batch_stats: PyTree = dataclasses.field(repr=False)
 
     def __call__(self, images: Images) -> Logits:
         """Logits `[B classes]` with the running statistics.

@@ -31,7 +31,7 @@ _DRAWN_COLUMNS = (
     "number",
     "side, widths, operations",
     "target unspent, by table",
-    "measured",
+    "measured before",
     *_COLUMNS[4:],
 )
 _FIRST = 3
@@ -151,7 +151,7 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     """How the network was chosen among them, in a sentence or two."""
     trained = sum(one.trained_valid_loss is not None for one in finalists)
     is_drawn = any(one.measured_ms is not None for one in finalists)
-    text = f"{len(finalists)} networks"
+    text = f"{len(finalists)} {'of the ' * is_drawn}networks"
     how = " drawn within" if is_drawn else ", the most probable within"
     text += f"{how} the target"
     if any(one.answers_lost is not None for one in finalists):
@@ -160,7 +160,8 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
     elif any(one.valid_accuracy is not None for one in finalists):
         text += " were compared on validation images with the weights of the supernet. "
     else:
-        text += " were timed, and again at the end. " if is_drawn else ". "
+        text += " were compared"
+        text += ", timed before and again at the end. " if is_drawn else ". "
     if trained:
         how, last = " in full", ""
         # before one is taken, further rungs may follow

@@ -60,7 +60,7 @@ def _unbroken(text: str) -> Markup:
     >>> _unbroken("nas_jax list --json")
     Markup('nas_jax list <span>--json</span>')
     """
-    return Markup(re.sub(r"\S*-\S*", r"<span>\g<0></span>", str(escape(text))))
+    return Markup(re.sub(r"--[\w.-]+", r"<span>\g<0></span>", str(escape(text))))
 
 
 def _coordinate(value: float) -> str:

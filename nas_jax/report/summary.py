@@ -51,7 +51,6 @@ def question(run: RunFiles) -> dict[str, str]:
     """Space, data, target and device, as far as they are known."""
     rows = {}
     if run.experiment is not None and run.whole is not None:
-        rows["experiment"] = run.experiment.about
         rows["space"] = _space(run.whole, run.experiment.space)
         has_alphas = not run.chosen_by_drawing
         rows["data"] = _data(run.experiment.data, run.images, has_alphas)
@@ -86,6 +85,8 @@ def lead(run: RunFiles) -> str:
     """What belongs to the result: who won, the target, whether intervals overlap."""
     searched = run.result_of("searched")
     sentences = []
+    if run.experiment is not None and run.experiment.about:
+        sentences.append(f"This was {run.experiment.about}.")
     if won := verdict.sentence(run.networks):
         sentences.append(won)
     sentences += _of_target(run)[:1]

@@ -146,8 +146,8 @@ def _at_its_pace(target_ms: float, fastest_ms: float, pace: Pace) -> list[str]:
     left = _off(_alone(fastest_ms, pace) / target_ms)
     return [
         f"The machine was {q.percent(abs(factor - 1))} {how} than when the table was "
-        "measured, which the ratios of measured to predicted leave out; without that "
-        f"its fastest rounds are {left} the target."
+        "measured. The ratios of measured to predicted, of the fastest rounds, leave "
+        f"that out; without it these are {left} the target."
     ]
 
 
@@ -170,6 +170,8 @@ def _chance(
         f"networks take {q.decimals(risk.low_ms)} to {q.milliseconds(risk.high_ms)} "
         "here in their fastest rounds"
     )
+    if fastest_ms is not None:
+        told += f", and this one took {q.milliseconds(fastest_ms)}"
     chance = risk.probability
     if chance is None:
         return [

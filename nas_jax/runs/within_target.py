@@ -110,7 +110,7 @@ def draw(
         bias = clock.bias([space.network(*one[:2], "probed") for one in probed])
         aim = goal.target / bias
         work.progress.line(
-            f"whole networks take {abs(bias - 1):.1%} "
+            f"against the hand-designed one, these take {abs(bias - 1):.1%} "
             f"{'longer' if bias >= 1 else 'less'} than the table says: those of "
             f"{aim:.4g} ms by table are drawn"
         )

@@ -33,6 +33,11 @@ pytestmark = pytest.mark.usefixtures("empty_folder")
             "search",
         ),
         (
+            "start pictures --data.no-flip",
+            "unknown flag --data.no-flip; see nas_jax start --help; --data.flip is a "
+            "flag of search",
+        ),
+        (
             "predict a b --network c",
             "unknown flag --network; see nas_jax predict --help; --network is a flag "
             "of ",

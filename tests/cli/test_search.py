@@ -281,6 +281,11 @@ def test_a_plan_says_that_a_target_asks_for_nothing(table, monkeypatch, capsys):
         f"search.target_ms = 5 is above the maximum: {REACHABLE}; no network takes so "
         "much: the target asks for nothing"
     ]
+    # a share of the hand-designed network's steps is told as such
+    assert cli.main([*table(), "--target", "0.6x", "--plan"]) == 0
+    assert "networks within the target count 0.6 of a training step" in (
+        capsys.readouterr().out
+    )
     # before its table is measured only what is plain
     assert cli.main(["search", "digits_cpu", "--target", "5x", "--plan"]) == 0
     assert (

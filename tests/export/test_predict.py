@@ -98,13 +98,16 @@ def test_predict_says_what_a_folder_lacks(exported, tmp_path, capsys):
     line = refused(capsys, "predict", tmp_path / "empty", tmp_path / "a.jpg")
     expected = "expected a run, or a model file (.onnx, .stablehlo, .tflite), got an "
     assert f"{tmp_path / 'empty'}: {expected}empty folder; " in line
+    alone = exported / "checkpoints" / "searched"
+    line = refused(capsys, "predict", alone, tmp_path / "a.jpg")
+    assert f"got a network alone; nas_jax export {alone} --format onnx writes" in line
     for name in ("a.onnx", "b.onnx"):
         (tmp_path / name).write_bytes(b"")
     line = refused(capsys, "predict", tmp_path, tmp_path / "a.jpg")
     assert line.endswith("expected one model file, got a.onnx, b.onnx; name the file")
     assert cli.main(["predict", str(exported), str(tmp_path / "*.jpg")]) == 1
     err = capsys.readouterr().err
-    assert "*.jpg: expected a picture, found no such file" in err
+    assert "*.jpg: expected a picture, found no file of this pattern" in err
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "stablehlo"])

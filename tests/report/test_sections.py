@@ -72,8 +72,7 @@ def test_every_layer_has_its_milliseconds_and_they_add_up(document, run):
     assert f"{decimals(max(timed))} ms, {100 * share:.0f} %" in text
     assert f"predicted {predicted:.3f} ms" in text
     measured = found["measured_ms"]["median"]
-    share = 100 * measured / predicted
-    assert f"measured {measured:.3f} ms, {share:.1f} % of it" in text
+    assert f"measured {measured:.3f} ms" in text and "of it" not in text
     assert "Every part was timed alone" in text
     assert "not held against whole networks" in text
     # the skipped block costs nothing and has no bar
@@ -120,13 +119,13 @@ def test_those_that_were_only_tried_share_an_entry_of_the_legend(run, tmp_path):
     assert "searched" in legend and "trial_" not in legend
 
 
-def test_what_an_experiment_is_about_opens_the_question(run, tmp_path):
+def test_what_an_experiment_is_about_stands_below_the_headline(run, tmp_path):
     own = shutil.copytree(run, tmp_path / "own")
     config = json.loads((own / "config.json").read_text())
     config["about"] = "a first look: small images"
     (own / "config.json").write_text(json.dumps(config))
     document = report.write(own).read_text(encoding="utf-8")
-    assert "experiment a first look: small images" in section(document, "The question")
+    assert "This was a first look: small images. " in document
 
 
 def test_rungs_are_told_where_there_were_several():
