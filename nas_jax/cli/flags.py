@@ -53,12 +53,12 @@ UNCHANGED = Fields()
 CALLED = Typed("nas_jax, called from Python")
 
 
-class UnknownFlag(ValueError):
-    """A flag that a command does not know; `flag` is its word."""
+Hint = Callable[[str], str]
+"""The end of a message about a flag; it may be empty."""
 
-    def __init__(self, message: str, flag: str) -> None:
-        super().__init__(message)
-        self.flag = flag
+
+def _nothing(flag: str) -> str:
+    return ""
 
 
 class Flag(NamedTuple):
@@ -115,9 +115,14 @@ class Command(NamedTuple):
 
 
 def parse(
-    function: Callable[..., Any], words: Sequence[str], prog: str
+    function: Callable[..., Any],
+    words: Sequence[str],
+    prog: str,
+    elsewhere: Hint = _nothing,
 ) -> Command | str:
     """The arguments of a function by the words of its command, or the help asked for.
+
+    `elsewhere` says of a flag that is not known which other commands know it.
 
     Raises `ValueError` for an unknown flag, a wrong type or what is missing.
     """
@@ -125,7 +130,8 @@ def parse(
     has_fields = Fields in kinds.values()
     common = [_JSON, DEBUG, HELP, *([_ALL] if has_fields else [])]
     # two kinds of space have fields of one name
-    given = read({flag.name: flag for flag in [*flags, *common]}.values(), words, prog)
+    every = {flag.name: flag for flag in [*flags, *common]}
+    given = read(every.values(), words, prog, elsewhere)
     if "help" in given or "help_all" in given:
         if has_fields and "experiment" in given:
             experiment = shipped.load_experiment(given["experiment"])
@@ -235,7 +241,9 @@ def _arguments(function: Callable[..., Any]) -> dict[str, str]:
 # --- argparse ------------------------------------------------------------------------
 
 
-def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, Any]:
+def read(
+    flags: Iterable[Flag], words: Sequence[str], prog: str, elsewhere: Hint = _nothing
+) -> dict[str, Any]:
     """The values of the flags that are given, by name.
 
     Raises `ValueError` for an unknown flag, a wrong type or, unless help is asked for,
@@ -261,7 +269,9 @@ def read(flags: Iterable[Flag], words: Sequence[str], prog: str) -> dict[str, An
         known = [flag.typed for flag in by_name.values() if not flag.is_word]
         below = [one for one in known if one.endswith(f".{wrong.strip('-')}")]
         hint = one_of(below[:3]) or meant(wrong, known)
-        raise UnknownFlag(f"unknown flag {wrong}{hint}; see {prog} --help", wrong)
+        raise ValueError(
+            f"unknown flag {wrong}{hint}; see {prog} --help{elsewhere(wrong)}"
+        )
     given = {}
     for name, value in vars(found).items():
         flag = by_name[name]

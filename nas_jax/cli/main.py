@@ -151,10 +151,7 @@ def command(words: Sequence[str]) -> flags.Command | str:
             raise _wrong_verb(name, verbs, prog)
         verb, prog = verbs[name], f"{prog} {name}"
         if not isinstance(verb, dict):
-            try:
-                return flags.parse(verb, names[depth + 1 :], prog)
-            except flags.UnknownFlag as error:
-                raise ValueError(f"{error}{_elsewhere(error.flag)}") from error
+            return flags.parse(verb, names[depth + 1 :], prog, _elsewhere)
         verbs, about = verb, f"usage: {prog} VERB [words] [flags]\n"
     raise AssertionError("verbs are one or two words")
 
