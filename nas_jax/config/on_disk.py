@@ -14,15 +14,16 @@ from nas_jax.config.naming import near, one_of
 
 RUNS = Path("runs")
 """Where runs are made without `--out`."""
+A_PICTURE, A_JSON_FILE = "a picture", "a JSON file"
 A_RUN = "a run (a folder with config.json)"
 A_NETWORK = "the folder of a network, as nas_jax import writes it"
 _ENDINGS = {
     ".py": "a Python file",
-    ".json": "a JSON file",
+    ".json": A_JSON_FILE,
     **dict.fromkeys((".onnx", ".tflite", ".stablehlo"), "a model file"),
     **dict.fromkeys((".pth", ".pt", ".safetensors"), "a file of weights"),
-    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"), "a picture"),
-    **dict.fromkeys((".tif", ".tiff", ".ppm", ".jp2", ".avif"), "a picture"),
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"), A_PICTURE),
+    **dict.fromkeys((".tif", ".tiff", ".ppm", ".jp2", ".avif"), A_PICTURE),
 }
 _NAMED = 6
 """Runs that a line names at most."""
@@ -84,7 +85,7 @@ def found_at(path: Path) -> str:
     if not path.exists():
         return "found nothing there"
     if path.is_file():
-        return f"got {_ENDINGS.get(path.suffix.lower(), 'another file')}"
+        return f"got {_kind(path)}"
     if is_run(path):
         return "got a run"
     if runs := runs_in(path):
@@ -92,22 +93,31 @@ def found_at(path: Path) -> str:
     if (path / "digests.json").is_file():
         return "got a network alone"
     names = list(islice(_files(path), _LOOKED_AT))
-    if any(_ENDINGS.get(Path(name).suffix.lower()) == "a picture" for name in names):
+    if any(_kind(Path(name)) == A_PICTURE for name in names):
         return "got a folder of pictures"
     return "got another folder" if names else "got an empty folder"
 
 
-def meant_beside(path: Path, only: str = "") -> str:
+def _kind(file: Path) -> str:
+    """What a file is, by the end of its name."""
+    return _ENDINGS.get(file.suffix.lower(), "another file")
+
+
+def meant_beside(path: Path, kind: str | None = None) -> str:
     """The end of a message about what is not there: what lies beside it and is near.
 
-    `only` is how names end that may be meant.
+    `kind`, one that `found_at` names, is what it should be; None is for anything.
     """
     place = path.expanduser().parent
     try:
         names = [one.name for one in islice(place.iterdir(), _LOOKED_AT)]
     except OSError:
         return ""
-    visible = sorted(one for one in names if one[0] != "." and one.endswith(only))
+    visible = sorted(
+        one
+        for one in names
+        if one[0] != "." and (kind is None or kind == _kind(Path(one)))
+    )
     visible.sort(key=lambda one: Path(one).suffix == path.suffix)
     by_stem = {Path(one).stem: one for one in visible}  # all end in .jpg
     like = [path.with_name(by_stem[one]) for one in near(path.stem, by_stem)]

@@ -149,7 +149,7 @@ def read_image(
     """An image file as the network takes it; `ValueError` naming what is none."""
     place = Path(path)
     if not place.exists():
-        hint = on_disk.meant_beside(place, place.suffix)
+        hint = on_disk.meant_beside(place, on_disk.A_PICTURE)
         what = "file of this pattern" if has_magic(str(path)) else "such file"
         raise ValueError(f"{path}: expected a picture, found no {what}{hint}")
     if not (place.is_file() or place.is_dir()):

@@ -200,7 +200,7 @@ def load(path: str | os.PathLike[str]) -> LatencyTable:
         text = shipped.table_file(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         known = shipped.names("latency_tables", "*.json")
-        like = on_disk.meant_beside(Path(path), ".json") or meant(
+        like = on_disk.meant_beside(Path(path), on_disk.A_JSON_FILE) or meant(
             Path(path).stem, known
         )
         raise ValueError(

@@ -47,9 +47,8 @@ from nas_jax.runs.targets import ElasticGoal
 from nas_jax.search import baselines
 from nas_jax.search import loop as search_loop
 from nas_jax.search.targets import Costs, Targets
-from nas_jax.spaces import elastic as elastic_space
 from nas_jax.spaces.architecture import Architecture
-from nas_jax.spaces.elastic import ElasticSpace
+from nas_jax.spaces.elastic import ElasticSpace, place_of
 from nas_jax.spaces.space import SearchSpace
 from nas_jax.training import loop as training_loop
 from nas_jax.training.progress import Progress
@@ -141,7 +140,7 @@ def run(
     add_risk(work, table, {SEARCHED: searched}, assessed)
     if experiment.search.limits:
         for name, network in networks.items():
-            at = elastic_space.place_of(work.setup.whole, network)
+            at = place_of(work.setup.whole, network)
             assessed.networks[name]["keeps_limits"] = goal.keeps(*at)
     answer = {TARGETS[cost]: goal.target, "derivation": searched.derivation}
     return finish(work, assessed.result() | answer, command)

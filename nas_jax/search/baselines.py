@@ -83,6 +83,7 @@ def scaled(
     latency_ms: float,
     count: int,
     within: tuple[float, float] = (0.85, 1.05),
+    *,
     like: Architecture | None = None,
     keeps: Keeps = _any,
 ) -> list[Architecture]:

@@ -64,6 +64,9 @@ def test_predict_names_every_picture_that_is_none_and_goes_on(
     assert "2 of 2 pictures" in capsys.readouterr().err
     assert cli.main(["predict", str(words[1]), str(wrong[0])]) == 1
     assert "of 1" not in capsys.readouterr().err  # the line above says it all
+    (tmp_path / "abc.csv").write_text("")
+    assert cli.main(["predict", str(words[1]), str(tmp_path / "a.png")]) == 1
+    assert capsys.readouterr().err.endswith(f"did you mean {tmp_path / 'a.jpg'}?\n")
 
 
 def test_predict_takes_folders_patterns_and_a_run(exported, pictures, tmp_path, capsys):
