@@ -116,9 +116,16 @@ def _correlate(padded: Array, kernel: Array, stride: int, dilation: int) -> Arra
         start = (0, i * dilation, j * dilation, 0)
         end = (batch, start[1] + rows + 1, start[2] + columns + 1, channels)
         tap = lax.slice(padded, start, end, (1, stride, stride, 1))
-        product = tap * kernel[i, j][None, None]
-        y = product if y is None else y + product
+        product = lax.mul(tap, _filter(kernel, i, j, tap.shape))
+        y = product if y is None else lax.add(y, product)
     return y
+
+
+def _filter(kernel: Array, i: int, j: int, shape: tuple[int, ...]) -> Array:
+    """The numbers of a tap, for all images and pixels."""
+    channels = shape[-1]
+    one = lax.slice(kernel, (i, j, 0, 0), (i + 1, j + 1, 1, channels))
+    return lax.broadcast_in_dim(lax.reshape(one, (channels,)), shape, (3,))
 
 
 def _forward(
@@ -186,7 +193,9 @@ def _input_gradient(
             for j, right in columns:
                 start = (0, near + down, near + right, 0)
                 end = (batch, start[1] + size[0], start[2] + size[1], channels)
-                total += lax.slice(padded, start, end) * kernel[i, j][None, None]
+                tap = lax.slice(padded, start, end)
+                product = lax.mul(tap, _filter(kernel, i, j, tap.shape))
+                total = lax.add(total, product)
         return total
 
     if stride == 1:
@@ -215,17 +224,21 @@ def _kernel_gradient(x: Array, k: int, dy: Array, move: _Move) -> Array:
     padded = jnp.pad(x, ((0, 0), pads, pads, (0, 0)))
     rows, columns = (height - 1) * stride + 1, (width - 1) * stride + 1
 
-    def product(part: int, i: Array, j: int) -> Array:
-        start = (part * group, i * dilation, j * dilation, 0)
-        tap = lax.dynamic_slice(padded, start, (group, rows, columns, channels))
-        return tap[:, ::stride, ::stride] * dy[part * group : (part + 1) * group]
+    def product(part: int, down: Array, j: int) -> Array:
+        start = (part * group, down, j * dilation, 0)
+        size = (group, rows, columns, channels)
+        tap = lax.dynamic_slice(padded, start, size, allow_negative_indices=False)
+        if stride > 1:
+            tap = lax.slice(tap, (0,) * 4, tap.shape, (1, stride, stride, 1))
+        own = lax.slice_in_dim(dy, part * group, (part + 1) * group)
+        return lax.mul(tap, own)
 
     def kernel_row(i: Array) -> Array:
-        sums = []
+        sums, down = [], i * dilation
         for j in range(k):
-            total = product(0, i, j)
+            total = product(0, down, j)
             for part in range(1, chain):
-                total += product(part, i, j)
+                total = lax.add(total, product(part, down, j))
             sums.append(total)
         return lax.optimization_barrier(jnp.stack(sums)).sum((1, 2, 3))
 

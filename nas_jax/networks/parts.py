@@ -247,10 +247,3 @@ def apply_again(
         variables, x, True, mutable=["batch_stats"]
     )
     return outputs[0]
-
-
-@functools.cache
-def moments_shapes(part: Part | HiddenSlice) -> PyTree:
-    """Shapes of the moments that `apply_once` returns."""
-    once = functools.partial(apply_once, part)
-    return jax.eval_shape(once, *shapes(part), _one_image(part))[2]

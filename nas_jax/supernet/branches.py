@@ -106,7 +106,7 @@ def _part(
         zeros = jax.tree.map(
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), stats_shapes
         )
-        known = unravel(moments, parts.moments_shapes(part))
+        known = unravel(moments, stats_shapes)
         params = unravel(row, shapes)
         return parts.apply_again(part, params, zeros, known, x, conventions)
 
@@ -153,10 +153,14 @@ def _sliced(
         return tail_sizes[kind] + s * sizes[kind]
 
     def cut(row: Array, s: Any, kind: int) -> Array:
-        return lax.dynamic_slice(row, (place(s, kind),), (sizes[kind],))
+        start, size = (place(s, kind),), (sizes[kind],)
+        return lax.dynamic_slice(row, start, size, allow_negative_indices=False)
 
     def put(row: Array, s: Any, kind: int, values: Array) -> Array:
-        return lax.dynamic_update_slice(row, values, (place(s, kind),))
+        start = (place(s, kind),)
+        return lax.dynamic_update_slice(
+            row, values, start, allow_negative_indices=False
+        )
 
     def repeat(n: Array, body: Callable[..., Any], start: Any) -> Any:
         return lax.fori_loop(0, n, body, start) if is_repeated else body(0, start)
