@@ -19,6 +19,7 @@ _NAMES = {
     "load_experiment": "nas_jax.config.overrides:load",
     "load_model": "nas_jax.networks.checkpoint:load_model",
     "load_run": "nas_jax.runs.result:load",
+    "predict": "nas_jax.export.predict:of_pictures",
     "published": "nas_jax.spaces.published:get",
     "report": "nas_jax.report",
     "run": "nas_jax.runs.result:run",

@@ -1,6 +1,7 @@
 """The package from a notebook: a search step by step, and a whole run in a call."""
 
 import dataclasses
+import json
 import pathlib
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import jax
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 import nas_jax as nas
 from nas_jax.config import TrainConfig, shipped
@@ -104,6 +107,17 @@ def test_the_notebook(experiment, tmp_path, monkeypatch, capsys, of_digits):
     assert run.record["seed"] == chosen.seed
     assert run.record["networks"] == run.networks
     assert run.architecture.name == "searched"
+    digit = "digit.png"
+    Image.fromarray(np.uint8(16 * load_digits().images[0])).save(digit)
+    (seen,) = nas.predict(run.folder, digit, top=1)
+    capsys.readouterr()
+    nas.command(f"predict {run.folder} {digit} --top 1 --json-lines")
+    told = json.loads(capsys.readouterr().out)
+    (guess,) = told["guesses"]
+    assert (seen.image, seen.error) == (told["image"], None) == (digit, None)
+    assert [one._asdict() for one in seen.guesses] == [guess]
+    with pytest.raises(ValueError, match=r"predict .*: expected pictures, found none$"):
+        nas.predict(run.folder)
     assert len(run.epochs) == config.warmup_epochs + config.joint_epochs
     assert len(run.epochs[-1]["search/probs"]) == len(run.space.layers)
 
@@ -113,7 +127,7 @@ def test_the_names():
     assert sorted(nas.__all__) == [
         *("command", "config", "counts", "draw", "example_pictures", "export"),
         *("latency", "load", "load_experiment", "load_model", "load_run"),
-        *("published", "report", "run", "search", "targets", "training"),
+        *("predict", "published", "report", "run", "search", "targets", "training"),
     ]
     for name in nas.__all__:
         assert getattr(nas, name).__doc__

@@ -1,5 +1,6 @@
 """The verbs for one network, run or data set: described, derived, trained, imported."""
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -230,6 +231,7 @@ def import_weights(
         f"{size['macs']:,} MACs, {size['params']:,} params",
         *read.notes,
         f"written: {out}",
+        f"next: nas_jax start PICTURES --weights {shlex.quote(str(out))} --out mine.py",
     ]
     answer = size | {"notes": read.notes, "folder": str(out)}
     return Answer(answer, "\n".join(lines))

@@ -184,12 +184,10 @@ def _plan(experiment: Experiment, targets: Sequence[str]) -> Answer:
     found = plan.of_run(setup, compiler)
     if not setup.devices.writes:
         return Answer({}, "")
-    rest_hours = None
-    if not compiler.has_found:  # or it is not known what compiling takes
-        rest_hours = budget.rest_hours(setup, compiler.seconds, found)
+    # the networks to come are not in the cache
+    compiled_s = compiler.seconds + compiler.saved_seconds
+    rest_hours = budget.rest_hours(setup, compiled_s, found)
     lines = plan.lines(found, setup.devices.count, rest_hours)
-    if rest_hours is None:
-        lines[-1] += " (with --no-cache they are counted, too)"
     ratio = experiment.search.target_ratio
     if ratio is not None and ratio < 1:
         lines.append(

@@ -102,8 +102,13 @@ def start(
             begun = first_experiment.of_pictures(pictures, **told)
         else:
             host.prepare()
-            begun = first_experiment.in_hours(pictures, hours, Terminal(), **told)
+            terminal = Terminal()
+            terminal.line(
+                "times trainings here, then tries in short ones what helps: 1 to 5 min"
+            )
+            begun = first_experiment.in_hours(pictures, hours, terminal, **told)
         made, counts, notes = begun
+        made = first_experiment.named(made, out)
     except ValueError as error:  # what is --data.test-split elsewhere
         raise ValueError(str(error).replace("--data.", "--")) from error
     out.write_text(first_experiment.text(made, typed), encoding="utf-8")

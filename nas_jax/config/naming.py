@@ -22,13 +22,16 @@ def few(things: Iterable[str], most: int = SHOWN) -> str:
 
 def near(word: str, known: Iterable[str]) -> list[str]:
     """The known words that one was meant as: at most three that begin with it, or the
-    nearest. Upper case counts as lower.
+    nearest. Upper case counts as lower; dashes in front, which flags share, do not
+    make words alike.
 
     >>> near("Serch", ["search", "start"]), near("prox", ["proxy_b", "proxy_a"])
     (['search'], ['proxy_a', 'proxy_b'])
+    >>> near("--nonsense", ["--seed"]), near("--sed", ["--seed"])
+    ([], ['--seed'])
     """
-    every = {one.lower(): one for one in known}
-    typed = word.lower()
+    every = {one.lower().lstrip("-"): one for one in known}
+    typed = word.lower().lstrip("-")
     found = sorted(one for one in every if len(typed) > 2 and one.startswith(typed))
     found = found or difflib.get_close_matches(typed, every, n=1)
     return [every[one] for one in found[:3]]

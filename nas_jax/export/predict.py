@@ -35,6 +35,26 @@ class Seen(NamedTuple):
     error: str | None = None
 
 
+def of_pictures(model: str | Path, *images: str | Path, top: int = 5) -> list[Seen]:
+    """What an exported model sees in pictures: `nas_jax predict`, from Python.
+
+        (seen,) = nas_jax.predict("runs/first-seed0-000", "new.jpg")
+        seen.guesses[0].label
+
+    Args:
+      model: a run, or a model file of its `export` folder.
+      images: files, folders of pictures, or patterns such as `new/*.jpg`.
+      top: guesses for each, the likeliest first.
+
+    Raises `ValueError` as `predict`, and where there are no pictures.
+    """
+    files, _ = files_of(images)
+    if not files:
+        told = " ".join(map(str, (model, *images)))
+        raise ValueError(f"predict {told}: expected pictures, found none")
+    return list(predict(Path(model), files, top))
+
+
 def predict(model: Path, images: Iterable[str | Path], top: int = 5) -> Iterator[Seen]:
     """The `top` guesses for every picture, the likeliest first.
 

@@ -166,7 +166,10 @@ def summary(finalists: Sequence[Finalist], taken: Place | None) -> str:
         how, last = " in full", ""
         # before one is taken, further rungs may follow
         if taken is None or any(one.rung > 1 for one in finalists):
-            how, last = ", the best quarter of each rung for longer", " in the last"
+            how = (
+                " in rungs, each with the best quarter of the one before and for longer"
+            )
+            last = " in the last"
         text += f"{trained} of them were trained{how}; the smallest loss on validation "
         text += f"images{last} decides."
     else:

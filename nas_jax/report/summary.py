@@ -125,7 +125,8 @@ def derivation(run: RunFiles) -> str:
                 "of what the given one answers"
             ]
         told += ["compared by the shared supernet"] * drawn.is_scored
-        told += [f"{drawn.trials} were trained in rungs"] * (drawn.trials > 0)
+        some = f"{drawn.trials} were trained, the best of them for longer"
+        told += [some] * (drawn.trials > 0)
         return f"{'; '.join(told)}."
     if "slack" not in run.result.derivation:
         return ""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from nas_jax.config import data, shipped
+from nas_jax.config import data, on_disk, shipped
 from nas_jax.config.naming import meant
 from nas_jax.networks import counts, device_memory
 from nas_jax.runs import run_folder
@@ -23,6 +23,11 @@ def describe(name: str) -> dict[str, Any]:
         return _of_network(published.get(name))
     if name.endswith(".json"):
         return _of_network(run_folder.read_architecture(Path(name)))
+    if on_disk.is_run(Path(name)):
+        raise ValueError(
+            f"describe: {name} is a run; nas_jax report {name} shows it, and nas_jax "
+            f"describe {Path(name) / 'architecture.json'} its network"
+        )
     try:
         experiment = shipped.load_experiment(name)
     except ValueError as error:

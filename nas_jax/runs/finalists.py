@@ -216,8 +216,9 @@ def line(told: dict[str, Any]) -> str:
         )
     if told["trials"]:
         chosen += (
-            f", and of {told['trials']} trained in rungs the one with the "
-            f"smallest loss there, {told['trained_valid_loss']:.3g}"
+            f", and of {told['trials']} that were trained, the best of them for "
+            f"longer, the one with the smallest loss there, "
+            f"{told['trained_valid_loss']:.3g}"
         )
     return (
         f"chosen: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
@@ -242,7 +243,8 @@ def _line_of_drawn(derivation: dict[str, Any]) -> str:
         )
     if derivation["trials"]:
         parts.append(
-            f"{derivation['trials']} were trained in rungs, and it has the smallest "
-            f"loss on validation images, {derivation['trained_valid_loss']:.3g}"
+            f"{derivation['trials']} were trained, the best of them for longer, and it "
+            "has the smallest loss on validation images, "
+            f"{derivation['trained_valid_loss']:.3g}"
         )
     return "; ".join(parts)

@@ -139,7 +139,7 @@ def of_pictures(
     training = sizes["train_weights"] + sizes["train_alphas"]
     batch = min(BATCH, training)
     epochs = math.ceil(STEPS / optim.steps_per_epoch(training, batch))
-    name = "".join(c if c.isalnum() else "_" for c in path.resolve().stem)
+    name = _name_of(path.resolve())
     experiment = Experiment(
         name=name,
         space=_space(name, side, channels, len(data.train.label_names), blocks),
@@ -164,6 +164,17 @@ def of_pictures(
         *balance.notes(data.train.labels, data.train.label_names),
     )
     return FirstExperiment(experiment, sizes, notes)
+
+
+def named(experiment: Experiment, file: Path) -> Experiment:
+    """The experiment by the name of its file, so that its runs are found by it."""
+    name = _name_of(file)
+    space = dataclasses.replace(experiment.space, name=name)
+    return dataclasses.replace(experiment, name=name, space=space)
+
+
+def _name_of(path: Path) -> str:
+    return "".join(c if c.isalnum() else "_" for c in path.stem)
 
 
 def quick(path: Path, **reading: Any) -> FirstExperiment:
@@ -368,7 +379,7 @@ def _resolution(data: DataSet, valid: np.ndarray) -> tuple[str, ...]:
             f" ({100 * of_groups:.1f} if each of their {len(groups):,} groups is right "
             "or wrong as a whole)"
         )
-    return (line,)
+    return (f"{line}; take less for no difference, or add pictures",)
 
 
 def _looked_at(source: Source) -> list[Item]:

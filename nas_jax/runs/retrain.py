@@ -63,7 +63,7 @@ def retrained(run: Run, network: Architecture, part: Part = IN_FULL) -> Model:
     """
     saved = run.folder / part.group / network.name
     if not saved.exists():
-        run.progress.phase(f"retraining: {network.name}")
+        run.progress.phase(f"training: {network.name.replace('_rung_', ', rung ')}")
         return retrain(run, network, part)
     model = checkpoint.load_model(saved)
     if model.architecture != network:

@@ -22,6 +22,9 @@ from nas_jax.training import (
 from nas_jax.training.kept_programs import Kept, Program
 from nas_jax.training.progress import Progress
 
+SAVED = "/jax/compilation_cache/compile_time_saved_sec"
+"""The event by which JAX tells of a hit."""
+
 
 class Call(NamedTuple):
     """A jitted function, arguments of the shapes it gets, and what sets their size.
@@ -50,7 +53,7 @@ def on_first_call(calls: Mapping[str, Call]) -> dict[str, Callable[..., Any]]:
 
 class Compiler:
     """A `Compile` that reports its progress; `seconds` is the time spent so far, and
-    `has_found` says whether some of the programs were in the cache.
+    `saved_seconds` what XLA took for the programs that were in the cache.
 
     Python traces what is not kept (`kept_programs`), one program after the other; XLA
     compiles the traced ones in threads meanwhile, or apart. On a CPU it spends most of
@@ -63,7 +66,7 @@ class Compiler:
     """
 
     def __init__(self, watch: Progress) -> None:
-        self.seconds, self.has_found = 0.0, False
+        self.seconds, self.saved_seconds = 0.0, 0.0
         self._watch = watch
         self._needed: dict[str, int | None] = {}
         self._knobs: dict[str, str] = {}
@@ -83,8 +86,8 @@ class Compiler:
                 futures[name] = pool.submit(_compiled, call, traced, seconds)
             compiled = {}
             for name, future in futures.items():
-                compiled[name], line, is_found = future.result()
-                self.has_found |= is_found
+                compiled[name], line, saved = future.result()
+                self.saved_seconds += saved
                 self._watch.line(line.format(name))
         self.seconds += time.perf_counter() - start
         host.settle_heap()
@@ -116,11 +119,11 @@ def _traced(name: str, call: Call) -> Any:
     return kept or kept_programs.traced(key, call.function, call.arguments)
 
 
-def _compiled(call: Call, traced: Any, traced_seconds: float) -> tuple[Any, str, bool]:
-    """A program compiled in this thread, a line that tells of it, and whether the cache
-    had it."""
+def _compiled(call: Call, traced: Any, traced_seconds: float) -> tuple[Any, str, float]:
+    """A program compiled in this thread, a line that tells of it, and the seconds that
+    the cache saved."""
     start, thread = time.perf_counter(), threading.get_ident()
-    hits = cache_hits().count(thread)
+    before = len(cache_hits())
     is_kept, is_apart = isinstance(traced, Kept) and not traced.is_new, False
     if isinstance(traced, Kept):
         if traced.is_new and host.is_tuned():
@@ -130,26 +133,33 @@ def _compiled(call: Call, traced: Any, traced_seconds: float) -> tuple[Any, str,
         program = traced.compile()
     seconds = traced_seconds + time.perf_counter() - start
     # JAX reports a hit of its cache in the thread that compiles
-    is_found = cache_hits().count(thread) > hits
-    if is_kept and is_found:
-        return program, f"loaded {{}} in {seconds:.1f} s", True
-    cache = "hit" if is_found and not is_apart else "miss"
+    own = [hit for hit in cache_hits()[before:] if hit.thread == thread]
+    # what was compiled apart a moment ago is read from the cache, too
+    saved = 0.0 if is_apart else sum(hit.saved_s for hit in own)
+    if is_kept and own:
+        return program, f"loaded {{}} in {seconds:.1f} s", saved
+    cache = "hit" if own and not is_apart else "miss"
     cache = "off" if host.cache_folder() is None else cache
-    line = f"compiled {{}} in {seconds:.1f} s (cache: {cache})"
-    return program, line, is_found and not is_apart
+    return program, f"compiled {{}} in {seconds:.1f} s (cache: {cache})", saved
+
+
+class Hit(NamedTuple):
+    """A program that JAX found in its cache."""
+
+    thread: int
+    saved_s: float
+    """What compiling it took, without reading it."""
 
 
 @functools.cache
-def cache_hits() -> list[int]:
-    """Threads of the programs that JAX found in its cache, since the first call.
+def cache_hits() -> list[Hit]:
+    """The hits since the first call; the list grows by one per program."""
+    hits: list[Hit] = []
 
-    The list grows by one per program.
-    """
-    threads: list[int] = []
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
+        if event == SAVED:
+            # JAX keeps whole seconds: less than nothing for a small program
+            hits.append(Hit(threading.get_ident(), max(0.0, duration_secs)))
 
-    def listen(event: str, **_: Any) -> None:
-        if event == "/jax/compilation_cache/cache_hits":
-            threads.append(threading.get_ident())
-
-    jax.monitoring.register_event_listener(listen)
-    return threads
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return hits

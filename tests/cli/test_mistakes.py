@@ -132,6 +132,10 @@ MISTAKES = {
         "describe: 'pixel1_tflite' is a latency table; nas_jax table show "
         "pixel1_tflite shows it"
     ),
+    "describe runs/pets-0": (
+        "describe: runs/pets-0 is a run; nas_jax report runs/pets-0 shows it, and "
+        "nas_jax describe runs/pets-0/architecture.json its network"
+    ),
     "describe fashion_mnist": (
         "describe: 'fashion_mnist' is a data set, and describe takes a space, network "
         "or experiment; a search takes the data by --data.name fashion_mnist"

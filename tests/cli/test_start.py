@@ -74,6 +74,7 @@ def test_a_first_look_is_small_and_short(pictures, tmp_path, capsys):
     assert "a first look: small images, few and short trainings" in told
     assert f"written: {tmp_path / 'm.py'}" in told
     quick = shipped.load_experiment(str(tmp_path / "m.py"))
+    assert quick.name == quick.space.name == "m"  # and so its runs in runs/
     whole = first_experiment.of_pictures(pictures).experiment
     assert quick.space.input_sizes == (32,) and len(whole.space.input_sizes) > 1
     assert (quick.search.trials, quick.search.finalists) == (2, 4)
@@ -105,7 +106,7 @@ def test_one_set_is_divided_in_shares(pictures):
         "2 classes: cat 40, dog 20",
         "no picture is a copy of another",
         "15 validation pictures cannot tell networks apart that differ by less "
-        "than 12.9 points",
+        "than 12.9 points; take less for no difference, or add pictures",
     )
 
 
@@ -126,7 +127,7 @@ def test_the_file_holds_the_experiment_and_its_splits_load(kind, request, tmp_pa
     assert cli.main(["start", str(folder), "--out", str(out)]) == 0
     found = shipped.load_experiment(str(out))
     made = first_experiment.of_pictures(folder)
-    assert found == made.experiment
+    assert found == first_experiment.named(made.experiment, out)
     side = found.space.input_size
     loaded = splits.load(found.data, (side, side, 3), found.space.classes, 0).splits
     for name, count in made.pictures.items():
@@ -168,7 +169,7 @@ def test_copies_are_told_where_the_pictures_are_counted(tmp_path, capsys):
         "1 of 61 pictures is a copy of others (cat/again.png = cat/7.png): kept in one "
         "split",
         "15 validation pictures cannot tell networks apart that differ by less "
-        "than 12.9 points",
+        "than 12.9 points; take less for no difference, or add pictures",
     ]
 
 
@@ -285,7 +286,8 @@ def test_groups_are_kept_and_what_they_tell_apart_is_said(
     assert "16 groups by data." in told and "names look like" not in told
     assert (
         "20 validation pictures cannot tell networks apart that differ by less than "
-        "11.2 points (25.0 if each of their 4 groups is right or wrong as a whole)\n"
+        "11.2 points (25.0 if each of their 4 groups is right or wrong as a "
+        "whole); take less for no difference, or add pictures\n"
     ) in told
     found = setup.load(shipped.load_experiment(str(tmp_path / "m.py"))).splits
     groups = [
@@ -350,7 +352,7 @@ def test_a_valid_of_its_own_says_what_it_tells_apart(part, apart, tmp_path):
     assert made.pictures["valid"] == 10
     line = (
         "10 validation pictures cannot tell networks apart that differ by less than "
-        "15.8 points"
+        "15.8 points; take less for no difference, or add pictures"
     )
     assert line in made.notes
 

@@ -394,8 +394,8 @@ def test_a_file_that_contradicts_the_folders_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "line"),
     [
-        ([], "expected rows of files and labels, got none"),
-        (["file,label"], "expected rows of files and labels, got none"),
+        ([], "expected a row per picture, its file and its label, got none; write a"),
+        (["file,label"], "expected a row per picture, its file and its label, got no"),
         (["file,label", "a,cat,dog"], "line 2: expected 2 columns as in the first"),
         (["file,file", "a,b"], "expected columns of different names, got file, file"),
         (["file,label", "a,"], "1 of 1 rows without a file or one label (row 1)"),

@@ -135,11 +135,11 @@ def test_rungs_are_told_where_there_were_several():
     ]
     found = finalists.parse(json.dumps(given).encode(), (2, 7))
     text = finalists.summary(found, None)
-    assert "2 of them were trained, the best quarter of each rung for longer" in text
+    assert "2 of them were trained in rungs, each with the best quarter" in text
     assert "images in the last decides" in text
     # a run that was stopped in the first rung of several
     text = finalists.summary(found[:1], None)
-    assert "1 of them were trained, the best quarter of each rung for longer" in text
+    assert "1 of them were trained in rungs, each with the best quarter" in text
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_run_stopped_twice_ends_as_one_left_alone(copy, alone, stopped_at, capsy
     assert cli.main(["search", "--resume", str(copy)]) == 0
     heard = capsys.readouterr().err
     assert heard.count("goes on from") == 1
-    assert heard.count("retraining: ") == 2
+    assert heard.count("training: ") == 2
     assert kills.digests(copy) == whole
     result = json.loads((copy / "result.json").read_text())
     assert [one["changed"] for one in result["resumed"]] == [{}, {}]

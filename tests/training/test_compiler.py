@@ -93,12 +93,14 @@ def test_lines_tell_what_the_cache_knew(two, tmp_path, monkeypatch):
             return self
 
         def compile(self):
-            jax.monitoring.record_event("/jax/compilation_cache/cache_hits")
+            jax.monitoring.record_event_duration_secs(compilation.SAVED, 3.5)
             return self.lowered.compile()
 
-    compilation.Compiler(heard)({"sum": made["sum"]._replace(function=Found())})
+    compiler = compilation.Compiler(heard)
+    compiler({"sum": made["sum"]._replace(function=Found())})
     assert heard.lines[-1].endswith("(cache: hit)")
     assert len(hits) == before + 1
+    assert compiler.saved_seconds == 3.5
 
 
 def test_what_does_not_fit_is_refused_before_it_runs(two, monkeypatch):

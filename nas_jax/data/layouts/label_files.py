@@ -80,7 +80,10 @@ def read(path: Path) -> Table:
         rows = _separated(content, path)
     names = tuple(dict.fromkeys(key for row in rows for key in row))
     if not names:
-        raise ValueError(f"{path}: expected rows of files and labels, got none")
+        raise ValueError(
+            f"{path}: expected a row per picture, its file and its label, got none; "
+            "write a first row of names, as file,label, and a row for each"
+        )
     return Table(
         path, names, [{key: _cell(row.get(key), path) for key in names} for row in rows]
     )

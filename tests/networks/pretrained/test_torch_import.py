@@ -339,9 +339,10 @@ def command(tmp_path, capsys):
         files = str(tmp_path / "net.pth"), str(tmp_path / "net.config")
         out = str(tmp_path / "out")
         assert cli.main(["import", *files, "--out", out, *words]) == 0
-        first, *notes, last = capsys.readouterr().out.splitlines()
+        first, *notes, written, last = capsys.readouterr().out.splitlines()
         assert first.startswith("net: input 8, 7 classes, ")
-        assert last == f"written: {out}"
+        assert written == f"written: {out}"
+        assert last == f"next: nas_jax start PICTURES --weights {out} --out mine.py"
         return notes, checkpoint.load_model(out)
 
     return run
