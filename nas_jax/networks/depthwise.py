@@ -95,13 +95,16 @@ def shifted_products(
     pads: Pads | None = None,
 ) -> Float[Array, "B h w C"]:
     """y = sum over taps (i, j) of kernel[i, j] * x shifted by dilation (i, j)."""
-    around = _pads(pads, kernel, dilation)
-    padded = jnp.pad(x, ((0, 0), around, around, (0, 0)))
+    padded = _padded(x, _pads(pads, kernel, dilation))
     return _correlate(padded, kernel, stride, dilation)
 
 
 def _pads(pads: Pads | None, kernel: Array, dilation: int) -> Pads:
     return (dilation * (kernel.shape[0] // 2),) * 2 if pads is None else pads
+
+
+def _padded(x: Array, pads: Pads) -> Array:
+    return jnp.pad(x, ((0, 0), pads, pads, (0, 0)))
 
 
 @functools.partial(fusion.apart, static_argnums=(2, 3))
@@ -145,9 +148,12 @@ def _backward(
     move = _Move(stride, dilation, _pads(pads, kernel, dilation))
     # its chain over images would be cut across devices
     of_kernel = fusion.summed_over_devices(
-        lambda x, dy: _kernel_gradient(x, kernel.shape[0], dy, move)
+        lambda padded, dy: _kernel_gradient(
+            padded, dy, kernel.shape[0], stride, dilation
+        )
     )
-    return _input_gradient(x.shape, kernel, dy, move), of_kernel(x, dy)
+    dkernel = of_kernel(_padded(x, move.pads), dy)
+    return _input_gradient(x.shape, kernel, dy, move), dkernel
 
 
 class _Move(NamedTuple):
@@ -209,7 +215,10 @@ def _input_gradient(
     return merged[:, :height, :width]
 
 
-def _kernel_gradient(x: Array, k: int, dy: Array, move: _Move) -> Array:
+@functools.partial(fusion.apart, static_argnums=(2, 3, 4))
+def _kernel_gradient(
+    padded: Array, dy: Array, k: int, stride: int, dilation: int
+) -> Array:
     """dkernel[i, j] = sum over images and pixels of dy * x shifted by (i, j).
 
     The sum over images is a chain of at most 16 elementwise products and only the sum
@@ -220,8 +229,6 @@ def _kernel_gradient(x: Array, k: int, dy: Array, move: _Move) -> Array:
     batch, height, width, channels = dy.shape
     chain = next(n for n in range(min(16, batch), 0, -1) if batch % n == 0)
     group = batch // chain
-    stride, dilation, pads = move
-    padded = jnp.pad(x, ((0, 0), pads, pads, (0, 0)))
     rows, columns = (height - 1) * stride + 1, (width - 1) * stride + 1
 
     def product(part: int, down: Array, j: int) -> Array:
@@ -233,16 +240,18 @@ def _kernel_gradient(x: Array, k: int, dy: Array, move: _Move) -> Array:
         own = lax.slice_in_dim(dy, part * group, (part + 1) * group)
         return lax.mul(tap, own)
 
-    def kernel_row(i: Array) -> Array:
+    def row(i: Array, found: Array) -> Array:
         sums, down = [], i * dilation
         for j in range(k):
             total = product(0, down, j)
             for part in range(1, chain):
                 total = lax.add(total, product(part, down, j))
             sums.append(total)
-        return lax.optimization_barrier(jnp.stack(sums)).sum((1, 2, 3))
+        own = lax.optimization_barrier(jnp.stack(sums)).sum((1, 2, 3))
+        return lax.dynamic_update_index_in_dim(found, own, i, 0)
 
-    return lax.map(kernel_row, jnp.arange(k))[:, :, None, :]
+    found = jnp.zeros((k, k, channels), dy.dtype)
+    return lax.fori_loop(0, k, row, found)[:, :, None, :]
 
 
 shifted_products.defvjp(_forward, _backward)
