@@ -240,18 +240,16 @@ def _kernel_gradient(
         own = lax.slice_in_dim(dy, part * group, (part + 1) * group)
         return lax.mul(tap, own)
 
-    def row(i: Array, found: Array) -> Array:
+    def kernel_row(i: Array) -> Array:
         sums, down = [], i * dilation
         for j in range(k):
             total = product(0, down, j)
             for part in range(1, chain):
                 total = lax.add(total, product(part, down, j))
             sums.append(total)
-        own = lax.optimization_barrier(jnp.stack(sums)).sum((1, 2, 3))
-        return lax.dynamic_update_index_in_dim(found, own, i, 0)
+        return lax.optimization_barrier(jnp.stack(sums)).sum((1, 2, 3))
 
-    found = jnp.zeros((k, k, channels), dy.dtype)
-    return lax.fori_loop(0, k, row, found)[:, :, None, :]
+    return lax.map(kernel_row, jnp.arange(k))[:, :, None, :]
 
 
 shifted_products.defvjp(_forward, _backward)
