@@ -59,6 +59,7 @@ def render(run: RunFiles, refresh_s: int | None = None) -> str:
         ),
         has_tried=bool(tried_ms),
         use=summary.use(run),
+        around="runs" if run.is_in_runs else "the run",
         by_class=_by_network(run, lambda name, _: classes.section(run.result_of(name))),
         search=_search(run, ""),
         searches={

@@ -122,6 +122,8 @@ class RunFiles:
     """The contents of a run folder."""
 
     name: str
+    is_in_runs: bool = False
+    """Whether its folder lies in `runs`, where a search puts it by default."""
     experiment: Experiment | None = None
     space: SearchSpace | None = None
     curves: metrics.Curves = field(default_factory=metrics.Curves)
@@ -135,6 +137,11 @@ class RunFiles:
     missing: tuple[str, ...] = ()
     images: dict[str, int] = field(default_factory=dict)
     """Of each split, as the run keeps them; empty in runs of older versions."""
+
+    @property
+    def typed(self) -> str:
+        """The run as commands take it, from the folder around `runs` or around it."""
+        return f"{on_disk.RUNS / self.name}" if self.is_in_runs else self.name
 
     @property
     def part_ms(self) -> dict[str, float]:
@@ -239,6 +246,7 @@ def read(run_folder: Path, is_target: bool = False) -> RunFiles:
     expected = [name for name in FILES if not (targets and name in OF_A_TARGET)]
     return RunFiles(
         name=run_folder.resolve().name,
+        is_in_runs=run_folder.resolve().parent.name == on_disk.RUNS.name,
         experiment=experiment,
         space=space,
         curves=metrics.parse(contents.get("metrics.jsonl", b""), shape),

@@ -142,7 +142,7 @@ def derivation(run: RunFiles) -> str:
 
 def use(run: RunFiles) -> list[tuple[str, str]]:
     """Commands that put the networks of a finished run to use, and what each does."""
-    named = shlex.quote(run.name)
+    named = shlex.quote(run.typed)
     names = [
         name
         for name, one in run.networks.items()
@@ -150,7 +150,7 @@ def use(run: RunFiles) -> list[tuple[str, str]]:
     ]
     if not names:
         return []
-    model = f"{run.name}/checkpoints/{names[0]}"
+    model = f"{run.typed}/checkpoints/{names[0]}"
     return [
         (f"nas_jax predict {named} PICTURES", "the class of each, and how sure"),
         (f"nas_jax export {named} --format onnx,stablehlo", "files for a runtime"),

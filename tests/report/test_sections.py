@@ -258,6 +258,14 @@ def test_page_says_how_to_use_the_network_before_all_else(document):
         "nas_jax.load_model('digits-seed0-001/checkpoints/searched')",
     ):
         assert command in said
+    assert "from the folder around the run:" in said
+
+
+def test_a_run_in_runs_is_named_as_the_search_named_it(tmp_path):
+    own = make_run(tmp_path / "runs" / "mine")
+    text = Page(report.write(own).read_text(encoding="utf-8")).text
+    assert "from the folder around runs: nas_jax predict runs/mine PICTURES" in text
+    assert "nas_jax report runs/mine # this page again" in text
 
 
 def test_foot_of_a_run_without_a_network_names_no_command(tmp_path):
