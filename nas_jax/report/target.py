@@ -146,8 +146,8 @@ def _at_its_pace(target_ms: float, fastest_ms: float, pace: Pace) -> list[str]:
     left = _off(_alone(fastest_ms, pace) / target_ms)
     return [
         f"The machine was {q.percent(abs(factor - 1))} {how} than when the table was "
-        "measured. The ratios of measured to predicted, of the fastest rounds, leave "
-        f"that out; without it these are {left} the target."
+        f"measured. At the table's pace the network's fastest rounds are {left} the "
+        "target; the ratios of measured to predicted are at that pace, too."
     ]
 
 

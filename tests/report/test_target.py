@@ -44,9 +44,10 @@ def test_the_clock_decides_what_was_kept():
 def test_a_slower_machine_is_told_and_divided_out():
     text = said(1.0, 0.99, 1.1, pace=Pace(1.16))
     assert (
-        "16.0 % slower than when the table was measured. The ratios of measured to "
-        "predicted, of the fastest rounds, leave that out; without it these are 5.2 % "
-        "under the target. So the miss is the machine's pace, not the network."
+        "16.0 % slower than when the table was measured. At the table's pace the "
+        "network's fastest rounds are 5.2 % under the target; the ratios of measured "
+        "to predicted are at that pace, too. So the miss is the machine's pace, not "
+        "the network."
     ) in text  # 1.1 / 1.16 = 0.948
     same = said(1.0, 0.99, 1.1, pace=Pace(1.004), fastest_ms=0.9)
     assert same.endswith("The machine was as fast as when the table was measured.")
@@ -54,10 +55,8 @@ def test_a_slower_machine_is_told_and_divided_out():
 
 def test_a_faster_machine_alone_may_keep_a_target():
     text = said(1.0, 0.99, 0.95, pace=Pace(0.9))  # 0.95 / 0.9 = 1.056
-    assert text.endswith(
-        "without it these are 5.6 % over the target. So the target is kept by the "
-        "machine's pace only."
-    )
+    assert "the network's fastest rounds are 5.6 % over the target; " in text
+    assert text.endswith("So the target is kept by the machine's pace only.")
     assert "So " not in said(1.0, 0.99, 0.85, pace=Pace(0.9))
     assert "So " not in said(1.0, 0.99, 1.3, pace=Pace(1.16))
 
@@ -74,14 +73,14 @@ def test_table_interval_and_pace_are_held_against_the_fastest_rounds():
     risk, pace = Risk(0.97, 1.02, 0.97, 20), Pace(1.25)
     text = said(1.0, 0.99, 2.0, (1.5, 2.5), risk, pace, fastest_ms=1.0)
     assert "missed as measured, 2.00 ms [1.50, 2.50], 100.0 % over it" in text
-    assert "without it these are 20.0 % under the target." in text
+    assert "fastest rounds are 20.0 % under the target; " in text
     assert "That the two differ" not in text  # 1.0 is no more than the target
     assert "believe" in said(1.0, 0.99, 2.0, (1.5, 2.5), risk, pace, fastest_ms=1.5)
     times = {"median": 2.0, "q25": 1.5, "q75": 2.5, "mean": 1.0}
     one = {"predicted_ms": 0.99, "measured_ms": times}
     result = {"networks": {"searched": one}, "target_ms": 1.0, "pace": {"factor": 1.25}}
     found = " ".join(target.of_result(result)).replace(NBSP, " ")
-    assert "without it these are 20.0 % under the" in found
+    assert "fastest rounds are 20.0 % under the target; " in found
 
 
 def test_a_pace_that_is_not_known_is_told():
