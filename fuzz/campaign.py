@@ -50,7 +50,7 @@ def run(name, cases, seed):
             count[0] += 1
             count[1] += case.check(reader.read, folder) is not None
 
-        faults = ()
+        faults: tuple[str, ...] = ()
         try:
             lines = []
             for content in seeds:
@@ -64,7 +64,8 @@ def run(name, cases, seed):
             Exception
         ) as error:  # also one of the harness: the other readers still run
             faults = (_fault(error),)
-    return Outcome(*count, faults, time.monotonic() - start)
+    read_files, refused = count
+    return Outcome(read_files, refused, faults, time.monotonic() - start)
 
 
 def _fault(error):

@@ -58,7 +58,7 @@ def _snapshots(file):
 
 
 def _read_snapshot(where, file):
-    heard = []
+    heard: list[str] = []
     with Snapshots(where / "s", kept=2) as kept:
         found = kept.newest(lambda notes: jax.eval_shape(lambda: STATE), heard.append)
     shutil.rmtree(where / "s")

@@ -1,6 +1,7 @@
 """IDX files: images, labels, packed ones, and the names of the labels beside them."""
 
 import gzip
+from typing import Any
 
 from fuzz.case import reader
 from nas_jax.config.data import DataConfig
@@ -11,10 +12,10 @@ _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
 def _load(where):
-    found = idx_sets.load(DataConfig(name="idx", path=str(where)))
-    assert 0 < len(found.train) == len(found.train.labels) == len(found.train.images)
-    assert found.train.labels.min() >= 0
-    assert found.train.labels.max() < len(found.train.label_names)
+    train: Any = idx_sets.load(DataConfig(name="idx", path=str(where))).train
+    assert 0 < len(train) == len(train.labels) == len(train.images)
+    assert train.labels.min() >= 0
+    assert train.labels.max() < len(train.label_names)
 
 
 def _set(where, file):

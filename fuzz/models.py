@@ -15,7 +15,7 @@ from tests import small_run
 from tests.data import picture_files
 
 _PICTURE = picture_files.encoded(picture_files.pixels(12, 16), "PNG")
-_SPACE = builders.mobile(small_run.EXPERIMENT.space)
+_SPACE = builders.mobile(small_run.SPACE)
 
 
 def _written(encode):

@@ -8,6 +8,7 @@ hostile one, a key goes, comes, or comes twice.
 import copy
 import json
 import re
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ _TEXTS = (
     *("NaN", "-1", "1e400", "9" * 5000, "0.5ms", "None", "mb6_k999999999", "zero"),
     *("true", "trial_1", "a\nb", "%s{0}", "ü", "１"),
 )
-_VALUES = (
+_VALUES: tuple[Any, ...] = (
     *_NUMBERS,
     *_TEXTS,
     *(None, True, False, [], {}, [[]], [1], ["x"], {"x": 1}, {"": {}}, [None] * 50),

@@ -23,7 +23,7 @@ from tests import small_run
 from tests.networks.pretrained import torch_files
 from tests.report import made_up_run
 
-SPACE = builders.mobile(small_run.EXPERIMENT.space)
+SPACE = builders.mobile(small_run.SPACE)
 TINY = homogeneous(SPACE, SPACE.candidates[0])
 
 

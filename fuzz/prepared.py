@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -46,8 +47,8 @@ for _name, _form in (
 
 def _record(where):
     _files("features.json")(where)
-    found = prepared.load(config(where, "fixed"), (20, 20, 3)).test  # kept encoded
-    return [found.records[0]]
+    kept: Any = prepared.load(config(where, "fixed"), (20, 20, 3)).test  # encoded
+    return [kept.records[0]]
 
 
 @reader("tfds, a record", "record", "bytes", _record)

@@ -40,7 +40,7 @@ def _(where):
 def _(where):
     targets = _words(where)[0].split(",")
     for one in trade_off.experiments(_DIGITS, targets):
-        assert 0 < (one.search.target_ms or one.search.target_ratio) < np.inf
+        assert 0 < (one.search.target_ms or one.search.target_ratio or 0) < np.inf
 
 
 @reader(

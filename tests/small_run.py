@@ -5,24 +5,25 @@ from nas_jax.latency import tables
 from nas_jax.latency.tables import PROVENANCE
 from nas_jax.spaces import builders
 
+SPACE = config.SpaceConfig(
+    name="small",
+    input_size=8,
+    input_channels=1,
+    classes=10,
+    stem_channels=8,
+    stem_stride=1,
+    first_block_channels=None,
+    stage_widths=(8,),
+    cells=(2,),
+    strides=(1,),
+    candidates=("mb3_k3", "mb6_k3", "zero"),
+    head_channels=16,
+)
 EXPERIMENT = config.Experiment(
     name="small",
     seed=3,
     random_networks=1,
-    space=config.SpaceConfig(
-        name="small",
-        input_size=8,
-        input_channels=1,
-        classes=10,
-        stem_channels=8,
-        stem_stride=1,
-        first_block_channels=None,
-        stage_widths=(8,),
-        cells=(2,),
-        strides=(1,),
-        candidates=("mb3_k3", "mb6_k3", "zero"),
-        head_channels=16,
-    ),
+    space=SPACE,
     data=config.DataConfig(train_weights=40, train_alphas=40, valid=20, test=50),
     latency=config.LatencyConfig(batch=4, repeats=3, loop_ms=0.1),
     search=config.SearchConfig(
@@ -50,7 +51,7 @@ ENTRY = dict.fromkeys(("mean_ms", "std_ms", "median_ms", "q25_ms", "q75_ms"), 0.
 def write(home):
     """`small.py` and `table.json` in a folder; the first words of a search of them."""
     (home / "small.py").write_text(FILE)
-    parts = tables.required_parts(builders.mobile(EXPERIMENT.space))
+    parts = tables.required_parts(builders.mobile(SPACE))
     entries = {
         part.key: tables.Entry(**ENTRY | {"mean_ms": 0.1 + index / 10}, count=2)
         for index, part in enumerate(parts)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST = ROOT / "constraints-oldest.txt"
@@ -36,7 +36,7 @@ ALL = (
 )
 
 
-def uv(*words: str | Path, **given: object) -> subprocess.CompletedProcess:
+def uv(*words: str | Path, **given: Any) -> subprocess.CompletedProcess:
     return subprocess.run(["uv", *map(str, words)], cwd=ROOT, text=True, **given)
 
 
@@ -72,7 +72,7 @@ def outcome(one: Versions, tests: list[str]) -> tuple[str, ...]:
     ).stdout.split()
     begun = time.monotonic()
     words = [
-        own,
+        str(own),
         "-m",
         "pytest",
         "-n",
@@ -102,7 +102,7 @@ def main() -> int:
         renew()
         return 0
     chosen = [one for one in ALL if options.only in (None, one.name)]
-    rows = [("versions", "Python", *SHOWN, "tests", "minutes")]
+    rows: list[tuple[str, ...]] = [("versions", "Python", *SHOWN, "tests", "minutes")]
     rows += [outcome(one, options.tests) for one in chosen]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

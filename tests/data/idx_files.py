@@ -4,11 +4,12 @@ import functools
 import gzip
 import lzma
 import struct
+from collections.abc import Callable
 
 import numpy as np
 
 CODES = {"u1": 8, "i1": 9, "i2": 0xB, "i4": 0xC, "f4": 0xD, "f8": 0xE}
-PACKS = {
+PACKS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": functools.partial(gzip.compress, mtime=0),  # the same bytes at any time
     ".xz": lzma.compress,
 }
