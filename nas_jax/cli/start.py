@@ -102,11 +102,7 @@ def start(
             begun = first_experiment.of_pictures(pictures, **told)
         else:
             host.prepare()
-            terminal = Terminal()
-            terminal.line(
-                "times trainings here, then tries in short ones what helps: 1 to 5 min"
-            )
-            begun = first_experiment.in_hours(pictures, hours, terminal, **told)
+            begun = first_experiment.in_hours(pictures, hours, Terminal(), **told)
         made, counts, notes = begun
         made = first_experiment.named(made, out)
     except ValueError as error:  # what is --data.test-split elsewhere

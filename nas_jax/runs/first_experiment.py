@@ -252,6 +252,7 @@ def in_hours(
     Raises `ValueError` as `of_pictures` and `budget.fitted`.
     """
     budget.require_hours(hours)
+    progress.line("times trainings, then tries in short ones what helps: 1 to 5 min")
     made = of_pictures(path, **reading)
     pace, side = (
         budget.pace(made.experiment, progress),

@@ -262,7 +262,8 @@ def test_start_writes_the_experiment_from_weights(pictures, weights, tmp_path, c
     command = ["start", str(pictures), "--weights", str(weights), "--out", str(out)]
     assert cli.main(command) == 0
     made = first_experiment.from_weights(pictures, weights)
-    assert shipped.load_experiment(str(out)) == made.experiment
+    named = first_experiment.named(made.experiment, out)
+    assert shipped.load_experiment(str(out)) == named
     assert "weights" in capsys.readouterr().out
 
 
