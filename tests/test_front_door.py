@@ -201,9 +201,16 @@ def test_a_command_is_typed_from_python(capsys):
         nas.command(["list"])
 
 
-def test_a_run_of_a_name_says_how_to_load_it():
+@pytest.mark.parametrize("function", [nas.run, nas.load])
+def test_a_name_in_place_of_an_experiment_says_how_to_load_it(function):
     with pytest.raises(ValueError, match=r"expected an Experiment, got 'digits_cpu'; "):
-        nas.run("digits_cpu")
+        function("digits_cpu")
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 2)), ["a.jpg", "b.jpg"]])
+def test_predictions_are_of_paths(images):
+    with pytest.raises(ValueError, match=r"expected paths of pictures, each an argu"):
+        nas.predict("runs/mine", images)
 
 
 def test_a_table_is_read_by_name_or_path():

@@ -48,6 +48,8 @@ UNITS = {
 }
 """Units by the end of a flag's name, as it is written out first."""
 _SHORT = 80
+_APART = ("ms", "x", "h", "min", "KB", "MB", "KiB", "MiB")
+"""Units that people write with a blank before them."""
 """Characters of a usage that is shown in an error."""
 UNCHANGED = Fields()
 CALLED = Typed("nas_jax, called from Python")
@@ -264,7 +266,8 @@ def read(
         parser.error(f"{error.argument_name}: {message}{got}")
     for word in rest:
         if not word.startswith("-"):
-            parser.error(f"unexpected word {word!r}")
+            hint = "; a unit follows its number, as in 2ms" * (word in _APART)
+            parser.error(f"unexpected word {word!r}{hint}")
         wrong = word.partition("=")[0]
         known = [flag.typed for flag in by_name.values() if not flag.is_word]
         below = [one for one in known if one.endswith(f".{wrong.strip('-')}")]

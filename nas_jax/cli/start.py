@@ -76,7 +76,9 @@ def start(
 
     files.require_new("--out", out)
     if out.suffix != ".py":
-        raise ValueError(f"--out {out}: expected the name of a .py file")
+        raise ValueError(
+            f"--out {out}: expected the name of a .py file, as {out.with_suffix('.py')}"
+        )
     told = vars(reading) if blocks is None else {**vars(reading), "blocks": blocks}
     try:
         if quick and (hours is not None or weights is not None):
@@ -139,7 +141,16 @@ def _augmentation(data: DataConfig) -> str:
             f"moved by up to {data.shift_pixels} pixels; for things that may be "
             "mirrored, unlike letters and digits, at the search: --data.flip"
         )
+    done, flags = [], []
+    if data.flip:
+        done.append("flipped")
+        flags.append("--data.no-flip")
+    if data.crop_area < 1:
+        done.append(f"cut to {data.crop_area:.0%} of the area at least")
+        flags.append("--data.crop-area 0.8")
+    if not done:
+        return "as they are"
     return (
-        f"flipped, and cut to {data.crop_area:.0%} of the area at least; for letters "
-        "and digits, at the search: --data.no-flip --data.crop-area 0.8"
+        f"{' and '.join(done)}; for letters and digits, at the search: "
+        f"{' '.join(flags)}"
     )

@@ -5,10 +5,12 @@ They lie beside the package in a checkout and inside it once installed.
 
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
 
+from nas_jax import config
 from nas_jax.config import on_disk
 from nas_jax.config.experiment import Experiment
 from nas_jax.config.naming import meant
@@ -83,6 +85,13 @@ def table_file(name: str | os.PathLike[str]) -> Path:
     return beside if beside.is_file() else path
 
 
+def _field_meant(error: Exception) -> str:
+    """The end of a message about a field that a configuration does not have."""
+    wrong = re.match(r"(\w+)\.__init__\(\) got an unexpected .* '(\w+)'", str(error))
+    kind = getattr(config, wrong[1], None) if wrong else None
+    return meant(wrong[2], kind.__dataclass_fields__) if wrong and kind else ""
+
+
 def load_experiment(name: str) -> Experiment:
     """The configuration of an experiment; operations of its own are registered.
 
@@ -116,6 +125,7 @@ def load_experiment(name: str) -> Experiment:
         place = f"{path}, line {lines[-1]}" if lines else str(path)
         raise ValueError(
             f"{place}: cannot be read ({type(error).__name__}: {error}); mend it"
+            f"{_field_meant(error)}"
         ) from error
     if not isinstance(experiment, Experiment):
         got = f"{type(experiment).__name__}; return an Experiment"

@@ -39,15 +39,23 @@ def of_pictures(model: str | Path, *images: str | Path, top: int = 5) -> list[Se
     """What an exported model sees in pictures: `nas_jax predict`, from Python.
 
         (seen,) = nas_jax.predict("runs/first-seed0-000", "new.jpg")
-        seen.guesses[0].label
+        seen.guesses[0].label  # seen.error says why there are none
 
     Args:
       model: a run, or a model file of its `export` folder.
       images: files, folders of pictures, or patterns such as `new/*.jpg`.
       top: guesses for each, the likeliest first.
 
-    Raises `ValueError` as `predict`, and where there are no pictures.
+    Raises `ValueError` as `predict`, for what is no path, and where there are no
+    pictures.
     """
+    for one in images:
+        if not isinstance(one, str | Path):
+            raise ValueError(
+                "predict: expected paths of pictures, each an argument of its own, got "
+                f"{type(one).__name__}; nas_jax.load_model gives a network that takes "
+                "arrays"
+            )
     files, _ = files_of(images)
     if not files:
         told = " ".join(map(str, (model, *images)))

@@ -9,8 +9,8 @@ from nas_jax.paper import cross_hardware, figures, records, tables
 from nas_jax.paper.tables import ABSENT, NOT_RUN, Table
 
 NUMBERS = (
-    "Figures 1 and 2 have the paper's own numbers; of the others the texts at hand do "
-    "not tell the number."
+    "Figures 1 and 2 are numbered as in the paper; the numbers of the others are not "
+    "known here."
 )
 """The texts: the paper's introduction names Figure 1, study notes quote Figure 2."""
 

@@ -125,8 +125,7 @@ def derivation(run: RunFiles) -> str:
                 "of what the given one answers"
             ]
         told += ["compared by the shared supernet"] * drawn.is_scored
-        some = f"{drawn.trials} were trained, the best of them for longer"
-        told += [some] * (drawn.trials > 0)
+        told += [f"{drawn.trials} were compared by trainings"] * (drawn.trials > 0)
         return f"{'; '.join(told)}."
     if "slack" not in run.result.derivation:
         return ""

@@ -24,6 +24,8 @@ from nas_jax.training.progress import Progress
 
 LEAST_EPOCHS = 4
 """Of a training in full: below, the quarter that a first rung takes is no epoch."""
+MARGIN = 1.2
+"""Of the least hours: a machine at other work takes longer from minute to minute."""
 PER_PART_S, PER_ROUND_S = 0.06, 0.004
 """Of a measured table: loading a part into the runtime, and one round of it."""
 PER_NETWORK_S = 1.5
@@ -73,11 +75,12 @@ def fitted(experiment: Experiment, hours: float, pace: Pace) -> Budget:
     """
     epochs = int((require_hours(hours) - pace.fixed) / pace.per_epoch)
     if epochs < LEAST_EPOCHS:
-        least = pace.fixed + LEAST_EPOCHS * pace.per_epoch
+        least = MARGIN * (pace.fixed + LEAST_EPOCHS * pace.per_epoch)
         raise ValueError(
-            f"--hours {hours:g}: expected {_up(least):g} or more on this machine, "
-            f"where compiling and measuring take {pace.fixed:.2g} h and an epoch of "
-            f"all trainings {pace.per_epoch:.2g} h; give more, or take smaller images"
+            f"--hours {hours:g}: expected about {_up(least):g} or more on this "
+            f"machine, where compiling and measuring take {pace.fixed:.2g} h now and "
+            f"an epoch of all trainings {pace.per_epoch:.2g} h; give more, or take "
+            "smaller images"
             f"{_fewer(experiment, hours, pace)}"
         )
     made = lasting(experiment, epochs)
@@ -86,8 +89,9 @@ def fitted(experiment: Experiment, hours: float, pace: Pace) -> Budget:
     of_which = f" and {searched} of the search" if searched else ""
     return Budget(
         made,
-        f"{takes:.2g} h of {hours:g} h: {60 * pace.fixed:.0f} min to compile, measure "
-        f"and export, trainings of {epochs} epochs{of_which}",
+        f"about {plan.spoken(takes)} of {plan.spoken(hours)}: about "
+        f"{plan.spoken(pace.fixed)} to compile, measure and export, the rest for "
+        f"trainings of {epochs} epochs{of_which}",
     )
 
 
@@ -106,8 +110,9 @@ def _fewer(experiment: Experiment, hours: float, pace: Pace) -> str:
         share = plan.trainings(less) / all_of_it
         if pace.fixed + LEAST_EPOCHS * share * pace.per_epoch <= hours:
             return (
-                f", or compare fewer networks at the search: --hours {hours:g} "
-                f"--search.trials {trials}"
+                ", or compare fewer networks: nas_jax search FILE --hours "
+                f"{hours:g} --search.trials {trials}, FILE of nas_jax start without "
+                "--hours"
             )
     return ""
 

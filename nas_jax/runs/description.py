@@ -35,7 +35,11 @@ def describe(name: str) -> dict[str, Any]:
             raise
         raise _unknown(name) from error
     # the numbers are of the largest network, all its widths and sides the largest
-    every = {"architectures": elastic.whole(experiment.space).architectures}
+    whole = elastic.whole(experiment.space)
+    every = {"architectures": whole.architectures}
+    if isinstance(whole, elastic.ElasticSpace):  # its first shape is the smallest
+        smallest, _ = counts.extreme(whole.shapes[0])
+        every["macs_min"] = counts.describe(smallest)["macs"]
     return _of_space(builders.build(experiment.space)) | every
 
 

@@ -216,9 +216,8 @@ def line(told: dict[str, Any]) -> str:
         )
     if told["trials"]:
         chosen += (
-            f", and of {told['trials']} that were trained, the best of them for "
-            f"longer, the one with the smallest loss there, "
-            f"{told['trained_valid_loss']:.3g}"
+            f", and of {told['trials']} compared by trainings the one with the "
+            f"smallest loss there, {told['trained_valid_loss']:.3g}"
         )
     return (
         f"chosen: {chosen}; left unspent {left}; e^-{given_up:.3g} of the probability "
@@ -243,8 +242,8 @@ def _line_of_drawn(derivation: dict[str, Any]) -> str:
         )
     if derivation["trials"]:
         parts.append(
-            f"{derivation['trials']} were trained, the best of them for longer, and it "
-            "has the smallest loss on validation images, "
+            f"{derivation['trials']} were compared by trainings, and it has the "
+            "smallest loss on validation images, "
             f"{derivation['trained_valid_loss']:.3g}"
         )
     return "; ".join(parts)

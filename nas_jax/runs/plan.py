@@ -191,15 +191,20 @@ def lines(
         for program in programs
     ]
     hours = sum(program.hours for program in programs)
-    steps = f"{_spoken(hours)} of steps on {devices} device{'s' if devices > 1 else ''}"
+    steps = f"{spoken(hours)} of steps on {devices} device{'s' if devices > 1 else ''}"
     rest = "measuring, compiling and exporting"
     if rest_hours is None:
         return [*texts, f"in all {steps}; {rest} come on top"]
-    about = f"{steps}, and about {_spoken(rest_hours)} for {rest}"
-    return [*texts, f"in all about {_spoken(hours + rest_hours)}: {about}"]
+    about = f"{steps}, and about {spoken(rest_hours)} for {rest}"
+    return [*texts, f"in all about {spoken(hours + rest_hours)}: {about}"]
 
 
-def _spoken(hours: float) -> str:
+def spoken(hours: float) -> str:
+    """Hours as people say them: in minutes, if it is less than one.
+
+    >>> spoken(0.05), spoken(36)
+    ('3 min', '36 h')
+    """
     return f"{hours:.3g} h" if hours >= 1 else f"{60 * hours:.2g} min"
 
 

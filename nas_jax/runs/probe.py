@@ -77,7 +77,7 @@ def augmentation(
         is_harmful = gains.mean() > DOUBT * error
         if is_harmful:
             data = replace(data, **without)
-        told = "do harm here: left out" if is_harmful else "stay, as they do no harm"
+        told = "do harm here: left out" if is_harmful else "stay: no harm beyond chance"
         notes.append(
             f"{name} {told} (loss of a small network {given.mean():.3g} with them, "
             f"{(given - gains).mean():.3g} without, give or take {error:.2g})"

@@ -93,11 +93,7 @@ def run(
     Raises:
       ValueError: for settings that do not fit, before a folder is made.
     """
-    if not isinstance(experiment, Experiment):
-        raise ValueError(
-            f"experiment: expected an Experiment, got {experiment!r:.60}; "
-            "nas_jax.load_experiment gives one by its name or file"
-        )
+    setup.require_experiment(experiment)
     if target is not None:
         search = with_target(experiment.search, target)
         experiment = replace(experiment, search=search)

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -114,6 +115,15 @@ class Setup:
         return Recipe(train, both, augmented, self.devices, teacher)
 
 
+def require_experiment(given: Any) -> None:
+    """Raises `ValueError` for what is no experiment, as its name."""
+    if not isinstance(given, Experiment):
+        raise ValueError(
+            f"experiment: expected an Experiment, got {given!r:.60}; "
+            "nas_jax.load_experiment gives one by its name or file"
+        )
+
+
 def load(experiment: Experiment, on: Devices | None = None) -> Setup:
     """Builds the space and loads the data, checking that they fit each other.
 
@@ -121,6 +131,7 @@ def load(experiment: Experiment, on: Devices | None = None) -> Setup:
 
     Raises `ValueError` if the data cannot be read, or if something does not fit.
     """
+    require_experiment(experiment)
     space = builders.build(experiment.space)
     shape, classes = space.input_shape, space.classifier.classes
     loaded = splits.load(experiment.data, shape, classes, experiment.seed)

@@ -23,6 +23,7 @@ FIELDS = "see nas_jax search --help"
         ("--lr 1", "unknown flag --lr; did you mean --search.lr or --train.lr?; "),
         ("--xyzzy 1", f"unknown flag --xyzzy; {FIELDS}"),
         ("word", "unexpected word 'word'; "),
+        ("--target 2 ms", "unexpected word 'ms'; a unit follows its number, as in 2ms"),
         (
             "--search.arch-lr fast",
             "--search.arch-lr: expected a number, got 'fast'; ",

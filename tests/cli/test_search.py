@@ -107,6 +107,13 @@ def test_what_an_estimator_cannot_follow_is_refused(refused, words, message):
             "    return Experiment('mine', train=TrainConfig(batch=64.0))",
             ", line 3: cannot be read (ValueError: train.batch: expected an integer, ",
         ),
+        (
+            "from nas_jax.config import TrainConfig\n"
+            "def get_config():\n"
+            "    return TrainConfig(epoch=3)",
+            ", line 3: cannot be read (TypeError: TrainConfig.__init__() got an "
+            "unexpected keyword argument 'epoch'); mend it; did you mean epochs?",
+        ),
     ],
 )
 def test_experiment_file_that_gives_no_experiment_is_refused(

