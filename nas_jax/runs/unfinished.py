@@ -8,6 +8,7 @@ from nas_jax.runs import run_folder, search
 
 COMMAND = "command.txt"
 """File of a run with what the user typed to begin it."""
+TABLE = "latency_table.json"
 
 
 def told(folder: Path) -> str:
@@ -25,6 +26,11 @@ def told(folder: Path) -> str:
     how = "was stopped before anything was trained"
     if (folder / "metrics.jsonl").is_file():
         how = "was stopped before its first checkpoint"
+    elif (folder / TABLE).is_file():
+        how = (
+            "measured its table and ended: it was stopped, or its target was out of "
+            "reach"
+        )
     return f"this run {how}; {begin_again(folder)}"
 
 
@@ -35,7 +41,7 @@ def begin_again(folder: Path) -> str:
     if not typed.startswith("nas_jax search"):  # it was called from Python
         typed = "nas_jax search EXPERIMENT"
     again = "start again" + (" with a new --out" if "--out" in typed else "")
-    table = folder / "latency_table.json"
+    table = folder / TABLE
     if table.is_file() and "--latency.table" not in typed:
         typed += f" --latency.table {shlex.quote(str(table))}"
     return f"{again}: {typed}"

@@ -75,8 +75,9 @@ def test_run_that_was_not_trained_names_the_command(run, capsys):
     )
     (run / "architecture.json").unlink()
     assert refused(capsys, *command) == (
-        f"{run}: this run was stopped before anything was trained; start again: "
-        f"nas_jax search EXPERIMENT --latency.table {run / 'latency_table.json'}"
+        f"{run}: this run measured its table and ended: it was stopped, or its target "
+        "was out of reach; start again: nas_jax search EXPERIMENT --latency.table "
+        f"{run / 'latency_table.json'}"
     )
     line = refused(capsys, "export", run / "nowhere", "--format", "onnx")
     assert "nowhere: expected a run, or the folder of a network, found" in line
