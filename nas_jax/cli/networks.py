@@ -12,6 +12,7 @@ from nas_jax.cli.terminal import (
     Terminal,
     comparison_table,
     description,
+    how_timed,
     tell_fields,
 )
 from nas_jax.config import on_disk, overrides, shipped
@@ -191,10 +192,11 @@ def evaluate(
       no_cache: compile again
     """
     host.prepare(cache=not no_cache)
-    from nas_jax.runs import assess
+    from nas_jax.runs import assess, run_folder
 
     results = assess.evaluate_run(run, Terminal(), data__path).networks
-    return Answer(results, comparison_table(results))
+    timed = how_timed(run_folder.read_experiment(run).latency)
+    return Answer(results, f"{comparison_table(results)}\n{timed}")
 
 
 def import_weights(

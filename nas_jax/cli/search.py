@@ -303,8 +303,9 @@ def _work(run: _Run) -> Answer:
         cost, calls = experiment.search.cost, experiment.latency
         target = costs_of.amount(cost, result[TARGETS[cost]])
         lines = [
-            f"ms per call of {calls.batch} images, {calls.threads} thread(s); baseline "
-            f"is the {experiment.reference} network, cheapest the fastest of the space",
+            terminal.how_timed(calls),
+            f"baseline is the {experiment.reference} network, cheapest the fastest of "
+            "the space",
             f"target {target}, {page}",
         ]
         if experiment.about:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas_jax.config import overrides
+from nas_jax.config.experiment import LatencyConfig
 from nas_jax.config.from_json import from_json
 from nas_jax.training.progress import Progress
 
@@ -129,6 +130,14 @@ def comparison_table(networks: dict[str, Any]) -> str:
         cells = (*sizes, predicted, measured, ratio)
         rows.append((name, *accuracies, *cells))
     return "\n".join([aligned(rows), *scores.remarks(found)])
+
+
+def how_timed(calls: LatencyConfig) -> str:
+    """What the milliseconds and ratios of a comparison are of."""
+    return (
+        f"ms per call of {calls.batch} images, {calls.threads} thread(s); meas./pred. "
+        "is of the fastest rounds, at the table's pace"
+    )
 
 
 def timing(ms: dict[str, float]) -> str:

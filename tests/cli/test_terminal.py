@@ -6,7 +6,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from nas_jax.cli.terminal import EVERY_S, Terminal, comparison_table
+from nas_jax.cli.terminal import EVERY_S, Terminal, comparison_table, how_timed
+from nas_jax.config import LatencyConfig
 from nas_jax.training import scores
 
 
@@ -77,3 +78,10 @@ def test_older_results_have_no_balanced_accuracy():
     assert "balanced" not in header
     _, row, *_ = comparison_table({"a": old, "b": network((200, 0))}).splitlines()
     assert row.split()[:3] == ["a", "90.0%", "-"]
+
+
+def test_a_comparison_says_what_its_numbers_are_of():
+    assert how_timed(LatencyConfig(batch=16, threads=2)) == (
+        "ms per call of 16 images, 2 thread(s); meas./pred. is of the fastest rounds, "
+        "at the table's pace"
+    )
