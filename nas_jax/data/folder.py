@@ -122,6 +122,8 @@ def _usable(found: Listing, skip_corrupt: bool) -> tuple[list[Row], tuple[str, .
         f"{found.root}: {len(faults)} of {len(found.rows)} pictures cannot be used: "
         f"{few(f'{shown(name)} ({why})' for name, why in faults.items())}"
     )
+    if len(faults) == len(found.rows):  # with --data.skip-corrupt none would be left
+        raise ValueError(f"{line}; mend them, or name their files from this folder")
     if not skip_corrupt:
         raise ValueError(
             f"{line}; mend or remove them, or leave them out with --data.skip-corrupt"

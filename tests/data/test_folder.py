@@ -211,6 +211,14 @@ def test_pictures_that_a_file_of_labels_names_and_are_not_there_are_named(root):
     assert len(folder.load(config(path, skip_corrupt=True)).train) == 24
 
 
+@pytest.mark.parametrize("skip_corrupt", [False, True])
+def test_a_file_of_labels_without_any_of_its_pictures_is_refused(root, skip_corrupt):
+    path = root / "labels.csv"
+    path.write_text("file,label\na.jpg,cat\nb.jpg,dog\n")
+    with pytest.raises(ValueError, match=r"2 of 2 pictures .* name their files from"):
+        folder.load(config(path, skip_corrupt=skip_corrupt))
+
+
 def test_what_is_no_folder_of_classes_is_refused(tmp_path, root):
     with pytest.raises(ValueError, match=r"expected data.path, .* got None"):
         folder.load(DataConfig(name="folder"))
