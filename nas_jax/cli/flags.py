@@ -48,9 +48,9 @@ UNITS = {
 }
 """Units by the end of a flag's name, as it is written out first."""
 _SHORT = 80
+"""Characters of a usage that is shown in an error."""
 _APART = ("ms", "x", "h", "min", "KB", "MB", "KiB", "MiB")
 """Units that people write with a blank before them."""
-"""Characters of a usage that is shown in an error."""
 UNCHANGED = Fields()
 CALLED = Typed("nas_jax, called from Python")
 

@@ -9,6 +9,7 @@ from nas_jax.runs import run_folder, search
 COMMAND = "command.txt"
 """File of a run with what the user typed to begin it."""
 TABLE = "latency_table.json"
+"""File of a run with its measured table."""
 
 
 def told(folder: Path) -> str:
